@@ -1,0 +1,142 @@
+// The configuration as a value: what a swanctl.conf with our `gateway` section says, read,
+// checked and with every default filled in.
+//
+// Text -> tree (config/parser.h) -> struct config (config/load.c) -> checked (config/check.c).
+// Threads:   none of its own; a loaded config is read-only.
+// Ownership: config_load allocates everything; config_destroy frees it and wipes secrets.
+// Errors:    the first error stops the load: "FILE:LINE: SECTION.KEY: what is wrong; what to do".
+//            Warnings (a key that is known but without effect here) are collected.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+#include "lib/error.h"
+#include "lib/identity.h"
+#include "lib/secret.h"
+#include "lib/selector.h"
+#include "lib/transform.h"
+
+#define CONFIG_NAME_MAX 64     // bytes of a connection's or child's name, terminator included
+#define CONFIG_PORT_NAME_MAX 16 // bytes, terminator included: it names a Linux interface (IFNAMSIZ)
+#define CONFIG_ADDRS_MAX 8
+#define CONFIG_CPUS_MAX 64
+#define CONFIG_ENDPOINTS_MAX 8 // entries of local_addrs or remote_addrs
+
+struct config_where { // for messages
+	const char *file; // owned by struct config
+	int line;
+};
+
+enum config_poll { POLL_ADAPTIVE, POLL_BUSY };
+enum config_hugepages { HUGEPAGES_AUTO, HUGEPAGES_ON, HUGEPAGES_OFF };
+
+// gateway.ports.<name>
+struct config_port {
+	char name[CONFIG_PORT_NAME_MAX]; // of the port and of its TAP in Linux
+	char *device;	// PCI address or DPDK device string: "0000:01:00.1", "net_af_packet0,iface=eth1"
+	uint16_t mtu;	// bytes of IP packet, default 1500
+	uint8_t n_addrs;
+	struct ip_prefix addrs[CONFIG_ADDRS_MAX];
+	struct config_where where;
+};
+
+struct config_gateway {
+	struct config_port *ports;
+	size_t n_ports;
+	unsigned workers;	      // default 1
+	uint16_t cpus[CONFIG_CPUS_MAX]; // CPUs the workers are pinned to, in order
+	unsigned n_cpus;	      // 0: not pinned
+	enum config_poll poll;	      // default adaptive
+	enum config_hugepages hugepages; // default auto: used when the machine has them
+	unsigned memory_mb;	      // of packet memory and tables, default 512
+	char *socket;		      // path of the vici socket, default /run/port500.vici
+	char *eal_args;		      // further EAL arguments, default ""
+	struct config_where where;
+};
+
+enum config_auth { AUTH_PSK }; // others: issue of certificates
+
+// connections.<c>.{local,remote}
+struct config_side {
+	enum config_auth auth;
+	struct identity id; // ID_ANY: local, our address; remote, whatever the peer says
+};
+
+enum config_mode { MODE_TUNNEL, MODE_PASS, MODE_DROP };
+enum config_start { START_NONE, START_START };
+enum config_dead { DEAD_CLEAR, DEAD_START }; // dpd_action and close_action: none/clear, start
+
+// connections.<c>.children.<child>
+struct config_child {
+	char name[CONFIG_NAME_MAX];
+	enum config_mode mode;
+	struct proposal_list esp;
+	struct selector_list local_ts, remote_ts;
+	bool local_dynamic, remote_dynamic; // that side holds "dynamic": the tunnel's own address
+	enum config_start start_action;
+	enum config_dead dpd_action, close_action;
+	uint64_t rekey_time_ms, life_time_ms; // 0: never
+	uint32_t replay_window;		      // packets
+	uint32_t priority;		      // 0: by specificity
+	struct config_where where;
+};
+
+// One entry of local_addrs or remote_addrs: any, an address or a subnet.
+struct config_endpoint {
+	struct ip_prefix prefix; // family IP_NONE: %any
+};
+
+struct config_conn {
+	char name[CONFIG_NAME_MAX];
+	uint8_t version; // 0 (both offered by a peer are taken), 2
+	struct config_endpoint local[CONFIG_ENDPOINTS_MAX], remote[CONFIG_ENDPOINTS_MAX];
+	unsigned n_local, n_remote; // 0: %any
+	uint16_t local_port, remote_port; // default 500
+	struct proposal_list ike;
+	struct config_side local_side, remote_side;
+	bool encap;		// force ESP in UDP
+	uint64_t dpd_delay_ms;	// liveness check after this silence, default 30 s; 0: never
+	uint64_t rekey_time_ms, reauth_time_ms, over_time_ms;
+	unsigned keyingtries;	// 0: for ever; default 1
+	struct config_child *children;
+	size_t n_children;
+	struct config_where where;
+};
+
+// secrets.ike<suffix>: a pre-shared key and the identities it is for (none: for all).
+struct config_psk {
+	char name[CONFIG_NAME_MAX];
+	struct identity *ids;
+	size_t n_ids;
+	struct secret key;
+	struct config_where where;
+};
+
+struct config {
+	struct config_gateway gateway;
+	struct config_conn *conns;
+	size_t n_conns;
+	struct config_psk *psks;
+	size_t n_psks;
+	char **warnings; // "FILE:LINE: SECTION.KEY: ..."
+	size_t n_warnings;
+	char **files; // every file read
+	size_t n_files;
+};
+
+// Reads, parses, fills in and checks. 0 or -errno with *err filled and *out untouched.
+int config_load(const char *path, struct config **out, struct error *err);
+// The same from memory; `name` stands for the file in messages; includes are refused.
+int config_load_text(const char *name, const char *text, size_t len, struct config **out,
+		     struct error *err);
+void config_destroy(struct config *c);
+
+// The pre-shared key for a pair of identities: the entry naming both wins over one naming the
+// peer, over one naming us, over one for all; as strongSwan ranks them. NULL when none.
+const struct config_psk *config_psk_find(const struct config *c, const struct identity *local,
+					 const struct identity *remote);
+const struct config_conn *config_conn_find(const struct config *c, const char *name);
+const struct config_port *config_port_find(const struct config *c, const char *name);

@@ -1,0 +1,14 @@
+// What a new configuration changes in the running one.
+#pragma once
+
+#include "config/config.h"
+
+enum config_change { CONFIG_SAME, CONFIG_ADDED, CONFIG_REMOVED, CONFIG_CHANGED };
+
+// True when the gateway section differs in something that needs a restart (ports, devices,
+// workers, memory); *what then names it: "gateway.ports.wan.device".
+bool config_gateway_differs(const struct config_gateway *a, const struct config_gateway *b,
+			    char *what, size_t size);
+// True when two connections of one name mean the same, secrets aside (names of files and line
+// numbers do not count).
+bool config_conn_equal(const struct config_conn *a, const struct config_conn *b);

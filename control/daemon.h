@@ -1,0 +1,32 @@
+// The running gateway: everything control holds, in one place.
+//
+// Threads: control only.
+#pragma once
+
+#include <stdint.h>
+
+#include "config/config.h"
+#include "control/ike_run.h"
+#include "control/netmirror.h"
+#include "dataplane/dp.h"
+#include "lib/error.h"
+
+struct event_base;
+struct vici_server;
+
+struct daemon {
+	struct event_base *base;
+	struct dp *dp;
+	struct config *config; // running
+	const char *config_path;
+	struct netmirror *netmirror;
+	struct ike_run *ike;
+	struct vici_server *vici;
+	uint64_t started_ms; // monotonic
+	uint64_t generation; // of the configuration, from 1
+};
+
+// Loads the configuration file again and applies it; on error nothing has changed.
+// *summary (may be NULL) says what changed, in a sentence.
+int daemon_reload(struct daemon *d, struct error *summary, struct error *err);
+uint64_t daemon_now_ms(void); // monotonic

@@ -1,0 +1,239 @@
+// IKEv2 (RFC 7296) as a pure core: events in, actions out.
+//
+// No socket, clock, randomness source or global is touched: time and events come with the call,
+// randomness, key exchange, SPIs and pre-shared keys come from `struct ike_env`, effects are
+// returned as actions that control/ike_run.c carries out in order.
+//
+// Threads:   none of its own; one thread steps an SA at a time.
+// Ownership: an ike_sa borrows its conn and env for its whole life. Actions own their memory
+//            until ike_actions_fini.
+// Lifetime:  create -> ike_step ... -> IKE_ACT_CLOSED -> destroy.
+// Errors:    a peer's bytes never make ike_step fail: they are answered, reported or ignored.
+//            -ENOMEM is the only error; the SA is then to be destroyed.
+//
+// Two words that are never shortened: `original_initiator` (of the IKE SA) and
+// `exchange_initiator` (of one exchange).
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/ike/ike_crypto.h"
+#include "lib/addr.h"
+#include "lib/esp_sa.h"
+#include "lib/identity.h"
+#include "lib/limits.h"
+#include "lib/secret.h"
+#include "lib/selector.h"
+#include "lib/transform.h"
+
+#define IKE_NAME_MAX 64
+#define IKE_PORT 500
+#define IKE_NATT_PORT 4500
+#define IKE_NEVER UINT64_MAX // a deadline that does not come
+
+// ---- configuration, as the core wants it ----
+
+struct ike_child_conf {
+	char name[IKE_NAME_MAX];
+	struct proposal_list esp;
+	struct selector_list local_ts, remote_ts;
+	bool local_dynamic, remote_dynamic; // add the tunnel's own address to that list
+	uint32_t replay_window;		    // packets
+	void *user;			    // ike_run's
+};
+
+struct ike_conn {
+	char name[IKE_NAME_MAX];
+	struct proposal_list ike;
+	struct identity local_id;  // ID_ANY: our address
+	struct identity remote_id; // ID_ANY: whatever the peer says
+	bool force_encap;	   // always ESP in UDP
+	uint64_t dpd_delay_ms;	   // 0: never
+	// Retransmission (RFC 7296 2.1): the n-th wait is base * factor^n; after `tries` repeats and
+	// one more wait the peer is given up. Defaults: 4000 ms, 1.8, 5 (strongSwan's).
+	uint64_t retransmit_base_ms;
+	double retransmit_factor;
+	unsigned retransmit_tries;
+	struct ike_child_conf *children;
+	size_t n_children;
+	void *user; // ike_run's
+};
+
+struct ike_env {
+	void *ctx; // first argument of the callbacks below
+	const struct ike_crypto *crypto;
+	// An inbound ESP SPI, host order (dp_sa_in_reserve). -ENOSPC.
+	int (*spi_reserve)(void *ctx, uint32_t *spi);
+	// Gives back one that was reserved and never installed.
+	void (*spi_release)(void *ctx, uint32_t spi);
+	// The pre-shared key for a pair of identities; NULL when there is none. Borrowed until the
+	// call of ike_step returns.
+	const struct secret *(*psk_find)(void *ctx, const struct identity *local,
+					 const struct identity *remote);
+	// Responder: connections whose addresses fit, in order of preference, ended by NULL.
+	const struct ike_conn *const *(*conns_find)(void *ctx, const struct ip_addr *local,
+						    const struct ip_addr *remote);
+};
+
+// ---- events ----
+
+enum ike_event_type {
+	IKE_EV_INITIATE,	// initiator: start IKE_SA_INIT with one child (may be NULL)
+	IKE_EV_MESSAGE,		// bytes received for this SA, non-ESP marker already removed
+	IKE_EV_TIMER,		// the armed deadline has come
+	IKE_EV_TERMINATE,	// delete the IKE SA, politely
+	IKE_EV_TERMINATE_CHILD, // delete one child SA (by its inbound SPI)
+	IKE_EV_CHECK,		// send a liveness check now
+};
+
+struct ike_event {
+	enum ike_event_type type;
+	uint64_t now_ms; // monotonic
+	struct ip_endpoint local, remote;    // IKE_EV_MESSAGE: where it arrived, whence it came
+	const uint8_t *bytes;		     // IKE_EV_MESSAGE
+	size_t len;
+	const struct ike_child_conf *child;  // IKE_EV_INITIATE
+	uint32_t spi_in;		     // IKE_EV_TERMINATE_CHILD
+	uint64_t last_inbound_esp_ms;	     // IKE_EV_TIMER: last ESP decrypted for this peer, 0: never
+};
+
+// ---- actions ----
+
+enum ike_action_type {
+	IKE_ACT_SEND,
+	IKE_ACT_ARM_TIMER,
+	IKE_ACT_INSTALL_CHILD,
+	IKE_ACT_REMOVE_CHILD,
+	IKE_ACT_REPORT,
+	IKE_ACT_CLOSED, // last: the SA is to be destroyed
+};
+
+// What happened, for the log, the API and the doctor. `code` is stable.
+enum ike_report_code {
+	IKE_REPORT_INFO,
+	IKE_REPORT_INIT_SENT,	      // initiator: IKE_SA_INIT request sent
+	IKE_REPORT_ESTABLISHED,	      // IKE SA authenticated
+	IKE_REPORT_CHILD_UP,
+	IKE_REPORT_CHILD_DOWN,
+	IKE_REPORT_RETRANSMIT,	      // a request is repeated
+	IKE_REPORT_NO_ANSWER,	      // given up: the peer never answered (I-SILENT)
+	IKE_REPORT_PROPOSAL_MISMATCH, // N-PROPOSAL, either side
+	IKE_REPORT_KE_MISMATCH,	      // N-KE
+	IKE_REPORT_AUTH_FAILED,	      // N-PSK: their AUTH does not verify with our key
+	IKE_REPORT_PEER_REFUSED_AUTH, // N-PEERSAIDNO
+	IKE_REPORT_NO_CONNECTION,     // N-ID: no connection fits the peer's identity
+	IKE_REPORT_NO_PSK,	      // no secret for this pair of identities
+	IKE_REPORT_TS_MISMATCH,	      // C-TS
+	IKE_REPORT_ESP_MISMATCH,      // C-ESP
+	IKE_REPORT_INVALID_MESSAGE,   // malformed or unexpected; ignored
+	IKE_REPORT_PEER_DELETED,      // the peer deleted the IKE SA
+	IKE_REPORT_DEAD_PEER,	      // liveness check unanswered
+	IKE_REPORT_CLOSED,
+};
+
+enum ike_severity { IKE_SEV_ERROR, IKE_SEV_NOTICE, IKE_SEV_INFO, IKE_SEV_DEBUG };
+
+#define IKE_REPORT_TEXT_MAX 1024
+
+struct ike_child_install {
+	const struct ike_child_conf *conf;
+	uint32_t reqid;	       // unique per IKE SA
+	struct esp_sa in, out; // keys inside; ike_run moves them into the dataplane
+};
+
+struct ike_action {
+	enum ike_action_type type;
+	union {
+		struct {
+			uint8_t *bytes; // IKE message without non-ESP marker
+			size_t len;
+			struct ip_endpoint local, remote;
+			bool non_esp_marker; // 4 zero bytes in front (RFC 3948 2.2)
+			uint8_t exchange;    // type, for the flight recorder
+			uint32_t message_id;
+			bool is_response, is_repeat;
+		} send;
+		uint64_t deadline_ms; // ARM_TIMER: replaces the one before; IKE_NEVER disarms
+		struct ike_child_install *install;
+		struct {
+			uint32_t spi_in, spi_out;
+			const struct ike_child_conf *conf;
+			bool peer_gone; // lost or closed by the peer, not by us
+		} remove;
+		struct {
+			enum ike_report_code code;
+			enum ike_severity severity;
+			char *text; // one line, no keys; IKE_REPORT_TEXT_MAX at most
+		} report;
+	};
+};
+
+struct ike_actions { // a zeroed struct is empty
+	struct ike_action *a;
+	size_t n, cap;
+};
+
+void ike_actions_fini(struct ike_actions *acts); // frees, wipes what was not moved out
+const char *ike_report_code_name(enum ike_report_code code); // "N-PROPOSAL", "established", ...
+
+// ---- the SA ----
+
+struct ike_sa;
+
+enum ike_state { // shown by the API with strongSwan's words
+	IKE_ST_CREATED,
+	IKE_ST_CONNECTING, // IKE_SA_INIT or IKE_AUTH under way
+	IKE_ST_ESTABLISHED,
+	IKE_ST_DELETING,
+	IKE_ST_CLOSED,
+};
+
+// First bytes of a message: what ike_run needs to find the SA. Checks length and version only.
+struct ike_header {
+	uint8_t spi_i[8], spi_r[8];
+	uint8_t next_payload, major, minor, exchange, flags;
+	uint32_t message_id, length;
+	bool from_original_initiator, is_response;
+};
+
+// -EBADMSG when shorter than a header or its length field disagrees with len.
+int ike_header_parse(const uint8_t *bytes, size_t len, struct ike_header *h);
+
+int ike_sa_create_initiator(const struct ike_env *env, const struct ike_conn *conn,
+			    const struct ip_endpoint *local, const struct ip_endpoint *remote,
+			    struct ike_sa **out);
+// For an IKE_SA_INIT request with a zero responder SPI; the request itself then comes as an
+// IKE_EV_MESSAGE.
+int ike_sa_create_responder(const struct ike_env *env, struct ike_sa **out);
+void ike_sa_destroy(struct ike_sa *sa); // wipes keys; NULL is allowed
+// Appends to *out, which the caller has zeroed and frees.
+int ike_step(struct ike_sa *sa, const struct ike_event *ev, struct ike_actions *out);
+
+struct ike_child_info {
+	const struct ike_child_conf *conf;
+	uint32_t reqid;
+	uint32_t spi_in, spi_out; // host order
+	struct transform encr, integ;
+	bool esn, udp_encap;
+	uint64_t installed_ms;
+	struct selector_list local_ts, remote_ts;
+};
+
+struct ike_sa_info {
+	const struct ike_conn *conn; // NULL: responder that has not chosen yet
+	enum ike_state state;
+	bool original_initiator;
+	uint8_t spi_i[8], spi_r[8];
+	struct ip_endpoint local, remote;
+	struct identity local_id, remote_id; // ID_ANY until known
+	struct proposal chosen;		     // n == 0 until known
+	bool nat_local, nat_remote, encap;   // NAT detected before us, before the peer, forced
+	uint64_t created_ms, established_ms; // 0: not yet
+	unsigned retransmits;		     // of the request under way
+	size_t n_children;
+};
+
+void ike_sa_info(const struct ike_sa *sa, struct ike_sa_info *out);
+int ike_sa_child_info(const struct ike_sa *sa, size_t i, struct ike_child_info *out); // -ENOENT

@@ -1,0 +1,101 @@
+// Runs the pure IKE core on real sockets, timers and the dataplane.
+//
+// Holds the IKE SAs, finds the one a message belongs to (half-open limits before any
+// allocation), steps it and carries its actions out in order: send, arm the timer, install and
+// remove child SAs in the dataplane, log reports, destroy. Starts what the configuration says
+// (start_action, close_action, dpd_action), keeps one dp tunnel per configured child for the
+// whole time the child is configured, and publishes the policies.
+//
+// Threads:   control only, inside the event loop.
+// Ownership: borrows the event base and dp; borrows each config until the next one replaces it.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "control/ike/ike.h"
+#include "dataplane/dp.h"
+#include "lib/error.h"
+
+struct event_base;
+struct ike_run;
+
+// Opens UDP 500 and 4500 on all addresses (IP_PKTINFO tells which). -EADDRINUSE, -EACCES with a
+// sentence in *err.
+int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
+		   struct error *err);
+void ike_run_destroy(struct ike_run *run);
+
+// First call: installs tunnels and policies, and initiates children with start_action = start.
+// Later calls (reload): connections that are equal are not touched; removed and changed ones are
+// deleted politely and, where changed, started again.
+int ike_run_configure(struct ike_run *run, const struct config *config, struct error *err);
+
+// What the dataplane asks for (DP_EV_NO_SA, DP_EV_SEQ_LOW).
+void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev);
+
+// Follows one initiate or terminate. `progress` gets each report's text; `done` comes exactly
+// once, with 0 or -errno (-ETIMEDOUT after timeout_ms) and a sentence. Either may be NULL.
+struct ike_run_watch {
+	void (*progress)(void *ctx, enum ike_report_code code, enum ike_severity severity,
+			 const char *conn, const char *text);
+	void (*done)(void *ctx, int result, const char *text);
+	void *ctx;
+	uint64_t timeout_ms; // 0: until it ends by itself
+};
+
+// Initiates a child (looked up in all connections when conn is NULL), or only the IKE SA when
+// child is NULL. Already up: done(0) at once. -ENOENT (with the nearest name), -EINVAL (%any).
+// On error `done` is not called.
+int ike_run_initiate(struct ike_run *run, const char *conn, const char *child,
+		     const struct ike_run_watch *watch, struct error *err);
+
+struct ike_run_select { // which SAs; unset members match everything
+	const char *conn, *child; // names
+	uint32_t ike_id, child_id; // unique ids, 0: unset
+};
+
+// Deletes matching IKE SAs, or, when child or child_id is set, only child SAs. -ENOENT when none.
+int ike_run_terminate(struct ike_run *run, const struct ike_run_select *sel,
+		      const struct ike_run_watch *watch, unsigned *matched, struct error *err);
+// Deletes everything (SIGTERM); `done` comes when the peers have answered or timeout_ms is over.
+void ike_run_shutdown(struct ike_run *run, const struct ike_run_watch *watch);
+// Forgets a watch whose owner goes away (by its ctx).
+void ike_run_unwatch(struct ike_run *run, void *ctx);
+// Receives every report of every SA (event streams). NULL stops.
+void ike_run_set_observer(struct ike_run *run,
+			  void (*observer)(void *ctx, enum ike_report_code code,
+					   enum ike_severity severity, const char *conn,
+					   uint32_t ike_id, const char *text),
+			  void *ctx);
+
+struct ike_run_sa { // one IKE SA as the API shows it
+	uint32_t id; // unique, from 1
+	struct ike_sa_info info;
+	const struct ike_sa *sa; // for ike_sa_child_info
+};
+
+struct ike_run_child { // one child SA as the API shows it
+	uint32_t id;	 // unique, from 1
+	uint32_t tunnel; // of the dataplane
+	struct ike_child_info info;
+	struct dp_sa_stats in, out;
+	bool have_in, have_out;
+	uint64_t rekey_in_ms, expires_in_ms; // IKE_NEVER: not limited
+};
+
+// Calls fn for each IKE SA in order of id. fn must not change the SAs.
+void ike_run_each(struct ike_run *run, void (*fn)(void *ctx, const struct ike_run_sa *sa),
+		  void *ctx);
+// -ENOENT when there are no i children.
+int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run_child *out);
+
+struct ike_run_stats {
+	unsigned ike_sas, half_open, children;
+	uint64_t rx_messages, tx_messages, tx_errors;
+	uint64_t rx_malformed, rx_unknown_sa, rx_limited; // ignored for a reason
+	uint64_t initiated_ok, initiated_failed, responded_ok, responded_failed;
+};
+
+void ike_run_stats(const struct ike_run *run, struct ike_run_stats *out);

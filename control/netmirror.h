@@ -1,0 +1,23 @@
+// Mirrors what Linux knows into the dataplane by netlink (libmnl): own addresses, routes and
+// neighbours of the ports' TAPs; and writes the configured addresses into Linux.
+//
+// Threads:   control only, inside the event loop.
+// Ownership: borrows the event base, dp and config.
+#pragma once
+
+#include "config/config.h"
+#include "dataplane/dp.h"
+#include "lib/error.h"
+
+struct event_base;
+struct netmirror;
+
+// Puts the addresses of the configuration on the TAPs, dumps addresses, routes and neighbours,
+// then follows changes. -EPERM and others with a sentence in *err.
+int netmirror_create(struct event_base *base, struct dp *dp, const struct config *config,
+		     struct netmirror **out, struct error *err);
+void netmirror_destroy(struct netmirror *m);
+// Brings the addresses on the TAPs to what `config` says (reload).
+int netmirror_configure(struct netmirror *m, const struct config *config, struct error *err);
+// Asks Linux to resolve a neighbour (DP_EV_NO_NEIGHBOUR).
+void netmirror_resolve(struct netmirror *m, unsigned port, const struct ip_addr *a);

@@ -1,0 +1,48 @@
+// Up to 64 packets on their way through the stages.
+//
+// Between classify and tx the data of an mbuf starts at the IP header and ends with the IP
+// packet (no Ethernet header, no trailing padding). A stage that keeps fewer packets than it got
+// moves the rest together (batch_keep) so that 0..n-1 are always valid.
+// Threads: one worker's own.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+
+#define BATCH_MAX 64
+
+struct sa_in;
+struct tunnel;
+
+struct batch {
+	uint16_t n;
+	struct rte_mbuf *pkt[BATCH_MAX];
+	uint8_t port[BATCH_MAX];	// where it came in (whose TAP, when from_linux)
+	bool from_linux[BATCH_MAX];	// came out of the TAP; its Ethernet header is kept in front
+	struct tunnel *tunnel[BATCH_MAX]; // outbound, set by policy
+	struct sa_in *sa[BATCH_MAX];	  // inbound, set by esp_in
+};
+
+// Copies packet i of `from` with its columns to the end of `to`, which has room.
+static inline void batch_append(struct batch *to, const struct batch *from, uint16_t i)
+{
+	uint16_t n = to->n++;
+
+	to->pkt[n] = from->pkt[i];
+	to->port[n] = from->port[i];
+	to->from_linux[n] = from->from_linux[i];
+	to->tunnel[n] = from->tunnel[i];
+	to->sa[n] = from->sa[i];
+}
+
+// Moves packet i down to place `kept` of the same batch.
+static inline void batch_keep(struct batch *b, uint16_t kept, uint16_t i)
+{
+	b->pkt[kept] = b->pkt[i];
+	b->port[kept] = b->port[i];
+	b->from_linux[kept] = b->from_linux[i];
+	b->tunnel[kept] = b->tunnel[i];
+	b->sa[kept] = b->sa[i];
+}

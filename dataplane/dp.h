@@ -1,0 +1,196 @@
+// The only door between control and dataplane: ports, SAs, tunnels, policies, routes, events
+// and counters.
+//
+// Threads:   every call is made by the one control thread. Nothing here blocks on a worker:
+//            tables change by storing a pointer, memory is freed once every worker has been
+//            quiescent (rte_rcu_qsbr), deferred to dp_housekeeping.
+// Ownership: inputs are borrowed and copied unless a call says that it takes them.
+// Errors:    0 or -errno; on error nothing has changed. Calls with a `struct error *` say in a
+//            sentence what is wrong, where and what to do.
+// Order:     dp_start first, dp_stop last and once per process (EAL cannot start twice).
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/drop.h"
+#include "lib/addr.h"
+#include "lib/error.h"
+#include "lib/esp_sa.h"
+#include "lib/selector.h"
+
+#define DP_PORTS_MAX 16
+#define DP_WORKERS_MAX 64
+#define DP_NAME_MAX 64
+#define DP_TUNNEL_NONE UINT32_MAX
+
+struct dp; // one per process
+
+// ---- start and stop ----
+
+enum dp_poll { DP_POLL_ADAPTIVE, DP_POLL_BUSY };
+enum dp_hugepages { DP_HUGEPAGES_AUTO, DP_HUGEPAGES_ON, DP_HUGEPAGES_OFF };
+
+struct dp_port_params {
+	const char *name;   // also the name of the TAP in Linux, under IFNAMSIZ bytes
+	const char *device; // PCI address or DPDK device string
+	uint16_t mtu;	    // bytes of IP packet
+	bool tap;	    // false: no TAP, what would be punted is dropped (benchmarks)
+};
+
+struct dp_params {
+	const struct dp_port_params *ports;
+	unsigned n_ports;
+	unsigned workers;
+	const uint16_t *cpus; // pinned one worker each; n_cpus 0: not pinned
+	unsigned n_cpus;
+	enum dp_poll poll;
+	enum dp_hugepages hugepages;
+	unsigned memory_mb;
+	const char *file_prefix; // of EAL, unique on the machine
+	const char *eal_args;	 // further arguments, separated by blanks; "" for none
+};
+
+// Starts EAL, ports, TAPs (up, with the port's MAC address; addresses are the caller's work),
+// the punt thread and the workers. Forwarding is on when it returns, with no route, policy or
+// SA: everything is dropped but what is for Linux.
+int dp_start(const struct dp_params *params, struct dp **out, struct error *err);
+// Stops the workers, frees everything, wipes keys, takes the TAPs away and removes EAL's files.
+void dp_stop(struct dp *dp);
+
+// True when hugepages are in use. Otherwise *why says in a sentence what that costs.
+bool dp_has_hugepages(const struct dp *dp, const char **why);
+
+struct dp_port_info {
+	const char *name, *device, *driver;
+	struct mac_addr mac;
+	uint16_t mtu;	      // bytes of IP packet
+	bool link_up;
+	uint32_t link_mbps;   // 0 when unknown
+	unsigned tap_ifindex; // 0 without TAP
+	uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes; // bytes of Ethernet frame
+	uint64_t rx_missed, rx_errors, tx_errors;
+	uint64_t punt_packets, from_linux_packets;
+};
+
+unsigned dp_port_count(const struct dp *dp);
+int dp_port_info(const struct dp *dp, unsigned port, struct dp_port_info *out); // -ENOENT
+
+// ---- what Linux knows: own addresses, routes, neighbours ----
+// All idempotent: setting what is set, or deleting what is absent, is no error.
+
+// Packets for these addresses go to Linux, or to ESP.
+int dp_local_addr_add(struct dp *dp, const struct ip_addr *a);
+int dp_local_addr_del(struct dp *dp, const struct ip_addr *a);
+
+struct dp_route {
+	struct ip_prefix dst; // host bits zero
+	unsigned port;
+	struct ip_addr gateway; // IP_NONE: the destination is on the link
+};
+
+int dp_route_set(struct dp *dp, const struct dp_route *r); // replaces the one to the same prefix
+int dp_route_del(struct dp *dp, const struct ip_prefix *dst);
+int dp_neigh_set(struct dp *dp, unsigned port, const struct ip_addr *a, const struct mac_addr *m);
+int dp_neigh_del(struct dp *dp, unsigned port, const struct ip_addr *a);
+
+struct dp_route_info {
+	struct dp_route route;
+	bool resolved;	     // next hop's MAC address is known (routes through a gateway)
+	struct mac_addr mac; // of the gateway
+};
+
+// Copies up to `max` routes; returns how many there are.
+size_t dp_routes(const struct dp *dp, struct dp_route_info *out, size_t max);
+
+// ---- tunnels and SAs ----
+
+// A tunnel is one child of a connection: the place where its current outbound SA hangs.
+int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *tunnel);
+// Removes it with its outbound SA. Policies that name it must be gone: -EBUSY.
+int dp_tunnel_del(struct dp *dp, uint32_t tunnel);
+// Publishes the outbound SA of a tunnel, at once for all workers; the one before it is retired.
+// Sequence numbers start at 1. Takes sa's secrets (sa is emptied) on success.
+int dp_tunnel_set_out(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct error *err);
+// Takes the outbound SA away if it has that SPI. Packets are then dropped as no-sa.
+int dp_tunnel_clear_out(struct dp *dp, uint32_t tunnel, uint32_t spi);
+
+// IKE announces an inbound SPI before the keys exist, so choosing and filling are two calls.
+// -ENOSPC when the table is full.
+int dp_sa_in_reserve(struct dp *dp, uint32_t *spi);
+// Fills a reserved SPI (sa->spi). Takes sa's secrets (sa is emptied) on success.
+int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct error *err);
+// Hides the SA, or gives the reservation back.
+int dp_sa_in_retire(struct dp *dp, uint32_t spi);
+
+struct dp_sa_stats {
+	uint64_t packets, bytes; // bytes of inner IP packet
+	uint64_t idle_ms;	 // since the last packet; UINT64_MAX: none yet
+	uint64_t seq;		 // outbound: last used; inbound: highest accepted
+	uint64_t replays, auth_failures; // inbound
+};
+
+int dp_sa_in_stats(const struct dp *dp, uint32_t spi, struct dp_sa_stats *out);	      // -ENOENT
+int dp_tunnel_out_stats(const struct dp *dp, uint32_t tunnel, struct dp_sa_stats *out); // -ENOENT
+
+// Largest inner packet in bytes that fits the tunnel's outbound SA on the port that leads to the
+// peer; 0 when there is no SA or no route.
+uint16_t dp_tunnel_inner_mtu(const struct dp *dp, uint32_t tunnel);
+
+// ---- policies (RFC 4301 4.4.1) ----
+
+enum dp_action { DP_PROTECT, DP_BYPASS, DP_DISCARD };
+
+struct dp_policy {
+	enum dp_action action;
+	struct selector local, remote; // outbound: source and destination; inbound: reversed
+	uint32_t tunnel;	       // of DP_PROTECT
+};
+
+// Replaces all policies at once. First match wins. What matches none is discarded between
+// ports; to and from Linux itself it passes.
+int dp_policies_set(struct dp *dp, const struct dp_policy *p, size_t n);
+
+// ---- events from the workers ----
+
+enum dp_event_type {
+	DP_EV_NO_SA,	    // a protect policy matched and its tunnel has no outbound SA
+	DP_EV_NO_NEIGHBOUR, // a next hop's MAC address is needed
+	DP_EV_SEQ_LOW,	    // outbound sequence numbers of a tunnel are 90 % used
+};
+
+struct dp_event {
+	enum dp_event_type type;
+	uint32_t tunnel;      // DP_EV_NO_SA, DP_EV_SEQ_LOW
+	unsigned port;	      // DP_EV_NO_NEIGHBOUR
+	struct ip_addr addr;  // DP_EV_NO_NEIGHBOUR: next hop; DP_EV_NO_SA: source of the packet
+	struct ip_addr addr2; // DP_EV_NO_SA: its destination
+};
+
+// Takes up to `max` events; returns how many. Workers repeat an event at most every 100 ms.
+size_t dp_events(struct dp *dp, struct dp_event *out, size_t max);
+// Becomes readable when events may be waiting (an eventfd that the punt thread rings, since
+// workers make no system call); dp_events re-arms it.
+int dp_event_fd(const struct dp *dp);
+// Frees what every worker has let go of. Called from time to time (100 ms) by control.
+void dp_housekeeping(struct dp *dp);
+
+// ---- counters ----
+
+struct dp_worker_info {
+	unsigned lcore;
+	int cpu; // -1 when not pinned
+	uint64_t busy_cycles, idle_cycles, sleeps; // idle: a poll that found nothing
+	uint64_t packets, batches;		   // received, with at least one packet
+	uint64_t esp_in_packets, esp_out_packets;
+};
+
+unsigned dp_worker_count(const struct dp *dp);
+int dp_worker_info(const struct dp *dp, unsigned worker, struct dp_worker_info *out);
+// Sum over the workers and the punt thread.
+void dp_drops(const struct dp *dp, uint64_t out[DROP_REASON_COUNT]);
+const char *dp_drop_name(enum drop_reason reason);
+const char *dp_drop_help(enum drop_reason reason);
+// "DPDK 22.11.11, intel-ipsec-mb 1.3.0 (AVX2)"
+const char *dp_version(const struct dp *dp);

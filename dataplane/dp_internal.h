@@ -1,0 +1,38 @@
+// What the dataplane's files share: the tables that workers read.
+#pragma once
+
+#include <rte_rcu_qsbr.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/worker.h"
+
+struct fib;
+struct sad;
+struct policies;
+struct punt;
+struct tunnels;
+
+struct dp {
+	struct port *ports; // n_ports
+	unsigned n_ports;
+	struct worker **workers; // n_workers
+	unsigned n_workers;
+	struct rte_mempool *pool;
+	struct rte_rcu_qsbr *qsbr;
+	struct rte_ring *events; // struct dp_event by copy, multi-producer, dropped when full
+	struct fib *fib;	 // routes, neighbours, own addresses
+	struct sad *sad;	 // inbound SAs
+	struct tunnels *tunnels; // and their outbound SAs
+	struct policies *_Atomic policies; // immutable snapshot
+	struct punt *punt;
+	uint64_t tsc_hz;
+};
+
+// Frees `p` with `free_fn` once every worker has been quiescent. Control only. Never blocks.
+void dp_defer_free(struct dp *dp, void (*free_fn)(void *), void *p);
+// Worker side: reports an event; lost when the ring is full. Repeats are the caller's to limit.
+void dp_event_put(struct dp *dp, const struct dp_event *ev);
+// Is this one of our own addresses? (fib.c) IPv4, network order. Any worker.
+bool fib_is_local(const struct fib *fib, uint32_t addr_be);
+// MTU in bytes of the port that leads to an IPv4 address (network order); 0 without a route.
+uint16_t fib_route_mtu(const struct dp *dp, uint32_t addr_be);

@@ -1,0 +1,41 @@
+// Every reason for which the dataplane drops a packet: enum, name and explanation in one list.
+#pragma once
+
+#define DROP_REASONS(X)                                                                            \
+	X(RX_MALFORMED, "rx-malformed", "header cut short, bad version, length or checksum")       \
+	X(RX_NOT_IPV4, "rx-not-ipv4", "neither IPv4 nor ARP, and Linux has no use for it here")    \
+	X(TTL_EXCEEDED, "ttl-exceeded", "time to live used up")                                    \
+	X(NO_POLICY, "no-policy", "no policy matches; between ports the default is discard")       \
+	X(POLICY_DISCARD, "policy-discard", "a child with mode=drop matches")                      \
+	X(CLEAR_INBOUND, "clear-inbound", "clear text arrived where ESP is due")                   \
+	X(NO_SA, "no-sa", "a protect policy matches and its tunnel has no outbound SA")            \
+	X(OUT_SELECTOR, "out-selector", "policy matches but the SA's negotiated selectors do not") \
+	X(SEQ_EXHAUSTED, "seq-exhausted", "outbound sequence number would wrap (RFC 4303 3.3.3)")  \
+	X(TOO_BIG, "too-big", "does not fit into the tunnel or the port, ICMP sent if allowed")    \
+	X(NO_ROUTE, "no-route", "no route to the destination")                                     \
+	X(NO_NEIGHBOUR, "no-neighbour", "next hop's MAC address not resolved in time")             \
+	X(HOLD_FULL, "hold-full", "too many packets wait for a next hop's MAC address")            \
+	X(ESP_MALFORMED, "esp-malformed", "ESP packet cut short or not a multiple of 4 bytes")     \
+	X(ESP_NO_SA, "esp-no-sa", "ESP with an SPI that we do not have (RFC 4301 5.2)")            \
+	X(ESP_ENCAP, "esp-encap", "plain ESP where UDP is agreed, or UDP where plain is")          \
+	X(ESP_REPLAY, "esp-replay", "duplicate or outside the anti-replay window")                 \
+	X(ESP_AUTH, "esp-auth", "integrity check failed (RFC 4303 3.4.4)")                         \
+	X(ESP_PADDING, "esp-padding", "padding is not 1, 2, 3, ... (RFC 4303 2.4)")                \
+	X(ESP_DUMMY, "esp-dummy", "dummy packet, next header 59 (RFC 4303 2.6): not an error")     \
+	X(ESP_NEXT_HEADER, "esp-next-header", "next header is not IPv4")                           \
+	X(ESP_INNER, "esp-inner", "inner packet is no well-formed IPv4 packet")                    \
+	X(ESP_SELECTOR, "esp-selector", "inner packet is outside the SA's selectors")              \
+	X(NATT_KEEPALIVE, "natt-keepalive", "NAT keepalive, one byte 0xFF: not an error")          \
+	X(FRAGMENT, "fragment", "outer fragment of ESP: reassembly is not done")                   \
+	X(CRYPTO, "crypto", "the crypto library refused the job")                                  \
+	X(NO_MBUF, "no-mbuf", "packet memory used up, or no room for ESP in the buffer")           \
+	X(PUNT_FULL, "punt-full", "the ring towards Linux is full")                                \
+	X(PUNT_WRITE, "punt-write", "Linux did not take the packet from the TAP")                  \
+	X(TX_FULL, "tx-full", "the port did not take the packet")
+
+enum drop_reason {
+#define X(id, name, help) DROP_##id,
+	DROP_REASONS(X)
+#undef X
+		DROP_REASON_COUNT
+};

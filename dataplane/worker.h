@@ -1,0 +1,72 @@
+// A worker: one thread, one loop. It owns everything in its struct worker.
+//
+// worker_step() calls the stages one after the other: it is the diagram of the packet path.
+// Threads: the worker's own, but for the counters (single writer, read by control, relaxed) and
+//          the rings.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "dataplane/batch.h"
+#include "dataplane/drop.h"
+
+struct crypto;
+struct dp;
+struct port;
+
+// Single writer, relaxed readers: what a counter of the dataplane is.
+typedef _Atomic uint64_t counter;
+
+static inline void counter_add(counter *c, uint64_t n)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+static inline uint64_t counter_read(const counter *c)
+{
+	return atomic_load_explicit((counter *)(uintptr_t)c, memory_order_relaxed);
+}
+
+struct tx_buffer { // packets waiting for one port, Ethernet header in place
+	uint16_t n;
+	struct rte_mbuf *pkt[BATCH_MAX];
+};
+
+struct held { // a packet that waits for its next hop's MAC address
+	struct rte_mbuf *pkt;
+	uint64_t deadline_tsc;
+	uint8_t port;
+};
+
+#define WORKER_HOLD_MAX 64
+
+struct worker {
+	unsigned id;	// 0.. ; also the id in the qsbr
+	unsigned lcore;
+	struct dp *dp;	// tables: workers read pointers, control swaps them
+	struct crypto *crypto;
+	uint64_t now_tsc; // taken once per step
+	struct tx_buffer *tx; // one per port
+	struct rte_ring *handover; // inbound ESP that other workers found to be ours (multi-producer)
+	struct held hold[WORKER_HOLD_MAX];
+	uint16_t n_held;
+	uint32_t fib_generation; // the hold was last tried with
+	counter drops[DROP_REASON_COUNT];
+	counter busy_cycles, idle_cycles, sleeps, packets, batches, esp_in_packets, esp_out_packets;
+};
+
+// Frees the packet and counts the reason.
+static inline void drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
+{
+	counter_add(&w->drops[reason], 1);
+	rte_pktmbuf_free(m);
+}
+
+// Gives an inbound ESP packet (data at the outer IP header) to the worker that owns its SA.
+void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint8_t port);

@@ -1,0 +1,31 @@
+// The vocabulary of an ESP SA (RFC 4301 4.4.2.1) that IKE fills and the dataplane consumes.
+//
+// Ownership: the struct owns its secrets; whoever receives one says whether it takes or borrows.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+#include "lib/secret.h"
+#include "lib/selector.h"
+#include "lib/transform.h"
+
+#define ESP_REPLAY_WINDOW_DEFAULT 1024 // packets
+
+struct esp_sa {
+	uint32_t spi;		   // host order
+	struct transform encr;	   // TRANSFORM_ENCR
+	struct transform integ;	   // TRANSFORM_INTEG; INTEG_NONE with an AEAD
+	bool esn;		   // 64-bit sequence numbers
+	bool udp_encap;		   // RFC 3948, with the ports below
+	struct ip_endpoint local;  // outer address; port only with udp_encap
+	struct ip_endpoint remote; // outer address; port only with udp_encap
+	uint32_t replay_window;	   // packets, inbound only
+	struct selector_list local_ts, remote_ts;
+	struct secret encr_key;	   // KEYMAT as IKE derives it: key, then salt (RFC 4106 8.1)
+	struct secret integ_key;   // empty with an AEAD
+};
+
+// Wipes the keys and empties the struct. NULL is allowed.
+void esp_sa_fini(struct esp_sa *sa);
