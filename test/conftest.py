@@ -1,0 +1,55 @@
+"""Fixtures for the system tests: networks of namespaces and the gateways in them."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "netns"))
+
+from gateways import Charon, Port500  # noqa: E402
+from topology import A, B, Network  # noqa: E402
+
+
+@pytest.fixture
+def net():
+    """A fresh network with nothing running in it."""
+    with Network("t-") as n:
+        yield n
+
+
+@pytest.fixture(scope="class")
+def shared_net():
+    """The same, for all tests of one class."""
+    with Network("t-") as n:
+        yield n
+
+
+@pytest.fixture(scope="class")
+def pair(shared_net, tmp_path_factory):
+    """Two port500 gateways with their tunnel up, for all tests of one class."""
+    d = tmp_path_factory.mktemp("pair")
+    b = Port500(shared_net, B, d).start()
+    a = Port500(shared_net, A, d).start()
+    a.wait_child()
+    b.wait_child()
+    return a, b
+
+
+@pytest.fixture
+def a(net, tmp_path):
+    return Port500(net, A, tmp_path)
+
+
+@pytest.fixture
+def b(net, tmp_path):
+    return Port500(net, B, tmp_path)
+
+
+@pytest.fixture
+def charon_a(net, tmp_path):
+    return Charon(net, A, tmp_path)
+
+
+@pytest.fixture
+def charon_b(net, tmp_path):
+    return Charon(net, B, tmp_path)
