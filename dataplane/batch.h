@@ -16,11 +16,21 @@
 struct sa_in;
 struct tunnel;
 
+// Who made a packet, and so what happens to it where no policy matches.
+enum batch_origin {
+	FROM_NIC,	 // received in clear (or ESP, until esp_in took it apart)
+	FROM_TAP,	 // sent by Linux; its Ethernet header is kept in front
+	FROM_TUNNEL,	 // came out of esp_in
+	FROM_SELF,	 // an ICMP error of our own, about a packet that came in clear
+	FROM_SELF_TUNNEL // the same, about one that came out of a tunnel: never leaves in clear
+};
+
 struct batch {
 	uint16_t n;
 	struct rte_mbuf *pkt[BATCH_MAX];
 	uint8_t port[BATCH_MAX];	// where it came in (whose TAP, when from_linux)
-	bool from_linux[BATCH_MAX];	// came out of the TAP; its Ethernet header is kept in front
+	uint8_t origin[BATCH_MAX];	// enum batch_origin
+	bool from_linux[BATCH_MAX];	// any origin but FROM_NIC: what matches no policy passes
 	struct tunnel *tunnel[BATCH_MAX]; // outbound, set by policy
 	struct sa_in *sa[BATCH_MAX];	  // inbound, set by esp_in
 };
@@ -32,6 +42,7 @@ static inline void batch_append(struct batch *to, const struct batch *from, uint
 
 	to->pkt[n] = from->pkt[i];
 	to->port[n] = from->port[i];
+	to->origin[n] = from->origin[i];
 	to->from_linux[n] = from->from_linux[i];
 	to->tunnel[n] = from->tunnel[i];
 	to->sa[n] = from->sa[i];
@@ -42,6 +53,7 @@ static inline void batch_keep(struct batch *b, uint16_t kept, uint16_t i)
 {
 	b->pkt[kept] = b->pkt[i];
 	b->port[kept] = b->port[i];
+	b->origin[kept] = b->origin[i];
 	b->from_linux[kept] = b->from_linux[i];
 	b->tunnel[kept] = b->tunnel[i];
 	b->sa[kept] = b->sa[i];

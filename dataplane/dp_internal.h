@@ -1,11 +1,16 @@
 // What the dataplane's files share: the tables that workers read.
 #pragma once
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 #include <rte_rcu_qsbr.h>
 
 #include "dataplane/dp.h"
 #include "dataplane/worker.h"
 
+struct deferred;
+struct eal;
 struct fib;
 struct sad;
 struct policies;
@@ -26,6 +31,12 @@ struct dp {
 	struct policies *_Atomic policies; // immutable snapshot
 	struct punt *punt;
 	uint64_t tsc_hz;
+	enum dp_poll poll;
+	atomic_bool stop;	   // control: rw, workers and the punt thread: ro
+	struct eal *eal;
+	struct deferred *deferred; // control only: what waits for a grace period, oldest first
+	struct deferred **deferred_tail;
+	char version[128];
 };
 
 // Frees `p` with `free_fn` once every worker has been quiescent. Control only. Never blocks.

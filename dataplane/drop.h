@@ -4,6 +4,7 @@
 #define DROP_REASONS(X)                                                                            \
 	X(RX_MALFORMED, "rx-malformed", "header cut short, bad version, length or checksum")       \
 	X(RX_NOT_IPV4, "rx-not-ipv4", "neither IPv4 nor ARP, and Linux has no use for it here")    \
+	X(RX_OTHER_MAC, "rx-other-mac", "frame for another station, or sent by our own address")   \
 	X(TTL_EXCEEDED, "ttl-exceeded", "time to live used up")                                    \
 	X(NO_POLICY, "no-policy", "no policy matches; between ports the default is discard")       \
 	X(POLICY_DISCARD, "policy-discard", "a child with mode=drop matches")                      \
@@ -25,8 +26,10 @@
 	X(ESP_NEXT_HEADER, "esp-next-header", "next header is not IPv4")                           \
 	X(ESP_INNER, "esp-inner", "inner packet is no well-formed IPv4 packet")                    \
 	X(ESP_SELECTOR, "esp-selector", "inner packet is outside the SA's selectors")              \
+	X(ESP_ECN, "esp-ecn", "congestion marked outside, inner packet cannot say so (RFC 6040 4.2)") \
 	X(NATT_KEEPALIVE, "natt-keepalive", "NAT keepalive, one byte 0xFF: not an error")          \
 	X(FRAGMENT, "fragment", "outer fragment of ESP: reassembly is not done")                   \
+	X(HANDOVER_FULL, "handover-full", "the worker that owns the SA has no room for the packet") \
 	X(CRYPTO, "crypto", "the crypto library refused the job")                                  \
 	X(NO_MBUF, "no-mbuf", "packet memory used up, or no room for ESP in the buffer")           \
 	X(PUNT_FULL, "punt-full", "the ring towards Linux is full")                                \

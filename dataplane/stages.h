@@ -11,8 +11,35 @@
 #include "dataplane/batch.h"
 #include "dataplane/worker.h"
 
+// What classify() makes of a received batch.
+struct sorted {
+	struct batch punt;    // for Linux, policy or not: ARP, ND, IKE
+	struct batch local;   // clear IPv4 for Linux
+	struct batch transit; // to be forwarded
+	struct batch esp;     // for esp_in
+	struct batch out;     // of our own, for policy_out
+};
+
+// Sorts a batch by origin, Ethernet type and destination and strips the Ethernet header (which
+// stays in the headroom). Frames of Linux that are not IPv4 leave at once. Empties `in`.
+void classify(struct worker *w, struct batch *in, struct sorted *s);
+// Moves what esp_in left to `local` (own address) or `transit`. Empties `esp`.
+void classify_inner(struct worker *w, struct batch *esp, struct sorted *s);
+// Counts the TTL of forwarded packets down (RFC 1812 5.3.1) and moves them to `out`.
+void forward(struct worker *w, struct batch *transit, struct batch *out);
+// Sends bare IPv4 packets to their next hops, or holds them until the next hop is known.
+void route(struct worker *w, struct batch *b);
+// Tries held packets again when routes or neighbours have changed; drops what waited 1 s.
+void hold_retry(struct worker *w);
+// Gives packets to Linux through the TAP of the port where they came in. Empties `b`.
+void punt(struct worker *w, struct batch *b);
+// Queues a frame (Ethernet header in place) for a port.
+void tx_put(struct worker *w, unsigned port, struct rte_mbuf *m);
+// Hands all queued frames to the ports.
+void tx_flush(struct worker *w);
+
 // Outbound policy (RFC 4301 5.1): moves each packet of `in` to `protect` (tunnel set) or `pass`,
-// or drops it. Packets that Linux itself sends and that match no policy pass; so does IKE of our
+// or drops it. Packets with from_linux set that match no policy pass; so does IKE of our
 // own (UDP from local port 500 or 4500 of an own address), whatever the policies say. Empties `in`.
 void policy_out(struct worker *w, struct batch *in, struct batch *protect, struct batch *pass);
 // Inbound clear text (RFC 4301 5.2): drops what matches a protect policy reversed, or a discard

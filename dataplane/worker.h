@@ -45,6 +45,21 @@ struct held { // a packet that waits for its next hop's MAC address
 };
 
 #define WORKER_HOLD_MAX 64
+#define WORKER_REPORTS 64 // a power of 2
+#define WORKER_SOURCES_MAX 64
+
+// Where a worker takes packets from, up to BATCH_MAX at a time.
+enum source_type { SOURCE_NIC, SOURCE_TAP, SOURCE_HANDOVER, SOURCE_SELF };
+
+struct source {
+	uint8_t type;	// enum source_type
+	uint8_t port;	// SOURCE_NIC, SOURCE_TAP
+	uint16_t queue; // SOURCE_NIC
+};
+
+struct report { // when an event was last told to control
+	uint64_t key, tsc;
+};
 
 struct worker {
 	unsigned id;	// 0.. ; also the id in the qsbr
@@ -52,11 +67,17 @@ struct worker {
 	struct dp *dp;	// tables: workers read pointers, control swaps them
 	struct crypto *crypto;
 	uint64_t now_tsc; // taken once per step
+	struct source source[WORKER_SOURCES_MAX];
+	unsigned n_sources;
 	struct tx_buffer *tx; // one per port
 	struct rte_ring *handover; // inbound ESP that other workers found to be ours (multi-producer)
 	struct held hold[WORKER_HOLD_MAX];
 	uint16_t n_held;
 	uint32_t fib_generation; // the hold was last tried with
+	struct batch self; // our own ICMP errors, to enter at policy_out in the next round
+	uint64_t icmp_refill_tsc;
+	unsigned icmp_tokens;
+	struct report report[WORKER_REPORTS];
 	counter drops[DROP_REASON_COUNT];
 	counter busy_cycles, idle_cycles, sleeps, packets, batches, esp_in_packets, esp_out_packets;
 };
@@ -68,5 +89,17 @@ static inline void drop(struct worker *w, struct rte_mbuf *m, enum drop_reason r
 	rte_pktmbuf_free(m);
 }
 
+// True when an event with that key (anything that tells it from others, hashed well) was not
+// reported by this worker in the last 100 ms; it then counts as reported now.
+bool worker_may_report(struct worker *w, uint64_t key);
 // Gives an inbound ESP packet (data at the outer IP header) to the worker that owns its SA.
 void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint8_t port);
+
+// The loop of one worker; returns when dp->stop is set. For rte_eal_remote_launch.
+int worker_main(void *worker);
+// Takes one batch from a source through all stages. Returns how many packets it was.
+unsigned worker_step(struct worker *w, const struct source *src);
+// Allocates a worker and its rings; crypto and sources are added by dp.c. -ENOMEM.
+int worker_create(struct dp *dp, unsigned id, struct worker **out);
+// Frees the packets it still has, and the worker. NULL is allowed.
+void worker_destroy(struct worker *w);
