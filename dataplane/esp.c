@@ -1,0 +1,80 @@
+#include "dataplane/esp.h"
+
+#include <errno.h>
+
+#include <rte_cycles.h>
+
+#include "dataplane/dp_internal.h"
+
+int esp_sa_check(const struct esp_sa *sa, struct error *err)
+{
+	const size_t key_len = sa->encr.key_bits / 8u;
+
+	if (sa->spi < ESP_SPI_MIN)
+		return error_set(err, -EINVAL, "SPI 0x%08x is one of the reserved (RFC 4303 2.1)",
+				 sa->spi);
+	if (sa->encr.id != ENCR_AES_GCM_16 || (key_len != 16 && key_len != 32))
+		return error_set(err, -ENOTSUP,
+				 "ESP encryption %u with a key of %u bits is not carried: use "
+				 "aes128gcm16 or aes256gcm16",
+				 sa->encr.id, sa->encr.key_bits);
+	if (sa->integ.id != INTEG_NONE)
+		return error_set(err, -EINVAL,
+				 "AES-GCM has its own integrity check: no algorithm beside it");
+	if (sa->encr_key.len != key_len + ESP_SALT_LEN)
+		return error_set(err, -EINVAL, "key of %zu bytes where %zu are due",
+				 sa->encr_key.len, key_len + ESP_SALT_LEN);
+	if (sa->esn)
+		return error_set(err, -ENOTSUP, "extended sequence numbers are not carried yet");
+	if (sa->local.addr.family != IP_V4 || sa->remote.addr.family != IP_V4)
+		return error_set(err, -ENOTSUP, "only IPv4 tunnel addresses are carried");
+	if (sa->udp_encap && (sa->local.port == 0 || sa->remote.port == 0))
+		return error_set(err, -EINVAL, "UDP encapsulation needs both ports");
+	return 0;
+}
+
+// Selectors of IPv6 are left out: no packet of theirs comes here.
+static uint8_t pack(const struct selector_list *list, struct ts4 *out)
+{
+	uint8_t n = 0;
+
+	for (unsigned i = 0; i < list->n && i < SELECTORS_MAX; i++)
+		if (ts4_from_selector(&list->s[i], &out[n]))
+			n++;
+	return n;
+}
+
+int esp_sa_selectors(const struct esp_sa *sa, struct esp_selectors *out, struct error *err)
+{
+	struct esp_selectors s = {0};
+
+	s.n_local = pack(&sa->local_ts, s.local);
+	s.n_remote = pack(&sa->remote_ts, s.remote);
+	if (s.n_local == 0 || s.n_remote == 0)
+		return error_set(err, -ENOTSUP, "no IPv4 traffic selector on the %s side",
+				 s.n_local == 0 ? "local" : "remote");
+	*out = s;
+	return 0;
+}
+
+int esp_sa_key(struct crypto *c, const struct esp_sa *sa, struct crypto_key *key,
+	       uint8_t salt[ESP_SALT_LEN], struct error *err)
+{
+	// RFC 4106 8.1: KEYMAT is the key, then the salt.
+	const size_t key_len = sa->encr_key.len - ESP_SALT_LEN;
+	int res = crypto_key_init(c, key, sa->encr_key.data, key_len);
+
+	if (res != 0)
+		return error_set(err, res, "AES-GCM key of %zu bytes", key_len);
+	memcpy(salt, sa->encr_key.data + key_len, ESP_SALT_LEN);
+	return 0;
+}
+
+uint64_t esp_idle_ms(const struct dp *dp, uint64_t last_tsc)
+{
+	const uint64_t now = rte_rdtsc();
+
+	if (last_tsc == 0)
+		return UINT64_MAX;
+	return now > last_tsc ? (now - last_tsc) / (dp->tsc_hz / 1000) : 0;
+}

@@ -1,0 +1,81 @@
+// The ESP packet with AES-GCM (RFC 4303, RFC 4106) and what in and out share.
+//
+//   outer IPv4 [UDP] | SPI  seq | IV | inner IPv4 packet, padding, pad length, next header | ICV
+//                      `- AAD -´       `---------------- encrypted ------------------´
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+
+#include "dataplane/crypto.h"
+#include "dataplane/flow.h"
+#include "lib/error.h"
+#include "lib/esp_sa.h"
+
+struct dp;
+
+#define ESP_HDR_LEN	      8	  // bytes: SPI, sequence number
+#define ESP_IV_LEN	      8	  // bytes
+#define ESP_TRAILER_LEN	      2	  // bytes: pad length, next header
+#define ESP_ALIGN	      4	  // bytes (RFC 4303 2.4)
+#define ESP_SALT_LEN	      4	  // bytes (RFC 4106 4)
+#define ESP_NEXT_HEADER_IPV4  4	  // RFC 4303 2.6
+#define ESP_NEXT_HEADER_DUMMY 59  // RFC 4303 2.6
+#define ESP_SPI_MIN	      256 // the lower ones are reserved (RFC 4303 2.1)
+
+struct esp_hdr { // as on the wire, at any alignment
+	uint32_t spi_be, seq_be;
+	uint8_t iv[ESP_IV_LEN];
+} __attribute__((packed));
+
+// An SA's selectors, packed.
+struct esp_selectors {
+	uint8_t n_local, n_remote;
+	struct ts4 local[SELECTORS_MAX], remote[SELECTORS_MAX];
+};
+
+static inline bool esp_selectors_match_one(const struct ts4 *t, unsigned n, uint32_t addr,
+					   uint8_t proto, uint8_t ports, uint16_t port)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (ts4_match_host(&t[i], addr, proto) && ts4_match_port(&t[i], ports, port))
+			return true;
+	return false;
+}
+
+// Are both ends of the packet inside the SA's selectors? RFC 4301 7: a packet whose ports are not
+// known (a later fragment) is none of an SA that names ports.
+static inline bool esp_selectors_match(const struct esp_selectors *s, uint32_t local,
+				       uint16_t local_port, uint32_t remote, uint16_t remote_port,
+				       uint8_t proto, uint8_t ports)
+{
+	return esp_selectors_match_one(s->local, s->n_local, local, proto, ports, local_port) &&
+	       esp_selectors_match_one(s->remote, s->n_remote, remote, proto, ports, remote_port);
+}
+
+// In place is safe: the packet lies in one buffer and nobody else holds it.
+static inline bool esp_mbuf_writable(const struct rte_mbuf *m)
+{
+	return m->nb_segs == 1 && RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1;
+}
+
+// What was known of the packet's old headers is no longer true of the new ones.
+static inline void esp_mbuf_forget_headers(struct rte_mbuf *m)
+{
+	m->ol_flags = 0;
+	m->tx_offload = 0;
+	m->packet_type = 0;
+}
+
+// Can the dataplane carry such an SA? -ENOTSUP, -EINVAL, with a sentence.
+int esp_sa_check(const struct esp_sa *sa, struct error *err);
+// Packs the IPv4 selectors. -ENOTSUP when a side has none.
+int esp_sa_selectors(const struct esp_sa *sa, struct esp_selectors *out, struct error *err);
+// Expands the key of an SA that esp_sa_check found good, and copies its salt.
+int esp_sa_key(struct crypto *c, const struct esp_sa *sa, struct crypto_key *key,
+	       uint8_t salt[ESP_SALT_LEN], struct error *err);
+// Milliseconds since a time stamp counter; UINT64_MAX for 0, which is "never".
+uint64_t esp_idle_ms(const struct dp *dp, uint64_t last_tsc);

@@ -1,0 +1,274 @@
+// Inbound ESP (RFC 4303 3.4, RFC 4301 5.2, RFC 3948): find the SA, check, decrypt, check again.
+#include "dataplane/stages.h"
+
+#include <string.h>
+
+#include "dataplane/dp_internal.h"
+#include "dataplane/esp.h"
+#include "dataplane/sad.h"
+
+#define ECN_MASK    3u
+#define ECN_DROP    0xff
+#define UDP_HDR_LEN 8u
+// Nothing but an empty payload: header, IV, trailer padded to 4 bytes, ICV.
+#define ESP_LEN_MIN (sizeof(struct esp_hdr) + ESP_ALIGN + CRYPTO_ICV_LEN)
+
+// Where ESP stands in a received packet.
+struct esp_place {
+	struct esp_hdr *esp;
+	uint16_t outer_len; // bytes in front of it
+	uint16_t len;	    // bytes of ESP packet, ICV included
+	bool udp;
+};
+
+// What the last steps need to know of each packet.
+struct in_packet {
+	uint32_t seq;
+	uint16_t strip_len; // bytes in front of the inner packet
+	uint8_t outer_tos;
+};
+
+// Looks at lengths only; the packet itself has not been authenticated. DROP_REASON_COUNT: good.
+static enum drop_reason find_esp(struct rte_mbuf *m, struct esp_place *out)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	unsigned outer_len, len;
+
+	if (!esp_mbuf_writable(m) || m->data_len < sizeof(*ip))
+		return DROP_ESP_MALFORMED;
+	outer_len = rte_ipv4_hdr_len(ip);
+	len = m->data_len;
+	if (outer_len < sizeof(*ip) || outer_len + UDP_HDR_LEN > len)
+		return DROP_ESP_MALFORMED;
+	// RFC 4303 3.4.1: fragments are put together before ESP, never handed to it.
+	if ((ip->fragment_offset &
+	     rte_cpu_to_be_16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) != 0)
+		return DROP_FRAGMENT;
+	len -= outer_len;
+	out->udp = ip->next_proto_id == IPPROTO_UDP;
+	if (out->udp) {
+		const uint8_t *udp = (const uint8_t *)ip + outer_len;
+		const unsigned udp_len = flow_load16(udp + 4);
+
+		// The checksum is zero or means nothing to us: the ICV says more (RFC 3948 2.1).
+		if (udp_len < UDP_HDR_LEN || udp_len > len)
+			return DROP_ESP_MALFORMED;
+		if (udp_len == UDP_HDR_LEN + 1 && udp[UDP_HDR_LEN] == 0xff)
+			return DROP_NATT_KEEPALIVE; // RFC 3948 2.3
+		outer_len += UDP_HDR_LEN;
+		len = udp_len - UDP_HDR_LEN;
+	}
+	if (len < ESP_LEN_MIN || (len - ESP_LEN_MIN) % ESP_ALIGN != 0)
+		return DROP_ESP_MALFORMED; // RFC 4303 2.4
+	out->esp = rte_pktmbuf_mtod_offset(m, struct esp_hdr *, outer_len);
+	out->outer_len = (uint16_t)outer_len;
+	out->len = (uint16_t)len;
+	return DROP_REASON_COUNT;
+}
+
+// True when this worker owns the SA. The first worker that meets an SA becomes its owner, so the
+// replay window has one writer.
+static bool own(const struct worker *w, struct sa_in *sa, uint32_t *owner)
+{
+	*owner = atomic_load_explicit(&sa->owner, memory_order_relaxed);
+	if (*owner != SA_IN_NO_OWNER)
+		return *owner == w->id;
+	// On failure *owner is who came first.
+	return atomic_compare_exchange_strong_explicit(&sa->owner, owner, w->id,
+						       memory_order_relaxed, memory_order_relaxed);
+}
+
+static void fill_job(const struct sa_in *sa, const struct esp_place *at, struct crypto_job *job)
+{
+	uint8_t *text = (uint8_t *)at->esp + sizeof(struct esp_hdr);
+	const unsigned text_len = at->len - (unsigned)sizeof(struct esp_hdr) - CRYPTO_ICV_LEN;
+
+	job->key = &sa->key;
+	job->text = text;
+	job->text_len = text_len;
+	job->aad = (const uint8_t *)at->esp;
+	job->aad_len = ESP_HDR_LEN;
+	job->icv = text + text_len;
+	memcpy(job->nonce, sa->salt, ESP_SALT_LEN);
+	memcpy(job->nonce + ESP_SALT_LEN, at->esp->iv, ESP_IV_LEN);
+}
+
+// Steps 1 to 4: form, SA, owner, plausible sequence number. Leaves packets with b->sa[] and their
+// jobs set.
+static void esp_in_check(struct worker *w, struct batch *b, struct in_packet *in,
+			 struct crypto_job *job)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->pkt[i];
+		struct esp_place at;
+		struct sa_in *sa;
+		uint32_t owner, seq;
+		const enum drop_reason reason = find_esp(m, &at);
+
+		if (reason != DROP_REASON_COUNT) {
+			drop(w, m, reason);
+			continue;
+		}
+		// RFC 4301 4.1: for unicast the SPI alone names the SA.
+		sa = sad_lookup(w->dp->sad, rte_be_to_cpu_32(at.esp->spi_be));
+		if (sa == NULL) {
+			drop(w, m, DROP_ESP_NO_SA);
+			continue;
+		}
+		if (sa->udp_encap != at.udp) {
+			drop(w, m, DROP_ESP_ENCAP);
+			continue;
+		}
+		if (!own(w, sa, &owner)) {
+			worker_handover(w, owner, m, b->port[i]);
+			continue;
+		}
+		seq = rte_be_to_cpu_32(at.esp->seq_be);
+		// RFC 4303 3.4.3: cheap test first; nothing is recorded before the ICV is good.
+		if (!replay_check(&sa->replay, seq)) {
+			counter_add(&sa->replays, 1);
+			drop(w, m, DROP_ESP_REPLAY);
+			continue;
+		}
+		fill_job(sa, &at, &job[kept]);
+		in[kept] = (struct in_packet){
+			.seq = seq,
+			.strip_len = (uint16_t)(at.outer_len + sizeof(struct esp_hdr)),
+			.outer_tos = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->type_of_service,
+		};
+		batch_keep(b, kept, i);
+		b->sa[kept++] = sa;
+	}
+	b->n = kept;
+}
+
+// Step 7: takes padding and trailer off. On success *len is what they leave.
+static enum drop_reason check_trailer(const struct crypto_job *job, uint32_t *len)
+{
+	const uint8_t next_header = job->text[job->text_len - 1];
+	const uint32_t pad_len = job->text[job->text_len - 2];
+	const uint8_t *pad;
+
+	if (pad_len + ESP_TRAILER_LEN > job->text_len)
+		return DROP_ESP_PADDING;
+	pad = job->text + job->text_len - ESP_TRAILER_LEN - pad_len;
+	for (uint32_t i = 0; i < pad_len; i++)
+		if (pad[i] != (uint8_t)(i + 1))
+			return DROP_ESP_PADDING; // RFC 4303 2.4
+	if (next_header == ESP_NEXT_HEADER_DUMMY)
+		return DROP_ESP_DUMMY; // RFC 4303 2.6
+	if (next_header != ESP_NEXT_HEADER_IPV4)
+		return DROP_ESP_NEXT_HEADER;
+	*len = job->text_len - ESP_TRAILER_LEN - pad_len;
+	return DROP_REASON_COUNT;
+}
+
+// RFC 6040 4.2: what the inner packet's ECN field becomes; row: inner, column: outer.
+static const uint8_t ecn_in[4][4] = {
+	// outer: Not-ECT, ECT(1), ECT(0), CE
+	{0, 0, 0, ECN_DROP}, // Not-ECT
+	{1, 1, 1, 3},	     // ECT(1)
+	{2, 1, 2, 3},	     // ECT(0)
+	{3, 3, 3, 3},	     // CE
+};
+
+// RFC 1624: the checksum follows the one word that changed.
+static void set_tos(struct rte_ipv4_hdr *ip, uint8_t tos)
+{
+	uint32_t sum = (uint16_t)~ip->hdr_checksum;
+
+	sum += (uint16_t) ~((unsigned)ip->type_of_service << 8);
+	sum += (unsigned)tos << 8;
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip->hdr_checksum = (uint16_t)~sum;
+	ip->type_of_service = tos;
+}
+
+// Steps 8 to 10: a well-formed inner packet, congestion marks, selectors. Its own length counts:
+// what lies behind it is traffic flow confidentiality padding (RFC 4303 2.7).
+static enum drop_reason check_inner(const struct sa_in *sa, struct rte_ipv4_hdr *ip, uint32_t len,
+				    uint8_t outer_tos, uint16_t *inner_len)
+{
+	uint32_t total_len;
+	struct flow f;
+	uint8_t ecn;
+
+	if (len < sizeof(*ip) || ip->version_ihl >> 4 != 4 || rte_ipv4_hdr_len(ip) < sizeof(*ip))
+		return DROP_ESP_INNER;
+	total_len = rte_be_to_cpu_16(ip->total_length);
+	if (total_len < rte_ipv4_hdr_len(ip) || total_len > len)
+		return DROP_ESP_INNER;
+	// RFC 4301 5.2 step 4: the packet must be one that this SA was made for.
+	f = flow_of(ip, total_len);
+	if (!esp_selectors_match(&sa->ts, f.dst, f.dst_port, f.src, f.src_port, f.proto, f.ports))
+		return DROP_ESP_SELECTOR;
+	ecn = ecn_in[ip->type_of_service & ECN_MASK][outer_tos & ECN_MASK];
+	if (ecn == ECN_DROP)
+		return DROP_ESP_ECN;
+	if (ecn != (ip->type_of_service & ECN_MASK))
+		set_tos(ip, (uint8_t)((ip->type_of_service & ~ECN_MASK) | ecn));
+	*inner_len = (uint16_t)total_len;
+	return DROP_REASON_COUNT;
+}
+
+// Steps 6 to 10 for one packet whose job is done. DROP_REASON_COUNT: good, and bare.
+static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct rte_mbuf *m,
+				      const struct in_packet *in, const struct crypto_job *job)
+{
+	enum drop_reason reason;
+	uint16_t inner_len;
+	uint32_t len;
+
+	if (job->status != CRYPTO_OK) {
+		counter_add(&sa->auth_failures, 1);
+		return DROP_ESP_AUTH;
+	}
+	// Checked again, not only before decryption: two copies of one packet can share a batch.
+	if (!replay_accept(&sa->replay, in->seq)) {
+		counter_add(&sa->replays, 1);
+		return DROP_ESP_REPLAY;
+	}
+	atomic_store_explicit(&sa->top_seq, sa->replay.top, memory_order_relaxed);
+	atomic_store_explicit(&sa->last_tsc, w->now_tsc, memory_order_relaxed);
+	reason = check_trailer(job, &len);
+	if (reason != DROP_REASON_COUNT)
+		return reason;
+	reason = check_inner(sa, (struct rte_ipv4_hdr *)job->text, len, in->outer_tos, &inner_len);
+	if (reason != DROP_REASON_COUNT)
+		return reason;
+
+	m->data_off = (uint16_t)(m->data_off + in->strip_len);
+	m->data_len = inner_len;
+	m->pkt_len = inner_len;
+	esp_mbuf_forget_headers(m);
+	counter_add(&sa->packets, 1);
+	counter_add(&sa->bytes, inner_len);
+	return DROP_REASON_COUNT;
+}
+
+void esp_in(struct worker *w, struct batch *b)
+{
+	struct crypto_job job[BATCH_MAX];
+	struct in_packet in[BATCH_MAX];
+	uint16_t kept = 0;
+
+	esp_in_check(w, b, in, job);
+	crypto_open(w->crypto, job, b->n); // step 5; every job is finished on return
+	for (uint16_t i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->pkt[i];
+		const enum drop_reason reason = esp_in_accept(w, b->sa[i], m, &in[i], &job[i]);
+
+		if (reason != DROP_REASON_COUNT) {
+			drop(w, m, reason);
+			continue;
+		}
+		b->origin[i] = FROM_TUNNEL;
+		b->from_linux[i] = true;
+		batch_keep(b, kept++, i);
+	}
+	b->n = kept;
+	counter_add(&w->esp_in_packets, kept);
+}

@@ -1,0 +1,267 @@
+// Outbound ESP (RFC 4303 3.3, RFC 4301 5.1, RFC 3948): select, number, encapsulate, encrypt.
+#include "dataplane/stages.h"
+
+#include <string.h>
+
+#include "dataplane/dp_internal.h"
+#include "dataplane/esp.h"
+#include "dataplane/icmp.h"
+#include "dataplane/tunnel.h"
+
+#define GROUPS_SEARCHED 8 // a ninth SA in turn only costs one more atomic add
+
+// The packets of one SA in this batch.
+struct group {
+	struct sa_out *sa;
+	struct tunnel *tunnel;
+	uint64_t seq;	    // the next one to give away
+	uint64_t bytes;	    // of inner packets
+	uint16_t n;	    // packets
+	uint16_t inner_mtu; // bytes; 0: no route
+};
+
+struct out_batch {
+	uint16_t n_groups;
+	struct group group[BATCH_MAX];
+	uint8_t group_of[BATCH_MAX]; // packet -> group
+};
+
+// Reports once in TUNNEL_EVENT_MS, whichever worker comes first.
+static void report(struct worker *w, _Atomic uint64_t *last_tsc, const struct dp_event *ev)
+{
+	uint64_t last = atomic_load_explicit(last_tsc, memory_order_relaxed);
+
+	if (last != 0 && w->now_tsc - last < w->dp->tsc_hz / 1000 * TUNNEL_EVENT_MS)
+		return;
+	if (atomic_compare_exchange_strong_explicit(last_tsc, &last, w->now_tsc,
+						    memory_order_relaxed, memory_order_relaxed))
+		dp_event_put(w->dp, ev);
+}
+
+static void drop_no_sa(struct worker *w, struct tunnel *t, struct rte_mbuf *m)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	const struct dp_event ev = {
+		.type = DP_EV_NO_SA,
+		.tunnel = t->id,
+		.addr = ip_addr_v4(rte_be_to_cpu_32(ip->src_addr)),
+		.addr2 = ip_addr_v4(rte_be_to_cpu_32(ip->dst_addr)),
+	};
+
+	report(w, &t->no_sa_tsc, &ev);
+	drop(w, m, DROP_NO_SA);
+}
+
+// The group of a tunnel's current SA. The pointer is loaded once for each group: a rekey in the
+// middle of a batch takes effect with the next one. NULL when the tunnel has no SA.
+static struct group *find_group(struct worker *w, struct out_batch *o, struct tunnel *t)
+{
+	const int last = (int)o->n_groups - 1;
+	struct sa_out *sa;
+	struct group *g;
+
+	for (int i = last; i >= 0 && i > last - GROUPS_SEARCHED; i--)
+		if (o->group[i].tunnel == t)
+			return &o->group[i];
+	sa = tunnel_sa(t);
+	if (sa == NULL)
+		return NULL;
+	g = &o->group[o->n_groups++];
+	*g = (struct group){
+		.sa = sa,
+		.tunnel = t,
+		.inner_mtu = sa_out_inner_mtu(sa, fib_route_mtu(w->dp, sa->remote_be)),
+	};
+	return g;
+}
+
+static bool selectors_match(const struct sa_out *sa, const struct rte_mbuf *m)
+{
+	const struct flow f =
+		flow_of(rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *), m->data_len);
+
+	return esp_selectors_match(&sa->ts, f.src, f.src_port, f.dst, f.dst_port, f.proto, f.ports);
+}
+
+// RFC 4301 8.2.1: a packet that must not be fragmented and does not fit is answered with the size
+// that would.
+static void too_big(struct worker *w, const struct group *g, const struct batch *b, uint16_t i,
+		    struct batch *icmp)
+{
+	struct rte_mbuf *m = b->pkt[i];
+	const bool from_tunnel = b->origin[i] == FROM_TUNNEL || b->origin[i] == FROM_SELF_TUNNEL;
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	struct rte_mbuf *answer = NULL;
+
+	if ((ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)) != 0 &&
+	    icmp->n < BATCH_MAX)
+		answer = icmp_error(w, m, ICMP_UNREACHABLE, ICMP_UNREACHABLE_FRAG_NEEDED,
+				    g->inner_mtu, g->sa->local_be);
+	if (answer != NULL) {
+		icmp->pkt[icmp->n] = answer;
+		icmp->port[icmp->n] = b->port[i];
+		icmp->origin[icmp->n] = from_tunnel ? FROM_SELF_TUNNEL : FROM_SELF;
+		icmp->from_linux[icmp->n] = true;
+		icmp->tunnel[icmp->n] = NULL;
+		icmp->sa[icmp->n] = NULL;
+		icmp->n++;
+	}
+	drop(w, m, DROP_TOO_BIG);
+}
+
+static bool has_room(const struct rte_mbuf *m, const struct sa_out *sa)
+{
+	return esp_mbuf_writable(m) &&
+	       rte_pktmbuf_headroom(m) >= sa->outer_len + sizeof(struct esp_hdr) &&
+	       rte_pktmbuf_tailroom(m) >= ESP_ALIGN - 1 + ESP_TRAILER_LEN + CRYPTO_ICV_LEN;
+}
+
+// Step 1: which SA, and may the packet take it? Leaves the good ones with o->group_of[] set.
+static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, struct batch *icmp)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->pkt[i];
+		struct group *g = find_group(w, o, b->tunnel[i]);
+
+		if (g == NULL) {
+			drop_no_sa(w, b->tunnel[i], m);
+		} else if (!selectors_match(g->sa, m)) {
+			// The policy may be wider than what the peer agreed to.
+			drop(w, m, DROP_OUT_SELECTOR);
+		} else if (g->inner_mtu == 0) {
+			drop(w, m, DROP_NO_ROUTE);
+		} else if (m->pkt_len > g->inner_mtu) {
+			too_big(w, g, b, i, icmp);
+		} else if (!has_room(m, g->sa)) {
+			drop(w, m, DROP_NO_MBUF);
+		} else {
+			g->n++;
+			g->bytes += m->pkt_len;
+			o->group_of[kept] = (uint8_t)(g - o->group);
+			batch_keep(b, kept++, i);
+		}
+	}
+	b->n = kept;
+}
+
+// Step 2: one atomic add for each group takes its sequence numbers.
+static void take_sequence_numbers(struct worker *w, struct out_batch *o)
+{
+	for (uint16_t i = 0; i < o->n_groups; i++) {
+		struct group *g = &o->group[i];
+
+		if (g->n == 0)
+			continue;
+		// RFC 4303 3.3.3: the first number sent is 1.
+		g->seq = atomic_fetch_add_explicit(&g->sa->seq, g->n, memory_order_relaxed) + 1;
+		if (g->seq + g->n > SA_OUT_SEQ_LOW) {
+			const struct dp_event ev = {.type = DP_EV_SEQ_LOW, .tunnel = g->tunnel->id};
+
+			report(w, &g->tunnel->seq_low_tsc, &ev);
+		}
+		if (g->seq + g->n - 1 > SA_OUT_SEQ_MAX)
+			continue; // some of them are dropped below: the last batch is not counted
+		atomic_fetch_add_explicit(&g->sa->packets, g->n, memory_order_relaxed);
+		atomic_fetch_add_explicit(&g->sa->bytes, g->bytes, memory_order_relaxed);
+		atomic_store_explicit(&g->sa->last_tsc, w->now_tsc, memory_order_relaxed);
+	}
+}
+
+static uint16_t fold(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+// Puts the outer header in front of the ESP packet of `esp_len` bytes.
+static void put_outer(const struct sa_out *sa, uint8_t *outer, const struct rte_ipv4_hdr *inner,
+		      uint32_t seq, uint16_t esp_len)
+{
+	const uint16_t df_be = inner->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)outer;
+
+	memcpy(outer, sa->outer, sizeof(sa->outer)); // without UDP the last 8 are overwritten below
+	// DSCP is copied (RFC 4301 5.1.2.1) and so is ECN, RFC 6040 4.1 normal mode.
+	ip->type_of_service = inner->type_of_service;
+	ip->total_length = rte_cpu_to_be_16((uint16_t)(sa->outer_len + esp_len));
+	// DF is copied (RFC 4301 8.1). RFC 6864 4.1: the ID means nothing in a packet that is
+	// never fragmented.
+	ip->fragment_offset = df_be;
+	ip->packet_id = df_be != 0 ? 0 : rte_cpu_to_be_16((uint16_t)seq);
+	ip->hdr_checksum = fold(sa->cksum + ((uint32_t)ip->type_of_service << 8) +
+				ip->total_length + ip->packet_id + df_be);
+	if (sa->outer_len > sizeof(*ip)) {
+		struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(outer + sizeof(*ip));
+
+		udp->dgram_len = rte_cpu_to_be_16((uint16_t)(sizeof(*udp) + esp_len));
+	}
+}
+
+// Step 3: headers in front, padding and trailer behind, and the job for the crypto library.
+static void encapsulate(const struct sa_out *sa, struct rte_mbuf *m, uint32_t seq,
+			struct crypto_job *job)
+{
+	const struct rte_ipv4_hdr inner = *rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	const uint32_t inner_len = m->pkt_len;
+	const uint32_t pad_len =
+		(ESP_ALIGN - (inner_len + ESP_TRAILER_LEN) % ESP_ALIGN) % ESP_ALIGN;
+	const uint32_t text_len = inner_len + pad_len + ESP_TRAILER_LEN;
+	uint8_t *text = rte_pktmbuf_mtod(m, uint8_t *);
+	uint8_t *trailer = text + inner_len;
+	struct esp_hdr *esp = (struct esp_hdr *)(text - sizeof(*esp));
+	const uint64_t iv_be = rte_cpu_to_be_64(seq);
+
+	for (uint32_t i = 0; i < pad_len; i++)
+		*trailer++ = (uint8_t)(i + 1); // RFC 4303 2.4
+	*trailer++ = (uint8_t)pad_len;
+	*trailer++ = ESP_NEXT_HEADER_IPV4;
+
+	put_outer(sa, text - sizeof(*esp) - sa->outer_len, &inner, seq,
+		  (uint16_t)(sizeof(*esp) + text_len + CRYPTO_ICV_LEN));
+	esp->spi_be = sa->spi_be;
+	esp->seq_be = rte_cpu_to_be_32(seq);
+	memcpy(esp->iv, &iv_be, sizeof(esp->iv));
+
+	job->key = &sa->key;
+	job->text = text;
+	job->text_len = text_len;
+	job->aad = (const uint8_t *)esp;
+	job->aad_len = ESP_HDR_LEN;
+	job->icv = text + text_len;
+	memcpy(job->nonce, sa->salt, ESP_SALT_LEN);
+	memcpy(job->nonce + ESP_SALT_LEN, &iv_be, sizeof(iv_be));
+
+	m->data_off = (uint16_t)(m->data_off - sizeof(*esp) - sa->outer_len);
+	m->pkt_len = (uint32_t)(sa->outer_len + sizeof(*esp)) + text_len + CRYPTO_ICV_LEN;
+	m->data_len = (uint16_t)m->pkt_len;
+	esp_mbuf_forget_headers(m);
+}
+
+void esp_out(struct worker *w, struct batch *b, struct batch *icmp)
+{
+	struct crypto_job job[BATCH_MAX];
+	struct out_batch o;
+	uint16_t kept = 0;
+
+	o.n_groups = 0;
+	select_sa(w, b, &o, icmp);
+	take_sequence_numbers(w, &o);
+	for (uint16_t i = 0; i < b->n; i++) {
+		struct group *g = &o.group[o.group_of[i]];
+		const uint64_t seq = g->seq++;
+
+		// RFC 4303 3.3.3: never wraps; the SA is used up.
+		if (seq > SA_OUT_SEQ_MAX) {
+			drop(w, b->pkt[i], DROP_SEQ_EXHAUSTED);
+			continue;
+		}
+		encapsulate(g->sa, b->pkt[i], (uint32_t)seq, &job[kept]);
+		batch_keep(b, kept++, i);
+	}
+	b->n = kept;
+	crypto_seal(w->crypto, job, kept);
+	counter_add(&w->esp_out_packets, kept);
+}

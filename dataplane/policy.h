@@ -1,0 +1,40 @@
+// The Security Policy Database (RFC 4301 4.4.1): one ordered list, first match wins.
+//
+// The list is an immutable snapshot. dp_policies_set builds a new one and stores its pointer;
+// workers load the pointer once per batch. The stages policy_out() and policy_in_clear()
+// (stages.h) are in policy.c. How the look-up is done and what is to come:
+// docs/decisions/policy-lookup.md.
+//
+// Threads:   dp_policies_set, create and destroy: control thread only. Stages: any worker.
+// Ownership: a snapshot that was replaced is freed once every worker has been quiescent.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/flow.h"
+
+struct tunnel;
+
+struct policy_entry {
+	struct ts4 local, remote;
+	struct tunnel *tunnel; // of DP_PROTECT
+	uint8_t action;	       // enum dp_action
+};
+
+struct policies {
+	size_t n;
+	struct policy_entry entry[];
+};
+
+// First entry that matches, or NULL. A packet whose ports are not known (a later fragment)
+// matches a protect or discard entry by address and protocol alone, and never a bypass entry
+// that names ports: what might be protected does not leave in clear (RFC 4301 7).
+const struct policy_entry *policy_find_out(const struct policies *p, const struct flow *f);
+// The same for a packet that came in: its source is the remote end.
+const struct policy_entry *policy_find_in(const struct policies *p, const struct flow *f);
+
+int policies_create(struct dp *dp); // dp->policies, empty
+// Frees the snapshot at once: the workers must have stopped.
+void policies_destroy(struct dp *dp);

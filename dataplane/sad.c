@@ -1,0 +1,154 @@
+#include "dataplane/sad.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include <rte_cycles.h>
+#include <rte_malloc.h>
+
+#include "dataplane/dp_internal.h"
+
+int sad_create(struct dp *dp)
+{
+	struct sad *sad = calloc(1, sizeof(*sad));
+	int err;
+
+	if (sad == NULL)
+		return -ENOMEM;
+	err = crypto_create(&sad->crypto);
+	if (err != 0) {
+		free(sad);
+		return err;
+	}
+	dp->sad = sad;
+	return 0;
+}
+
+static void sa_in_free(void *p)
+{
+	struct sa_in *sa = p;
+
+	if (sa == NULL)
+		return;
+	wipe(sa, sizeof(*sa));
+	rte_free(sa);
+}
+
+void sad_destroy(struct dp *dp)
+{
+	struct sad *sad = dp->sad;
+
+	if (sad == NULL)
+		return;
+	for (uint32_t i = 0; i < SAD_SLOTS; i++)
+		sa_in_free(atomic_load_explicit(&sad->slot[i], memory_order_relaxed));
+	crypto_destroy(sad->crypto);
+	free(sad);
+	dp->sad = NULL;
+}
+
+static int random_u32(uint32_t *out)
+{
+	return getrandom(out, sizeof(*out), 0) == sizeof(*out) ? 0 : -EIO;
+}
+
+int dp_sa_in_reserve(struct dp *dp, uint32_t *spi)
+{
+	struct sad *sad = dp->sad;
+	uint32_t start, s, candidate;
+
+	if (sad->used == SAD_SLOTS)
+		return -ENOSPC;
+	if (random_u32(&start) != 0)
+		return -EIO;
+	for (uint32_t i = 0;; i++) {
+		s = (start + i) & (SAD_SLOTS - 1);
+		if (sad->spi[s] == 0)
+			break;
+	}
+	do { // RFC 4303 2.1: 0 to 255 are reserved
+		if (random_u32(&candidate) != 0)
+			return -EIO;
+		candidate = (candidate & ~(SAD_SLOTS - 1)) | s;
+	} while (candidate < ESP_SPI_MIN || candidate == sad->last_spi[s]);
+	sad->spi[s] = candidate;
+	sad->used++;
+	*spi = candidate;
+	return 0;
+}
+
+static bool is_reserved(const struct sad *sad, uint32_t spi)
+{
+	return spi != 0 && sad->spi[spi & (SAD_SLOTS - 1)] == spi;
+}
+
+int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct error *err)
+{
+	struct sad *sad = dp->sad;
+	const uint32_t s = esp->spi & (SAD_SLOTS - 1);
+	struct sa_in *sa;
+	int res;
+
+	res = esp_sa_check(esp, err);
+	if (res != 0)
+		return res;
+	if (!is_reserved(sad, esp->spi))
+		return error_set(err, -ENOENT, "inbound SPI 0x%08x was not reserved", esp->spi);
+	if (sad_lookup(sad, esp->spi) != NULL)
+		return error_set(err, -EEXIST, "inbound SPI 0x%08x is in use", esp->spi);
+	sa = rte_zmalloc("sa_in", sizeof(*sa), _Alignof(struct sa_in));
+	if (sa == NULL)
+		return error_set(err, -ENOMEM, "no memory for an inbound SA: raise gateway.memory");
+	res = esp_sa_selectors(esp, &sa->ts, err);
+	if (res != 0)
+		goto out;
+	res = esp_sa_key(sad->crypto, esp, &sa->key, sa->salt, err);
+	if (res != 0)
+		goto out;
+	sa->spi = esp->spi;
+	sa->tunnel = tunnel;
+	sa->udp_encap = esp->udp_encap;
+	atomic_init(&sa->owner, SA_IN_NO_OWNER);
+	replay_init(&sa->replay, esp->replay_window);
+	atomic_store_explicit(&sad->slot[s], sa, memory_order_release);
+	esp_sa_fini(esp);
+	return 0;
+out:
+	sa_in_free(sa);
+	return res;
+}
+
+int dp_sa_in_retire(struct dp *dp, uint32_t spi)
+{
+	struct sad *sad = dp->sad;
+	const uint32_t s = spi & (SAD_SLOTS - 1);
+	struct sa_in *sa;
+
+	if (!is_reserved(sad, spi))
+		return -ENOENT;
+	sa = atomic_exchange_explicit(&sad->slot[s], NULL, memory_order_release);
+	sad->last_spi[s] = spi;
+	sad->spi[s] = 0;
+	sad->used--;
+	if (sa != NULL)
+		dp_defer_free(dp, sa_in_free, sa);
+	return 0;
+}
+
+int dp_sa_in_stats(const struct dp *dp, uint32_t spi, struct dp_sa_stats *out)
+{
+	const struct sa_in *sa = sad_lookup(dp->sad, spi);
+
+	if (sa == NULL)
+		return -ENOENT;
+	*out = (struct dp_sa_stats){
+		.packets = counter_read(&sa->packets),
+		.bytes = counter_read(&sa->bytes),
+		.idle_ms = esp_idle_ms(dp, counter_read(&sa->last_tsc)),
+		.seq = counter_read(&sa->top_seq),
+		.replays = counter_read(&sa->replays),
+		.auth_failures = counter_read(&sa->auth_failures),
+	};
+	return 0;
+}

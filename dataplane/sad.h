@@ -1,0 +1,66 @@
+// Inbound Security Association Database (RFC 4301 4.4.2).
+//
+// Finds the SA of a received ESP packet. The receiver picks its own SPIs, so the low
+// SAD_SLOT_BITS of an SPI are its slot: a lookup is one load and one compare. The other bits are
+// random, so a late packet of a deleted SA does not match the next SA in the same slot.
+//
+// Threads:   create, reserve, publish, retire and destroy: control thread only.
+//            lookup: any worker; the result is good until that worker's next quiescent point
+//            and must not be stored.
+// Ownership: publish takes the SA's secrets; retire hides it at once and frees it once every
+//            worker has been quiescent. Keys are wiped before the free.
+// Errors:    0 or -errno; on error nothing has changed.
+#pragma once
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/esp.h"
+#include "dataplane/worker.h"
+#include "lib/replay.h"
+
+#define SAD_SLOT_BITS  16
+#define SAD_SLOTS      (1u << SAD_SLOT_BITS)
+#define SA_IN_NO_OWNER UINT32_MAX
+
+// What a look-up touches stands first, then what the owner writes, then the selectors and the key.
+struct sa_in {
+	uint32_t spi;		// read only from here on, once published
+	_Atomic uint32_t owner; // worker; SA_IN_NO_OWNER until the first packet
+	uint32_t tunnel;
+	uint8_t salt[ESP_SALT_LEN];
+	bool udp_encap;
+
+	_Alignas(64) struct replay replay; // the owner's alone
+
+	// Owner: write, control: read.
+	_Alignas(64) counter packets, bytes, last_tsc, top_seq;
+	counter replays, auth_failures;
+
+	_Alignas(64) struct esp_selectors ts;
+	struct crypto_key key;
+};
+
+struct sad {
+	_Atomic(struct sa_in *) slot[SAD_SLOTS]; // control: rw, workers: ro
+	uint32_t spi[SAD_SLOTS];      // control: the SPI reserved or published, 0 when free
+	uint32_t last_spi[SAD_SLOTS]; // control: the one before it, never given twice in a row
+	uint32_t used;		      // control: slots taken
+	struct crypto *crypto;	      // control: expands keys
+};
+
+// The SA of that SPI (host order), or NULL.
+static inline struct sa_in *sad_lookup(const struct sad *sad, uint32_t spi)
+{
+	struct sa_in *sa = atomic_load_explicit(
+		(_Atomic(struct sa_in *) *)(uintptr_t)&sad->slot[spi & (SAD_SLOTS - 1)],
+		memory_order_acquire);
+
+	return sa != NULL && sa->spi == spi ? sa : NULL;
+}
+
+int sad_create(struct dp *dp); // dp->sad
+// Frees every SA at once: the workers must have stopped.
+void sad_destroy(struct dp *dp);

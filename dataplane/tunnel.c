@@ -1,0 +1,241 @@
+#include "dataplane/tunnel.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_cycles.h>
+#include <rte_malloc.h>
+
+#include "dataplane/dp_internal.h"
+
+#define OUTER_TTL 64
+
+int tunnels_create(struct dp *dp)
+{
+	struct tunnels *t = calloc(1, sizeof(*t));
+	int err;
+
+	if (t == NULL)
+		return -ENOMEM;
+	err = crypto_create(&t->crypto);
+	if (err != 0) {
+		free(t);
+		return err;
+	}
+	dp->tunnels = t;
+	return 0;
+}
+
+static void sa_out_free(void *p)
+{
+	struct sa_out *sa = p;
+
+	if (sa == NULL)
+		return;
+	wipe(sa, sizeof(*sa));
+	rte_free(sa);
+}
+
+static void tunnel_free(void *p)
+{
+	struct tunnel *t = p;
+
+	sa_out_free(atomic_load_explicit(&t->sa, memory_order_relaxed));
+	rte_free(t);
+}
+
+void tunnels_destroy(struct dp *dp)
+{
+	struct tunnels *t = dp->tunnels;
+
+	if (t == NULL)
+		return;
+	for (uint32_t i = 0; i < t->n_slots; i++)
+		if (t->slot[i] != NULL)
+			tunnel_free(t->slot[i]);
+	free(t->slot);
+	crypto_destroy(t->crypto);
+	free(t);
+	dp->tunnels = NULL;
+}
+
+struct tunnel *tunnel_get(const struct dp *dp, uint32_t id)
+{
+	return id < dp->tunnels->n_slots ? dp->tunnels->slot[id] : NULL;
+}
+
+// Workers never look at the array, so it may move.
+static int find_free_slot(struct tunnels *t, uint32_t *slot)
+{
+	const uint32_t n = t->n_slots;
+	const uint32_t grown = n == 0 ? 64 : 2 * n;
+	struct tunnel **p;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (t->slot[i] == NULL) {
+			*slot = i;
+			return 0;
+		}
+	}
+	p = realloc(t->slot, grown * sizeof(*p));
+	if (p == NULL)
+		return -ENOMEM;
+	memset(p + n, 0, (grown - n) * sizeof(*p));
+	t->slot = p;
+	t->n_slots = grown;
+	*slot = n;
+	return 0;
+}
+
+int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *id)
+{
+	struct tunnel *t;
+	uint32_t slot;
+	int err;
+
+	err = find_free_slot(dp->tunnels, &slot);
+	if (err != 0)
+		return err;
+	t = rte_zmalloc("tunnel", sizeof(*t), 64);
+	if (t == NULL)
+		return -ENOMEM;
+	t->id = slot;
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	dp->tunnels->slot[slot] = t;
+	*id = slot;
+	return 0;
+}
+
+int dp_tunnel_del(struct dp *dp, uint32_t id)
+{
+	struct tunnel *t = tunnel_get(dp, id);
+
+	if (t == NULL)
+		return -ENOENT;
+	if (t->n_policies != 0)
+		return -EBUSY;
+	// No policy leads to it any more; a worker may still be in the batch of an older snapshot.
+	dp->tunnels->slot[id] = NULL;
+	dp_defer_free(dp, tunnel_free, t);
+	return 0;
+}
+
+static uint32_t sum_words(const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < len; i += 2)
+		sum += (uint32_t)p[i] | (uint32_t)p[i + 1] << 8;
+	return sum;
+}
+
+static void build_outer(struct sa_out *sa, const struct esp_sa *esp)
+{
+	struct rte_ipv4_hdr ip = {
+		.version_ihl = RTE_IPV4_VHL_DEF,
+		.time_to_live = OUTER_TTL,
+		.next_proto_id = esp->udp_encap ? IPPROTO_UDP : IPPROTO_ESP,
+		.src_addr = sa->local_be,
+		.dst_addr = sa->remote_be,
+	};
+	// RFC 3948 2.1: the checksum is sent as zero, the lengths differ from packet to packet.
+	const struct rte_udp_hdr udp = {
+		.src_port = rte_cpu_to_be_16(esp->local.port),
+		.dst_port = rte_cpu_to_be_16(esp->remote.port),
+	};
+
+	memcpy(sa->outer, &ip, sizeof(ip));
+	sa->outer_len = sizeof(ip);
+	sa->cksum = sum_words(&ip, sizeof(ip));
+	if (esp->udp_encap) {
+		memcpy(sa->outer + sizeof(ip), &udp, sizeof(udp));
+		sa->outer_len = sizeof(ip) + sizeof(udp);
+	}
+}
+
+int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct error *err)
+{
+	struct tunnel *t = tunnel_get(dp, id);
+	struct sa_out *sa, *old;
+	int res;
+
+	if (t == NULL)
+		return error_set(err, -ENOENT, "no tunnel %u", id);
+	res = esp_sa_check(esp, err);
+	if (res != 0)
+		return res;
+	sa = rte_zmalloc("sa_out", sizeof(*sa), _Alignof(struct sa_out));
+	if (sa == NULL)
+		return error_set(err, -ENOMEM,
+				 "no memory for an outbound SA: raise gateway.memory");
+	res = esp_sa_selectors(esp, &sa->ts, err);
+	if (res != 0)
+		goto out;
+	res = esp_sa_key(dp->tunnels->crypto, esp, &sa->key, sa->salt, err);
+	if (res != 0)
+		goto out;
+	sa->spi = esp->spi;
+	sa->spi_be = rte_cpu_to_be_32(esp->spi);
+	sa->local_be = rte_cpu_to_be_32(ip_addr_to_v4(&esp->local.addr));
+	sa->remote_be = rte_cpu_to_be_32(ip_addr_to_v4(&esp->remote.addr));
+	build_outer(sa, esp);
+	old = atomic_exchange_explicit(&t->sa, sa, memory_order_acq_rel);
+	if (old != NULL)
+		dp_defer_free(dp, sa_out_free, old);
+	esp_sa_fini(esp);
+	return 0;
+out:
+	sa_out_free(sa);
+	return res;
+}
+
+int dp_tunnel_clear_out(struct dp *dp, uint32_t id, uint32_t spi)
+{
+	struct tunnel *t = tunnel_get(dp, id);
+	struct sa_out *sa = t != NULL ? tunnel_sa(t) : NULL;
+
+	if (sa == NULL || sa->spi != spi)
+		return -ENOENT;
+	atomic_store_explicit(&t->sa, NULL, memory_order_release);
+	dp_defer_free(dp, sa_out_free, sa);
+	return 0;
+}
+
+int dp_tunnel_out_stats(const struct dp *dp, uint32_t id, struct dp_sa_stats *out)
+{
+	const struct tunnel *t = tunnel_get(dp, id);
+	struct sa_out *sa = t != NULL ? tunnel_sa(t) : NULL;
+	uint64_t seq;
+
+	if (sa == NULL)
+		return -ENOENT;
+	seq = atomic_load_explicit(&sa->seq, memory_order_relaxed);
+	*out = (struct dp_sa_stats){
+		.packets = atomic_load_explicit(&sa->packets, memory_order_relaxed),
+		.bytes = atomic_load_explicit(&sa->bytes, memory_order_relaxed),
+		.idle_ms =
+			esp_idle_ms(dp, atomic_load_explicit(&sa->last_tsc, memory_order_relaxed)),
+		// The counter goes on when all are used up; nothing is sent then.
+		.seq = RTE_MIN(seq, (uint64_t)SA_OUT_SEQ_MAX),
+	};
+	return 0;
+}
+
+uint16_t sa_out_inner_mtu(const struct sa_out *sa, uint16_t path_mtu)
+{
+	const unsigned fixed = sa->outer_len + ESP_HDR_LEN + ESP_IV_LEN + CRYPTO_ICV_LEN;
+
+	if (path_mtu < fixed + ESP_ALIGN)
+		return 0;
+	return (uint16_t)(RTE_ALIGN_FLOOR(path_mtu - fixed, (unsigned)ESP_ALIGN) - ESP_TRAILER_LEN);
+}
+
+uint16_t dp_tunnel_inner_mtu(const struct dp *dp, uint32_t id)
+{
+	const struct tunnel *t = tunnel_get(dp, id);
+	const struct sa_out *sa = t != NULL ? tunnel_sa(t) : NULL;
+
+	return sa != NULL ? sa_out_inner_mtu(sa, fib_route_mtu(dp, sa->remote_be)) : 0;
+}

@@ -1,0 +1,77 @@
+// Tunnels and their outbound SAs.
+//
+// A tunnel is one child of a connection. It holds a pointer to the current outbound SA, so a
+// rekey is one pointer store. The SA carries everything esp_out() needs: a template of the outer
+// header, key, sequence number, selectors.
+//
+// Threads:   add, del, set_out, clear_out: control thread only. Workers reach a tunnel through
+//            the policy snapshot and load its SA once per batch; both are good until the
+//            worker's next quiescent point.
+// Ownership: set_out takes the SA's secrets. What was replaced is wiped and freed once every
+//            worker has been quiescent.
+// Errors:    0 or -errno; on error nothing has changed.
+#pragma once
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/esp.h"
+#include "dataplane/worker.h"
+
+#define SA_OUT_OUTER_MAX (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr)) // bytes
+#define SA_OUT_SEQ_MAX	 UINT32_MAX // RFC 4303 3.3.3: never beyond, without ESN
+#define SA_OUT_SEQ_LOW	 ((uint64_t)SA_OUT_SEQ_MAX / 10 * 9)
+#define TUNNEL_EVENT_MS	 100 // an event of one tunnel is repeated at most that often
+
+struct sa_out {
+	uint32_t spi; // read only from here on, once published
+	uint32_t spi_be;
+	uint32_t local_be, remote_be;
+	uint32_t cksum; // sum of the header words that never change
+	uint8_t salt[ESP_SALT_LEN];
+	uint8_t outer_len; // bytes: 20, or 28 with UDP
+	uint8_t outer[SA_OUT_OUTER_MAX];
+
+	// Written by all workers, one atomic add each per batch. The sequence number is the GCM
+	// IV as well: no other place hands them out (RFC 4106 3.1).
+	_Alignas(64) _Atomic uint64_t seq; // last one given away
+	_Atomic uint64_t packets, bytes, last_tsc;
+
+	_Alignas(64) struct esp_selectors ts;
+	struct crypto_key key;
+};
+
+struct tunnel {
+	_Atomic(struct sa_out *) sa; // control: store, workers: load
+	uint32_t id;
+	uint32_t n_policies; // control: entries of the current snapshot that name it
+	_Atomic uint64_t no_sa_tsc, seq_low_tsc; // workers: when the event was last reported
+	char name[DP_NAME_MAX];
+};
+
+struct tunnels {
+	struct tunnel **slot; // control: by id, NULL when free
+	uint32_t n_slots;
+	struct crypto *crypto; // control: expands keys
+};
+
+static inline struct sa_out *tunnel_sa(const struct tunnel *t)
+{
+	return atomic_load_explicit((_Atomic(struct sa_out *) *)(uintptr_t)&t->sa,
+				    memory_order_acquire);
+}
+
+// Largest inner packet in bytes that fits a path of that MTU; 0 when none does.
+uint16_t sa_out_inner_mtu(const struct sa_out *sa, uint16_t path_mtu);
+
+// The tunnel of that id, or NULL. Control only.
+struct tunnel *tunnel_get(const struct dp *dp, uint32_t id);
+
+int tunnels_create(struct dp *dp); // dp->tunnels
+// Frees every tunnel at once: the workers must have stopped.
+void tunnels_destroy(struct dp *dp);

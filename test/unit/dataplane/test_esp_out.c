@@ -1,0 +1,458 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_dp.h"
+
+#include "dataplane/esp.h"
+
+#define SPI 0xc0ffee01u
+
+static uint32_t tunnel;
+static struct batch b, icmp;
+
+static void set_out(uint32_t spi, unsigned key_bits, bool udp)
+{
+	struct esp_sa sa = fake_esp_sa(spi, key_bits, udp);
+
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+	assert_null(sa.encr_key.data); // taken
+}
+
+static int setup(void **state)
+{
+	int err = fake_setup(state);
+
+	memset(&b, 0, sizeof(b));
+	memset(&icmp, 0, sizeof(icmp));
+	return err != 0 ? err : dp_tunnel_add(&fake.dp, "site-b", &tunnel);
+}
+
+static struct sa_out *current_sa(void)
+{
+	return tunnel_sa(tunnel_get(&fake.dp, tunnel));
+}
+
+static void put_inner(const uint8_t *ip, size_t len)
+{
+	batch_put(&b, mbuf_of(ip, len));
+	b.tunnel[b.n - 1] = tunnel_get(&fake.dp, tunnel);
+}
+
+static void put_udp(size_t len, uint8_t tos, bool df)
+{
+	uint8_t ip[2048];
+	struct rte_ipv4_hdr h;
+
+	make_ip(ip, len, HOST_A, HOST_B, IPPROTO_UDP, 1000, 2000);
+	memcpy(&h, ip, sizeof(h));
+	h.type_of_service = tos;
+	h.fragment_offset = df ? rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG) : 0;
+	h.hdr_checksum = 0;
+	h.hdr_checksum = rte_ipv4_cksum(&h);
+	memcpy(ip, &h, sizeof(h));
+	put_inner(ip, len);
+}
+
+// Everything about one outer packet that RFC 4303 and RFC 3948 fix.
+static void check_outer(const struct rte_mbuf *m, const uint8_t *inner, size_t inner_len,
+			unsigned key_bits, bool udp, uint32_t seq)
+{
+	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+	const size_t outer_len = udp ? 28 : 20;
+	const uint8_t *esp = p + outer_len;
+	const size_t esp_len = m->data_len - outer_len;
+	const size_t pad_len = (size_t)(-(inner_len + 2)) & 3;
+	uint8_t text[2048];
+	struct rte_ipv4_hdr h, in;
+	uint32_t word[2];
+	uint8_t iv[8] = {0};
+
+	memcpy(&h, p, sizeof(h));
+	memcpy(&in, inner, sizeof(in));
+	assert_int_equal(m->pkt_len, m->data_len);
+	assert_int_equal(h.version_ihl, 0x45);
+	assert_int_equal(rte_be_to_cpu_16(h.total_length), m->data_len);
+	assert_int_equal(h.time_to_live, 64);
+	assert_int_equal(h.next_proto_id, udp ? 17 : 50);
+	assert_int_equal(h.src_addr, be32(GW_A));
+	assert_int_equal(h.dst_addr, be32(GW_B));
+	assert_int_equal(h.type_of_service, in.type_of_service);
+	assert_int_equal(h.fragment_offset, in.fragment_offset & rte_cpu_to_be_16(0x4000));
+	assert_true(ip_checksum_ok(p));
+	if (udp) {
+		assert_int_equal(flow_load16(p + 20), 4500);
+		assert_int_equal(flow_load16(p + 22), 4500);
+		assert_int_equal(flow_load16(p + 24), m->data_len - 20);
+		assert_int_equal(flow_load16(p + 26), 0);
+	}
+	memcpy(word, esp, sizeof(word));
+	assert_int_equal(rte_be_to_cpu_32(word[0]), SPI);
+	assert_int_equal(rte_be_to_cpu_32(word[1]), seq);
+	memcpy(iv + 4, &word[1], 4); // the IV is the sequence number
+	assert_memory_equal(esp + 8, iv, 8);
+	assert_int_equal(esp_len, 16 + inner_len + pad_len + 2 + 16);
+	assert_int_equal(open_esp(esp, esp_len, key_bits, text), inner_len + pad_len + 2);
+	assert_memory_equal(text, inner, inner_len);
+	for (size_t i = 0; i < pad_len; i++)
+		assert_int_equal(text[inner_len + i], i + 1);
+	assert_int_equal(text[inner_len + pad_len], pad_len);
+	assert_int_equal(text[inner_len + pad_len + 1], 4);
+}
+
+// Every size from the smallest IPv4 packet to the largest that fits, read by OpenSSL.
+static void all_sizes(unsigned key_bits, bool udp)
+{
+	const size_t last = udp ? 1438 : 1446; // facts: inner MTU on a 1500 path
+	uint32_t seq = 1;
+	uint8_t ip[2048];
+
+	set_out(SPI, key_bits, udp);
+	for (size_t len = 20; len <= last; len++) {
+		make_ip(ip, len, HOST_A, HOST_B, IPPROTO_UDP, 1000, 2000);
+		if (len < 24)
+			ip[9] = 99; // a UDP packet without ports would be another test
+		put_inner(ip, len);
+		esp_out(fake.w, &b, &icmp);
+		assert_int_equal(b.n, 1);
+		check_outer(b.pkt[0], ip, len, key_bits, udp, seq++);
+		assert_true(b.pkt[0]->pkt_len <= 1500);
+		batch_free(&b);
+	}
+	assert_int_equal(dropped_total(), 0);
+}
+
+static void test_all_sizes_128(void **state)
+{
+	(void)state;
+	all_sizes(128, false);
+}
+
+static void test_all_sizes_256_udp(void **state)
+{
+	(void)state;
+	all_sizes(256, true);
+}
+
+static void test_dscp_ecn_and_df_are_copied(void **state)
+{
+	(void)state;
+	set_out(SPI, 128, false);
+	for (unsigned tos = 0; tos < 256; tos++) {
+		uint8_t ip[100];
+		struct rte_ipv4_hdr h;
+
+		put_udp(100, (uint8_t)tos, tos & 1);
+		memcpy(ip, rte_pktmbuf_mtod(b.pkt[0], void *), sizeof(ip));
+		esp_out(fake.w, &b, &icmp);
+		assert_int_equal(b.n, 1);
+		check_outer(b.pkt[0], ip, 100, 128, false, tos + 1);
+		memcpy(&h, rte_pktmbuf_mtod(b.pkt[0], void *), sizeof(h));
+		// RFC 6864: no ID where DF is set, else one of its own
+		assert_int_equal(rte_be_to_cpu_16(h.packet_id), tos & 1 ? 0 : tos + 1);
+		batch_free(&b);
+	}
+}
+
+static void test_batch_keeps_order_and_numbers_are_contiguous(void **state)
+{
+	uint32_t other, id[BATCH_MAX];
+	struct esp_sa sa = fake_esp_sa(SPI + 1, 256, false);
+	uint32_t next[2] = {1, 1};
+
+	(void)state;
+	set_out(SPI, 128, false);
+	assert_int_equal(dp_tunnel_add(&fake.dp, "other", &other), 0);
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, other, &sa, NULL), 0);
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < BATCH_MAX; i++) {
+			put_udp(60 + i, 0, false);
+			id[i] = random() & 1 ? other : tunnel;
+			b.tunnel[i] = tunnel_get(&fake.dp, id[i]);
+		}
+		esp_out(fake.w, &b, &icmp);
+		assert_int_equal(b.n, BATCH_MAX);
+		for (unsigned i = 0; i < BATCH_MAX; i++) {
+			const unsigned which = id[i] == other;
+			uint32_t word[2];
+
+			memcpy(word, rte_pktmbuf_mtod_offset(b.pkt[i], void *, 20), 8);
+			assert_int_equal(rte_be_to_cpu_32(word[0]), SPI + which);
+			assert_int_equal(rte_be_to_cpu_32(word[1]), next[which]++);
+			assert_in_range(b.pkt[i]->pkt_len, 60 + i + 54, 60 + i + 57);
+		}
+		batch_free(&b);
+	}
+	assert_int_equal(counter_read(&fake.w->esp_out_packets), 3 * BATCH_MAX);
+}
+
+// More SAs in one batch than the search remembers.
+static void test_many_tunnels_in_one_batch(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		struct esp_sa sa = fake_esp_sa(SPI + i, 128, false);
+		uint32_t id;
+
+		assert_int_equal(dp_tunnel_add(&fake.dp, "t", &id), 0);
+		assert_int_equal(dp_tunnel_set_out(&fake.dp, id, &sa, NULL), 0);
+		assert_int_equal(id, tunnel + 1 + i);
+	}
+	for (unsigned i = 0; i < 60; i++) {
+		put_udp(80, 0, false);
+		b.tunnel[i] = tunnel_get(&fake.dp, tunnel + 1 + i % 20);
+	}
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 60);
+	for (unsigned i = 0; i < 60; i++) {
+		uint32_t word[2];
+
+		memcpy(word, rte_pktmbuf_mtod_offset(b.pkt[i], void *, 20), 8);
+		assert_int_equal(rte_be_to_cpu_32(word[0]), SPI + i % 20);
+		assert_int_equal(rte_be_to_cpu_32(word[1]), 1 + i / 20);
+	}
+	batch_free(&b);
+}
+
+static void test_no_sa_is_dropped_and_reported_once_in_100_ms(void **state)
+{
+	const uint64_t ms = fake.dp.tsc_hz / 1000;
+
+	(void)state;
+	put_udp(100, 0, false);
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(dropped(DROP_NO_SA), 2);
+	assert_int_equal(fake.n_events, 1);
+	assert_int_equal(fake.event.type, DP_EV_NO_SA);
+	assert_int_equal(fake.event.tunnel, tunnel);
+	assert_int_equal(rte_cpu_to_be_32(ip_addr_to_v4(&fake.event.addr)), be32(HOST_A));
+	assert_int_equal(rte_cpu_to_be_32(ip_addr_to_v4(&fake.event.addr2)), be32(HOST_B));
+
+	fake.w->now_tsc += 99 * ms;
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(fake.n_events, 1);
+
+	fake.w->now_tsc += 2 * ms;
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(fake.n_events, 2);
+	assert_int_equal(dropped(DROP_NO_SA), 4);
+}
+
+static void test_packet_outside_the_sa_is_dropped(void **state)
+{
+	uint8_t ip[100];
+
+	(void)state;
+	set_out(SPI, 128, false);
+	make_ip(ip, sizeof(ip), "10.3.0.1", HOST_B, IPPROTO_UDP, 1, 2);
+	put_inner(ip, sizeof(ip));
+	make_ip(ip, sizeof(ip), HOST_A, "10.3.0.1", IPPROTO_UDP, 1, 2);
+	put_inner(ip, sizeof(ip));
+	make_ip(ip, sizeof(ip), HOST_A, HOST_B, IPPROTO_UDP, 1, 2);
+	put_inner(ip, sizeof(ip));
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 1);
+	assert_int_equal(dropped(DROP_OUT_SELECTOR), 2);
+	check_outer(b.pkt[0], ip, sizeof(ip), 128, false, 1); // no number was wasted
+	batch_free(&b);
+}
+
+static void test_too_big(void **state)
+{
+	(void)state;
+	set_out(SPI, 128, false);
+	put_udp(1447, 0, true);
+	put_udp(1447, 0, false);
+	put_udp(1446, 0, true);
+	b.origin[0] = FROM_TUNNEL;
+	b.port[0] = 3;
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 1);
+	assert_int_equal(b.pkt[0]->pkt_len, 1500);
+	assert_int_equal(dropped(DROP_TOO_BIG), 2);
+	assert_int_equal(fake.n_icmp, 1); // DF alone is answered
+	assert_int_equal(fake.icmp_mtu, 1446);
+	assert_int_equal(fake.icmp_src_be, be32(GW_A));
+	assert_int_equal(icmp.n, 1);
+	assert_int_equal(icmp.port[0], 3);
+	assert_int_equal(icmp.origin[0], FROM_SELF_TUNNEL);
+	batch_free(&b);
+	batch_free(&icmp);
+
+	put_udp(1447, 0, true);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(icmp.origin[0], FROM_SELF);
+	batch_free(&icmp);
+}
+
+static void test_full_icmp_batch_takes_no_more(void **state)
+{
+	(void)state;
+	set_out(SPI, 128, false);
+	icmp.n = BATCH_MAX;
+	put_udp(1447, 0, true);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(fake.n_icmp, 0);
+	assert_int_equal(dropped(DROP_TOO_BIG), 1);
+	icmp.n = 0;
+}
+
+static void test_no_route_to_the_peer(void **state)
+{
+	(void)state;
+	set_out(SPI, 128, false);
+	fake.route_mtu = 0;
+	put_udp(100, 0, true);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(dropped(DROP_NO_ROUTE), 1);
+}
+
+static void test_buffers_that_cannot_be_written(void **state)
+{
+	struct rte_mbuf *copy, *seg;
+
+	(void)state;
+	set_out(SPI, 128, false);
+	put_udp(100, 0, false); // 0: no headroom
+	rte_pktmbuf_prepend(b.pkt[0], (uint16_t)(rte_pktmbuf_headroom(b.pkt[0]) - 35));
+	memcpy(rte_pktmbuf_mtod(b.pkt[0], void *), rte_pktmbuf_mtod_offset(b.pkt[0], void *, 93),
+	       100);
+	rte_pktmbuf_trim(b.pkt[0], 93);
+	put_udp(100, 0, false); // 1: held by somebody else too
+	rte_mbuf_refcnt_update(b.pkt[1], 1);
+	copy = b.pkt[1];
+	put_udp(100, 0, false); // 2: two segments
+	seg = mbuf_of("x", 1);
+	rte_pktmbuf_chain(b.pkt[2], seg);
+	put_udp(100, 0, false); // 3: no tailroom
+	b.pkt[3]->buf_len = (uint16_t)(b.pkt[3]->data_off + 100 + 20);
+	put_udp(100, 0, false); // 4: good
+	seg = b.pkt[3];
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 1);
+	assert_int_equal(dropped(DROP_NO_MBUF), 4);
+	seg->buf_len = RTE_MBUF_DEFAULT_BUF_SIZE;
+	rte_pktmbuf_free(copy);
+	batch_free(&b);
+}
+
+static void test_sequence_number_never_wraps(void **state)
+{
+	(void)state;
+	set_out(SPI, 128, false);
+	atomic_store(&current_sa()->seq, UINT32_MAX - 2ull);
+	for (unsigned i = 0; i < 4; i++)
+		put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 2);
+	assert_int_equal(dropped(DROP_SEQ_EXHAUSTED), 2);
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t word[2];
+
+		memcpy(word, rte_pktmbuf_mtod_offset(b.pkt[i], void *, 20), 8);
+		assert_int_equal(rte_be_to_cpu_32(word[1]), UINT32_MAX - 1 + i);
+	}
+	batch_free(&b);
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(dropped(DROP_SEQ_EXHAUSTED), 3);
+}
+
+static void test_sequence_numbers_running_low_are_reported(void **state)
+{
+	(void)state;
+	set_out(SPI, 128, false);
+	atomic_store(&current_sa()->seq, SA_OUT_SEQ_LOW - 2);
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	batch_free(&b);
+	assert_int_equal(fake.n_events, 0);
+	put_udp(100, 0, false);
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	batch_free(&b);
+	assert_int_equal(fake.n_events, 1);
+	assert_int_equal(fake.event.type, DP_EV_SEQ_LOW);
+	assert_int_equal(fake.event.tunnel, tunnel);
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	batch_free(&b);
+	assert_int_equal(fake.n_events, 1); // not more than every 100 ms
+	fake.w->now_tsc += fake.dp.tsc_hz / 5;
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	batch_free(&b);
+	assert_int_equal(fake.n_events, 2);
+}
+
+static void test_stats(void **state)
+{
+	struct dp_sa_stats st;
+
+	(void)state;
+	assert_int_not_equal(dp_tunnel_out_stats(&fake.dp, tunnel, &st), 0);
+	set_out(SPI, 128, false);
+	assert_int_equal(dp_tunnel_out_stats(&fake.dp, tunnel, &st), 0);
+	assert_int_equal(st.packets, 0);
+	assert_true(st.idle_ms == UINT64_MAX);
+	put_udp(100, 0, false);
+	put_udp(200, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	batch_free(&b);
+	assert_int_equal(dp_tunnel_out_stats(&fake.dp, tunnel, &st), 0);
+	assert_int_equal(st.packets, 2);
+	assert_int_equal(st.bytes, 300);
+	assert_int_equal(st.seq, 2);
+	assert_true(st.idle_ms < 10000);
+}
+
+static void test_offload_flags_of_the_inner_packet_are_forgotten(void **state)
+{
+	(void)state;
+	set_out(SPI, 128, false);
+	put_udp(100, 0, false);
+	b.pkt[0]->ol_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+	b.pkt[0]->packet_type = 0x211;
+	b.pkt[0]->l4_len = 8;
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.pkt[0]->ol_flags, 0);
+	assert_int_equal(b.pkt[0]->packet_type, 0);
+	assert_int_equal(b.pkt[0]->tx_offload, 0);
+	batch_free(&b);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_all_sizes_128),
+		T(test_all_sizes_256_udp),
+		T(test_dscp_ecn_and_df_are_copied),
+		T(test_batch_keeps_order_and_numbers_are_contiguous),
+		T(test_many_tunnels_in_one_batch),
+		T(test_no_sa_is_dropped_and_reported_once_in_100_ms),
+		T(test_packet_outside_the_sa_is_dropped),
+		T(test_too_big),
+		T(test_full_icmp_batch_takes_no_more),
+		T(test_no_route_to_the_peer),
+		T(test_buffers_that_cannot_be_written),
+		T(test_sequence_number_never_wraps),
+		T(test_sequence_numbers_running_low_are_reported),
+		T(test_stats),
+		T(test_offload_flags_of_the_inner_packet_are_forgotten),
+	};
+
+	return cmocka_run_group_tests_name("esp_out", tests, fake_group_setup, fake_group_teardown);
+}

@@ -1,0 +1,408 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_dp.h"
+
+#include "dataplane/policy.h"
+
+static uint32_t tunnel;
+static struct batch in, protect, pass;
+
+static int setup(void **state)
+{
+	int err = fake_setup(state);
+
+	memset(&in, 0, sizeof(in));
+	memset(&protect, 0, sizeof(protect));
+	memset(&pass, 0, sizeof(pass));
+	return err != 0 ? err : dp_tunnel_add(&fake.dp, "site-b", &tunnel);
+}
+
+struct rule {
+	enum dp_action action;
+	const char *local, *remote;
+};
+
+static void set_rules(const struct rule *r, size_t n)
+{
+	struct dp_policy p[16];
+
+	for (size_t i = 0; i < n; i++)
+		p[i] = (struct dp_policy){r[i].action, sel(r[i].local), sel(r[i].remote), tunnel};
+	assert_int_equal(dp_policies_set(&fake.dp, p, n), 0);
+}
+
+// proto, addresses and ports; frag: not the first one; cut: only the IP header is there.
+struct packet {
+	const char *src, *dst;
+	uint8_t proto;
+	uint16_t sport, dport;
+	bool frag, cut;
+};
+
+static struct rte_mbuf *packet_mbuf(const struct packet *p)
+{
+	uint8_t ip[64];
+	const size_t len = p->cut ? 20 : sizeof(ip);
+
+	make_ip(ip, len, p->src, p->dst, p->proto, p->sport, p->dport);
+	if (p->frag)
+		ip[7] = 1;
+	return mbuf_of(ip, len);
+}
+
+enum outcome { PASS, PROTECT, NO_POLICY, DISCARD, CLEAR };
+static const char *const outcome_name[] = {"pass", "protect", "no-policy", "discard", "clear"};
+
+static enum outcome outcome_of_drops(void)
+{
+	static const struct {
+		enum drop_reason reason;
+		enum outcome outcome;
+	} rows[] = {{DROP_NO_POLICY, NO_POLICY},
+		    {DROP_POLICY_DISCARD, DISCARD},
+		    {DROP_CLEAR_INBOUND, CLEAR}};
+
+	assert_int_equal(dropped_total(), 1);
+	for (size_t i = 0; i < 3; i++) {
+		if (dropped(rows[i].reason) == 1) {
+			atomic_store(&fake.w->drops[rows[i].reason], 0);
+			return rows[i].outcome;
+		}
+	}
+	fail_msg("dropped for another reason");
+	return PASS;
+}
+
+static enum outcome go_out(const struct packet *p, enum batch_origin origin)
+{
+	enum outcome o;
+
+	batch_put(&in, packet_mbuf(p));
+	in.origin[0] = (uint8_t)origin;
+	in.from_linux[0] = origin != FROM_NIC;
+	policy_out(fake.w, &in, &protect, &pass);
+	assert_int_equal(in.n, 0);
+	if (protect.n == 1) {
+		assert_ptr_equal(protect.tunnel[0], tunnel_get(&fake.dp, tunnel));
+		o = PROTECT;
+	} else {
+		o = pass.n == 1 ? PASS : outcome_of_drops();
+	}
+	batch_free(&protect);
+	batch_free(&pass);
+	return o;
+}
+
+static enum outcome come_in(const struct packet *p)
+{
+	enum outcome o;
+
+	batch_put(&in, packet_mbuf(p));
+	policy_in_clear(fake.w, &in);
+	o = in.n == 1 ? PASS : outcome_of_drops();
+	batch_free(&in);
+	return o;
+}
+
+#define TCP 6
+#define UDP 17
+
+static const struct rule site_rules[] = {
+	{DP_BYPASS, SITE_A " 6 22-22", "10.2.9.9/32 6"},
+	{DP_DISCARD, SITE_A " 6", "10.2.9.0/24 6 25-25"},
+	{DP_PROTECT, SITE_A, SITE_B},
+	{DP_PROTECT, "10.5.0.0/16 17 1000-2000", "0.0.0.0/0 17"},
+	{DP_BYPASS, "10.6.0.0/16 17 53-53", "0.0.0.0/0 17"},
+};
+
+static void test_outbound(void **state)
+{
+	static const struct {
+		struct packet p;
+		enum outcome want;
+		const char *why;
+	} rows[] = {
+		{{HOST_A, HOST_B, UDP, 1, 2}, PROTECT, "between the sites"},
+		{{HOST_A, HOST_B, 99, 0, 0}, PROTECT, "any protocol"},
+		{{HOST_B, HOST_A, UDP, 1, 2}, NO_POLICY, "the wrong way round"},
+		{{HOST_A, "10.3.0.0", UDP, 1, 2}, NO_POLICY, "one address beyond"},
+		{{HOST_A, "10.1.255.255", UDP, 1, 2}, NO_POLICY, "one address before"},
+		{{"10.1.0.0", "10.2.255.255", UDP, 1, 2}, PROTECT, "the corners belong to it"},
+		{{HOST_A, "10.2.9.9", TCP, 22, 5}, PASS, "the first rule wins"},
+		{{HOST_A, "10.2.9.9", TCP, 23, 5}, PROTECT, "another port"},
+		{{HOST_A, "10.2.9.9", UDP, 22, 5}, PROTECT, "another protocol"},
+		{{HOST_A, "10.2.9.9", TCP, 22, 25}, PASS, "in two rules"},
+		{{HOST_A, "10.2.9.8", TCP, 22, 25}, DISCARD, "discard before protect"},
+		{{HOST_A, "10.2.9.9", TCP, 22, 5, true},
+		 DISCARD,
+		 "later fragment: never by a bypass with ports, first by a discard"},
+		{{HOST_A, "10.2.9.9", TCP, 22, 5, false, true}, DISCARD, "cut: the same"},
+		{{HOST_A, HOST_B, TCP, 22, 5, true}, PROTECT, "later fragment"},
+		{{"10.5.0.1", "192.0.2.9", UDP, 1000, 1}, PROTECT, "lowest port"},
+		{{"10.5.0.1", "192.0.2.9", UDP, 2000, 1}, PROTECT, "highest port"},
+		{{"10.5.0.1", "192.0.2.9", UDP, 999, 1}, NO_POLICY, "port below"},
+		{{"10.5.0.1", "192.0.2.9", UDP, 2001, 1}, NO_POLICY, "port above"},
+		{{"10.5.0.1", "192.0.2.9", UDP, 999, 1, true},
+		 PROTECT,
+		 "later fragment might be protected"},
+		{{"10.5.0.1", "192.0.2.9", TCP, 999, 1, true}, NO_POLICY, "no, another protocol"},
+		{{"10.6.0.1", "192.0.2.9", UDP, 53, 1}, PASS, "bypass"},
+		{{"10.6.0.1", "192.0.2.9", UDP, 53, 1, true},
+		 NO_POLICY,
+		 "later fragment of bypass"},
+	};
+
+	(void)state;
+	set_rules(site_rules, 5);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		enum outcome got = go_out(&rows[i].p, FROM_NIC);
+
+		if (got != rows[i].want)
+			fail_msg("%s: %s", rows[i].why, outcome_name[got]);
+	}
+}
+
+static void test_inbound_clear(void **state)
+{
+	static const struct {
+		struct packet p;
+		enum outcome want;
+		const char *why;
+	} rows[] = {
+		{{HOST_B, HOST_A, UDP, 1, 2}, CLEAR, "ESP is due"},
+		{{HOST_B, HOST_A, 1, 0x800, 0}, CLEAR, "ESP is due, ICMP"},
+		{{HOST_A, HOST_B, UDP, 1, 2}, PASS, "on its way into the tunnel"},
+		{{"10.3.0.1", HOST_A, UDP, 1, 2}, PASS, "no policy speaks of it"},
+		{{"10.2.9.9", HOST_A, TCP, 5, 22}, PASS, "bypass, reversed"},
+		{{"10.2.9.9", HOST_A, TCP, 22, 5}, CLEAR, "ports the wrong way round"},
+		{{"10.2.9.8", HOST_A, TCP, 25, 22}, DISCARD, "discard, reversed"},
+		{{"10.2.9.9", HOST_A, TCP, 5, 22, true}, DISCARD, "later fragment"},
+		{{HOST_B, HOST_A, TCP, 5, 22, true}, CLEAR, "later fragment"},
+		{{"192.0.2.9", "10.5.0.1", UDP, 7, 1500}, CLEAR, "our port is the destination's"},
+		{{"192.0.2.9", "10.5.0.1", UDP, 1500, 7}, PASS, "not the source's"},
+		{{"192.0.2.9", "10.5.0.1", UDP, 1500, 7, true}, CLEAR, "cannot be told"},
+	};
+
+	(void)state;
+	set_rules(site_rules, 5);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		enum outcome got = come_in(&rows[i].p);
+
+		if (got != rows[i].want)
+			fail_msg("%s: %s", rows[i].why, outcome_name[got]);
+	}
+}
+
+// Policies that cover the gateways themselves must not lock IKE out.
+static void test_ike_gets_past_the_policies(void **state)
+{
+	static const struct rule all[] = {{DP_PROTECT, "0.0.0.0/0", "0.0.0.0/0"}};
+	static const struct {
+		struct packet p; // outbound
+		enum batch_origin origin;
+		enum outcome out, in;
+		const char *why;
+	} rows[] = {
+		{{GW_A, GW_B, UDP, 500, 500}, FROM_TAP, PASS, PASS, "IKE"},
+		{{GW_A, GW_B, UDP, 4500, 4500}, FROM_TAP, PASS, PASS, "IKE behind NAT"},
+		{{GW_A, GW_B, UDP, 500, 40000}, FROM_TAP, PASS, PASS, "NAT changed the port"},
+		{{GW_A, GW_B, UDP, 501, 500}, FROM_TAP, PROTECT, CLEAR, "another local port"},
+		{{GW_A, GW_B, TCP, 500, 500}, FROM_TAP, PROTECT, CLEAR, "not UDP"},
+		{{"192.0.2.77", GW_B, UDP, 500, 500}, FROM_TAP, PROTECT, CLEAR, "not our address"},
+		{{GW_A, GW_B, UDP, 500, 500}, FROM_NIC, PROTECT, PASS, "our address, forged"},
+		{{GW_A, GW_B, UDP, 500, 500}, FROM_TUNNEL, PROTECT, PASS, "forged inside a tunnel"},
+		{{GW_A, GW_B, UDP, 500, 500, true}, FROM_TAP, PROTECT, CLEAR, "later fragment"},
+	};
+
+	(void)state;
+	set_rules(all, 1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct packet back = rows[i].p;
+		enum outcome got = go_out(&rows[i].p, rows[i].origin);
+
+		if (got != rows[i].out)
+			fail_msg("%s, out: %s", rows[i].why, outcome_name[got]);
+		back.src = rows[i].p.dst;
+		back.dst = rows[i].p.src;
+		back.sport = rows[i].p.dport;
+		back.dport = rows[i].p.sport;
+		got = come_in(&back);
+		if (got != rows[i].in)
+			fail_msg("%s, in: %s", rows[i].why, outcome_name[got]);
+	}
+}
+
+// What matches no policy, by who made the packet; then the same under a bypass.
+static void test_origin_decides_without_policy(void **state)
+{
+	static const struct rule bypass[] = {{DP_BYPASS, "0.0.0.0/0", "0.0.0.0/0"}};
+	static const struct {
+		enum batch_origin origin;
+		enum outcome none, bypass;
+	} rows[] = {
+		{FROM_NIC, NO_POLICY, PASS},
+		{FROM_TAP, PASS, PASS},
+		{FROM_TUNNEL, PASS, PASS},
+		{FROM_SELF, PASS, PASS},
+		{FROM_SELF_TUNNEL, NO_POLICY, NO_POLICY},
+	};
+	const struct packet p = {HOST_A, HOST_B, UDP, 1, 2, false, false};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_rules(NULL, 0);
+		assert_int_equal(go_out(&p, rows[i].origin), rows[i].none);
+		assert_int_equal(come_in(&p), PASS);
+		set_rules(bypass, 1);
+		assert_int_equal(go_out(&p, rows[i].origin), rows[i].bypass);
+		assert_int_equal(come_in(&p), PASS);
+		set_rules(site_rules, 5);
+		assert_int_equal(go_out(&p, rows[i].origin), PROTECT);
+	}
+}
+
+// Rows of equal packets share one look-up; the next one must not inherit its answer.
+static void test_mixed_batch_keeps_order(void **state)
+{
+	static const char *const dst[] = {HOST_B, "10.9.0.1", "10.2.9.8"};
+	unsigned want_protect = 0, want_drop = 0;
+
+	(void)state;
+	set_rules(site_rules, 5);
+	for (unsigned i = 0; i < BATCH_MAX; i++) {
+		const unsigned which = (unsigned)random() % 3;
+
+		batch_put(&in, packet_mbuf(&(struct packet){HOST_A, dst[which], TCP, 7,
+							    which == 2 ? 25 : 80, false, false}));
+		in.port[i] = (uint8_t)(which == 0 ? want_protect++ : 200);
+		want_drop += which != 0;
+	}
+	policy_out(fake.w, &in, &protect, &pass);
+	assert_int_equal(protect.n, want_protect);
+	assert_int_equal(pass.n, 0);
+	assert_int_equal(dropped(DROP_POLICY_DISCARD) + dropped(DROP_NO_POLICY), want_drop);
+	for (unsigned i = 0; i < protect.n; i++)
+		assert_int_equal(protect.port[i], i);
+	batch_free(&protect);
+}
+
+static void test_bad_policies_change_nothing(void **state)
+{
+	struct dp_policy p[2] = {{DP_PROTECT, sel(SITE_A), sel(SITE_B), tunnel},
+				 {DP_PROTECT, sel(SITE_A), sel("2001:db8::/32"), tunnel}};
+	const struct packet packet = {HOST_A, HOST_B, UDP, 1, 2, false, false};
+
+	(void)state;
+	set_rules(site_rules, 5);
+	assert_int_equal(dp_policies_set(&fake.dp, p, 2), -EAFNOSUPPORT);
+	p[1].remote = sel(SITE_B);
+	p[1].tunnel = 99;
+	assert_int_equal(dp_policies_set(&fake.dp, p, 2), -ENOENT);
+	p[1].tunnel = DP_TUNNEL_NONE;
+	assert_int_equal(dp_policies_set(&fake.dp, p, 2), -ENOENT);
+	assert_int_equal(go_out(&packet, FROM_NIC), PROTECT);
+	assert_int_equal(tunnel_get(&fake.dp, tunnel)->n_policies, 2);
+}
+
+// The straightforward reading of the rules, on random rules and packets.
+static bool slow_match(const struct dp_policy *p, const struct flow *f, bool out)
+{
+	const struct selector *s[2] = {&p->local, &p->remote};
+	const uint32_t addr[2] = {out ? f->src : f->dst, out ? f->dst : f->src};
+	const uint16_t port[2] = {out ? f->src_port : f->dst_port, out ? f->dst_port : f->src_port};
+
+	for (unsigned i = 0; i < 2; i++) {
+		const bool any_port = s[i]->port_lo == 0 && s[i]->port_hi == UINT16_MAX;
+
+		if (addr[i] < ip_addr_to_v4(&s[i]->lo) || addr[i] > ip_addr_to_v4(&s[i]->hi))
+			return false;
+		if (s[i]->proto != 0 && s[i]->proto != f->proto)
+			return false;
+		if (any_port || (f->ports == FLOW_PORTS_UNKNOWN && p->action != DP_BYPASS))
+			continue;
+		if (f->ports != FLOW_PORTS_KNOWN || port[i] < s[i]->port_lo ||
+		    port[i] > s[i]->port_hi)
+			return false;
+	}
+	return true;
+}
+
+static struct selector random_selector(void)
+{
+	struct selector s = sel(random() & 1 ? "10.0.0.0/8" : "10.0.0.0/30");
+
+	s.lo = ip_addr_v4(0x0a000000 + (uint32_t)random() % 8);
+	s.hi = ip_addr_v4(ip_addr_to_v4(&s.lo) + (uint32_t)random() % 8);
+	s.proto = random() & 1 ? 0 : 17;
+	if (random() & 1) {
+		s.port_lo = (uint16_t)(random() % 8);
+		s.port_hi = (uint16_t)(s.port_lo + random() % 8);
+	}
+	return s;
+}
+
+static void test_random_rules_against_a_slow_reading(void **state)
+{
+	struct dp_policy p[12];
+	unsigned hits = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < 500; round++) {
+		const struct policies *snapshot;
+
+		for (unsigned i = 0; i < 12; i++)
+			p[i] = (struct dp_policy){(enum dp_action)(random() % 3), random_selector(),
+						  random_selector(), tunnel};
+		assert_int_equal(dp_policies_set(&fake.dp, p, 12), 0);
+		snapshot = fake.dp.policies;
+		for (unsigned k = 0; k < 200; k++) {
+			const struct flow f = {.src = 0x0a000000 + (uint32_t)random() % 16,
+					       .dst = 0x0a000000 + (uint32_t)random() % 16,
+					       .src_port = (uint16_t)(random() % 16),
+					       .dst_port = (uint16_t)(random() % 16),
+					       .proto = random() & 1 ? 17 : 6,
+					       .ports = (uint8_t)(random() % 3)};
+
+			for (unsigned out = 0; out < 2; out++) {
+				const struct policy_entry *e = out ? policy_find_out(snapshot, &f)
+								   : policy_find_in(snapshot, &f);
+				unsigned i = 0;
+
+				while (i < 12 && !slow_match(&p[i], &f, out))
+					i++;
+				if (i == 12)
+					assert_null(e);
+				else
+					assert_ptr_equal(e, &snapshot->entry[i]);
+				hits += i < 12;
+			}
+		}
+		fake_reclaim();
+	}
+	assert_in_range(hits, 10000, 190000);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_outbound),
+		T(test_inbound_clear),
+		T(test_ike_gets_past_the_policies),
+		T(test_origin_decides_without_policy),
+		T(test_mixed_batch_keeps_order),
+		T(test_bad_policies_change_nothing),
+		T(test_random_rules_against_a_slow_reading),
+	};
+
+	return cmocka_run_group_tests_name("policy", tests, fake_group_setup, fake_group_teardown);
+}
