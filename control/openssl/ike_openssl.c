@@ -1,0 +1,116 @@
+#include "control/openssl/ike_openssl.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/rand.h>
+
+#include "control/openssl/context.h"
+
+int openssl_failed(void)
+{
+	ERR_clear_error();
+	return -EIO;
+}
+
+static int random_bytes(void *ctx, void *out, size_t len)
+{
+	(void)ctx;
+	if (len > INT_MAX)
+		return -EINVAL;
+	// A NULL-length request is no request; RAND_bytes would take it too.
+	return RAND_bytes(out, (int)len) == 1 ? 0 : openssl_failed();
+}
+
+static int sha1(void *ctx, const struct ike_buf *pieces, size_t n, uint8_t out[IKE_HASH_SHA1_LEN])
+{
+	const struct openssl *o = ctx;
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	int err = 0;
+
+	if (!md)
+		return -ENOMEM;
+	if (!o->sha1)
+		err = -ENOTSUP;
+	else if (EVP_DigestInit_ex2(md, o->sha1, NULL) != 1)
+		err = openssl_failed();
+	for (size_t i = 0; i < n && !err; i++)
+		if (EVP_DigestUpdate(md, pieces[i].data, pieces[i].len) != 1)
+			err = openssl_failed();
+	if (!err && EVP_DigestFinal_ex(md, out, NULL) != 1)
+		err = openssl_failed();
+	EVP_MD_CTX_free(md);
+	return err;
+}
+
+// RFC 8247: HMAC-SHA2-256 and group 14 are MUST. AES-CBC is looked for by cipher_init.
+static int check_mandatory(struct openssl *o)
+{
+	static const uint8_t key[1] = {0};
+	size_t len = IKE_PRF_MAX;
+	uint8_t out[IKE_PRF_MAX];
+	struct ike_ke *ke = NULL;
+	int err;
+
+	err = prf_compute(o, PRF_HMAC_SHA2_256, key, sizeof(key), NULL, 0, out, &len);
+	if (!err)
+		err = ke_create(o, KE_MODP_2048, &ke);
+	ke_destroy(o, ke);
+	return err == -EIO ? -ENOTSUP : err;
+}
+
+int ike_openssl_create(struct ike_crypto **out)
+{
+	struct openssl *o = calloc(1, sizeof(*o));
+	int err;
+
+	if (!o)
+		return -ENOMEM;
+	o->table = (struct ike_crypto){
+		.ctx = o,
+		.random = random_bytes,
+		.prf = prf_compute,
+		.prf_plus = prf_plus,
+		.sha1 = sha1,
+		.ke_create = ke_create,
+		.ke_public = ke_public,
+		.ke_derive = ke_derive,
+		.ke_destroy = ke_destroy,
+		.seal = cipher_seal,
+		.open = cipher_open,
+	};
+	o->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	o->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+	if (!o->hmac) {
+		openssl_failed();
+		err = -ENOTSUP;
+		goto out;
+	}
+	err = cipher_init(o);
+	if (!err)
+		err = check_mandatory(o);
+	if (err)
+		goto out;
+	ERR_clear_error(); // of optional algorithms that are not there
+	*out = &o->table;
+	return 0;
+out:
+	ike_openssl_destroy(&o->table);
+	return err;
+}
+
+void ike_openssl_destroy(struct ike_crypto *c)
+{
+	struct openssl *o;
+
+	if (!c)
+		return;
+	o = c->ctx;
+	cipher_fini(o);
+	EVP_MAC_free(o->hmac);
+	EVP_MD_free(o->sha1);
+	free(o);
+}
