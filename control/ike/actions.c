@@ -1,0 +1,163 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/ike/child.h"
+#include "control/ike/sa.h"
+
+// The next free action, zeroed, or NULL with st->nomem set.
+static struct ike_action *action_add(struct step *st, enum ike_action_type type)
+{
+	struct ike_actions *out = st->out;
+
+	if (out->n == out->cap) {
+		size_t cap = out->cap ? 2 * out->cap : 8;
+		struct ike_action *a = realloc(out->a, cap * sizeof(*a));
+
+		if (!a) {
+			st->nomem = true;
+			return NULL;
+		}
+		out->a = a;
+		out->cap = cap;
+	}
+	out->a[out->n] = (struct ike_action){.type = type};
+	return &out->a[out->n++];
+}
+
+void act_send(struct step *st, const struct octets *message, uint8_t exchange, uint32_t message_id,
+	      bool is_response, bool is_repeat)
+{
+	const struct ike_sa *sa = st->sa;
+	uint8_t *bytes = malloc(message->len);
+	struct ike_action *a;
+
+	if (!bytes) {
+		st->nomem = true;
+		return;
+	}
+	a = action_add(st, IKE_ACT_SEND);
+	if (!a) {
+		free(bytes);
+		return;
+	}
+	memcpy(bytes, message->data, message->len);
+	a->send.bytes = bytes;
+	a->send.len = message->len;
+	// RFC 7296 2.11: a response goes back to where the request came from.
+	a->send.local = is_response ? st->ev->local : sa->local;
+	a->send.remote = is_response ? st->ev->remote : sa->remote;
+	a->send.non_esp_marker = a->send.local.port == IKE_NATT_PORT;
+	a->send.exchange = exchange;
+	a->send.message_id = message_id;
+	a->send.is_response = is_response;
+	a->send.is_repeat = is_repeat;
+}
+
+void act_arm_timer(struct step *st, uint64_t deadline_ms)
+{
+	struct ike_action *a = action_add(st, IKE_ACT_ARM_TIMER);
+
+	if (a)
+		a->deadline_ms = deadline_ms;
+}
+
+static void install_fini(struct ike_child_install *install)
+{
+	if (!install)
+		return;
+	esp_sa_fini(&install->in);
+	esp_sa_fini(&install->out);
+}
+
+void act_install(struct step *st, struct ike_child_install *install)
+{
+	struct ike_child_install *copy = malloc(sizeof(*copy));
+	struct ike_action *a = copy ? action_add(st, IKE_ACT_INSTALL_CHILD) : NULL;
+
+	if (!a) {
+		free(copy);
+		install_fini(install);
+		st->nomem = true;
+		return;
+	}
+	*copy = *install; // the secrets move with it
+	*install = (struct ike_child_install){0};
+	a->install = copy;
+}
+
+void act_remove(struct step *st, const struct ike_child *child, bool peer_gone)
+{
+	struct ike_action *a = action_add(st, IKE_ACT_REMOVE_CHILD);
+
+	if (!a)
+		return;
+	a->remove.spi_in = child->info.spi_in;
+	a->remove.spi_out = child->info.spi_out;
+	a->remove.conf = child->info.conf;
+	a->remove.peer_gone = peer_gone;
+}
+
+void act_report(struct step *st, enum ike_report_code code, enum ike_severity severity,
+		const char *fmt, ...)
+{
+	char text[IKE_REPORT_TEXT_MAX];
+	struct ike_action *a;
+	char *copy;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	copy = strdup(text);
+	if (!copy) {
+		st->nomem = true;
+		return;
+	}
+	a = action_add(st, IKE_ACT_REPORT);
+	if (!a) {
+		free(copy);
+		return;
+	}
+	a->report.code = code;
+	a->report.severity = severity;
+	a->report.text = copy;
+}
+
+void act_close(struct step *st, bool peer_gone, const char *why)
+{
+	struct ike_sa *sa = st->sa;
+
+	if (sa->phase == PHASE_CLOSED)
+		return;
+	children_remove_all(st, peer_gone);
+	sa_release_first_spi(sa);
+	sa->phase = PHASE_CLOSED;
+	act_report(st, IKE_REPORT_CLOSED, IKE_SEV_INFO, "IKE SA closed: %s", why);
+}
+
+void act_closed(struct step *st)
+{
+	action_add(st, IKE_ACT_CLOSED);
+}
+
+void ike_actions_fini(struct ike_actions *acts)
+{
+	if (!acts)
+		return;
+	for (size_t i = 0; i < acts->n; i++) {
+		struct ike_action *a = &acts->a[i];
+
+		if (a->type == IKE_ACT_SEND)
+			free(a->send.bytes);
+		if (a->type == IKE_ACT_REPORT)
+			free(a->report.text);
+		if (a->type == IKE_ACT_INSTALL_CHILD) {
+			install_fini(a->install);
+			free(a->install);
+		}
+	}
+	free(acts->a);
+	*acts = (struct ike_actions){0};
+}

@@ -1,0 +1,233 @@
+// INFORMATIONAL (RFC 7296 1.4): deletion, liveness, errors. Either side begins.
+//
+//	Initiator                         Responder
+//	-------------------------------------------------------------------
+//	HDR, SK {[N,] [D,] [CP,] ...}  -->
+//	                           <--  HDR, SK {[N,] [D,] [CP,] ...}
+#include "control/ike/informational.h"
+
+#include "control/ike/child.h"
+#include "control/ike/payload.h"
+#include "control/ike/request.h"
+#include "control/ike/transition.h"
+
+static enum verdict on_request(struct step *st, const struct ike_msg *m);
+static enum verdict on_request_deleting(struct step *st, const struct ike_msg *m);
+static enum verdict on_response(struct step *st, const struct ike_msg *m);
+
+static const struct ike_transition rows[] = {
+	{
+		.story = "the peer deletes, checks that we live, or tells us something",
+		.from = PHASE_ESTABLISHED,
+		.exchange = EXCHANGE_INFORMATIONAL,
+		.role = AS_EXCHANGE_RESPONDER,
+		.handler = on_request,
+		.next = PHASE_ESTABLISHED,
+	},
+	{
+		.story = "our liveness check or the deletion of a child is answered",
+		.from = PHASE_ESTABLISHED,
+		.exchange = EXCHANGE_INFORMATIONAL,
+		.role = AS_EXCHANGE_INITIATOR,
+		.handler = on_response,
+		.next = PHASE_ESTABLISHED,
+	},
+	{
+		.story = "both sides delete the IKE SA, or the peer was not aware yet",
+		.from = PHASE_DELETING,
+		.exchange = EXCHANGE_INFORMATIONAL,
+		.role = AS_EXCHANGE_RESPONDER,
+		.handler = on_request_deleting,
+		.next = PHASE_DELETING,
+	},
+	{
+		.story = "our deletion of the IKE SA is answered",
+		.from = PHASE_DELETING,
+		.exchange = EXCHANGE_INFORMATIONAL,
+		.role = AS_EXCHANGE_INITIATOR,
+		.handler = on_response,
+		.next = PHASE_CLOSED,
+	},
+};
+
+const struct ike_transitions informational_transitions = {rows, sizeof(rows) / sizeof(rows[0])};
+
+// ---- requests of ours ----
+
+bool send_delete_ike(struct step *st)
+{
+	struct ike_builder b;
+
+	request_begin(st, &b, EXCHANGE_INFORMATIONAL);
+	build_delete_ike(&b);
+	if (!request_send(st, &b, REQUEST_DELETE_IKE))
+		return false;
+	// Closing the IKE SA closes its children, without a word about them (RFC 7296 1.4.1).
+	children_remove_all(st, false);
+	st->sa->phase = PHASE_DELETING;
+	st->sa->give_up_ms = IKE_NEVER; // the repetitions end by themselves
+	return true;
+}
+
+bool send_delete_child(struct step *st, uint32_t spi_in)
+{
+	struct ike_builder b;
+
+	request_begin(st, &b, EXCHANGE_INFORMATIONAL);
+	build_delete_esp(&b, &spi_in, 1); // RFC 7296 3.11: the SPIs that the sender expects
+	if (!request_send(st, &b, REQUEST_DELETE_CHILD))
+		return false;
+	st->sa->request.spi_in = spi_in;
+	return true;
+}
+
+bool send_liveness(struct step *st)
+{
+	struct ike_builder b;
+
+	request_begin(st, &b, EXCHANGE_INFORMATIONAL); // empty (RFC 7296 2.4)
+	return request_send(st, &b, REQUEST_LIVENESS);
+}
+
+bool send_auth_failed(struct step *st)
+{
+	struct ike_builder b;
+
+	request_begin(st, &b, EXCHANGE_INFORMATIONAL);
+	build_notify(&b, N_AUTHENTICATION_FAILED, NULL, 0);
+	if (!request_send(st, &b, REQUEST_AUTH_FAILED))
+		return false;
+	st->sa->phase = PHASE_DELETING;
+	st->sa->give_up_ms = IKE_NEVER;
+	return true;
+}
+
+static enum verdict on_response(struct step *st, const struct ike_msg *m)
+{
+	struct ike_sa *sa = st->sa;
+	struct ike_notify n;
+	struct ike_child *child;
+
+	switch (st->answered) {
+	case REQUEST_DELETE_IKE:
+		act_close(st, false, "deleted by us");
+		return V_STAY;
+	case REQUEST_AUTH_FAILED:
+		act_close(st, false, "the peer could not prove its identity");
+		return V_STAY;
+	case REQUEST_DELETE_CHILD:
+		// The answer names the peer's half of the pair, or nothing when the peer had
+		// closed it already (RFC 7296 1.4.1); ours goes in both cases. It is gone when
+		// the peer deleted the same pair meanwhile.
+		child = child_by_spi_in(sa, sa->request.spi_in);
+		if (child)
+			child_remove(st, child, false);
+		break;
+	default:
+		break;
+	}
+	// RFC 7296 2.21.3: fatal on both sides, without a DELETE.
+	if (ike_msg_notify(m, N_INVALID_SYNTAX, 0, &n)) {
+		act_report(st, IKE_REPORT_INVALID_MESSAGE, IKE_SEV_ERROR,
+			   "the peer calls our message malformed (INVALID_SYNTAX)");
+		act_close(st, true, "INVALID_SYNTAX received");
+		return V_STAY;
+	}
+	return V_NEXT;
+}
+
+// ---- requests of the peer ----
+
+// True when the peer has ended the IKE SA; it is answered and closed then.
+static bool peer_ended(struct step *st, const struct ike_msg *m)
+{
+	struct ike_notify n;
+	struct ike_builder b;
+	bool refused = ike_msg_notify(m, N_AUTHENTICATION_FAILED, 0, &n);
+	bool deleted = false;
+
+	for (size_t i = 0; i < m->n; i++) {
+		struct ike_delete d;
+
+		if (m->p[i].type == PAYLOAD_DELETE && !payload_delete_parse(&m->p[i], &d) &&
+		    d.protocol == PROTO_IKE)
+			deleted = true;
+	}
+	if (!refused && !deleted)
+		return false;
+	reply_begin(st, &b, m);
+	reply_send(st, &b, m);
+	if (refused) {
+		act_report(st, IKE_REPORT_PEER_REFUSED_AUTH, IKE_SEV_ERROR,
+			   "the peer refused our authentication (AUTHENTICATION_FAILED): it does "
+			   "not accept our pre-shared key or identity; its log tells more");
+		act_close(st, true, "the peer refused our authentication");
+	} else {
+		act_report(st, IKE_REPORT_PEER_DELETED, IKE_SEV_NOTICE,
+			   "the peer deleted the IKE SA");
+		act_close(st, true, "deleted by the peer");
+	}
+	return true;
+}
+
+enum { DELETE_ANSWER_MAX = 64 }; // SPIs in one answer
+
+// Closes the children that the peer deletes and collects our halves of the pairs.
+static size_t peer_deletes(struct step *st, const struct ike_msg *m, uint32_t *spis)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n; i++) {
+		struct ike_delete d;
+		struct reader r;
+
+		if (m->p[i].type != PAYLOAD_DELETE || payload_delete_parse(&m->p[i], &d) ||
+		    d.protocol != PROTO_ESP)
+			continue;
+		r = reader_of(d.spis, (size_t)d.n * d.spi_len);
+		for (unsigned k = 0; k < d.n; k++) {
+			// The peer names what it receives on: our outbound SPI. One that we do
+			// not know, or no longer, is not an error (RFC 7296 1.4.1).
+			struct ike_child *child = child_by_spi_out(st->sa, read_u32(&r));
+
+			if (!child)
+				continue;
+			// RFC 7296 1.4.1: for a pair that our own DELETE names as well, the
+			// answer MUST NOT hold a Delete payload.
+			if (!child->deleting && n < DELETE_ANSWER_MAX)
+				spis[n++] = child->info.spi_in;
+			child_remove(st, child, true);
+		}
+	}
+	return n;
+}
+
+static enum verdict on_request(struct step *st, const struct ike_msg *m)
+{
+	uint32_t spis[DELETE_ANSWER_MAX];
+	struct ike_builder b;
+	size_t n;
+
+	if (peer_ended(st, m))
+		return V_STAY;
+	n = peer_deletes(st, m, spis);
+	reply_begin(st, &b, m);
+	if (n > 0)
+		build_delete_esp(&b, spis, n);
+	if (!reply_send(st, &b, m))
+		act_close(st, false, "no answer could be built");
+	return V_NEXT;
+}
+
+static enum verdict on_request_deleting(struct step *st, const struct ike_msg *m)
+{
+	struct ike_builder b;
+
+	// RFC 7296 1.4.1: answer as usual and forget about our own request.
+	if (peer_ended(st, m))
+		return V_STAY;
+	reply_begin(st, &b, m);
+	if (!reply_send(st, &b, m))
+		act_close(st, false, "no answer could be built");
+	return V_NEXT;
+}

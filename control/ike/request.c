@@ -1,0 +1,209 @@
+#include "control/ike/request.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "control/ike/child.h"
+#include "control/ike/informational.h"
+#include "control/ike/sk.h"
+
+static struct sk_keys keys_outbound(const struct ike_sa *sa)
+{
+	if (sa->original_initiator)
+		return (struct sk_keys){&sa->keys.ei, &sa->keys.ai};
+	return (struct sk_keys){&sa->keys.er, &sa->keys.ar};
+}
+
+static void begin(const struct ike_sa *sa, struct ike_builder *b, uint8_t exchange, uint8_t flags,
+		  uint32_t message_id)
+{
+	if (sa->original_initiator)
+		flags |= IKE_FLAG_INITIATOR;
+	build_start(b, sa->spi_i, sa->spi_r, exchange, flags, message_id);
+	if (exchange != EXCHANGE_IKE_SA_INIT)
+		sk_begin(b, &sa->suite);
+}
+
+void request_begin(struct step *st, struct ike_builder *b, uint8_t exchange)
+{
+	begin(st->sa, b, exchange, 0, st->sa->next_request_id);
+}
+
+void reply_begin(struct step *st, struct ike_builder *b, const struct ike_msg *m)
+{
+	begin(st->sa, b, m->h.exchange, IKE_FLAG_RESPONSE, m->h.message_id);
+}
+
+// Closes and encrypts, and keeps a copy in *to.
+static bool finish(struct step *st, struct ike_builder *b, struct octets *to)
+{
+	const struct ike_sa *sa = st->sa;
+	int err = 0;
+
+	if (b->sk_at)
+		err = sk_finish(b, sa->env->crypto, &sa->suite, keys_outbound(sa));
+	else
+		build_finish(b);
+	if (!err && b->w.failed)
+		err = -EMSGSIZE;
+	if (!err)
+		err = octets_set(to, b->buf, b->w.len);
+	if (err == -ENOMEM)
+		st->nomem = true;
+	else if (err)
+		act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR, "cannot build a message: %s",
+			   strerror(-err));
+	return !err;
+}
+
+// The n-th wait of RFC 7296 2.1's growing intervals, n from 0.
+static uint64_t wait_ms(const struct ike_conn *conn, unsigned n)
+{
+	double ms = (double)(conn->retransmit_base_ms ? conn->retransmit_base_ms : 1);
+
+	for (unsigned i = 0; i < n && ms < 1e9; i++)
+		ms *= conn->retransmit_factor;
+	return ms < 1 ? 1 : ms > 1e9 ? 1000000000 : (uint64_t)ms;
+}
+
+bool request_send(struct step *st, struct ike_builder *b, enum request_kind kind)
+{
+	struct ike_sa *sa = st->sa;
+	struct ike_request *r = &sa->request;
+	uint8_t exchange = b->buf[18];
+
+	if (!finish(st, b, &r->message))
+		return false;
+	r->kind = kind;
+	r->exchange = exchange;
+	r->message_id = sa->next_request_id;
+	r->repeats = 0;
+	r->tries_max = sa->conn->retransmit_tries;
+	if (kind == REQUEST_DELETE_IKE || kind == REQUEST_AUTH_FAILED)
+		r->tries_max = r->tries_max < IKE_DELETE_TRIES ? r->tries_max : IKE_DELETE_TRIES;
+	r->first_ms = st->ev->now_ms;
+	r->next_ms = st->ev->now_ms + wait_ms(sa->conn, 0);
+	act_send(st, &r->message, exchange, r->message_id, false, false);
+	return true;
+}
+
+bool reply_send(struct step *st, struct ike_builder *b, const struct ike_msg *m)
+{
+	struct ike_sa *sa = st->sa;
+
+	if (!finish(st, b, &sa->reply))
+		return false;
+	sa->expected_id = m->h.message_id + 1;
+	sa->reply_exchange = m->h.exchange;
+	act_send(st, &sa->reply, m->h.exchange, m->h.message_id, true, false);
+	return true;
+}
+
+bool reply_notify(struct step *st, const struct ike_msg *m, uint16_t type, const void *data,
+		  size_t len)
+{
+	struct ike_builder b;
+
+	reply_begin(st, &b, m);
+	build_notify(&b, type, data, len);
+	return reply_send(st, &b, m);
+}
+
+void reply_repeat(struct step *st, const struct ike_msg *m)
+{
+	if (st->sa->reply.len > 0)
+		act_send(st, &st->sa->reply, m->h.exchange, m->h.message_id, true, true);
+}
+
+void request_done(struct ike_sa *sa)
+{
+	sa->request.kind = REQUEST_NONE;
+	sa->next_request_id = sa->request.message_id + 1;
+	octets_fini(&sa->request.message);
+}
+
+static void give_up(struct step *st)
+{
+	struct ike_sa *sa = st->sa;
+	const struct ike_request *r = &sa->request;
+	char peer[IP_ENDPOINT_TEXT_MAX];
+	uint64_t waited_ms = st->ev->now_ms - r->first_ms;
+	unsigned sent = r->repeats + 1;
+
+	ip_endpoint_format(&sa->remote, peer, sizeof(peer));
+	switch (r->kind) {
+	case REQUEST_DELETE_IKE:
+	case REQUEST_AUTH_FAILED:
+		act_close(st, false, "the peer did not confirm the deletion");
+		return;
+	case REQUEST_INIT:
+		act_report(st, IKE_REPORT_NO_ANSWER, IKE_SEV_ERROR,
+			   "peer %s never answered IKE_SA_INIT (%u messages in %llu s): check its "
+			   "address, that its IKE service runs, and that UDP 500 passes in both "
+			   "directions",
+			   peer, sent, (unsigned long long)(waited_ms / 1000));
+		act_close(st, true, "no answer to IKE_SA_INIT");
+		return;
+	case REQUEST_AUTH:
+		act_report(st, IKE_REPORT_NO_ANSWER, IKE_SEV_ERROR,
+			   "peer %s answered IKE_SA_INIT but never IKE_AUTH (%u messages in %llu "
+			   "s): it may refuse us silently, or UDP %u or large datagrams do not "
+			   "pass",
+			   peer, sent, (unsigned long long)(waited_ms / 1000), sa->remote.port);
+		act_close(st, true, "no answer to IKE_AUTH");
+		return;
+	default:
+		act_report(st, IKE_REPORT_DEAD_PEER, IKE_SEV_ERROR,
+			   "peer %s is dead: %s unanswered (%u messages in %llu s)", peer,
+			   r->kind == REQUEST_LIVENESS ? "liveness check" : "DELETE of a child SA",
+			   sent, (unsigned long long)(waited_ms / 1000));
+		act_close(st, true, "the peer does not answer any more");
+	}
+}
+
+void request_timer(struct step *st)
+{
+	struct ike_sa *sa = st->sa;
+	struct ike_request *r = &sa->request;
+	char peer[IP_ENDPOINT_TEXT_MAX];
+
+	if (r->kind == REQUEST_NONE || st->ev->now_ms < r->next_ms)
+		return;
+	if (r->repeats >= r->tries_max) {
+		give_up(st);
+		return;
+	}
+	r->repeats++;
+	r->next_ms = st->ev->now_ms + wait_ms(sa->conn, r->repeats);
+	act_send(st, &r->message, r->exchange, r->message_id, false, true);
+	act_report(st, IKE_REPORT_RETRANSMIT, IKE_SEV_INFO,
+		   "%s (message %u) to %s not answered, repeat %u of %u",
+		   ike_exchange_name(r->exchange), r->message_id,
+		   ip_endpoint_format(&sa->remote, peer, sizeof(peer)), r->repeats, r->tries_max);
+}
+
+void request_next(struct step *st)
+{
+	struct ike_sa *sa = st->sa;
+	bool sent = true;
+
+	if (sa->phase != PHASE_ESTABLISHED || sa->request.kind != REQUEST_NONE)
+		return;
+	if (sa->want_terminate) {
+		sent = send_delete_ike(st);
+	} else if (sa->orphan_spi) {
+		sent = send_delete_child(st, sa->orphan_spi);
+		sa->orphan_spi = 0;
+	} else if (child_wanting_delete(sa)) {
+		struct ike_child *child = child_wanting_delete(sa);
+
+		child->want_delete = false;
+		child->deleting = true;
+		sent = send_delete_child(st, child->info.spi_in);
+	} else if (sa->want_check) {
+		sa->want_check = false;
+		sent = send_liveness(st);
+	}
+	if (!sent)
+		act_close(st, false, "no message could be built");
+}

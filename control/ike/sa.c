@@ -1,0 +1,191 @@
+#include "control/ike/sa.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int octets_set(struct octets *o, const void *data, size_t len)
+{
+	uint8_t *copy = malloc(len > 0 ? len : 1);
+
+	if (!copy)
+		return -ENOMEM;
+	if (len > 0)
+		memcpy(copy, data, len);
+	free(o->data);
+	*o = (struct octets){copy, len};
+	return 0;
+}
+
+void octets_fini(struct octets *o)
+{
+	free(o->data);
+	*o = (struct octets){0};
+}
+
+bool sa_random_spi(const struct ike_env *env, uint8_t spi[8])
+{
+	static const uint8_t zero[8];
+
+	// RFC 7296 3.1: zero means "not known yet".
+	for (unsigned i = 0; i < 4; i++)
+		if (env->crypto->random(env->crypto->ctx, spi, 8) == 0 && memcmp(spi, zero, 8) != 0)
+			return true;
+	return false;
+}
+
+static struct ike_sa *sa_create(const struct ike_env *env, bool original_initiator)
+{
+	struct ike_sa *sa = calloc(1, sizeof(*sa));
+
+	if (!sa)
+		return NULL;
+	sa->env = env;
+	sa->original_initiator = original_initiator;
+	sa->give_up_ms = IKE_NEVER;
+	sa->armed_ms = IKE_NEVER;
+	return sa;
+}
+
+int ike_sa_create_initiator(const struct ike_env *env, const struct ike_conn *conn,
+			    const struct ip_endpoint *local, const struct ip_endpoint *remote,
+			    struct ike_sa **out)
+{
+	struct ike_sa *sa = sa_create(env, true);
+
+	if (!sa)
+		return -ENOMEM;
+	if (!sa_random_spi(env, sa->spi_i)) {
+		free(sa);
+		return -EIO;
+	}
+	sa->conn = conn;
+	sa->local = *local;
+	sa->remote = *remote;
+	*out = sa;
+	return 0;
+}
+
+int ike_sa_create_responder(const struct ike_env *env, struct ike_sa **out)
+{
+	struct ike_sa *sa = sa_create(env, false);
+
+	if (!sa)
+		return -ENOMEM;
+	*out = sa;
+	return 0;
+}
+
+void sa_release_first_spi(struct ike_sa *sa)
+{
+	if (sa->first_spi)
+		sa->env->spi_release(sa->env->ctx, sa->first_spi);
+	sa->first_spi = 0;
+}
+
+void sa_forget_handshake(struct ike_sa *sa)
+{
+	if (sa->ke)
+		sa->env->crypto->ke_destroy(sa->env->crypto->ctx, sa->ke);
+	sa->ke = NULL;
+	octets_fini(&sa->init_request);
+	octets_fini(&sa->init_response);
+}
+
+void ike_sa_destroy(struct ike_sa *sa)
+{
+	if (!sa)
+		return;
+	sa_release_first_spi(sa);
+	sa_forget_handshake(sa);
+	octets_fini(&sa->request.message);
+	octets_fini(&sa->reply);
+	ike_keys_fini(&sa->keys);
+	while (sa->children) {
+		struct ike_child *next = sa->children->next;
+
+		free(sa->children);
+		sa->children = next;
+	}
+	wipe(sa, sizeof(*sa));
+	free(sa);
+}
+
+struct identity sa_identity_of(const struct identity *configured, const struct ip_addr *a)
+{
+	struct identity id = {0};
+
+	if (configured->type != ID_ANY)
+		return *configured;
+	id.type = a->family == IP_V6 ? ID_IPV6_ADDR : ID_IPV4_ADDR;
+	id.len = (uint16_t)ip_addr_len(a);
+	memcpy(id.data, a->bytes, id.len);
+	return id;
+}
+
+const struct secret *sa_psk(const struct ike_sa *sa, const struct identity *remote)
+{
+	static const struct identity any = {.type = ID_ANY};
+	struct identity by_address = sa_identity_of(&any, &sa->remote.addr);
+	const struct secret *psk = NULL;
+
+	if (remote->type != ID_ANY)
+		psk = sa->env->psk_find(sa->env->ctx, &sa->local_id, remote);
+	if (!psk && sa->conn->remote_id.type == ID_ANY)
+		psk = sa->env->psk_find(sa->env->ctx, &sa->local_id, &by_address);
+	return psk;
+}
+
+static enum ike_state state_of(const struct ike_sa *sa)
+{
+	switch (sa->phase) {
+	case PHASE_CREATED:
+		return IKE_ST_CREATED;
+	case PHASE_INIT_SENT:
+	case PHASE_HALF_OPEN:
+	case PHASE_AUTH_SENT:
+		return IKE_ST_CONNECTING;
+	case PHASE_ESTABLISHED:
+		return IKE_ST_ESTABLISHED;
+	case PHASE_DELETING:
+		return IKE_ST_DELETING;
+	default:
+		return IKE_ST_CLOSED;
+	}
+}
+
+void ike_sa_info(const struct ike_sa *sa, struct ike_sa_info *out)
+{
+	*out = (struct ike_sa_info){
+		.conn = sa->conn,
+		.state = state_of(sa),
+		.original_initiator = sa->original_initiator,
+		.local = sa->local,
+		.remote = sa->remote,
+		.local_id = sa->local_id,
+		.remote_id = sa->remote_id,
+		.chosen = sa->chosen,
+		.nat_local = sa->nat.local,
+		.nat_remote = sa->nat.remote,
+		.encap = sa->nat.encap,
+		.created_ms = sa->created_ms,
+		.established_ms = sa->established_ms,
+		.retransmits = sa->request.kind == REQUEST_NONE ? 0 : sa->request.repeats,
+	};
+	memcpy(out->spi_i, sa->spi_i, 8);
+	memcpy(out->spi_r, sa->spi_r, 8);
+	for (const struct ike_child *c = sa->children; c; c = c->next)
+		out->n_children++;
+}
+
+int ike_sa_child_info(const struct ike_sa *sa, size_t i, struct ike_child_info *out)
+{
+	const struct ike_child *c = sa->children;
+
+	while (c && i-- > 0)
+		c = c->next;
+	if (!c)
+		return -ENOENT;
+	*out = c->info;
+	return 0;
+}
