@@ -32,7 +32,8 @@ struct identity {
 // "ipv4:", "ipv6:" force a type; anything else -> ID_FQDN.
 // -EINVAL when malformed, -E2BIG over IDENTITY_MAX, -ENOTSUP for a distinguished name ("C=..").
 int identity_parse(const char *text, struct identity *id);
-bool identity_equal(const struct identity *a, const struct identity *b); // type and data
+// Same type and data; FQDN and RFC822_ADDR without regard to case, as DNS and strongSwan have it.
+bool identity_equal(const struct identity *a, const struct identity *b);
 // ID_ANY in `pattern` matches everything, otherwise identity_equal.
 bool identity_matches(const struct identity *pattern, const struct identity *id);
 // Printable form; bytes that are not printable appear escaped. Returns buf.

@@ -11,7 +11,9 @@
 struct replay {
 	uint64_t top;	 // highest sequence number accepted so far, 0 before the first
 	uint32_t window; // packets, a multiple of 64 up to REPLAY_WINDOW_MAX; 0 accepts everything
-	uint64_t bitmap[REPLAY_WINDOW_MAX / 64]; // ring of words, by sequence number
+	// A ring of words, by sequence number. It holds more than the window, so that the word
+	// which the top has just entered is never one the window still needs (RFC 6479).
+	uint64_t bitmap[REPLAY_WINDOW_MAX / 64 * 2];
 };
 
 // `window` is rounded up to a multiple of 64 and cut to REPLAY_WINDOW_MAX.

@@ -74,12 +74,17 @@ struct transform_info {
 	uint8_t icv_len;	// bytes (AEAD, INTEG)
 	bool aead;
 	bool ike, esp;		// negotiable here for that protocol today
+	const char *refused;	// why it is never accepted; NULL when it is not refused
 };
 
 // NULL when unknown.
 const struct transform_info *transform_find(const struct transform *t);
 const struct transform_info *transform_find_keyword(const char *keyword);
-// "AES_GCM_16-128", "PRF_HMAC_SHA2_256", "CURVE_25519", or "ENCR_(77)" when unknown.
+// The i-th algorithm of the registry, NULL past the last: for whoever lists them all.
+const struct transform_info *transform_at(size_t i);
+// All we know, in order of preference within each type.
+const struct transform_info *transform_registry(size_t *n);
+// "AES_GCM_16_128", "PRF_HMAC_SHA2_256", "CURVE_25519", or "ENCR_(77)" when unknown.
 #define TRANSFORM_TEXT_MAX 40
 char *transform_format(const struct transform *t, char *buf, size_t size);
 const char *transform_type_name(uint8_t type); // "encryption", "prf", ...

@@ -38,7 +38,8 @@ enum vici_element_type {
 struct vici_builder {
 	uint8_t *data;
 	size_t len, cap; // bytes
-	unsigned depth;	 // open sections and lists
+	unsigned depth;	 // open sections
+	bool in_list;
 	bool failed;	 // out of memory, name over 255, value over 65535, wrong nesting
 };
 
