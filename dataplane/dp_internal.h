@@ -22,6 +22,7 @@ struct dp {
 	unsigned n_ports;
 	struct worker **workers; // n_workers
 	unsigned n_workers;
+	int *cpus; // of the workers, -1: not pinned
 	struct rte_mempool *pool;
 	struct rte_rcu_qsbr *qsbr;
 	struct rte_ring *events; // struct dp_event by copy, multi-producer, dropped when full
@@ -32,7 +33,7 @@ struct dp {
 	struct punt *punt;
 	uint64_t tsc_hz;
 	enum dp_poll poll;
-	atomic_bool stop;	   // control: rw, workers and the punt thread: ro
+	atomic_bool stop; // control: rw, workers and the punt thread: ro
 	struct eal *eal;
 	struct deferred *deferred; // control only: what waits for a grace period, oldest first
 	struct deferred **deferred_tail;

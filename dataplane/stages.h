@@ -31,12 +31,14 @@ void forward(struct worker *w, struct batch *transit, struct batch *out);
 void route(struct worker *w, struct batch *b);
 // Tries held packets again when routes or neighbours have changed; drops what waited 1 s.
 void hold_retry(struct worker *w);
-// Gives packets to Linux through the TAP of the port where they came in. Empties `b`.
+// Gives packets to Linux through the TAP of the port where they came in, with the Ethernet header
+// that they have in front, or one of our making for what came out of a tunnel. Empties `b`.
 void punt(struct worker *w, struct batch *b);
 // Queues a frame (Ethernet header in place) for a port.
 void tx_put(struct worker *w, unsigned port, struct rte_mbuf *m);
-// Hands all queued frames to the ports.
-void tx_flush(struct worker *w);
+// Hands all queued frames to the ports, and those that other workers left for a port of ours.
+// Returns how many of the latter.
+unsigned tx_flush(struct worker *w);
 
 // Outbound policy (RFC 4301 5.1): moves each packet of `in` to `protect` (tunnel set) or `pass`,
 // or drops it. Packets with from_linux set that match no policy pass; so does IKE of our

@@ -41,11 +41,11 @@ struct tx_buffer { // packets waiting for one port, Ethernet header in place
 struct held { // a packet that waits for its next hop's MAC address
 	struct rte_mbuf *pkt;
 	uint64_t deadline_tsc;
-	uint8_t port;
+	uint8_t port, origin;
 };
 
-#define WORKER_HOLD_MAX 64
-#define WORKER_REPORTS 64 // a power of 2
+#define WORKER_HOLD_MAX	   64
+#define WORKER_REPORTS	   64 // a power of 2
 #define WORKER_SOURCES_MAX 64
 
 // Where a worker takes packets from, up to BATCH_MAX at a time.
@@ -62,19 +62,20 @@ struct report { // when an event was last told to control
 };
 
 struct worker {
-	unsigned id;	// 0.. ; also the id in the qsbr
+	unsigned id; // 0.. ; also the id in the qsbr
 	unsigned lcore;
-	struct dp *dp;	// tables: workers read pointers, control swaps them
+	struct dp *dp; // tables: workers read pointers, control swaps them
 	struct crypto *crypto;
 	uint64_t now_tsc; // taken once per step
 	struct source source[WORKER_SOURCES_MAX];
 	unsigned n_sources;
 	struct tx_buffer *tx; // one per port
-	struct rte_ring *handover; // inbound ESP that other workers found to be ours (multi-producer)
+	struct rte_ring
+		*handover; // inbound ESP that other workers found to be ours (multi-producer)
 	struct held hold[WORKER_HOLD_MAX];
 	uint16_t n_held;
 	uint32_t fib_generation; // the hold was last tried with
-	struct batch self; // our own ICMP errors, to enter at policy_out in the next round
+	struct batch self;	 // our own ICMP errors, to enter at policy_out in the next round
 	uint64_t icmp_refill_tsc;
 	unsigned icmp_tokens;
 	struct report report[WORKER_REPORTS];

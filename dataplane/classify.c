@@ -1,0 +1,236 @@
+// First stage: which way does a received packet go?
+#include "dataplane/stages.h"
+
+#include <netinet/in.h>
+
+#include <rte_byteorder.h>
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include "dataplane/dp_internal.h"
+#include "dataplane/fib.h"
+#include "dataplane/port.h"
+
+enum { IKE_PORT = 500, IKE_NATT_PORT = 4500 };
+
+static const struct rte_ipv4_hdr *ip_of(const struct rte_mbuf *m)
+{
+	return rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+}
+
+// Checks the header (RFC 1812 5.2.2) and cuts off what an Ethernet frame is padded with.
+static bool trim_ipv4(struct rte_mbuf *m, bool checksum)
+{
+	const struct rte_ipv4_hdr *ip = ip_of(m);
+	uint16_t header_len, len;
+
+	if (m->data_len < sizeof(*ip) || ip->version_ihl >> 4 != 4)
+		return false;
+	header_len = rte_ipv4_hdr_len(ip);
+	len = rte_be_to_cpu_16(ip->total_length);
+	if (header_len < sizeof(*ip) || len < header_len || len > m->data_len)
+		return false;
+	if (checksum && rte_raw_cksum(ip, header_len) != 0xffff)
+		return false;
+	m->data_len = len;
+	m->pkt_len = len;
+	return true;
+}
+
+// Addresses that no packet on a wire may carry (RFC 1812 5.3.7).
+static bool is_martian(const struct rte_ipv4_hdr *ip)
+{
+	const uint32_t src = rte_be_to_cpu_32(ip->src_addr), dst = rte_be_to_cpu_32(ip->dst_addr);
+
+	return src >> 24 == 127 || dst >> 24 == 127 || src >= RTE_IPV4(224, 0, 0, 0);
+}
+
+static bool is_later_fragment(const struct rte_ipv4_hdr *ip)
+{
+	return (ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_OFFSET_MASK)) != 0;
+}
+
+static bool is_fragment(const struct rte_ipv4_hdr *ip)
+{
+	return (ip->fragment_offset &
+		rte_cpu_to_be_16(RTE_IPV4_HDR_OFFSET_MASK | RTE_IPV4_HDR_MF_FLAG)) != 0;
+}
+
+// UDP to one of our own addresses.
+static void classify_own_udp(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
+{
+	struct rte_mbuf *m = in->pkt[i];
+	const struct rte_ipv4_hdr *ip = ip_of(m);
+	const uint16_t header_len = rte_ipv4_hdr_len(ip);
+	const uint8_t *payload = (const uint8_t *)ip + header_len + sizeof(struct rte_udp_hdr);
+	const int payload_len = m->data_len - header_len - (int)sizeof(struct rte_udp_hdr);
+	uint16_t port;
+
+	// A later fragment carries no ports: Linux puts IKE together, and ESP never gets whole,
+	// because its first fragment is dropped below.
+	if (is_later_fragment(ip) || payload_len < 0) {
+		batch_append(&s->local, in, i);
+		return;
+	}
+	port = rte_be_to_cpu_16(((const struct rte_udp_hdr *)(payload - 8))->dst_port);
+	if (port == IKE_PORT)
+		batch_append(&s->punt, in, i);
+	else if (port != IKE_NATT_PORT)
+		batch_append(&s->local, in, i);
+	else if (payload_len == 1 && payload[0] == 0xff)
+		drop(w, m, DROP_NATT_KEEPALIVE); // RFC 3948 2.3
+	else if (payload_len < 4)
+		drop(w, m, DROP_ESP_MALFORMED);
+	else if ((payload[0] | payload[1] | payload[2] | payload[3]) == 0)
+		batch_append(&s->punt, in, i); // RFC 3948 2.2: IKE behind the non-ESP marker
+	else if (is_fragment(ip))
+		drop(w, m, DROP_FRAGMENT);
+	else
+		batch_append(&s->esp, in, i);
+}
+
+static void classify_ipv4(struct worker *w, struct batch *in, uint16_t i, bool group_mac,
+			  struct sorted *s)
+{
+	struct rte_mbuf *m = in->pkt[i];
+	const struct rte_ipv4_hdr *ip;
+
+	rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
+	ip = ip_of(m);
+	if (!trim_ipv4(m, true) || is_martian(ip)) {
+		drop(w, m, DROP_RX_MALFORMED);
+	} else if (fib_is_local(w->dp->fib, ip->dst_addr)) {
+		if (ip->next_proto_id == IPPROTO_UDP)
+			classify_own_udp(w, in, i, s);
+		else if (ip->next_proto_id != IPPROTO_ESP)
+			batch_append(&s->local, in, i);
+		else if (is_fragment(ip))
+			drop(w, m, DROP_FRAGMENT); // RFC 4303 3.4.1: whole packets only
+		else
+			batch_append(&s->esp, in, i);
+	} else if (group_mac || rte_be_to_cpu_32(ip->dst_addr) >= RTE_IPV4(224, 0, 0, 0) ||
+		   ip->dst_addr == 0) {
+		// RFC 1812 5.3.4: what was broadcast on the link is never forwarded.
+		batch_append(&s->local, in, i);
+	} else {
+		batch_append(&s->transit, in, i);
+	}
+}
+
+// Linux gets IPv6 for itself only: were it to forward, the packets would leave in clear around
+// every policy.
+static bool is_ipv6_for_linux(const struct fib *fib, const struct rte_mbuf *m)
+{
+	const uint8_t *dst = rte_pktmbuf_mtod(m, const uint8_t *) + RTE_ETHER_HDR_LEN + 24;
+
+	if (m->data_len < RTE_ETHER_HDR_LEN + 40)
+		return false;
+	return dst[0] == 0xff || (dst[0] == 0xfe && (dst[1] & 0xc0) == 0x80) ||
+	       fib_is_local6(fib, dst);
+}
+
+// punt() puts the Ethernet header back that every packet has in its headroom.
+static void punt_whole(struct batch *in, uint16_t i, struct sorted *s)
+{
+	rte_pktmbuf_adj(in->pkt[i], RTE_ETHER_HDR_LEN);
+	batch_append(&s->punt, in, i);
+}
+
+static void classify_frame(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
+{
+	const struct port *port = &w->dp->ports[in->port[i]];
+	struct rte_mbuf *m = in->pkt[i];
+	const struct rte_ether_hdr *eth;
+	bool group_mac;
+
+	// Some drivers take the tag out of the frame: back it goes, or the frame would look
+	// like one of the untagged network.
+	if ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) && rte_vlan_insert(&m) != 0) {
+		drop(w, in->pkt[i], DROP_NO_MBUF);
+		return;
+	}
+	in->pkt[i] = m;
+	if (m->nb_segs > 1 && rte_pktmbuf_linearize(m) != 0) {
+		drop(w, m, DROP_NO_MBUF);
+		return;
+	}
+	if (m->data_len < RTE_ETHER_HDR_LEN) {
+		drop(w, m, DROP_RX_MALFORMED);
+		return;
+	}
+	eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	group_mac = rte_is_multicast_ether_addr(&eth->dst_addr);
+	// Our own source address: the interface underneath spoke, not the link.
+	if ((!group_mac && memcmp(&eth->dst_addr, port->mac.bytes, RTE_ETHER_ADDR_LEN) != 0) ||
+	    memcmp(&eth->src_addr, port->mac.bytes, RTE_ETHER_ADDR_LEN) == 0)
+		drop(w, m, DROP_RX_OTHER_MAC);
+	else if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4))
+		classify_ipv4(w, in, i, group_mac, s);
+	else if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6) &&
+		 !is_ipv6_for_linux(w->dp->fib, m))
+		drop(w, m, DROP_RX_NOT_IPV4);
+	else
+		punt_whole(in, i, s);
+}
+
+// Frames that Linux sends: IPv4 is asked about, the rest (ARP, ND) leaves as it is.
+static void classify_tap(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
+{
+	struct rte_mbuf *m = in->pkt[i];
+
+	if (m->data_len < RTE_ETHER_HDR_LEN) {
+		drop(w, m, DROP_RX_MALFORMED);
+		return;
+	}
+	if (rte_pktmbuf_mtod(m, struct rte_ether_hdr *)->ether_type !=
+	    rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4)) {
+		tx_put(w, in->port[i], m);
+		return;
+	}
+	rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
+	if (trim_ipv4(m, false))
+		batch_append(&s->out, in, i);
+	else
+		drop(w, m, DROP_RX_MALFORMED);
+}
+
+void classify(struct worker *w, struct batch *in, struct sorted *s)
+{
+	s->punt.n = s->local.n = s->transit.n = s->esp.n = s->out.n = 0;
+	for (uint16_t i = 0; i < in->n; i++) {
+		switch (in->origin[i]) {
+		case FROM_NIC:
+			classify_frame(w, in, i, s);
+			break;
+		case FROM_TAP:
+			classify_tap(w, in, i, s);
+			break;
+		case FROM_TUNNEL: // handed over by the worker that received it: ESP
+			in->origin[i] = FROM_NIC;
+			in->from_linux[i] = false;
+			batch_append(&s->esp, in, i);
+			break;
+		default: // bare IPv4 of our own
+			batch_append(&s->out, in, i);
+			break;
+		}
+	}
+	in->n = 0;
+}
+
+void classify_inner(struct worker *w, struct batch *esp, struct sorted *s)
+{
+	for (uint16_t i = 0; i < esp->n; i++) {
+		const struct rte_ipv4_hdr *ip = ip_of(esp->pkt[i]);
+
+		if (rte_raw_cksum(ip, rte_ipv4_hdr_len(ip)) != 0xffff || is_martian(ip))
+			drop(w, esp->pkt[i], DROP_ESP_INNER);
+		else if (fib_is_local(w->dp->fib, ip->dst_addr) ||
+			 rte_be_to_cpu_32(ip->dst_addr) >= RTE_IPV4(224, 0, 0, 0))
+			batch_append(&s->local, esp, i);
+		else
+			batch_append(&s->transit, esp, i);
+	}
+	esp->n = 0;
+}

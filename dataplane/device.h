@@ -1,0 +1,22 @@
+// Device strings: what a user can get wrong about them, and how they become DPDK devices.
+//
+// Threads: control only, at start.
+// Errors:  0 or -errno with a sentence that says what, where and what to do.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/dp.h"
+
+#define DEVICE_TEXT_MAX 512
+
+// "0000:01:00.1" or "01:00.1", with or without further arguments.
+bool device_is_pci(const char *device);
+// The full PCI address of such a device string. -EINVAL.
+int device_pci_address(const char *device, char *buf, size_t size);
+// Before EAL starts: is the device there, may we use it, will its name clash?
+int device_check(const struct dp_port_params *port, struct error *err);
+// After EAL has started: makes the device (PCI devices are there already) and finds its port id.
+int device_open(const struct dp_port_params *port, uint16_t *id, struct error *err);

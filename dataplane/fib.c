@@ -1,0 +1,518 @@
+#define ALLOW_EXPERIMENTAL_API // rte_lpm_rcu_qsbr_add, rte_hash_rcu_qsbr_add in DPDK 22.11
+#include "dataplane/fib.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_byteorder.h>
+#include <rte_errno.h>
+#include <rte_hash.h>
+#include <rte_lpm.h>
+
+#include "dataplane/port.h"
+
+enum {
+	FIB_ROUTES_MAX = 65536,
+	FIB_TBL8 = 1024, // /24s with longer prefixes inside
+	FIB_HOPS_MAX = 4096,
+	FIB_NEIGH_MAX = 8192,
+	FIB_LOCALS_MAX = 256, // of each family
+};
+
+#define HOP_NONE UINT32_MAX
+
+// The part of a next hop that workers read, in one word: MAC address, port, flags.
+#define HOP_MAC_MASK   0xffffffffffffull
+#define HOP_PORT_SHIFT 48
+#define HOP_ON_LINK    (1ull << 56)
+#define HOP_RESOLVED   (1ull << 57)
+
+struct hop {
+	_Atomic uint64_t word; // control: rw, workers: ro
+	uint32_t gateway_be;   // 0: on the link. Read only while the hop is in use
+	uint32_t refs;	       // control: routes
+	uint64_t free_token;   // control: may be used again after this grace period
+	bool freed;	       // control: free_token is valid
+};
+
+struct route {	      // control only
+	uint32_t dst; // host order
+	uint8_t len;
+	uint32_t hop;
+};
+
+struct locals { // immutable
+	unsigned n4, n6;
+	uint32_t v4_be[FIB_LOCALS_MAX];
+	uint8_t v6[FIB_LOCALS_MAX][16];
+};
+
+struct neigh_key {
+	uint32_t addr_be;
+	uint32_t port;
+};
+
+struct fib {
+	struct rte_lpm *lpm;	      // control: rw, workers: ro
+	_Atomic uint32_t default_hop; // rte_lpm has no /0
+	struct hop hop[FIB_HOPS_MAX];
+	struct rte_hash *neigh; // data: MAC address with HOP_RESOLVED
+	struct locals *_Atomic locals;
+	_Atomic uint32_t port_addr_be[DP_PORTS_MAX];
+	_Atomic uint32_t generation;
+	struct rte_rcu_qsbr *qsbr;
+	struct route *route; // control: sorted by dst, len
+	size_t n_routes;
+};
+
+// ---- workers ----
+
+enum fib_result fib_lookup(const struct fib *fib, uint32_t dst_be, struct fib_hop *out)
+{
+	uint32_t id;
+	uint64_t word;
+
+	if (rte_lpm_lookup(fib->lpm, rte_be_to_cpu_32(dst_be), &id) != 0) {
+		id = atomic_load_explicit(&fib->default_hop, memory_order_acquire);
+		if (id == HOP_NONE)
+			return FIB_NO_ROUTE;
+	}
+	word = atomic_load_explicit(&fib->hop[id].word, memory_order_acquire);
+	out->port = (uint8_t)(word >> HOP_PORT_SHIFT);
+	out->addr_be = fib->hop[id].gateway_be;
+	if (word & HOP_ON_LINK) {
+		const struct neigh_key key = {.addr_be = dst_be, .port = out->port};
+		void *data;
+
+		out->addr_be = dst_be;
+		if (rte_hash_lookup_data(fib->neigh, &key, &data) < 0)
+			return FIB_NO_NEIGHBOUR;
+		word = (uint64_t)(uintptr_t)data;
+	}
+	if (!(word & HOP_RESOLVED))
+		return FIB_NO_NEIGHBOUR;
+	word &= HOP_MAC_MASK;
+	memcpy(out->mac.addr_bytes, &word, sizeof(out->mac.addr_bytes));
+	return FIB_OK;
+}
+
+uint32_t fib_generation(const struct fib *fib)
+{
+	return atomic_load_explicit(&fib->generation, memory_order_acquire);
+}
+
+bool fib_is_local(const struct fib *fib, uint32_t addr_be)
+{
+	const struct locals *l = atomic_load_explicit(&fib->locals, memory_order_acquire);
+
+	for (unsigned i = 0; i < l->n4; i++)
+		if (l->v4_be[i] == addr_be)
+			return true;
+	return false;
+}
+
+bool fib_is_local6(const struct fib *fib, const uint8_t addr[16])
+{
+	const struct locals *l = atomic_load_explicit(&fib->locals, memory_order_acquire);
+
+	for (unsigned i = 0; i < l->n6; i++)
+		if (memcmp(l->v6[i], addr, 16) == 0)
+			return true;
+	return false;
+}
+
+uint32_t fib_port_addr(const struct fib *fib, unsigned port)
+{
+	return atomic_load_explicit(&fib->port_addr_be[port], memory_order_relaxed);
+}
+
+uint16_t fib_route_mtu(const struct dp *dp, uint32_t addr_be)
+{
+	struct fib_hop hop;
+
+	return fib_lookup(dp->fib, addr_be, &hop) == FIB_NO_ROUTE ? 0 : dp->ports[hop.port].mtu;
+}
+
+// ---- control: own addresses ----
+
+static void bump(struct fib *fib)
+{
+	atomic_fetch_add_explicit(&fib->generation, 1, memory_order_release);
+}
+
+static uint32_t prefix_mask(uint8_t len)
+{
+	return len == 0 ? 0 : UINT32_MAX << (32 - len);
+}
+
+// An own address inside an on-link route of a port is that port's address.
+static void choose_port_addrs(struct fib *fib)
+{
+	const struct locals *l = atomic_load_explicit(&fib->locals, memory_order_relaxed);
+	uint32_t addr_be[DP_PORTS_MAX];
+
+	for (unsigned p = 0; p < DP_PORTS_MAX; p++)
+		addr_be[p] = l->n4 ? l->v4_be[0] : 0;
+	for (size_t r = 0; r < fib->n_routes; r++) {
+		const struct route *route = &fib->route[r];
+		const uint64_t word = atomic_load(&fib->hop[route->hop].word);
+
+		if (!(word & HOP_ON_LINK))
+			continue;
+		for (unsigned i = 0; i < l->n4; i++)
+			if ((rte_be_to_cpu_32(l->v4_be[i]) & prefix_mask(route->len)) == route->dst)
+				addr_be[(uint8_t)(word >> HOP_PORT_SHIFT)] = l->v4_be[i];
+	}
+	for (unsigned p = 0; p < DP_PORTS_MAX; p++)
+		atomic_store_explicit(&fib->port_addr_be[p], addr_be[p], memory_order_relaxed);
+}
+
+static int find_local(const struct locals *l, const struct ip_addr *a)
+{
+	if (a->family == IP_V4) {
+		for (unsigned i = 0; i < l->n4; i++)
+			if (memcmp(&l->v4_be[i], a->bytes, 4) == 0)
+				return (int)i;
+	} else {
+		for (unsigned i = 0; i < l->n6; i++)
+			if (memcmp(l->v6[i], a->bytes, 16) == 0)
+				return (int)i;
+	}
+	return -1;
+}
+
+static void publish_locals(struct dp *dp, struct locals *l)
+{
+	struct locals *old = atomic_exchange(&dp->fib->locals, l);
+
+	choose_port_addrs(dp->fib);
+	bump(dp->fib);
+	dp_defer_free(dp, free, old);
+}
+
+int dp_local_addr_add(struct dp *dp, const struct ip_addr *a)
+{
+	const struct locals *old = atomic_load(&dp->fib->locals);
+	struct locals *l;
+
+	if (a->family != IP_V4 && a->family != IP_V6)
+		return -EINVAL;
+	if (find_local(old, a) >= 0)
+		return 0;
+	if ((a->family == IP_V4 ? old->n4 : old->n6) == FIB_LOCALS_MAX)
+		return -ENOSPC;
+	l = malloc(sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	*l = *old;
+	if (a->family == IP_V4)
+		memcpy(&l->v4_be[l->n4++], a->bytes, 4);
+	else
+		memcpy(l->v6[l->n6++], a->bytes, 16);
+	publish_locals(dp, l);
+	return 0;
+}
+
+int dp_local_addr_del(struct dp *dp, const struct ip_addr *a)
+{
+	const struct locals *old = atomic_load(&dp->fib->locals);
+	int i = find_local(old, a);
+	struct locals *l;
+
+	if (i < 0)
+		return 0;
+	l = malloc(sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	*l = *old;
+	if (a->family == IP_V4)
+		l->v4_be[i] = l->v4_be[--l->n4];
+	else
+		memcpy(l->v6[i], l->v6[--l->n6], 16);
+	publish_locals(dp, l);
+	return 0;
+}
+
+// ---- control: next hops ----
+
+static uint64_t neigh_word(const struct fib *fib, unsigned port, uint32_t addr_be)
+{
+	const struct neigh_key key = {.addr_be = addr_be, .port = port};
+	void *data;
+
+	return rte_hash_lookup_data(fib->neigh, &key, &data) < 0 ? 0 : (uint64_t)(uintptr_t)data;
+}
+
+static uint64_t hop_word(const struct fib *fib, unsigned port, uint32_t gateway_be)
+{
+	return (uint64_t)port << HOP_PORT_SHIFT |
+	       (gateway_be ? neigh_word(fib, port, gateway_be) : HOP_ON_LINK);
+}
+
+static unsigned hop_port(const struct hop *hop)
+{
+	return (uint8_t)(atomic_load_explicit(&hop->word, memory_order_relaxed) >> HOP_PORT_SHIFT);
+}
+
+// The next hop with one more reference. -ENOSPC when none is free.
+static int hop_get(struct fib *fib, unsigned port, uint32_t gateway_be, uint32_t *id)
+{
+	struct hop *unused = NULL;
+
+	for (uint32_t i = 0; i < FIB_HOPS_MAX; i++) {
+		struct hop *hop = &fib->hop[i];
+
+		if (hop->refs == 0) {
+			if (!unused &&
+			    (!hop->freed || rte_rcu_qsbr_check(fib->qsbr, hop->free_token, false)))
+				unused = hop;
+		} else if (hop->gateway_be == gateway_be && hop_port(hop) == port) {
+			hop->refs++;
+			*id = i;
+			return 0;
+		}
+	}
+	if (!unused)
+		return -ENOSPC;
+	unused->refs = 1;
+	unused->freed = false;
+	unused->gateway_be = gateway_be;
+	atomic_store_explicit(&unused->word, hop_word(fib, port, gateway_be), memory_order_release);
+	*id = (uint32_t)(unused - fib->hop);
+	return 0;
+}
+
+static void hop_put(struct fib *fib, uint32_t id)
+{
+	struct hop *hop = &fib->hop[id];
+
+	if (--hop->refs > 0)
+		return;
+	// A worker may still hold its number.
+	hop->freed = true;
+	hop->free_token = rte_rcu_qsbr_start(fib->qsbr);
+}
+
+// ---- control: routes ----
+
+// Index of the route, or of the first one behind it.
+static bool find_route(const struct fib *fib, uint32_t dst, uint8_t len, size_t *index)
+{
+	size_t lo = 0, hi = fib->n_routes;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct route *r = &fib->route[mid];
+
+		if (r->dst < dst || (r->dst == dst && r->len < len))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*index = lo;
+	return lo < fib->n_routes && fib->route[lo].dst == dst && fib->route[lo].len == len;
+}
+
+static int install(struct fib *fib, uint32_t dst, uint8_t len, uint32_t hop)
+{
+	if (len > 0)
+		return rte_lpm_add(fib->lpm, dst, len, hop);
+	atomic_store_explicit(&fib->default_hop, hop, memory_order_release);
+	return 0;
+}
+
+int dp_route_set(struct dp *dp, const struct dp_route *r)
+{
+	struct fib *fib = dp->fib;
+	uint32_t dst, hop, gateway_be = 0;
+	size_t i;
+	bool known, was_on_link = false;
+	int err;
+
+	if (r->dst.addr.family != IP_V4 || r->gateway.family == IP_V6)
+		return -EAFNOSUPPORT;
+	if (r->port >= dp->n_ports || r->dst.len > 32)
+		return -EINVAL;
+	dst = ip_addr_to_v4(&r->dst.addr) & prefix_mask(r->dst.len);
+	if (r->gateway.family == IP_V4)
+		memcpy(&gateway_be, r->gateway.bytes, 4);
+	known = find_route(fib, dst, r->dst.len, &i);
+	if (!known && fib->n_routes == FIB_ROUTES_MAX)
+		return -ENOSPC;
+	err = hop_get(fib, r->port, gateway_be, &hop);
+	if (err)
+		return err;
+	err = install(fib, dst, r->dst.len, hop);
+	if (err) {
+		hop_put(fib, hop);
+		return err;
+	}
+	if (known) {
+		was_on_link = fib->hop[fib->route[i].hop].gateway_be == 0;
+		hop_put(fib, fib->route[i].hop);
+	} else {
+		memmove(&fib->route[i + 1], &fib->route[i],
+			(fib->n_routes - i) * sizeof(fib->route[0]));
+		fib->n_routes++;
+	}
+	fib->route[i] = (struct route){.dst = dst, .len = r->dst.len, .hop = hop};
+	if (gateway_be == 0 || was_on_link)
+		choose_port_addrs(fib);
+	bump(fib);
+	return 0;
+}
+
+int dp_route_del(struct dp *dp, const struct ip_prefix *p)
+{
+	struct fib *fib = dp->fib;
+	uint32_t dst;
+	size_t i;
+
+	if (p->addr.family != IP_V4)
+		return -EAFNOSUPPORT;
+	if (p->len > 32)
+		return -EINVAL;
+	dst = ip_addr_to_v4(&p->addr) & prefix_mask(p->len);
+	if (!find_route(fib, dst, p->len, &i))
+		return 0;
+	if (p->len > 0)
+		rte_lpm_delete(fib->lpm, dst, p->len); // falls back to the next shorter prefix
+	else
+		atomic_store_explicit(&fib->default_hop, HOP_NONE, memory_order_release);
+	hop_put(fib, fib->route[i].hop);
+	fib->n_routes--;
+	memmove(&fib->route[i], &fib->route[i + 1], (fib->n_routes - i) * sizeof(fib->route[0]));
+	choose_port_addrs(fib);
+	bump(fib);
+	return 0;
+}
+
+size_t dp_routes(const struct dp *dp, struct dp_route_info *out, size_t max)
+{
+	const struct fib *fib = dp->fib;
+
+	for (size_t i = 0; i < fib->n_routes && i < max; i++) {
+		const struct route *r = &fib->route[i];
+		const struct hop *hop = &fib->hop[r->hop];
+		const uint64_t word = atomic_load_explicit(&hop->word, memory_order_relaxed);
+
+		out[i] = (struct dp_route_info){
+			.route = {.dst = {.addr = ip_addr_v4(r->dst), .len = r->len},
+				  .port = hop_port(hop)},
+			.resolved = (word & HOP_RESOLVED) != 0,
+		};
+		if (hop->gateway_be)
+			out[i].route.gateway = ip_addr_v4(rte_be_to_cpu_32(hop->gateway_be));
+		if (out[i].resolved)
+			memcpy(out[i].mac.bytes, &word, sizeof(out[i].mac.bytes));
+	}
+	return fib->n_routes;
+}
+
+// ---- control: neighbours ----
+
+// Puts a neighbour's new word into the next hops whose gateway it is.
+static void update_hops(struct fib *fib, unsigned port, uint32_t addr_be)
+{
+	for (uint32_t i = 0; i < FIB_HOPS_MAX; i++) {
+		struct hop *hop = &fib->hop[i];
+
+		if (hop->refs > 0 && hop->gateway_be == addr_be && hop_port(hop) == port)
+			atomic_store_explicit(&hop->word, hop_word(fib, port, addr_be),
+					      memory_order_release);
+	}
+	bump(fib);
+}
+
+int dp_neigh_set(struct dp *dp, unsigned port, const struct ip_addr *a, const struct mac_addr *m)
+{
+	struct neigh_key key = {.port = port};
+	uint64_t word = 0;
+	int err;
+
+	if (a->family != IP_V4)
+		return -EAFNOSUPPORT;
+	if (port >= dp->n_ports || ip_addr_is_any(a))
+		return -EINVAL;
+	memcpy(&key.addr_be, a->bytes, 4);
+	memcpy(&word, m->bytes, sizeof(m->bytes));
+	word |= HOP_RESOLVED;
+	if (neigh_word(dp->fib, port, key.addr_be) == word)
+		return 0;
+	err = rte_hash_add_key_data(dp->fib->neigh, &key, (void *)(uintptr_t)word);
+	if (err)
+		return err;
+	update_hops(dp->fib, port, key.addr_be);
+	return 0;
+}
+
+int dp_neigh_del(struct dp *dp, unsigned port, const struct ip_addr *a)
+{
+	struct neigh_key key = {.port = port};
+
+	if (a->family != IP_V4)
+		return -EAFNOSUPPORT;
+	if (port >= dp->n_ports || ip_addr_is_any(a))
+		return -EINVAL;
+	memcpy(&key.addr_be, a->bytes, 4);
+	if (rte_hash_del_key(dp->fib->neigh, &key) >= 0)
+		update_hops(dp->fib, port, key.addr_be);
+	return 0;
+}
+
+// ---- control: create and destroy ----
+
+static int create_tables(struct fib *fib)
+{
+	const struct rte_lpm_config lpm = {.max_rules = FIB_ROUTES_MAX, .number_tbl8s = FIB_TBL8};
+	struct rte_lpm_rcu_config lpm_rcu = {.v = fib->qsbr, .mode = RTE_LPM_QSBR_MODE_DQ};
+	const struct rte_hash_parameters neigh = {
+		.name = "neighbours",
+		.entries = FIB_NEIGH_MAX,
+		.key_len = sizeof(struct neigh_key),
+		.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF,
+	};
+	struct rte_hash_rcu_config neigh_rcu = {.v = fib->qsbr, .mode = RTE_HASH_QSBR_MODE_DQ};
+
+	fib->lpm = rte_lpm_create("routes", SOCKET_ID_ANY, &lpm);
+	if (!fib->lpm || rte_lpm_rcu_qsbr_add(fib->lpm, &lpm_rcu) != 0)
+		return -rte_errno;
+	fib->neigh = rte_hash_create(&neigh);
+	if (!fib->neigh || rte_hash_rcu_qsbr_add(fib->neigh, &neigh_rcu) != 0)
+		return -rte_errno;
+	return 0;
+}
+
+int fib_create(struct dp *dp)
+{
+	struct fib *fib = calloc(1, sizeof(*fib));
+	int err = -ENOMEM;
+
+	if (!fib)
+		return -ENOMEM;
+	dp->fib = fib;
+	fib->qsbr = dp->qsbr;
+	atomic_init(&fib->default_hop, HOP_NONE);
+	atomic_init(&fib->locals, calloc(1, sizeof(struct locals)));
+	fib->route = calloc(FIB_ROUTES_MAX, sizeof(fib->route[0]));
+	if (atomic_load(&fib->locals) && fib->route)
+		err = create_tables(fib);
+	if (err)
+		fib_destroy(dp);
+	return err;
+}
+
+void fib_destroy(struct dp *dp)
+{
+	struct fib *fib = dp->fib;
+
+	if (!fib)
+		return;
+	rte_lpm_free(fib->lpm);
+	rte_hash_free(fib->neigh);
+	free(atomic_load(&fib->locals));
+	free(fib->route);
+	free(fib);
+	dp->fib = NULL;
+}

@@ -1,0 +1,40 @@
+// Routes, neighbours and own addresses, as Linux has them (IPv4 only; own addresses also IPv6).
+//
+// A route look-up is rte_lpm to a next hop. A next hop behind a gateway carries the gateway's MAC
+// address; one that is on the link leads to the table of neighbours (rte_hash). Both are updated
+// in place, lock-free for readers; the tables' own memory is reclaimed under rte_rcu_qsbr. The
+// functions that control calls to fill it are those of dp.h: dp_local_addr_*, dp_route_*,
+// dp_neigh_*.
+//
+// Threads:   create, destroy and dp_*: control only. The others: any worker.
+// Errors:    0 or -errno; on error nothing has changed. Limits are in fib.c; -ENOSPC beyond.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ether.h>
+
+#include "dataplane/dp_internal.h"
+
+enum fib_result { FIB_OK, FIB_NO_ROUTE, FIB_NO_NEIGHBOUR };
+
+struct fib_hop {
+	uint8_t port;
+	uint32_t addr_be; // whose MAC address it is: the gateway, or the destination itself
+	struct rte_ether_addr mac; // with FIB_OK
+};
+
+int fib_create(struct dp *dp); // dp->fib
+// The workers must have stopped.
+void fib_destroy(struct dp *dp);
+
+// With FIB_NO_NEIGHBOUR, port and addr_be of *hop say what is missing.
+enum fib_result fib_lookup(const struct fib *fib, uint32_t dst_be, struct fib_hop *hop);
+// Changes whenever a route or a neighbour does.
+uint32_t fib_generation(const struct fib *fib);
+// Our own address on the link of a port, network order; another own one when there is none, 0
+// without any.
+uint32_t fib_port_addr(const struct fib *fib, unsigned port);
+bool fib_is_local6(const struct fib *fib, const uint8_t addr[16]);

@@ -1,0 +1,14 @@
+// Packets that wait until their next hop's MAC address is known: ping must not lose its first.
+//
+// Threads: a worker, on its own.
+#pragma once
+
+#include <stdint.h>
+
+#include "dataplane/batch.h"
+
+struct fib_hop;
+struct worker;
+
+// Keeps packet i (bare IPv4) for up to 1 s and tells control what is missing.
+void hold_put(struct worker *w, const struct batch *b, uint16_t i, const struct fib_hop *missing);

@@ -1,0 +1,211 @@
+#include "dataplane/port.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_ether.h>
+
+#include "dataplane/device.h"
+#include "dataplane/dp_internal.h"
+#include "dataplane/tap.h"
+#include "lib/log.h"
+
+enum {
+	RX_DESCRIPTORS = 1024,
+	TX_DESCRIPTORS = 1024,
+	TX_RING_SIZE = 1024,	// packets of other workers, with shared_tx
+	FROM_LINUX_SIZE = 1024, // packets
+	FRAME_EXTRA = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + 2 * 4, // two VLAN tags
+	ESP_TAIL_MAX = 64, // padding, trailer and ICV behind a full packet
+};
+
+uint16_t port_buf_size(const struct dp_port_params *ports, unsigned n)
+{
+	unsigned size = RTE_MBUF_DEFAULT_DATAROOM;
+
+	for (unsigned i = 0; i < n; i++)
+		size = RTE_MAX(size, (unsigned)ports[i].mtu + FRAME_EXTRA + ESP_TAIL_MAX);
+	size = (size + 63) / 64 * 64 + RTE_PKTMBUF_HEADROOM;
+	return (uint16_t)(size > UINT16_MAX ? UINT16_MAX / 64 * 64 : size);
+}
+
+static int dev_error(const struct port *port, int code, const char *what, struct error *err)
+{
+	return error_set(err, code, "port %s: device '%s': cannot %s: %s", port->name, port->device,
+			 what, rte_strerror(-code));
+}
+
+static int open_rings(struct port *port, bool tap, struct error *err)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	// RTS: a producer that the kernel puts to sleep in the middle holds nobody up.
+	if (port->shared_tx) {
+		snprintf(name, sizeof(name), "tx%u", port->index);
+		port->tx_ring = rte_ring_create(name, TX_RING_SIZE, SOCKET_ID_ANY,
+						RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
+		if (!port->tx_ring)
+			return dev_error(port, -rte_errno, "allocate its ring", err);
+	}
+	if (!tap)
+		return 0;
+	snprintf(name, sizeof(name), "from_linux%u", port->index);
+	port->from_linux = rte_ring_create(name, FROM_LINUX_SIZE, SOCKET_ID_ANY,
+					   RING_F_SP_ENQ | RING_F_SC_DEQ);
+	if (!port->from_linux)
+		return dev_error(port, -rte_errno, "allocate its ring", err);
+	return tap_open(port->name, &port->mac, port->mtu, &port->tap_fd, &port->tap_ifindex, err);
+}
+
+// The af_packet and af_xdp drivers spread packets over all queues that the device string asks
+// for, polled or not. Other devices get one: they spread nothing unless told to.
+static uint16_t choose_rx_queues(const struct rte_eth_dev_info *info)
+{
+	const char *driver = info->driver_name;
+
+	if (strstr(driver, "af_packet") || strstr(driver, "af_xdp"))
+		return info->max_rx_queues;
+	return 1;
+}
+
+static int open_queues(struct dp *dp, struct port *port, const struct rte_eth_dev_info *info,
+		       struct error *err)
+{
+	uint16_t rxd = RX_DESCRIPTORS, txd = TX_DESCRIPTORS;
+	uint16_t n_txq = port->shared_tx ? 1 : (uint16_t)dp->n_workers;
+	const int socket = rte_eth_dev_socket_id(port->id);
+	struct rte_eth_conf conf = {0};
+	int ret;
+
+	if (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
+		conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE; // one pool, no sharing
+	ret = rte_eth_dev_configure(port->id, port->n_rxq, n_txq, &conf);
+	if (ret)
+		return dev_error(port, ret, "configure it", err);
+	port->open = true;
+	ret = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rxd, &txd);
+	for (uint16_t q = 0; q < port->n_rxq && !ret; q++)
+		ret = rte_eth_rx_queue_setup(port->id, q, rxd, (unsigned)socket, NULL, dp->pool);
+	for (uint16_t q = 0; q < n_txq && !ret; q++)
+		ret = rte_eth_tx_queue_setup(port->id, q, txd, (unsigned)socket, NULL);
+	if (ret)
+		return dev_error(port, ret, "set up its queues", err);
+	ret = rte_eth_dev_set_mtu(port->id, port->mtu);
+	if (ret)
+		log_warn(LOG_NET, "port %s: device '%s' does not take an MTU of %u bytes: %s",
+			 port->name, port->device, port->mtu, rte_strerror(-ret));
+	return 0;
+}
+
+int port_start(struct dp *dp, struct port *port, const struct dp_port_params *params,
+	       struct error *err)
+{
+	struct rte_eth_dev_info info;
+	struct rte_ether_addr mac;
+	int ret;
+
+	port->tap_fd = -1;
+	port->mtu = params->mtu;
+	port->owner = port->index % dp->n_workers;
+	snprintf(port->name, sizeof(port->name), "%s", params->name);
+	port->device = strdup(params->device);
+	if (!port->device)
+		return error_set(err, -ENOMEM, "out of memory");
+	ret = device_open(params, &port->id, err);
+	if (ret)
+		return ret;
+	ret = rte_eth_dev_info_get(port->id, &info);
+	if (ret)
+		return dev_error(port, ret, "ask it what it can do", err);
+	port->n_rxq = choose_rx_queues(&info);
+	port->shared_tx = info.max_tx_queues < dp->n_workers;
+	ret = open_queues(dp, port, &info, err);
+	if (ret)
+		return ret;
+	ret = rte_eth_macaddr_get(port->id, &mac);
+	if (ret)
+		return dev_error(port, ret, "read its MAC address", err);
+	memcpy(port->mac.bytes, mac.addr_bytes, sizeof(port->mac.bytes));
+	ret = open_rings(port, params->tap, err);
+	if (ret)
+		return ret;
+	ret = rte_eth_dev_start(port->id);
+	if (ret)
+		return dev_error(port, ret, "start it", err);
+	return 0;
+}
+
+static void free_ring(struct rte_ring *ring)
+{
+	void *m;
+
+	if (!ring)
+		return;
+	while (rte_ring_dequeue(ring, &m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(ring);
+}
+
+void port_stop(struct port *port)
+{
+	if (port->tap_fd >= 0)
+		tap_close(port->tap_fd);
+	port->tap_fd = -1;
+	if (port->open) {
+		rte_eth_dev_stop(port->id);
+		rte_eth_dev_close(port->id);
+		port->open = false;
+	}
+	free_ring(port->tx_ring);
+	free_ring(port->from_linux);
+	port->tx_ring = port->from_linux = NULL;
+	free(port->device);
+	port->device = NULL;
+}
+
+unsigned dp_port_count(const struct dp *dp)
+{
+	return dp->n_ports;
+}
+
+int dp_port_info(const struct dp *dp, unsigned index, struct dp_port_info *out)
+{
+	const struct port *port;
+	struct rte_eth_dev_info info;
+	struct rte_eth_stats stats;
+	struct rte_eth_link link;
+
+	if (index >= dp->n_ports)
+		return -ENOENT;
+	port = &dp->ports[index];
+	*out = (struct dp_port_info){
+		.name = port->name,
+		.device = port->device,
+		.driver = "",
+		.mac = port->mac,
+		.mtu = port->mtu,
+		.tap_ifindex = port->tap_ifindex,
+		.punt_packets = counter_read(&port->punt_packets),
+		.from_linux_packets = counter_read(&port->from_linux_packets),
+	};
+	if (rte_eth_dev_info_get(port->id, &info) == 0)
+		out->driver = info.driver_name;
+	if (rte_eth_link_get_nowait(port->id, &link) == 0) {
+		out->link_up = link.link_status == RTE_ETH_LINK_UP;
+		out->link_mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
+	}
+	if (rte_eth_stats_get(port->id, &stats) == 0) {
+		out->rx_packets = stats.ipackets;
+		out->tx_packets = stats.opackets;
+		out->rx_bytes = stats.ibytes;
+		out->tx_bytes = stats.obytes;
+		out->rx_missed = stats.imissed;
+		out->rx_errors = stats.ierrors;
+		out->tx_errors = stats.oerrors;
+	}
+	return 0;
+}

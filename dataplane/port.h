@@ -1,0 +1,47 @@
+// A port: one DPDK device, its queues, and its TAP in Linux.
+//
+// Each receive queue belongs to one worker. When the device has a transmit queue for every worker,
+// each has its own; otherwise the port's owner transmits and the others hand packets to it by a
+// ring, so no queue is ever shared.
+//
+// Threads:   create, destroy: control. rx, tx: workers, each on its own queues. info: control.
+// Ownership: the array of ports belongs to struct dp.
+// Errors:    0 or -errno with a sentence.
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/worker.h"
+
+struct port { // read only once started, but for the counters
+	unsigned index;
+	uint16_t id; // DPDK's
+	bool open;   // configured and to be closed
+	char name[IFNAMSIZ];
+	char *device;
+	struct mac_addr mac;
+	uint16_t mtu; // bytes of IP packet
+	uint16_t n_rxq;
+	unsigned owner;		  // worker of receive queue 0 and of the TAP
+	bool shared_tx;		  // fewer transmit queues than workers: only `owner` transmits
+	struct rte_ring *tx_ring; // with shared_tx: packets of the other workers
+	int tap_fd;		  // -1 without TAP
+	unsigned tap_ifindex;
+	struct rte_ring *from_linux;		  // frames read from the TAP, for `owner`
+	counter punt_packets, from_linux_packets; // punt thread
+};
+
+// Opens, configures and starts the device for `n_workers`; `m` packets come from dp->pool.
+int port_start(struct dp *dp, struct port *port, const struct dp_port_params *params,
+	       struct error *err);
+// Stops and closes the device and frees its rings and the packets in them. The workers and the
+// punt thread must have stopped.
+void port_stop(struct port *port);
+// Largest frame buffer that a port of these parameters needs, headroom included.
+uint16_t port_buf_size(const struct dp_port_params *ports, unsigned n);

@@ -1,0 +1,66 @@
+// Last stage: frames to the ports.
+#include "dataplane/stages.h"
+
+#include <rte_ethdev.h>
+
+#include "dataplane/dp_internal.h"
+#include "dataplane/port.h"
+
+static void drop_rest(struct worker *w, struct rte_mbuf **pkt, uint16_t sent, uint16_t n)
+{
+	if (sent == n)
+		return;
+	counter_add(&w->drops[DROP_TX_FULL], n - sent);
+	rte_pktmbuf_free_bulk(pkt + sent, (unsigned)(n - sent));
+}
+
+static void flush_port(struct worker *w, const struct port *port)
+{
+	struct tx_buffer *tx = &w->tx[port->index];
+	uint16_t sent;
+
+	if (port->shared_tx && port->owner != w->id)
+		sent = (uint16_t)rte_ring_enqueue_burst(port->tx_ring, (void **)tx->pkt, tx->n,
+							NULL);
+	else
+		sent = rte_eth_tx_burst(port->id, port->shared_tx ? 0 : (uint16_t)w->id, tx->pkt,
+					tx->n);
+	drop_rest(w, tx->pkt, sent, tx->n);
+	tx->n = 0;
+}
+
+void tx_put(struct worker *w, unsigned port, struct rte_mbuf *m)
+{
+	struct tx_buffer *tx = &w->tx[port];
+
+	tx->pkt[tx->n++] = m;
+	if (tx->n == BATCH_MAX)
+		flush_port(w, &w->dp->ports[port]);
+}
+
+// What other workers left for a port whose transmit queue is ours.
+static unsigned take_from_others(struct worker *w, const struct port *port)
+{
+	struct rte_mbuf *pkt[BATCH_MAX];
+	const uint16_t n =
+		(uint16_t)rte_ring_dequeue_burst(port->tx_ring, (void **)pkt, BATCH_MAX, NULL);
+
+	if (n > 0)
+		drop_rest(w, pkt, rte_eth_tx_burst(port->id, 0, pkt, n), n);
+	return n;
+}
+
+unsigned tx_flush(struct worker *w)
+{
+	unsigned n = 0;
+
+	for (unsigned p = 0; p < w->dp->n_ports; p++) {
+		const struct port *port = &w->dp->ports[p];
+
+		if (w->tx[p].n > 0)
+			flush_port(w, port);
+		if (port->shared_tx && port->owner == w->id)
+			n += take_from_others(w, port);
+	}
+	return n;
+}

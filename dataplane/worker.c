@@ -1,0 +1,237 @@
+#include "dataplane/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_pause.h>
+
+#include "dataplane/dp_internal.h"
+#include "dataplane/fib.h"
+#include "dataplane/port.h"
+#include "dataplane/stages.h"
+
+enum {
+	HANDOVER_SIZE = 1024, // packets
+	REPORT_MS = 100,
+	IDLE_ROUNDS = 256, // empty rounds before the first sleep
+	SLEEP_NS = 50000,  // a round's wait, not much above what a system call costs
+};
+
+// ---- sources ----
+
+static uint16_t receive_ring(struct rte_ring *ring, struct batch *in)
+{
+	return (uint16_t)rte_ring_dequeue_burst(ring, (void **)in->pkt, BATCH_MAX, NULL);
+}
+
+// Fills `in` from a source, columns included.
+static void receive(struct worker *w, const struct source *src, struct batch *in)
+{
+	static const uint8_t origin[] = {
+		[SOURCE_NIC] = FROM_NIC,
+		[SOURCE_TAP] = FROM_TAP,
+		[SOURCE_HANDOVER] = FROM_TUNNEL,
+	};
+	const struct port *port = &w->dp->ports[src->port];
+
+	in->n = 0;
+	switch ((enum source_type)src->type) {
+	case SOURCE_NIC:
+		in->n = rte_eth_rx_burst(port->id, src->queue, in->pkt, BATCH_MAX);
+		break;
+	case SOURCE_TAP:
+		in->n = receive_ring(port->from_linux, in);
+		break;
+	case SOURCE_HANDOVER:
+		in->n = receive_ring(w->handover, in);
+		break;
+	case SOURCE_SELF:
+		if (w->self.n > 0)
+			*in = w->self;
+		in->n = w->self.n;
+		w->self.n = 0;
+		return;
+	}
+	for (uint16_t i = 0; i < in->n; i++) {
+		if (src->type == SOURCE_NIC)
+			in->pkt[i]->port = src->port; // ours from here on, not DPDK's
+		in->port[i] = (uint8_t)in->pkt[i]->port;
+		in->origin[i] = origin[src->type];
+		in->from_linux[i] = src->type == SOURCE_TAP;
+		in->tunnel[i] = NULL;
+		in->sa[i] = NULL;
+	}
+}
+
+// ---- the path of a packet ----
+
+// What policy lets pass leaves as Linux made it, or is routed.
+static void send_clear(struct worker *w, struct batch *pass)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < pass->n; i++) {
+		if (pass->origin[i] != FROM_TAP) {
+			batch_keep(pass, kept++, i);
+			continue;
+		}
+		rte_pktmbuf_prepend(pass->pkt[i], RTE_ETHER_HDR_LEN); // still there
+		tx_put(w, pass->port[i], pass->pkt[i]);
+	}
+	pass->n = kept;
+	route(w, pass);
+}
+
+unsigned worker_step(struct worker *w, const struct source *src)
+{
+	struct batch in, protect = {.n = 0}, pass = {.n = 0};
+	struct sorted s;
+	unsigned n;
+
+	receive(w, src, &in);
+	n = in.n;
+	if (n == 0)
+		return 0;
+	classify(w, &in, &s);
+
+	// Inbound: ESP is taken apart; clear text must not be what ESP is due for.
+	policy_in_clear(w, &s.local);
+	policy_in_clear(w, &s.transit);
+	esp_in(w, &s.esp);
+	classify_inner(w, &s.esp, &s);
+
+	// Linux.
+	punt(w, &s.punt);
+	punt(w, &s.local);
+
+	// Outbound: what is forwarded, what Linux sends, ICMP errors of our own.
+	forward(w, &s.transit, &s.out);
+	policy_out(w, &s.out, &protect, &pass);
+	esp_out(w, &protect, &w->self);
+	route(w, &protect);
+	send_clear(w, &pass);
+	return n;
+}
+
+// ---- the loop ----
+
+bool worker_may_report(struct worker *w, uint64_t key)
+{
+	struct report *r = &w->report[(key * 0x9e3779b97f4a7c15ull >> 32) & (WORKER_REPORTS - 1)];
+
+	if (r->key == key && r->tsc != 0 && w->now_tsc - r->tsc < w->dp->tsc_hz / 1000 * REPORT_MS)
+		return false;
+	*r = (struct report){.key = key, .tsc = w->now_tsc};
+	return true;
+}
+
+void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint8_t port)
+{
+	m->port = port;
+	if (rte_ring_enqueue(w->dp->workers[owner]->handover, m) != 0)
+		drop(w, m, DROP_HANDOVER_FULL);
+}
+
+// Nothing to do: in adaptive mode sleep a little, off the list of those that control waits for.
+static void idle(struct worker *w, unsigned *idle_rounds)
+{
+	const struct timespec ts = {.tv_nsec = SLEEP_NS};
+
+	if (w->dp->poll == DP_POLL_BUSY || ++*idle_rounds < IDLE_ROUNDS) {
+		rte_pause();
+		return;
+	}
+	rte_rcu_qsbr_thread_offline(w->dp->qsbr, w->id);
+	nanosleep(&ts, NULL);
+	rte_rcu_qsbr_thread_online(w->dp->qsbr, w->id);
+	counter_add(&w->sleeps, 1);
+}
+
+int worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct dp *dp = w->dp;
+	unsigned idle_rounds = 0;
+	uint64_t start;
+
+	prctl(PR_SET_TIMERSLACK, 1ul, 0, 0, 0); // else every sleep is 50 us longer
+	rte_rcu_qsbr_thread_register(dp->qsbr, w->id);
+	rte_rcu_qsbr_thread_online(dp->qsbr, w->id);
+	w->now_tsc = rte_rdtsc();
+	while (!atomic_load_explicit(&dp->stop, memory_order_relaxed)) {
+		unsigned n = 0, work;
+
+		start = w->now_tsc;
+		for (unsigned i = 0; i < w->n_sources; i++) {
+			const unsigned got = worker_step(w, &w->source[i]);
+
+			n += got;
+			if (got > 0)
+				counter_add(&w->batches, 1);
+		}
+		hold_retry(w);
+		work = n + tx_flush(w);
+		rte_rcu_qsbr_quiescent(dp->qsbr, w->id);
+		if (work == 0)
+			idle(w, &idle_rounds);
+		else
+			idle_rounds = 0;
+		w->now_tsc = rte_rdtsc();
+		counter_add(&w->packets, n);
+		counter_add(work ? &w->busy_cycles : &w->idle_cycles, w->now_tsc - start);
+	}
+	rte_rcu_qsbr_thread_offline(dp->qsbr, w->id);
+	rte_rcu_qsbr_thread_unregister(dp->qsbr, w->id);
+	return 0;
+}
+
+// ---- control ----
+
+int worker_create(struct dp *dp, unsigned id, struct worker **out)
+{
+	const size_t size = (sizeof(struct worker) + 63) / 64 * 64;
+	struct worker *w = aligned_alloc(64, size);
+	char name[RTE_RING_NAMESIZE];
+
+	if (!w)
+		return -ENOMEM;
+	memset(w, 0, size);
+	w->id = id;
+	w->lcore = id + 1;
+	w->dp = dp;
+	w->tx = calloc(dp->n_ports, sizeof(w->tx[0]));
+	snprintf(name, sizeof(name), "handover%u", id);
+	// RTS: a producer that the kernel puts to sleep in the middle holds nobody up.
+	w->handover = rte_ring_create(name, HANDOVER_SIZE, SOCKET_ID_ANY,
+				      RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
+	if (!w->tx || !w->handover) {
+		worker_destroy(w);
+		return -ENOMEM;
+	}
+	*out = w;
+	return 0;
+}
+
+void worker_destroy(struct worker *w)
+{
+	void *m;
+
+	if (!w)
+		return;
+	for (unsigned p = 0; w->tx && p < w->dp->n_ports; p++)
+		rte_pktmbuf_free_bulk(w->tx[p].pkt, w->tx[p].n);
+	for (uint16_t i = 0; i < w->n_held; i++)
+		rte_pktmbuf_free(w->hold[i].pkt);
+	rte_pktmbuf_free_bulk(w->self.pkt, w->self.n);
+	while (w->handover && rte_ring_dequeue(w->handover, &m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(w->handover);
+	free(w->tx);
+	free(w);
+}
