@@ -32,7 +32,7 @@ struct rule {
 
 static void set_rules(const struct rule *r, size_t n)
 {
-	struct dp_policy p[16];
+	struct dp_policy p[16] = {0};
 
 	for (size_t i = 0; i < n; i++)
 		p[i] = (struct dp_policy){r[i].action, sel(r[i].local), sel(r[i].remote), tunnel};
