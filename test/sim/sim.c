@@ -1,0 +1,790 @@
+#include "test/sim/sim.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void broken(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void broken(struct sim *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (s->broken[0])
+		return;
+	va_start(ap, fmt);
+	vsnprintf(s->broken, sizeof(s->broken), fmt, ap);
+	va_end(ap);
+}
+
+static unsigned chance(struct sim *s, unsigned per_mille)
+{
+	return fake_random(&s->rng) % 1000 < per_mille;
+}
+
+// ---- what the core borrows ----
+
+static int spi_reserve(void *ctx, uint32_t *spi)
+{
+	struct sim_peer *p = ctx;
+
+	if (p->no_spis)
+		return -28; // ENOSPC
+	for (size_t i = 0; i < sizeof(p->spi) / sizeof(p->spi[0]); i++) {
+		if (p->spi[i].state != SPI_FREE)
+			continue;
+		p->spi[i].spi = (uint32_t)(fake_random(&p->sim->rng) << 8 | i) | 0x80000000u;
+		p->spi[i].state = SPI_RESERVED;
+		*spi = p->spi[i].spi;
+		return 0;
+	}
+	return -28;
+}
+
+static bool spi_change(struct sim_peer *p, uint32_t spi, int from, int to, const char *what)
+{
+	for (size_t i = 0; i < sizeof(p->spi) / sizeof(p->spi[0]); i++)
+		if (p->spi[i].spi == spi && (int)p->spi[i].state == from) {
+			p->spi[i].state = (unsigned)to;
+			return true;
+		}
+	broken(p->sim, "%s: %s of SPI %08x out of turn", p->name, what, spi);
+	return false;
+}
+
+static void spi_release(void *ctx, uint32_t spi)
+{
+	spi_change(ctx, spi, SPI_RESERVED, SPI_FREE, "release");
+}
+
+static const struct secret *psk_find(void *ctx, const struct identity *local,
+				     const struct identity *remote)
+{
+	struct sim_peer *p = ctx;
+	struct identity wanted;
+
+	if (local->type == ID_ANY || remote->type == ID_ANY)
+		broken(p->sim, "%s: a key was looked up for no identity", p->name);
+	if (!p->conf.psk)
+		return NULL;
+	if (p->conf.psk_for &&
+	    (identity_parse(p->conf.psk_for, &wanted) || !identity_equal(&wanted, remote)))
+		return NULL;
+	return &p->psk;
+}
+
+static const struct ike_conn *const *conns_find(void *ctx, const struct ip_addr *local,
+						const struct ip_addr *remote)
+{
+	struct sim_peer *p = ctx;
+
+	(void)remote;
+	if (!ip_addr_equal(local, &p->addr) && !p->sim->nat)
+		broken(p->sim, "%s: connections looked up for a foreign address", p->name);
+	p->conns[0] = p->conf.no_conns ? NULL : &p->conn;
+	return p->conns;
+}
+
+// ---- configuration ----
+
+static void must(bool ok, const char *what, const char *text)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "sim: bad %s '%s'\n", what, text);
+	abort();
+}
+
+static void proposals_from(const char *text, enum protocol_id protocol, struct proposal_list *out)
+{
+	char copy[512], *save, *word;
+	struct error err;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	*out = (struct proposal_list){0};
+	for (word = strtok_r(copy, ",", &save); word; word = strtok_r(NULL, ",", &save))
+		must(!proposal_parse(word, protocol, &out->p[out->n++], &err), "proposal", word);
+}
+
+static void selectors_from(const char *text, struct selector_list *out, bool *dynamic)
+{
+	char copy[512], *save, *word;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	*out = (struct selector_list){0};
+	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		if (strcmp(word, "dynamic") == 0)
+			*dynamic = true;
+		else
+			must(!selector_parse(word, &out->s[out->n++]), "selector", word);
+}
+
+static void child_configure(struct ike_child_conf *child, const char *name,
+			    const struct sim_conf *c, const char *local_ts, const char *remote_ts)
+{
+	*child = (struct ike_child_conf){.replay_window = 64};
+	snprintf(child->name, sizeof(child->name), "%s", name);
+	proposals_from(c->esp, PROTO_ESP, &child->esp);
+	selectors_from(local_ts, &child->local_ts, &child->local_dynamic);
+	selectors_from(remote_ts, &child->remote_ts, &child->remote_dynamic);
+}
+
+static void configure(struct sim_peer *p)
+{
+	const struct sim_conf *c = &p->conf;
+
+	if (p->conn.name[0])
+		return;
+	p->conn = (struct ike_conn){
+		.force_encap = c->force_encap,
+		.dpd_delay_ms = c->dpd_delay_ms,
+		.retransmit_base_ms = 4000,
+		.retransmit_factor = 1.8,
+		.retransmit_tries = 5,
+		.children = p->child,
+		.n_children = c->extra_child_local_ts ? 2 : 1,
+	};
+	snprintf(p->conn.name, sizeof(p->conn.name), "%s-conn", p->name);
+	proposals_from(c->ike, PROTO_IKE, &p->conn.ike);
+	must(!identity_parse(c->local_id, &p->conn.local_id), "identity", c->local_id);
+	must(!identity_parse(c->remote_id, &p->conn.remote_id), "identity", c->remote_id);
+	child_configure(&p->child[0], "net", c, c->local_ts, c->remote_ts);
+	if (c->extra_child_local_ts)
+		child_configure(&p->child[1], "extra", c, c->extra_child_local_ts,
+				c->extra_child_remote_ts);
+	if (c->psk)
+		secret_set(&p->psk, c->psk, strlen(c->psk));
+}
+
+static void peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t last,
+		      uint64_t seed)
+{
+	p->sim = s;
+	p->name = name;
+	p->addr = ip_addr_v4(0xc0000200u | last);
+	fake_crypto_init(&p->fake, seed);
+	p->env = (struct ike_env){
+		.ctx = p,
+		.crypto = &p->fake.vt,
+		.spi_reserve = spi_reserve,
+		.spi_release = spi_release,
+		.psk_find = psk_find,
+		.conns_find = conns_find,
+	};
+	p->conf = (struct sim_conf){
+		.ike = "aes128gcm16-prfsha256-x25519",
+		.esp = "aes128gcm16",
+		.psk = "correct horse battery staple",
+	};
+}
+
+void sim_init(struct sim *s, uint64_t seed)
+{
+	memset(s, 0, sizeof(*s));
+	s->rng = seed;
+	s->now_ms = 1000;
+	s->delay_ms = 5;
+	peer_init(s, &s->a, "a", 1, seed * 2 + 1);
+	peer_init(s, &s->b, "b", 2, seed * 2 + 2);
+	s->a.conf.local_id = s->b.conf.remote_id = "gw-a.example";
+	s->b.conf.local_id = s->a.conf.remote_id = "gw-b.example";
+	s->a.conf.local_ts = s->b.conf.remote_ts = "10.1.0.0/16";
+	s->b.conf.local_ts = s->a.conf.remote_ts = "10.2.0.0/16";
+}
+
+void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto)
+{
+	s->a.env.crypto = crypto;
+	s->b.env.crypto = crypto;
+}
+
+// ---- the wire ----
+
+static struct ip_endpoint translate(const struct sim *s, const struct sim_peer *from,
+				    struct ip_endpoint e)
+{
+	if (s->nat && from == &s->a) { // a's packets come from the NAT's address
+		e.addr = ip_addr_v4(SIM_NAT_ADDR);
+		e.port = (uint16_t)(e.port + s->nat_port);
+	}
+	return e;
+}
+
+static struct ip_endpoint translate_back(const struct sim *s, const struct sim_peer *to,
+					 struct ip_endpoint e)
+{
+	if (s->nat && to == &s->a) {
+		struct ip_addr outside = ip_addr_v4(SIM_NAT_ADDR);
+
+		// A mapping that is gone, or a's private address, leads nowhere.
+		e.port = (uint16_t)(e.port - s->nat_port);
+		if (!ip_addr_equal(&e.addr, &outside) ||
+		    (e.port != IKE_PORT && e.port != IKE_NATT_PORT))
+			return (struct ip_endpoint){0};
+		e.addr = to->addr;
+	}
+	return e;
+}
+
+static void wire_put(struct sim *s, struct sim_peer *from, const struct ike_action *a)
+{
+	uint64_t at = s->now_ms + s->delay_ms;
+
+	if (s->jitter_ms)
+		at += fake_random(&s->rng) % s->jitter_ms;
+	for (size_t i = 0; i < SIM_WIRE; i++) {
+		struct sim_packet *p = &s->wire[i];
+
+		if (p->used)
+			continue;
+		*p = (struct sim_packet){
+			.used = true,
+			.at_ms = at,
+			.order = s->order++,
+			.from = translate(s, from, a->send.local),
+			.dest = from == &s->a ? &s->b : &s->a,
+			.marker = a->send.non_esp_marker,
+			.bytes = malloc(a->send.len),
+			.len = a->send.len,
+		};
+		p->to = translate_back(s, p->dest, a->send.remote);
+		memcpy(p->bytes, a->send.bytes, a->send.len);
+		if (chance(s, s->corrupt))
+			p->bytes[fake_random(&s->rng) % p->len] ^=
+				(uint8_t)(1u << fake_random(&s->rng) % 8);
+		return;
+	}
+}
+
+static void wire_send(struct sim *s, struct sim_peer *from, const struct ike_action *a)
+{
+	struct ip_endpoint to = a->send.remote;
+
+	if (s->tap)
+		s->tap(s, from, a->send.bytes, a->send.len);
+	if (s->verbose)
+		printf("%8llu %s -> %s msg %u exch %u len %zu%s\n", (unsigned long long)s->now_ms,
+		       from->name, a->send.is_response ? "resp" : "req", a->send.message_id,
+		       a->send.exchange, a->send.len, a->send.is_repeat ? " (again)" : "");
+	if (a->send.non_esp_marker != (a->send.local.port == IKE_NATT_PORT))
+		broken(s, "%s: non-ESP marker and port %u do not go together", from->name,
+		       a->send.local.port);
+	if (to.port == 0 || to.addr.family == IP_NONE)
+		broken(s, "%s: message to nowhere", from->name);
+	if (s->down)
+		return;
+	if (s->drop_next > 0) {
+		s->drop_next--;
+		return;
+	}
+	if (chance(s, s->drop))
+		return;
+	wire_put(s, from, a);
+	if (chance(s, s->dup))
+		wire_put(s, from, a);
+}
+
+// ---- carrying actions out ----
+
+static void check_repeat(struct sim *s, struct sim_peer *p, struct sim_sa *x,
+			 const struct ike_action *a)
+{
+	uint8_t **bytes = a->send.is_response ? &x->reply.bytes : &x->request.bytes;
+	size_t *len = a->send.is_response ? &x->reply.len : &x->request.len;
+
+	if (a->send.is_repeat) {
+		// RFC 7296 2.1: a retransmission MUST be bitwise identical.
+		if (*len != a->send.len || memcmp(*bytes, a->send.bytes, *len) != 0)
+			broken(s, "%s: a repeated message differs from the first", p->name);
+		return;
+	}
+	if (!a->send.is_response) {
+		uint32_t wanted = x->any_request ? x->last_request_id + 1 : 0;
+		bool init_again = a->send.exchange == 34 && a->send.message_id == 0;
+
+		if (a->send.message_id != wanted && !init_again)
+			broken(s, "%s: request %u where %u is due", p->name, a->send.message_id,
+			       wanted);
+		x->any_request = true;
+		x->last_request_id = a->send.message_id;
+	}
+	free(*bytes);
+	*len = a->send.len;
+	*bytes = malloc(*len);
+	memcpy(*bytes, a->send.bytes, *len);
+}
+
+static void install(struct sim_peer *p, struct ike_child_install *i)
+{
+	if (!spi_change(p, i->in.spi, SPI_RESERVED, SPI_INSTALLED, "install"))
+		return;
+	p->installs++;
+	if (i->in.encr_key.len == 0 || i->out.encr_key.len == 0 || i->out.spi == 0)
+		broken(p->sim, "%s: a child without keys or SPI", p->name);
+	for (size_t k = 0; k < SIM_CHILDREN; k++) {
+		struct sim_child *c = &p->children[k];
+
+		if (c->live)
+			continue;
+		c->live = true;
+		c->in = i->in;
+		c->out = i->out;
+		i->in = (struct esp_sa){0};
+		i->out = (struct esp_sa){0};
+		return;
+	}
+	broken(p->sim, "%s: too many children", p->name);
+}
+
+static void remove_child(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out)
+{
+	for (size_t k = 0; k < SIM_CHILDREN; k++) {
+		struct sim_child *c = &p->children[k];
+
+		if (!c->live || c->in.spi != spi_in || c->out.spi != spi_out)
+			continue;
+		c->live = false;
+		esp_sa_fini(&c->in);
+		esp_sa_fini(&c->out);
+		spi_change(p, spi_in, SPI_INSTALLED, SPI_FREE, "remove");
+		return;
+	}
+	broken(p->sim, "%s: removal of a child that is not installed", p->name);
+}
+
+static void take_report(struct sim *s, struct sim_peer *p, const struct ike_action *a)
+{
+	struct sim_report *r;
+
+	if (s->verbose)
+		printf("%8llu %s [%s] %s\n", (unsigned long long)s->now_ms, p->name,
+		       ike_report_code_name(a->report.code), a->report.text);
+	if (strchr(a->report.text, '\n') || strlen(a->report.text) >= IKE_REPORT_TEXT_MAX)
+		broken(s, "%s: a report is not one line", p->name);
+	if (p->conf.psk && strstr(a->report.text, p->conf.psk))
+		broken(s, "%s: a report shows the key", p->name);
+	if (p->n_reports == SIM_REPORTS)
+		return;
+	r = &p->report[p->n_reports++];
+	r->code = a->report.code;
+	r->severity = a->report.severity;
+	r->at_ms = s->now_ms;
+	snprintf(r->text, sizeof(r->text), "%s", a->report.text);
+}
+
+static void sim_sa_close(struct sim_sa *x)
+{
+	ike_sa_destroy(x->sa);
+	x->sa = NULL;
+	x->deadline_ms = IKE_NEVER;
+	free(x->request.bytes);
+	free(x->reply.bytes);
+	x->request.bytes = x->reply.bytes = NULL;
+}
+
+static void step(struct sim_peer *p, struct sim_sa *x, struct ike_event *ev)
+{
+	struct sim *s = p->sim;
+	struct ike_actions acts = {0};
+	bool closed = false;
+
+	ev->now_ms = s->now_ms;
+	if (ike_step(x->sa, ev, &acts))
+		broken(s, "%s: ike_step failed", p->name);
+	for (size_t i = 0; i < acts.n; i++) {
+		struct ike_action *a = &acts.a[i];
+
+		if (closed)
+			broken(s, "%s: an action after CLOSED", p->name);
+		switch (a->type) {
+		case IKE_ACT_SEND:
+			check_repeat(s, p, x, a);
+			p->sent++;
+			wire_send(s, p, a);
+			break;
+		case IKE_ACT_ARM_TIMER:
+			x->deadline_ms = a->deadline_ms;
+			if (a->deadline_ms <= s->now_ms)
+				broken(s, "%s: a deadline in the past", p->name);
+			break;
+		case IKE_ACT_INSTALL_CHILD:
+			install(p, a->install);
+			break;
+		case IKE_ACT_REMOVE_CHILD:
+			remove_child(p, a->remove.spi_in, a->remove.spi_out);
+			break;
+		case IKE_ACT_REPORT:
+			take_report(s, p, a);
+			break;
+		case IKE_ACT_CLOSED:
+			closed = true;
+			break;
+		}
+	}
+	ike_actions_fini(&acts);
+	if (closed)
+		sim_sa_close(x);
+}
+
+static struct sim_sa *slot_new(struct sim_peer *p)
+{
+	for (size_t i = 0; i < SIM_SAS; i++)
+		if (!p->sa[i].sa) {
+			p->sa[i] = (struct sim_sa){.deadline_ms = IKE_NEVER};
+			if (i >= p->n_sas)
+				p->n_sas = i + 1;
+			return &p->sa[i];
+		}
+	return NULL;
+}
+
+// As ike_run does: by our own SPI, or, for a first request, by the peer's.
+static struct sim_sa *find(struct sim_peer *p, const struct ike_header *h)
+{
+	static const uint8_t zero[8];
+	bool first = h->exchange == 34 && !h->is_response && memcmp(h->spi_r, zero, 8) == 0;
+
+	for (size_t i = 0; i < p->n_sas; i++) {
+		struct ike_sa_info info;
+
+		if (!p->sa[i].sa)
+			continue;
+		ike_sa_info(p->sa[i].sa, &info);
+		if (info.original_initiator == h->from_original_initiator)
+			continue;
+		if (first || info.original_initiator) {
+			if (memcmp(info.spi_i, h->spi_i, 8) == 0)
+				return &p->sa[i];
+		} else if (memcmp(info.spi_r, h->spi_r, 8) == 0) {
+			return &p->sa[i];
+		}
+	}
+	return NULL;
+}
+
+static void deliver(struct sim *s, struct sim_packet *pkt)
+{
+	struct sim_peer *p = pkt->dest;
+	struct ike_event ev = {.type = IKE_EV_MESSAGE, .local = pkt->to, .remote = pkt->from};
+	struct ike_header h;
+	struct sim_sa *x;
+
+	configure(p);
+	ev.bytes = pkt->bytes;
+	ev.len = pkt->len;
+	if (!ip_addr_equal(&pkt->to.addr, &p->addr))
+		return; // not for this peer: the NAT's mapping is gone
+	if (ike_header_parse(pkt->bytes, pkt->len, &h))
+		return;
+	x = find(p, &h);
+	if (!x) {
+		static const uint8_t zero[8];
+
+		if (h.exchange != 34 || h.is_response || memcmp(h.spi_r, zero, 8) != 0 ||
+		    h.major != 2)
+			return;
+		x = slot_new(p);
+		if (!x || ike_sa_create_responder(&p->env, &x->sa))
+			return;
+	}
+	step(p, x, &ev);
+	(void)s;
+}
+
+void sim_inject(struct sim *s, struct sim_peer *to, const uint8_t *bytes, size_t len)
+{
+	struct sim_peer *from = to == &s->a ? &s->b : &s->a;
+	struct sim_packet pkt = {
+		.dest = to,
+		.from = {from->addr, IKE_PORT},
+		.to = {to->addr, IKE_PORT},
+		.bytes = malloc(len > 0 ? len : 1),
+		.len = len,
+	};
+
+	if (len > 0)
+		memcpy(pkt.bytes, bytes, len);
+	deliver(s, &pkt);
+	free(pkt.bytes);
+}
+
+void sim_run_until(struct sim *s, uint64_t ms)
+{
+	for (;;) {
+		struct sim_packet *pkt = NULL;
+		struct sim_peer *timer_peer = NULL;
+		struct sim_sa *timer = NULL;
+		struct sim_peer *peers[] = {&s->a, &s->b};
+		uint64_t next = ms + 1;
+
+		for (size_t i = 0; i < SIM_WIRE; i++) {
+			struct sim_packet *w = &s->wire[i];
+
+			if (w->used && (w->at_ms < next ||
+					(pkt && w->at_ms == next && w->order < pkt->order))) {
+				pkt = w;
+				next = w->at_ms;
+			}
+		}
+		for (size_t k = 0; k < 2; k++)
+			for (size_t i = 0; i < peers[k]->n_sas; i++)
+				if (peers[k]->sa[i].sa && peers[k]->sa[i].deadline_ms < next) {
+					timer_peer = peers[k];
+					timer = &peers[k]->sa[i];
+					next = timer->deadline_ms;
+				}
+		if (next > ms || s->broken[0])
+			break;
+		if (next > s->now_ms)
+			s->now_ms = next;
+		if (timer) {
+			struct ike_event ev = {
+				.type = IKE_EV_TIMER,
+				.last_inbound_esp_ms = timer_peer->last_inbound_esp_ms,
+			};
+
+			timer->deadline_ms = IKE_NEVER;
+			step(timer_peer, timer, &ev);
+		} else {
+			struct sim_packet copy = *pkt;
+
+			pkt->used = false;
+			pkt->bytes = NULL;
+			deliver(s, &copy);
+			free(copy.bytes);
+		}
+	}
+	if (s->now_ms < ms)
+		s->now_ms = ms;
+}
+
+// ---- what a test does ----
+
+struct ike_sa *sim_initiate(struct sim *s, struct sim_peer *p)
+{
+	struct sim_peer *other = p == &s->a ? &s->b : &s->a;
+	struct ip_endpoint local = {p->addr, IKE_PORT}, remote = {other->addr, IKE_PORT};
+	struct ike_event ev = {.type = IKE_EV_INITIATE};
+	struct sim_sa *x = slot_new(p);
+
+	configure(p);
+	if (s->nat && p == &s->b) { // b reaches a through the NAT
+		remote = translate(s, &s->a, remote);
+	}
+	if (!x || ike_sa_create_initiator(&p->env, &p->conn, &local, &remote, &x->sa))
+		return NULL;
+	ev.child = p->conf.childless ? NULL : &p->child[0];
+	step(p, x, &ev);
+	return x->sa;
+}
+
+static void step_all(struct sim_peer *p, enum ike_event_type type)
+{
+	for (size_t i = 0; i < p->n_sas; i++) {
+		struct ike_event ev = {.type = type};
+
+		if (p->sa[i].sa)
+			step(p, &p->sa[i], &ev);
+	}
+}
+
+void sim_terminate(struct sim *s, struct sim_peer *p)
+{
+	(void)s;
+	step_all(p, IKE_EV_TERMINATE);
+}
+
+void sim_check(struct sim *s, struct sim_peer *p)
+{
+	(void)s;
+	step_all(p, IKE_EV_CHECK);
+}
+
+void sim_terminate_child(struct sim *s, struct sim_peer *p)
+{
+	(void)s;
+	for (size_t i = 0; i < p->n_sas; i++) {
+		struct ike_event ev = {.type = IKE_EV_TERMINATE_CHILD};
+		struct ike_child_info info;
+
+		if (!p->sa[i].sa || ike_sa_child_info(p->sa[i].sa, 0, &info))
+			continue;
+		ev.spi_in = info.spi_in;
+		step(p, &p->sa[i], &ev);
+		return;
+	}
+}
+
+struct ike_sa *sim_sa(const struct sim_peer *p, enum ike_state state)
+{
+	for (size_t i = p->n_sas; i-- > 0;) {
+		struct ike_sa_info info;
+
+		if (!p->sa[i].sa)
+			continue;
+		ike_sa_info(p->sa[i].sa, &info);
+		if (info.state == state)
+			return p->sa[i].sa;
+	}
+	return NULL;
+}
+
+size_t sim_open(const struct sim_peer *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_sas; i++)
+		n += p->sa[i].sa != NULL;
+	return n;
+}
+
+size_t sim_children(const struct sim_peer *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < SIM_CHILDREN; i++)
+		n += p->children[i].live;
+	return n;
+}
+
+const struct sim_report *sim_reported(const struct sim_peer *p, enum ike_report_code code)
+{
+	for (size_t i = 0; i < p->n_reports; i++)
+		if (p->report[i].code == code)
+			return &p->report[i];
+	return NULL;
+}
+
+size_t sim_errors(const struct sim_peer *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_reports; i++)
+		n += p->report[i].severity == IKE_SEV_ERROR;
+	return n;
+}
+
+// ---- agreement ----
+
+static bool lists_equal(const struct selector_list *x, const struct selector_list *y)
+{
+	if (x->n != y->n)
+		return false;
+	for (unsigned i = 0; i < x->n; i++)
+		if (!selector_equal(&x->s[i], &y->s[i]))
+			return false;
+	return true;
+}
+
+static bool halves_match(const struct esp_sa *out, const struct esp_sa *in)
+{
+	return out->spi == in->spi && secret_equal(&out->encr_key, &in->encr_key) &&
+	       secret_equal(&out->integ_key, &in->integ_key) && out->encr.id == in->encr.id &&
+	       out->encr.key_bits == in->encr.key_bits && out->integ.id == in->integ.id &&
+	       out->esn == in->esn && out->udp_encap == in->udp_encap &&
+	       lists_equal(&out->local_ts, &in->remote_ts) &&
+	       lists_equal(&out->remote_ts, &in->local_ts);
+}
+
+static bool children_within(struct sim *s, const struct sim_peer *x, const struct sim_peer *y)
+{
+	for (size_t i = 0; i < SIM_CHILDREN; i++) {
+		bool found = false;
+
+		if (!x->children[i].live)
+			continue;
+		if (secret_equal(&x->children[i].in.encr_key, &x->children[i].out.encr_key))
+			broken(s, "%s: both directions have one key", x->name);
+		for (size_t k = 0; k < SIM_CHILDREN && !found; k++)
+			found = y->children[k].live &&
+				halves_match(&x->children[i].out, &y->children[k].in) &&
+				halves_match(&y->children[k].out, &x->children[i].in);
+		if (!found) {
+			broken(s, "%s: child %08x has no counterpart", x->name,
+			       x->children[i].in.spi);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool sas_within(struct sim *s, const struct sim_peer *x, const struct sim_peer *y)
+{
+	for (size_t i = 0; i < x->n_sas; i++) {
+		struct ike_sa_info a, b;
+		bool found = false;
+
+		if (!x->sa[i].sa)
+			continue;
+		ike_sa_info(x->sa[i].sa, &a);
+		if (a.state != IKE_ST_ESTABLISHED) {
+			broken(s, "%s: an SA hangs in state %d", x->name, (int)a.state);
+			return false;
+		}
+		for (size_t k = 0; k < y->n_sas && !found; k++) {
+			if (!y->sa[k].sa)
+				continue;
+			ike_sa_info(y->sa[k].sa, &b);
+			found = b.state == IKE_ST_ESTABLISHED && memcmp(a.spi_i, b.spi_i, 8) == 0 &&
+				memcmp(a.spi_r, b.spi_r, 8) == 0 &&
+				a.original_initiator != b.original_initiator &&
+				a.n_children == b.n_children && a.encap == b.encap &&
+				identity_equal(&a.local_id, &b.remote_id) &&
+				identity_equal(&a.remote_id, &b.local_id);
+		}
+		if (!found) {
+			broken(s, "%s: an IKE SA has no counterpart", x->name);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool sim_agree(struct sim *s)
+{
+	return sas_within(s, &s->a, &s->b) && sas_within(s, &s->b, &s->a) &&
+	       children_within(s, &s->a, &s->b) && children_within(s, &s->b, &s->a) &&
+	       !s->broken[0];
+}
+
+static void peer_fini(struct sim *s, struct sim_peer *p)
+{
+	for (size_t i = 0; i < p->n_sas; i++) {
+		struct ike_child_info info;
+
+		if (!p->sa[i].sa)
+			continue;
+		while (!ike_sa_child_info(p->sa[i].sa, 0, &info)) {
+			// What ike_run does when it drops an SA without a word.
+			struct ike_event ev = {.type = IKE_EV_TERMINATE};
+
+			s->down = true;
+			step(p, &p->sa[i], &ev);
+			if (!p->sa[i].sa)
+				break;
+			s->now_ms += 200000;
+			ev.type = IKE_EV_TIMER;
+			step(p, &p->sa[i], &ev);
+			if (!p->sa[i].sa)
+				break;
+		}
+		if (p->sa[i].sa)
+			sim_sa_close(&p->sa[i]);
+	}
+	for (size_t i = 0; i < sizeof(p->spi) / sizeof(p->spi[0]); i++)
+		if (p->spi[i].state != SPI_FREE)
+			broken(s, "%s: SPI %08x has leaked", p->name, p->spi[i].spi);
+	if (p->fake.live_ke)
+		broken(s, "%s: %u key exchanges have leaked", p->name, p->fake.live_ke);
+	secret_fini(&p->psk);
+}
+
+bool sim_fini(struct sim *s)
+{
+	peer_fini(s, &s->a);
+	peer_fini(s, &s->b);
+	for (size_t i = 0; i < SIM_WIRE; i++)
+		free(s->wire[i].bytes);
+	return !s->broken[0];
+}

@@ -1,0 +1,133 @@
+// Two IKE peers in one process: a virtual clock, a wire that loses, doubles, delays and corrupts
+// on demand, and a stand-in for control/ike_run.c that checks what the core asks for.
+//
+// What is always checked, whatever a test does: SPIs are reserved, installed, removed and
+// released in balance; IKE_ACT_CLOSED comes last; a repeated message is bit by bit the first one;
+// a request never changes its number; no key stands in a report. A violation is remembered in
+// `sim.broken` as a sentence.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/ike/ike.h"
+#include "test/sim/fake_crypto.h"
+
+#define SIM_SAS	     32		 // IKE SAs of one peer, open or closed
+#define SIM_CHILDREN 64		 // installed children of one peer
+#define SIM_WIRE     128	 // messages on their way
+#define SIM_REPORTS  512	 // of one peer
+#define SIM_NAT_ADDR 0xcb007101u // 203.0.113.1, the outside of the NAT
+
+struct sim_conf {	       // of one peer; strings are borrowed
+	const char *ike, *esp; // proposals, separated by commas
+	const char *local_id, *remote_id, *psk;
+	const char *local_ts, *remote_ts; // separated by blanks
+	const char *psk_for; // the key is found for this remote identity only; NULL: for every one
+	bool childless, force_encap, no_conns;
+	uint64_t dpd_delay_ms;
+	const char *extra_child_local_ts, *extra_child_remote_ts; // a second child, NULL: none
+};
+
+struct sim_sa {
+	struct ike_sa *sa; // NULL: destroyed
+	uint64_t deadline_ms;
+	uint32_t last_request_id;
+	bool any_request;
+	struct { // the last request and reply sent, to compare repetitions
+		uint8_t *bytes;
+		size_t len;
+	} request, reply;
+};
+
+struct sim_child {
+	bool live;
+	struct esp_sa in, out;
+};
+
+struct sim_report {
+	enum ike_report_code code;
+	enum ike_severity severity;
+	uint64_t at_ms;
+	char text[IKE_REPORT_TEXT_MAX];
+};
+
+struct sim_peer {
+	struct sim *sim;
+	const char *name;
+	struct sim_conf conf;
+	struct fake_crypto fake;
+	struct ike_env env;
+	struct ip_addr addr;
+	struct ike_conn conn;
+	struct ike_child_conf child[2];
+	const struct ike_conn *conns[2];
+	struct secret psk;
+	struct sim_sa sa[SIM_SAS];
+	size_t n_sas;
+	struct sim_child children[SIM_CHILDREN];
+	struct {
+		uint32_t spi;
+		enum { SPI_FREE, SPI_RESERVED, SPI_INSTALLED } state;
+	} spi[2 * SIM_CHILDREN];
+	bool no_spis; // spi_reserve fails
+	uint64_t last_inbound_esp_ms;
+	struct sim_report report[SIM_REPORTS];
+	size_t n_reports;
+	unsigned sent, installs;
+};
+
+struct sim_packet {
+	bool used;
+	uint64_t at_ms;
+	uint64_t order;
+	struct ip_endpoint from, to;
+	struct sim_peer *dest;
+	bool marker;
+	uint8_t *bytes;
+	size_t len;
+};
+
+struct sim {
+	struct sim_peer a, b;
+	uint64_t now_ms, order;
+	uint64_t rng;
+	// Faults, in thousandths of the messages.
+	unsigned drop, dup, corrupt;
+	uint64_t delay_ms, jitter_ms;
+	unsigned drop_next; // that many messages from now on
+	bool down;	    // nothing passes
+	bool nat;	    // a stands behind a NAT
+	uint16_t nat_port;  // what it makes of a's ports: added
+	struct sim_packet wire[SIM_WIRE];
+	// Sees every message sent; may change it in place. NULL: none.
+	void (*tap)(struct sim *s, struct sim_peer *from, uint8_t *bytes, size_t len);
+	bool verbose;
+	char broken[256]; // the first violation, "" when none
+};
+
+// Defaults: AES-GCM, x25519, one child 10.1.0.0/16 === 10.2.0.0/16. Tests change s->a.conf and
+// s->b.conf before the first event.
+void sim_init(struct sim *s, uint64_t seed);
+// Uses another crypto, for both peers, instead of the fake one.
+void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto);
+// Checks that nothing is left when every SA is gone, and frees. False with s->broken set.
+bool sim_fini(struct sim *s);
+
+struct ike_sa *sim_initiate(struct sim *s, struct sim_peer *p); // NULL when the tables are full
+void sim_terminate(struct sim *s, struct sim_peer *p);		// all its SAs
+void sim_terminate_child(struct sim *s, struct sim_peer *p);	// its first child
+void sim_check(struct sim *s, struct sim_peer *p);		// liveness, all its SAs
+void sim_run_until(struct sim *s, uint64_t ms);
+// Delivers bytes to an SA of a peer as they stand.
+void sim_inject(struct sim *s, struct sim_peer *to, const uint8_t *bytes, size_t len);
+
+// The newest open SA of a peer in that state, or NULL.
+struct ike_sa *sim_sa(const struct sim_peer *p, enum ike_state state);
+size_t sim_open(const struct sim_peer *p);     // SAs not closed
+size_t sim_children(const struct sim_peer *p); // installed
+// Both have the same established IKE SAs and children with the same keys, and nothing else.
+bool sim_agree(struct sim *s);
+const struct sim_report *sim_reported(const struct sim_peer *p, enum ike_report_code code);
+size_t sim_errors(const struct sim_peer *p); // reports of severity ERROR
