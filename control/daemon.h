@@ -11,6 +11,7 @@
 #include "dataplane/dp.h"
 #include "lib/error.h"
 
+struct event;
 struct event_base;
 struct vici_server;
 
@@ -24,7 +25,14 @@ struct daemon {
 	struct vici_server *vici;
 	uint64_t started_ms; // monotonic
 	uint64_t generation; // of the configuration, from 1
+	struct event *dp_events, *housekeeping;
 };
+
+// Starts everything from d->config, which the caller has loaded, on d->base. On error what was
+// made is undone, and *err says in a sentence what failed and what to do.
+int daemon_start(struct daemon *d, struct error *err);
+// Takes everything away that daemon_start made, and the configuration.
+void daemon_stop(struct daemon *d);
 
 // Loads the configuration file again and applies it; on error nothing has changed.
 // *summary (may be NULL) says what changed, in a sentence.

@@ -1,0 +1,168 @@
+#include "control/check.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/addr.h"
+
+static const char *plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void report_gateway(FILE *out, const struct config_gateway *gw)
+{
+	static const char *const hugepages[] = {
+		[HUGEPAGES_AUTO] = "if there are any",
+		[HUGEPAGES_ON] = "yes",
+		[HUGEPAGES_OFF] = "no",
+	};
+
+	fprintf(out, "\ngateway\n");
+	fprintf(out, "  workers    %u (%s)", gw->workers,
+		gw->poll == POLL_BUSY ? "busy" : "adaptive");
+	for (unsigned i = 0; i < gw->n_cpus; i++)
+		fprintf(out, "%s%u", i ? "," : ", on CPU ", gw->cpus[i]);
+	fprintf(out, "\n  memory     %u MB, hugepages: %s\n", gw->memory_mb,
+		hugepages[gw->hugepages]);
+	fprintf(out, "  API        %s\n", gw->socket ? gw->socket : "none");
+	for (size_t i = 0; i < gw->n_ports; i++) {
+		const struct config_port *p = &gw->ports[i];
+		char text[IP_PREFIX_TEXT_MAX];
+
+		fprintf(out, "  port %-5s %s, mtu %u", p->name, p->device, p->mtu);
+		for (unsigned k = 0; k < p->n_addrs; k++)
+			fprintf(out, ", %s", ip_prefix_format(&p->addrs[k], text, sizeof(text)));
+		fprintf(out, "%s\n", p->n_addrs ? "" : ", no address");
+	}
+}
+
+static void print_selectors(FILE *out, const struct selector_list *list, bool dynamic)
+{
+	char text[SELECTOR_TEXT_MAX];
+
+	for (unsigned i = 0; i < list->n; i++)
+		fprintf(out, "%s%s", i ? ", " : "",
+			selector_format(&list->s[i], text, sizeof(text)));
+	if (dynamic)
+		fprintf(out, "%sdynamic", list->n ? ", " : "");
+}
+
+static void print_proposals(FILE *out, const struct proposal_list *list)
+{
+	char text[PROPOSAL_TEXT_MAX];
+
+	for (unsigned i = 0; i < list->n; i++)
+		fprintf(out, "%s%s", i ? ", " : "",
+			proposal_format(&list->p[i], text, sizeof(text)));
+}
+
+static void print_duration(FILE *out, const char *what, uint64_t ms)
+{
+	if (ms)
+		fprintf(out, ", %s %" PRIu64 " s", what, ms / 1000);
+}
+
+static void report_child(FILE *out, const struct config_child *child)
+{
+	static const char *const modes[] = {
+		[MODE_TUNNEL] = "tunnel",
+		[MODE_PASS] = "pass in clear",
+		[MODE_DROP] = "drop",
+	};
+
+	fprintf(out, "    child %-8s %s: ", child->name, modes[child->mode]);
+	print_selectors(out, &child->local_ts, child->local_dynamic);
+	fprintf(out, " === ");
+	print_selectors(out, &child->remote_ts, child->remote_dynamic);
+	fprintf(out, "\n");
+	if (child->mode != MODE_TUNNEL)
+		return;
+	fprintf(out, "      proposals    ");
+	print_proposals(out, &child->esp);
+	fprintf(out, "\n      start        %s", child->start_action == START_START ? "yes" : "no");
+	print_duration(out, "renewed after", child->rekey_time_ms);
+	print_duration(out, "ends after", child->life_time_ms);
+	fprintf(out, "\n");
+}
+
+static void print_endpoints(FILE *out, const struct config_endpoint *e, unsigned n)
+{
+	char text[IP_PREFIX_TEXT_MAX];
+
+	if (n == 0)
+		fprintf(out, "%%any");
+	for (unsigned i = 0; i < n; i++) {
+		const struct ip_prefix *p = &e[i].prefix;
+		bool host = p->len == ip_addr_len(&p->addr) * 8;
+
+		fprintf(out, "%s%s", i ? ", " : "",
+			host ? ip_addr_format(&p->addr, text, sizeof(text))
+			     : ip_prefix_format(p, text, sizeof(text)));
+	}
+}
+
+static const char *id_text(const struct identity *id, char *buf, size_t size)
+{
+	return id->type == ID_ANY ? "%any" : identity_format(id, buf, size);
+}
+
+// Whether a key is there for the peer we expect. Where the peer may be anybody nothing is known.
+static bool lacks_psk(const struct config *config, const struct config_conn *conn)
+{
+	if (conn->remote_side.id.type == ID_ANY || conn->local_side.id.type == ID_ANY)
+		return false;
+	return !config_psk_find(config, &conn->local_side.id, &conn->remote_side.id);
+}
+
+static unsigned report_conn(FILE *out, const struct config *config, const struct config_conn *conn)
+{
+	char text[IDENTITY_TEXT_MAX];
+	bool keyless = lacks_psk(config, conn);
+
+	fprintf(out, "\nconnection %s\n  addresses    ", conn->name);
+	print_endpoints(out, conn->local, conn->n_local);
+	fprintf(out, " ... ");
+	print_endpoints(out, conn->remote, conn->n_remote);
+	fprintf(out, "%s\n", conn->encap ? ", always in UDP" : "");
+	fprintf(out, "  identities   %s ... ", id_text(&conn->local_side.id, text, sizeof(text)));
+	fprintf(out, "%s, pre-shared key%s\n", id_text(&conn->remote_side.id, text, sizeof(text)),
+		keyless ? " missing" : "");
+	fprintf(out, "  proposals    ");
+	print_proposals(out, &conn->ike);
+	fprintf(out, "\n");
+	for (size_t i = 0; i < conn->n_children; i++)
+		report_child(out, &conn->children[i]);
+	if (!keyless)
+		return 0;
+	fprintf(out, "  warning: %s:%d: connections.%s: no secret fits these identities\n",
+		conn->where.file, conn->where.line, conn->name);
+	return 1;
+}
+
+unsigned check_report(FILE *out, const char *path, const struct config *config)
+{
+	size_t children = 0;
+	unsigned warnings = 0;
+
+	for (size_t i = 0; i < config->n_conns; i++)
+		children += config->conns[i].n_children;
+	fprintf(out, "%s: %zu port%s, %zu connection%s, %zu child%s, %zu secret%s\n", path,
+		config->gateway.n_ports, plural(config->gateway.n_ports), config->n_conns,
+		plural(config->n_conns), children, children == 1 ? "" : "ren", config->n_psks,
+		plural(config->n_psks));
+	report_gateway(out, &config->gateway);
+	for (size_t i = 0; i < config->n_conns; i++)
+		warnings += report_conn(out, config, &config->conns[i]);
+	if (config->n_warnings)
+		fprintf(out, "\n");
+	for (size_t i = 0; i < config->n_warnings; i++)
+		fprintf(out, "warning: %s\n", config->warnings[i]);
+	warnings += (unsigned)config->n_warnings;
+	if (warnings)
+		fprintf(out, "\nThe configuration is good, with %u warning%s.\n", warnings,
+			plural(warnings));
+	else
+		fprintf(out, "\nThe configuration is good.\n");
+	return warnings;
+}

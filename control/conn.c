@@ -1,0 +1,178 @@
+#include "control/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// strongSwan's defaults: 4 s, 7 s, 13 s, 23 s, 42 s, 76 s.
+#define RETRANSMIT_BASE_MS 4000
+#define RETRANSMIT_FACTOR  1.8
+#define RETRANSMIT_TRIES   5
+
+static bool is_host(const struct ip_prefix *p)
+{
+	return p->addr.family != IP_NONE && p->len == ip_addr_len(&p->addr) * 8;
+}
+
+static void child_init(struct conn *c, struct conn_child *child, struct ike_child_conf *ike,
+		       const struct config_child *config)
+{
+	snprintf(ike->name, sizeof(ike->name), "%s", config->name);
+	ike->esp = config->esp;
+	ike->local_ts = config->local_ts;
+	ike->remote_ts = config->remote_ts;
+	ike->local_dynamic = config->local_dynamic;
+	ike->remote_dynamic = config->remote_dynamic;
+	ike->replay_window = config->replay_window;
+	ike->user = child;
+
+	child->name = ike->name;
+	child->conn = c;
+	child->ike = ike;
+	child->start_action = config->start_action;
+	child->dpd_action = config->dpd_action;
+	child->close_action = config->close_action;
+	child->rekey_time_ms = config->rekey_time_ms;
+	child->life_time_ms = config->life_time_ms;
+	child->tunnel = UINT32_MAX;
+	child->rest = REST_IDLE;
+}
+
+static int children_create(struct conn *c, const struct config_conn *config)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < config->n_children; i++)
+		n += config->children[i].mode == MODE_TUNNEL;
+	if (n == 0)
+		return 0;
+	c->children = calloc(n, sizeof(*c->children));
+	c->ike.children = calloc(n, sizeof(*c->ike.children));
+	if (!c->children || !c->ike.children)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->n_children; i++) {
+		if (config->children[i].mode != MODE_TUNNEL)
+			continue;
+		child_init(c, &c->children[c->n_children], &c->ike.children[c->n_children],
+			   &config->children[i]);
+		c->n_children++;
+	}
+	c->ike.n_children = c->n_children;
+	return 0;
+}
+
+int conn_create(const struct config_conn *config, struct conn **out)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return -ENOMEM;
+	c->refs = 1;
+	c->n_local = config->n_local;
+	c->n_remote = config->n_remote;
+	for (unsigned i = 0; i < CONFIG_ENDPOINTS_MAX; i++) {
+		c->local[i] = config->local[i];
+		c->remote[i] = config->remote[i];
+	}
+	c->local_port = config->local_port ? config->local_port : IKE_PORT;
+	c->remote_port = config->remote_port ? config->remote_port : IKE_PORT;
+	c->rekey_time_ms = config->rekey_time_ms;
+	c->reauth_time_ms = config->reauth_time_ms;
+	c->over_time_ms = config->over_time_ms;
+
+	snprintf(c->ike.name, sizeof(c->ike.name), "%s", config->name);
+	c->ike.ike = config->ike;
+	c->ike.local_id = config->local_side.id;
+	c->ike.remote_id = config->remote_side.id;
+	c->ike.force_encap = config->encap;
+	c->ike.dpd_delay_ms = config->dpd_delay_ms;
+	c->ike.retransmit_base_ms = RETRANSMIT_BASE_MS;
+	c->ike.retransmit_factor = RETRANSMIT_FACTOR;
+	c->ike.retransmit_tries = RETRANSMIT_TRIES;
+	c->ike.user = c;
+	rc = children_create(c, config);
+	if (rc) {
+		conn_put(c);
+		return rc;
+	}
+	*out = c;
+	return 0;
+}
+
+struct conn *conn_get(struct conn *c)
+{
+	c->refs++;
+	return c;
+}
+
+void conn_put(struct conn *c)
+{
+	if (!c || --c->refs > 0)
+		return;
+	free(c->children);
+	free(c->ike.children);
+	free(c);
+}
+
+// 0: no entry fits; otherwise 1 + the longest prefix that does (1 for %any).
+static unsigned endpoints_match(const struct config_endpoint *e, unsigned n,
+				const struct ip_addr *a)
+{
+	unsigned best = n == 0 ? 1 : 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		unsigned score = 0;
+
+		if (e[i].prefix.addr.family == IP_NONE)
+			score = 1;
+		else if (ip_prefix_contains(&e[i].prefix, a))
+			score = 1u + e[i].prefix.len;
+		if (score > best)
+			best = score;
+	}
+	return best;
+}
+
+unsigned conn_match(const struct conn *c, const struct ip_addr *local, const struct ip_addr *remote)
+{
+	unsigned l = endpoints_match(c->local, c->n_local, local);
+	unsigned r = endpoints_match(c->remote, c->n_remote, remote);
+
+	return l && r ? r * 256 + l : 0;
+}
+
+bool conn_remote(const struct conn *c, unsigned attempt, struct ip_endpoint *out)
+{
+	unsigned hosts[CONFIG_ENDPOINTS_MAX], n = 0;
+
+	for (unsigned i = 0; i < c->n_remote; i++)
+		if (is_host(&c->remote[i].prefix))
+			hosts[n++] = i;
+	if (n == 0)
+		return false;
+	out->addr = c->remote[hosts[attempt % n]].prefix.addr;
+	out->port = c->remote_port;
+	return true;
+}
+
+bool conn_local(const struct conn *c, struct ip_endpoint *out)
+{
+	for (unsigned i = 0; i < c->n_local; i++) {
+		if (!is_host(&c->local[i].prefix))
+			continue;
+		out->addr = c->local[i].prefix.addr;
+		out->port = c->local_port;
+		return true;
+	}
+	return false;
+}
+
+struct conn_child *conn_child_find(struct conn *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_children; i++)
+		if (strcmp(c->children[i].name, name) == 0)
+			return &c->children[i];
+	return NULL;
+}

@@ -1,0 +1,74 @@
+// A configured connection as the running daemon holds it: the core's `struct ike_conn` made from
+// the configuration, with what happens to its children next to it.
+//
+// Threads:   control only.
+// Ownership: holds copies: the configuration it was made from may go. Counted, because an IKE SA
+//            borrows its connection for its whole life and may outlive the connection's place in
+//            the configuration (reload).
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "control/ike/ike.h"
+
+struct conn;
+struct event;
+struct ike_run;
+
+// Why a child is not being brought up.
+enum child_rest {
+	REST_NONE,    // it is to be up: initiate, and try again when that fails
+	REST_IDLE,    // nobody asked for it
+	REST_BY_USER, // taken down by a command
+	REST_BY_PEER, // deleted by the peer
+	REST_DEAD,    // the peer was lost; traffic wakes it
+};
+
+struct conn_child { // a child with mode = tunnel
+	const char *name;
+	struct conn *conn;
+	struct ike_child_conf *ike; // in conn->ike.children
+	enum config_start start_action;
+	enum config_dead dpd_action, close_action;
+	uint64_t rekey_time_ms, life_time_ms; // 0: never
+	uint32_t tunnel;		      // of the dataplane
+	// Bringing it up (control/ike_start.c).
+	enum child_rest rest;
+	struct ike_run *run; // argument of the event
+	struct event *retry; // pending while a next attempt is planned
+	uint64_t retry_at_ms;
+	bool no_route;		  // the last attempt found no way to the peer; said once
+	unsigned failures;	  // attempts in a row
+	uint64_t last_attempt_ms; // 0: none yet
+};
+
+struct conn {
+	struct ike_conn ike;
+	struct config_endpoint local[CONFIG_ENDPOINTS_MAX], remote[CONFIG_ENDPOINTS_MAX];
+	unsigned n_local, n_remote; // 0: any
+	uint16_t local_port, remote_port;
+	uint64_t rekey_time_ms, reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
+	struct conn_child *children;
+	size_t n_children;
+	unsigned refs;
+	bool retired; // no longer in the configuration
+};
+
+// One reference is the caller's. -ENOMEM.
+int conn_create(const struct config_conn *config, struct conn **out);
+struct conn *conn_get(struct conn *c);
+// Frees at the last reference. NULL is allowed. The children's events must be gone by then.
+void conn_put(struct conn *c);
+
+// How well the addresses fit: 0 not at all, otherwise more is better. A narrower remote_addrs
+// entry outweighs any local one.
+unsigned conn_match(const struct conn *c, const struct ip_addr *local,
+		    const struct ip_addr *remote);
+// The peer's address for the n-th attempt: fixed entries of remote_addrs in turn. False when there
+// is none (%any or subnets only).
+bool conn_remote(const struct conn *c, unsigned attempt, struct ip_endpoint *out);
+// Our address when it is fixed. False when Linux has to choose it.
+bool conn_local(const struct conn *c, struct ip_endpoint *out);
+struct conn_child *conn_child_find(struct conn *c, const char *name); // NULL

@@ -1,0 +1,233 @@
+#include "control/daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "config/diff.h"
+#include "control/ike_socket.h"
+#include "control/vici_server.h"
+#include "lib/log.h"
+
+#define HOUSEKEEPING_MS 100
+#define EVENTS_AT_ONCE	64
+#define EVENT_ROUNDS	8 // per wake-up
+
+uint64_t daemon_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+// ---- the dataplane's events ----
+
+static void on_dp_event(int fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct dp_event ev[EVENTS_AT_ONCE];
+
+	(void)fd;
+	(void)what;
+	for (unsigned round = 0; round < EVENT_ROUNDS; round++) {
+		size_t n = dp_events(d->dp, ev, EVENTS_AT_ONCE);
+
+		for (size_t i = 0; i < n; i++) {
+			if (ev[i].type == DP_EV_NO_NEIGHBOUR)
+				netmirror_resolve(d->netmirror, ev[i].port, &ev[i].addr);
+			else
+				ike_run_dp_event(d->ike, &ev[i]);
+		}
+		if (n < EVENTS_AT_ONCE)
+			break;
+	}
+}
+
+static void on_housekeeping(int fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd;
+	(void)what;
+	dp_housekeeping(d->dp);
+}
+
+static int follow_dp(struct daemon *d, struct error *err)
+{
+	struct timeval every = {.tv_usec = HOUSEKEEPING_MS * 1000};
+
+	d->dp_events = event_new(d->base, dp_event_fd(d->dp), EV_READ | EV_PERSIST, on_dp_event, d);
+	d->housekeeping = event_new(d->base, -1, EV_PERSIST, on_housekeeping, d);
+	if (!d->dp_events || !d->housekeeping || event_add(d->dp_events, NULL) ||
+	    event_add(d->housekeeping, &every))
+		return error_set(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
+// ---- start and stop ----
+
+static int start_dp(struct daemon *d, struct error *err)
+{
+	const struct config_gateway *gw = &d->config->gateway;
+	struct dp_port_params ports[DP_PORTS_MAX];
+	char prefix[32];
+	struct dp_params params = {
+		.ports = ports,
+		.n_ports = (unsigned)gw->n_ports,
+		.workers = gw->workers,
+		.cpus = gw->cpus,
+		.n_cpus = gw->n_cpus,
+		.poll = gw->poll == POLL_BUSY ? DP_POLL_BUSY : DP_POLL_ADAPTIVE,
+		.hugepages = gw->hugepages == HUGEPAGES_ON    ? DP_HUGEPAGES_ON
+			     : gw->hugepages == HUGEPAGES_OFF ? DP_HUGEPAGES_OFF
+							      : DP_HUGEPAGES_AUTO,
+		.memory_mb = gw->memory_mb,
+		.file_prefix = prefix,
+		.eal_args = gw->eal_args ? gw->eal_args : "",
+	};
+
+	if (gw->n_ports > DP_PORTS_MAX)
+		return error_set(err, -E2BIG,
+				 "%s:%d: gateway.ports: %zu ports, at most %d are possible",
+				 gw->where.file, gw->where.line, gw->n_ports, DP_PORTS_MAX);
+	for (size_t i = 0; i < gw->n_ports; i++)
+		ports[i] = (struct dp_port_params){
+			.name = gw->ports[i].name,
+			.device = gw->ports[i].device,
+			.mtu = gw->ports[i].mtu,
+			.tap = true,
+		};
+	snprintf(prefix, sizeof(prefix), "port500-%d", (int)getpid());
+	return dp_start(&params, &d->dp, err);
+}
+
+// A second daemon is told so before a device is touched.
+static int probe_sockets(struct error *err)
+{
+	struct ike_socket probe;
+	int rc = ike_socket_open(&probe, err);
+
+	if (rc == 0)
+		ike_socket_close(&probe);
+	return rc;
+}
+
+int daemon_start(struct daemon *d, struct error *err)
+{
+	const char *why = "";
+	int rc;
+
+	d->started_ms = daemon_now_ms();
+	d->generation = 1;
+	rc = probe_sockets(err);
+	if (rc == 0)
+		rc = start_dp(d, err);
+	if (rc)
+		goto fail;
+	if (!dp_has_hugepages(d->dp, &why))
+		log_notice(LOG_DMN, "%s", why);
+	rc = netmirror_create(d->base, d->dp, d->config, &d->netmirror, err);
+	if (rc == 0)
+		rc = ike_run_create(d->base, d->dp, &d->ike, err);
+	if (rc == 0)
+		rc = ike_run_configure(d->ike, d->config, err);
+	if (rc == 0)
+		rc = vici_server_create(d, &d->vici, err);
+	if (rc == 0)
+		rc = follow_dp(d, err);
+	if (rc)
+		goto fail;
+	return 0;
+fail:
+	daemon_stop(d);
+	return rc;
+}
+
+void daemon_stop(struct daemon *d)
+{
+	if (d->dp_events)
+		event_free(d->dp_events);
+	if (d->housekeeping)
+		event_free(d->housekeeping);
+	if (d->vici)
+		vici_server_destroy(d->vici);
+	if (d->ike)
+		ike_run_destroy(d->ike);
+	if (d->netmirror)
+		netmirror_destroy(d->netmirror);
+	if (d->dp)
+		dp_stop(d->dp);
+	config_destroy(d->config);
+	d->dp_events = d->housekeeping = NULL;
+	d->vici = NULL;
+	d->ike = NULL;
+	d->netmirror = NULL;
+	d->dp = NULL;
+	d->config = NULL;
+}
+
+// ---- reload ----
+
+struct changes {
+	unsigned added, changed, removed, same;
+};
+
+static struct changes count_changes(const struct config *from, const struct config *to)
+{
+	struct changes n = {0};
+
+	for (size_t i = 0; i < to->n_conns; i++) {
+		const struct config_conn *before = config_conn_find(from, to->conns[i].name);
+
+		if (!before)
+			n.added++;
+		else if (config_conn_equal(before, &to->conns[i]))
+			n.same++;
+		else
+			n.changed++;
+	}
+	for (size_t i = 0; i < from->n_conns; i++)
+		n.removed += !config_conn_find(to, from->conns[i].name);
+	return n;
+}
+
+int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
+{
+	struct config *next = NULL;
+	struct changes n;
+	char what[128] = "", restart[256] = "";
+	int rc;
+
+	rc = config_load(d->config_path, &next, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < next->n_warnings; i++)
+		log_warn(LOG_CFG, "%s", next->warnings[i]);
+	if (config_gateway_differs(&d->config->gateway, &next->gateway, what, sizeof(what))) {
+		log_warn(LOG_CFG, "%s has changed: that takes effect after a restart", what);
+		snprintf(restart, sizeof(restart), "; %s takes effect after a restart", what);
+	}
+	rc = netmirror_configure(d->netmirror, next, err);
+	if (rc)
+		goto undo;
+	n = count_changes(d->config, next);
+	rc = ike_run_configure(d->ike, next, err);
+	if (rc)
+		goto undo;
+	config_destroy(d->config);
+	d->config = next;
+	d->generation++;
+	error_set(summary, 0, "connections: %u added, %u changed, %u removed, %u as before%s",
+		  n.added, n.changed, n.removed, n.same, restart);
+	return 0;
+undo:
+	if (netmirror_configure(d->netmirror, d->config, NULL))
+		log_error(LOG_NET, "the addresses from before could not be restored");
+	config_destroy(next);
+	return rc;
+}

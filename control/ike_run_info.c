@@ -1,0 +1,69 @@
+#include "control/ike_run_priv.h"
+
+#include <errno.h>
+
+void ike_run_each(struct ike_run *run, void (*fn)(void *ctx, const struct ike_run_sa *sa),
+		  void *ctx)
+{
+	struct run_sa *s;
+
+	TAILQ_FOREACH(s, &run->sas, link)
+	{
+		struct ike_run_sa shown = {.id = s->id, .sa = s->sa};
+
+		ike_sa_info(s->sa, &shown.info);
+		run->shown = s;
+		fn(ctx, &shown);
+	}
+	run->shown = NULL;
+}
+
+static uint64_t left(uint64_t at_ms, uint64_t now_ms)
+{
+	if (at_ms == NO_DEADLINE)
+		return IKE_NEVER;
+	return at_ms > now_ms ? at_ms - now_ms : 0;
+}
+
+int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run_child *out)
+{
+	struct run_sa *s = sa_by_id(run, ike_id);
+	struct ike_run_child shown = {.tunnel = DP_TUNNEL_NONE};
+	const struct run_child_sa *c;
+	uint64_t now = run_now_ms();
+
+	if (!s || ike_sa_child_info(s->sa, i, &shown.info))
+		return -ENOENT;
+	shown.rekey_in_ms = shown.expires_in_ms = IKE_NEVER;
+	c = child_by_spi(s, shown.info.spi_in);
+	if (c) {
+		shown.id = c->id;
+		shown.tunnel = c->child->tunnel;
+		shown.rekey_in_ms = left(c->rekey_at_ms, now);
+		shown.expires_in_ms = left(c->expires_at_ms, now);
+		shown.have_in = dp_sa_in_stats(run->dp, c->spi_in, &shown.in) == 0;
+		// The tunnel's outbound SA is the newest one's; an older child has none any more.
+		if (!s->superseded)
+			shown.have_out =
+				dp_tunnel_out_stats(run->dp, shown.tunnel, &shown.out) == 0;
+	}
+	*out = shown;
+	return 0;
+}
+
+void ike_run_stats(const struct ike_run *run, struct ike_run_stats *out)
+{
+	struct ike_run_stats st = run->stats;
+	const struct run_sa *s;
+
+	st.half_open = run->n_half_open;
+	TAILQ_FOREACH(s, &run->sas, link)
+	{
+		const struct run_child_sa *c;
+
+		st.ike_sas++;
+		TAILQ_FOREACH(c, &s->children, link)
+		st.children++;
+	}
+	*out = st;
+}

@@ -1,0 +1,201 @@
+#include "control/ike_run_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "lib/log.h"
+
+#define MESSAGES_PER_WAKE_UP 64
+#define KEEPALIVE_S	     20 // RFC 3948 4
+#define NOTICE_EVERY_MS	     60000
+#define EXCHANGE_IKE_SA_INIT 34
+
+static bool rate_ok(uint64_t *last_ms)
+{
+	uint64_t now = run_now_ms();
+
+	if (*last_ms && now - *last_ms < NOTICE_EVERY_MS)
+		return false;
+	*last_ms = now;
+	return true;
+}
+
+// The limits on what a stranger can make us hold stand here, before anything is allocated.
+static bool within_limits(struct ike_run *run, const struct ip_endpoint *remote)
+{
+	const char *which;
+	char text[IP_ADDR_TEXT_MAX];
+
+	if (run->n_half_open >= LIMIT_IKE_HALF_OPEN)
+		which = "in total";
+	else if (sa_half_open_from(run, &remote->addr) >= LIMIT_IKE_HALF_OPEN_PER_SOURCE)
+		which = "from this address";
+	else
+		return true;
+	run->stats.rx_limited++;
+	if (rate_ok(&run->limit_notice_ms))
+		log_notice(LOG_IKE,
+			   "IKE_SA_INIT from %s ignored: too many half-open IKE SAs %s (%u now)",
+			   ip_addr_format(&remote->addr, text, sizeof(text)), which,
+			   run->n_half_open);
+	return false;
+}
+
+static void notice_v1(struct ike_run *run, const struct ip_endpoint *remote, unsigned major)
+{
+	char text[IP_ADDR_TEXT_MAX];
+
+	run->stats.rx_malformed++;
+	if (rate_ok(&run->v1_notice_ms))
+		log_notice(LOG_IKE,
+			   "peer %s speaks IKEv%u, which is not supported: set version = 2 there",
+			   ip_addr_format(&remote->addr, text, sizeof(text)), major);
+}
+
+// The IKE SA a message is for. NULL: none, or a stranger's IKE_SA_INIT (*fresh).
+static struct run_sa *find(struct ike_run *run, const struct ike_header *h,
+			   const struct ip_endpoint *remote, bool *fresh)
+{
+	uint64_t spi_i = spi_key(h->spi_i), spi_r = spi_key(h->spi_r);
+	struct run_sa *s;
+
+	*fresh = false;
+	// The flag says who made the IKE SA: our own SPI is then the other one (RFC 7296 3.1).
+	if (!h->from_original_initiator)
+		return spi_i ? sa_by_spi(run, spi_i) : NULL;
+	if (spi_r)
+		return sa_by_spi(run, spi_r);
+	// A repeated IKE_SA_INIT request still has no SPI of ours (RFC 7296 2.1).
+	s = sa_by_peer(run, &remote->addr, spi_i);
+	if (!s && spi_i && !h->is_response && h->message_id == 0 &&
+	    h->exchange == EXCHANGE_IKE_SA_INIT)
+		*fresh = true;
+	return s;
+}
+
+static struct run_sa *responder_create(struct ike_run *run, const struct ike_header *h,
+				       const struct ip_endpoint *remote)
+{
+	struct ike_sa *sa;
+	struct run_sa *s;
+
+	if (run->shutting_down || !within_limits(run, remote))
+		return NULL;
+	if (ike_sa_create_responder(&run->env, &sa))
+		return NULL;
+	s = sa_add(run, sa, NULL);
+	if (!s)
+		return NULL;
+	sa_half_open(s, &remote->addr, spi_key(h->spi_i));
+	s->kill_at_ms = run_now_ms() + LIMIT_IKE_HALF_OPEN_MS + 1000;
+	sa_age_arm(s);
+	return s;
+}
+
+static void message(struct ike_run *run, const uint8_t *bytes, size_t len,
+		    const struct ip_endpoint *local, const struct ip_endpoint *remote)
+{
+	struct ike_event ev = {
+		.type = IKE_EV_MESSAGE,
+		.local = *local,
+		.remote = *remote,
+		.bytes = bytes,
+		.len = len,
+	};
+	struct ike_header h;
+	struct run_sa *s;
+	bool fresh;
+
+	run->stats.rx_messages++;
+	// The version stands before the length that ike_header_parse checks: IKEv1 is named, not
+	// called malformed.
+	if (len > 17 && bytes[17] >> 4 == 1) {
+		notice_v1(run, remote, 1);
+		return;
+	}
+	if (ike_header_parse(bytes, len, &h) || h.major != 2) {
+		run->stats.rx_malformed++;
+		return;
+	}
+	s = find(run, &h, remote, &fresh);
+	if (!s && fresh)
+		s = responder_create(run, &h, remote);
+	else if (!s)
+		run->stats.rx_unknown_sa++;
+	if (s)
+		sa_step(s, &ev);
+}
+
+static void on_readable(int fd, short what, void *arg)
+{
+	struct ike_run *run = arg;
+	unsigned which = fd == run->sock.fd[0] ? 0 : 1;
+
+	(void)what;
+	run_enter(run);
+	for (unsigned i = 0; i < MESSAGES_PER_WAKE_UP; i++) {
+		struct ip_endpoint local, remote;
+		size_t len = 0;
+		int rc = ike_socket_receive(&run->sock, which, run->rx_buf, sizeof(run->rx_buf),
+					    &len, &local, &remote);
+
+		if (rc == -EBADMSG) {
+			if (len != 1) // not a NAT keepalive
+				run->stats.rx_malformed++;
+			continue;
+		}
+		// Other errors are those of packets sent before (ICMP), and clear themselves.
+		if (rc)
+			break;
+		message(run, run->rx_buf, len, &local, &remote);
+	}
+	run_leave(run);
+}
+
+// RFC 3948 2.3: one byte 0xFF keeps the mapping of a NAT before us alive.
+static void on_keepalive(int fd, short what, void *arg)
+{
+	struct ike_run *run = arg;
+	struct run_sa *s;
+
+	(void)fd;
+	(void)what;
+	TAILQ_FOREACH(s, &run->sas, link)
+	{
+		static const uint8_t byte = 0xff;
+		struct ike_sa_info info;
+
+		if (!s->established)
+			continue;
+		ike_sa_info(s->sa, &info);
+		if (info.nat_local && info.local.port == IKE_NATT_PORT)
+			ike_socket_send(&run->sock, &info.local, &info.remote, false, &byte, 1);
+	}
+}
+
+int rx_start(struct ike_run *run)
+{
+	struct timeval every = {.tv_sec = KEEPALIVE_S};
+
+	for (unsigned i = 0; i < IKE_SOCKETS; i++) {
+		run->readable[i] = event_new(run->base, run->sock.fd[i], EV_READ | EV_PERSIST,
+					     on_readable, run);
+		if (!run->readable[i] || event_add(run->readable[i], NULL))
+			return -ENOMEM;
+	}
+	run->keepalive = event_new(run->base, -1, EV_PERSIST, on_keepalive, run);
+	if (!run->keepalive || event_add(run->keepalive, &every))
+		return -ENOMEM;
+	return 0;
+}
+
+void rx_stop(struct ike_run *run)
+{
+	for (unsigned i = 0; i < IKE_SOCKETS; i++)
+		if (run->readable[i])
+			event_free(run->readable[i]);
+	if (run->keepalive)
+		event_free(run->keepalive);
+}

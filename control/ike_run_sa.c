@@ -1,0 +1,523 @@
+#include "control/ike_run_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "lib/log.h"
+
+#define AGED_GRACE_MS 10000
+
+uint64_t spi_key(const uint8_t spi[8])
+{
+	uint64_t v = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		v = v << 8 | spi[i];
+	return v;
+}
+
+const char *sa_name(const struct run_sa *s, char *buf, size_t size)
+{
+	struct ike_sa_info info;
+	char text[IP_ENDPOINT_TEXT_MAX];
+
+	if (s->conn) {
+		snprintf(buf, size, "%s", s->conn->ike.name);
+		return buf;
+	}
+	ike_sa_info(s->sa, &info);
+	snprintf(buf, size, "%s", ip_endpoint_format(&info.remote, text, sizeof(text)));
+	return buf;
+}
+
+// ---- finding ----
+
+// Our SPIs are random. Peers' addresses are few on a gateway; mixing spreads neighbours.
+static size_t bucket(uint64_t key)
+{
+	return (size_t)((key * 0x9e3779b97f4a7c15u) >> 40) & (SA_BUCKETS - 1);
+}
+
+static size_t bucket_peer(const struct ip_addr *a)
+{
+	return bucket(spi_key(a->bytes) ^ spi_key(a->bytes + 8));
+}
+
+static void unindex_spi(struct run_sa *s)
+{
+	struct run_sa **at = &s->run->by_spi[bucket(s->own_spi)];
+
+	if (!s->own_spi)
+		return;
+	while (*at && *at != s)
+		at = &(*at)->next_spi;
+	if (*at)
+		*at = s->next_spi;
+	s->own_spi = 0;
+}
+
+static void index_spi(struct run_sa *s, uint64_t spi)
+{
+	struct run_sa **at = &s->run->by_spi[bucket(spi)];
+
+	if (s->own_spi == spi)
+		return;
+	unindex_spi(s);
+	s->own_spi = spi;
+	s->next_spi = *at;
+	*at = s;
+}
+
+void sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi)
+{
+	struct run_sa **at = &s->run->by_peer[bucket_peer(peer)];
+
+	s->half_open = true;
+	s->run->n_half_open++;
+	s->peer = *peer;
+	s->peer_spi = peer_spi;
+	s->next_peer = *at;
+	*at = s;
+}
+
+static void unindex_peer(struct run_sa *s)
+{
+	struct run_sa **at = &s->run->by_peer[bucket_peer(&s->peer)];
+
+	while (*at && *at != s)
+		at = &(*at)->next_peer;
+	if (*at)
+		*at = s->next_peer;
+}
+
+struct run_sa *sa_by_spi(struct ike_run *run, uint64_t own_spi)
+{
+	struct run_sa *s = run->by_spi[bucket(own_spi)];
+
+	while (s && s->own_spi != own_spi)
+		s = s->next_spi;
+	return s;
+}
+
+struct run_sa *sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi)
+{
+	struct run_sa *s = run->by_peer[bucket_peer(peer)];
+
+	while (s && (s->peer_spi != peer_spi || !ip_addr_equal(&s->peer, peer)))
+		s = s->next_peer;
+	return s;
+}
+
+static void half_open_over(struct run_sa *s)
+{
+	if (s->half_open)
+		s->run->n_half_open--;
+	s->half_open = false;
+}
+
+unsigned sa_half_open_from(const struct ike_run *run, const struct ip_addr *peer)
+{
+	unsigned n = 0;
+
+	for (const struct run_sa *s = run->by_peer[bucket_peer(peer)]; s; s = s->next_peer)
+		n += s->half_open && ip_addr_equal(&s->peer, peer);
+	return n;
+}
+
+struct run_sa *sa_by_id(struct ike_run *run, uint32_t id)
+{
+	struct run_sa *s = run->shown;
+
+	if (s && s->id == id)
+		return s;
+	TAILQ_FOREACH(s, &run->sas, link)
+	if (s->id == id)
+		return s;
+	return NULL;
+}
+
+// ---- life ----
+
+void run_enter(struct ike_run *run)
+{
+	run->depth++;
+}
+
+static void sa_free(struct run_sa *s)
+{
+	if (s->timer)
+		event_free(s->timer);
+	if (s->age)
+		event_free(s->age);
+	ike_sa_destroy(s->sa);
+	run_conn_put(s->run, s->conn);
+	free(s);
+}
+
+void run_leave(struct ike_run *run)
+{
+	struct run_sa *s;
+
+	if (run->depth == 1) {
+		while ((s = TAILQ_FIRST(&run->closed))) {
+			TAILQ_REMOVE(&run->closed, s, link);
+			sa_free(s);
+		}
+		watch_sweep(run);
+	}
+	run->depth--;
+}
+
+// libevent measures from its cached time, which may lie a little back: an early call waits on.
+static void on_timer(int fd, short what, void *arg)
+{
+	struct run_sa *s = arg;
+	struct ike_event ev = {.type = IKE_EV_TIMER};
+	uint64_t now = run_now_ms();
+
+	(void)fd;
+	(void)what;
+	if (now < s->timer_at_ms) {
+		run_event_after(s->timer, s->timer_at_ms - now);
+		return;
+	}
+	ev.last_inbound_esp_ms = child_last_inbound_ms(s, now);
+	sa_step(s, &ev);
+}
+
+static void on_age(int fd, short what, void *arg)
+{
+	struct run_sa *s = arg;
+	uint64_t now = run_now_ms();
+	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX];
+
+	(void)fd;
+	(void)what;
+	run_enter(s->run);
+	if (now >= s->kill_at_ms) {
+		log_debug(LOG_IKE, "%s: IKE SA #%u forgotten", sa_name(s, name, sizeof(name)),
+			  s->id);
+		sa_drop(s);
+	} else if (now >= s->end_at_ms) {
+		if (!s->superseded) {
+			s->aged = true;
+			log_notice(LOG_IKE, "%s: lifetime of IKE SA #%u is over",
+				   sa_name(s, name, sizeof(name)), s->id);
+		}
+		s->end_at_ms = NO_DEADLINE;
+		sa_delete(s, AGED_GRACE_MS);
+	} else if (now >= s->rekey_at_ms) {
+		s->rekey_at_ms = NO_DEADLINE;
+		start_successor(s);
+	}
+	if (!s->closed)
+		sa_age_arm(s);
+	run_leave(s->run);
+}
+
+void sa_age_arm(struct run_sa *s)
+{
+	uint64_t at = s->rekey_at_ms, now = run_now_ms();
+
+	at = s->end_at_ms < at ? s->end_at_ms : at;
+	at = s->kill_at_ms < at ? s->kill_at_ms : at;
+	if (at == NO_DEADLINE)
+		event_del(s->age);
+	else
+		run_event_after(s->age, at > now ? at - now : 0);
+}
+
+struct run_sa *sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *conn)
+{
+	struct run_sa *s = calloc(1, sizeof(*s));
+	struct ike_sa_info info;
+
+	if (s) {
+		s->run = run;
+		s->timer = evtimer_new(run->base, on_timer, s);
+		s->age = evtimer_new(run->base, on_age, s);
+	}
+	if (!s || !s->timer || !s->age) {
+		if (s && s->timer)
+			event_free(s->timer);
+		free(s);
+		ike_sa_destroy(sa);
+		return NULL;
+	}
+	s->sa = sa;
+	s->id = ++run->last_ike_id;
+	s->rekey_at_ms = s->end_at_ms = s->kill_at_ms = NO_DEADLINE;
+	s->conn = conn ? conn_get(conn) : NULL;
+	TAILQ_INIT(&s->children);
+	TAILQ_INSERT_TAIL(&run->sas, s, link);
+	ike_sa_info(sa, &info);
+	index_spi(s, spi_key(info.original_initiator ? info.spi_i : info.spi_r));
+	return s;
+}
+
+// Out of sight at once; freed when nobody can hold it any more.
+static void sa_close(struct run_sa *s)
+{
+	struct run_child_sa *c;
+
+	if (s->closed)
+		return;
+	s->closed = true;
+	while ((c = TAILQ_FIRST(&s->children)))
+		child_remove(s, c->spi_in);
+	unindex_spi(s);
+	unindex_peer(s);
+	half_open_over(s);
+	event_del(s->timer);
+	event_del(s->age);
+	TAILQ_REMOVE(&s->run->sas, s, link);
+	TAILQ_INSERT_TAIL(&s->run->closed, s, link);
+	if (s->goal && !s->established)
+		start_failed(s->run, s->goal);
+	watch_closed(s);
+}
+
+void sa_drop(struct run_sa *s)
+{
+	run_enter(s->run);
+	sa_close(s);
+	run_leave(s->run);
+}
+
+void sa_delete(struct run_sa *s, uint64_t grace_ms)
+{
+	struct ike_event ev = {.type = IKE_EV_TERMINATE};
+	uint64_t kill_at = run_now_ms() + grace_ms;
+
+	run_enter(s->run);
+	if (!s->closed) {
+		s->kill_at_ms = kill_at < s->kill_at_ms ? kill_at : s->kill_at_ms;
+		s->rekey_at_ms = s->end_at_ms = NO_DEADLINE;
+		sa_age_arm(s);
+		sa_step(s, &ev);
+	}
+	run_leave(s->run);
+}
+
+// ---- steps ----
+
+static void on_established(struct run_sa *s, const struct ike_sa_info *info)
+{
+	const struct conn *c = s->conn;
+	uint64_t now = run_now_ms(), soft = NO_DEADLINE, over;
+
+	s->established = true;
+	half_open_over(s);
+	s->kill_at_ms = NO_DEADLINE;
+	if (info->original_initiator)
+		s->run->stats.initiated_ok++;
+	else
+		s->run->stats.responded_ok++;
+	if (c->rekey_time_ms)
+		soft = c->rekey_time_ms;
+	if (c->reauth_time_ms && c->reauth_time_ms < soft)
+		soft = c->reauth_time_ms;
+	if (soft != NO_DEADLINE) {
+		over = c->over_time_ms ? c->over_time_ms : soft / 10;
+		// Up to a tenth earlier, so that the two sides do not act at once.
+		s->rekey_at_ms = now + soft - (run_jitter(s->run, soft) - soft * 4 / 5) / 4;
+		s->end_at_ms = now + soft + over;
+	}
+	sa_age_arm(s);
+}
+
+// Takes over what a step has changed in the core.
+static void refresh(struct run_sa *s)
+{
+	struct ike_sa_info info;
+	uint64_t own;
+
+	ike_sa_info(s->sa, &info);
+	own = spi_key(info.original_initiator ? info.spi_i : info.spi_r);
+	if (own && !s->closed)
+		index_spi(s, own);
+	if (info.conn && s->conn != info.conn->user) {
+		struct conn *before = s->conn;
+
+		s->conn = conn_get(info.conn->user);
+		run_conn_put(s->run, before);
+	}
+	if (!s->established && info.state == IKE_ST_ESTABLISHED && s->conn)
+		on_established(s, &info);
+}
+
+static void act_send(struct run_sa *s, const struct ike_action *a)
+{
+	struct ike_run *run = s->run;
+	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX], to[IP_ENDPOINT_TEXT_MAX];
+	int rc = ike_socket_send(&run->sock, &a->send.local, &a->send.remote,
+				 a->send.non_esp_marker, a->send.bytes, a->send.len);
+
+	if (rc == 0) {
+		run->stats.tx_messages++;
+		s->send_failed = false;
+		return;
+	}
+	run->stats.tx_errors++;
+	if (!s->send_failed)
+		log_warn(LOG_NET, "%s: cannot send to %s: %s", sa_name(s, name, sizeof(name)),
+			 ip_endpoint_format(&a->send.remote, to, sizeof(to)), strerror(-rc));
+	s->send_failed = true;
+}
+
+static void act_report(struct run_sa *s, const struct ike_action *a)
+{
+	static const enum log_level levels[] = {
+		[IKE_SEV_ERROR] = LOG_LEVEL_ERROR,
+		[IKE_SEV_NOTICE] = LOG_LEVEL_NOTICE,
+		[IKE_SEV_INFO] = LOG_LEVEL_INFO,
+		[IKE_SEV_DEBUG] = LOG_LEVEL_DEBUG,
+	};
+	enum ike_report_code code = a->report.code;
+	bool child = code == IKE_REPORT_CHILD_UP || code == IKE_REPORT_CHILD_DOWN;
+	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX];
+
+	sa_name(s, name, sizeof(name));
+	log_write(levels[a->report.severity], child ? LOG_CHD : LOG_IKE, "%s: %s", name,
+		  a->report.text);
+	if (a->report.severity == IKE_SEV_ERROR) {
+		s->last_code = code;
+		snprintf(s->last_error, sizeof(s->last_error), "%s", a->report.text);
+	}
+	if (s->run->observer)
+		s->run->observer(s->run->observer_ctx, code, a->report.severity, name, s->id,
+				 a->report.text);
+	watch_report(s, a);
+}
+
+static void act_closed(struct run_sa *s)
+{
+	struct ike_sa_info info;
+
+	ike_sa_info(s->sa, &info);
+	if (!s->established && info.original_initiator)
+		s->run->stats.initiated_failed++;
+	else if (!s->established)
+		s->run->stats.responded_failed++;
+	sa_close(s);
+}
+
+// False: the child could not be installed and has to be deleted.
+static bool carry_out(struct run_sa *s, struct ike_action *a)
+{
+	uint64_t now;
+
+	if (s->closed && a->type != IKE_ACT_SEND && a->type != IKE_ACT_REPORT)
+		return true;
+	switch (a->type) {
+	case IKE_ACT_SEND:
+		act_send(s, a);
+		break;
+	case IKE_ACT_ARM_TIMER:
+		s->timer_at_ms = a->deadline_ms;
+		now = run_now_ms();
+		if (a->deadline_ms == IKE_NEVER)
+			event_del(s->timer);
+		else
+			run_event_after(s->timer, a->deadline_ms > now ? a->deadline_ms - now : 0);
+		break;
+	case IKE_ACT_INSTALL_CHILD:
+		return child_install(s, a->install) == 0;
+	case IKE_ACT_REMOVE_CHILD:
+		child_remove(s, a->remove.spi_in);
+		break;
+	case IKE_ACT_REPORT:
+		act_report(s, a);
+		break;
+	case IKE_ACT_CLOSED:
+		act_closed(s);
+		break;
+	}
+	return true;
+}
+
+static struct run_child_sa *next_fresh(const struct run_sa *s)
+{
+	struct run_child_sa *c;
+
+	TAILQ_FOREACH(c, &s->children, link)
+	if (c->fresh)
+		return c;
+	return NULL;
+}
+
+// The peer accepted us and refused the child: with one child per IKE SA there is nothing left to
+// keep it for.
+static void goal_missed(struct run_sa *s, struct conn_child *goal)
+{
+	start_failed(s->run, goal);
+	watch_child_failed(s);
+	sa_delete(s, AGED_GRACE_MS);
+}
+
+// What follows from the actions once all of them are done.
+static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_refused)
+{
+	struct conn_child *goal = s->goal;
+	struct run_child_sa *c;
+
+	for (unsigned i = 0; i < n_refused && !s->closed; i++) {
+		struct ike_event ev = {.type = IKE_EV_TERMINATE_CHILD, .spi_in = refused[i]};
+
+		sa_step(s, &ev);
+	}
+	while ((c = next_fresh(s))) { // a callback may change the list
+		struct conn_child *child = c->child;
+
+		c->fresh = false;
+		start_succeeded(child);
+		child_settle(s, child);
+		watch_child_up(s, child);
+	}
+	if (!s->established || s->closed)
+		return;
+	watch_established(s);
+	if (goal && goal == s->goal) {
+		s->goal = NULL;
+		if (TAILQ_EMPTY(&s->children))
+			goal_missed(s, goal);
+	}
+}
+
+void sa_step(struct run_sa *s, struct ike_event *ev)
+{
+	struct ike_actions acts = {0};
+	uint32_t refused[SELECTORS_MAX];
+	unsigned n_refused = 0;
+	int rc;
+
+	if (s->closed)
+		return;
+	run_enter(s->run);
+	ev->now_ms = run_now_ms();
+	rc = ike_step(s->sa, ev, &acts);
+	refresh(s);
+	for (size_t i = 0; i < acts.n; i++)
+		if (acts.a[i].type == IKE_ACT_REPORT &&
+		    (acts.a[i].report.code == IKE_REPORT_DEAD_PEER ||
+		     acts.a[i].report.code == IKE_REPORT_NO_ANSWER))
+			s->peer_lost = true;
+	for (size_t i = 0; i < acts.n; i++) {
+		uint32_t spi =
+			acts.a[i].type == IKE_ACT_INSTALL_CHILD ? acts.a[i].install->in.spi : 0;
+
+		if (!carry_out(s, &acts.a[i]) && n_refused < SELECTORS_MAX)
+			refused[n_refused++] = spi;
+	}
+	ike_actions_fini(&acts);
+	if (rc) {
+		log_error(LOG_IKE, "IKE SA #%u ended: %s", s->id, strerror(-rc));
+		sa_close(s);
+	}
+	after_step(s, refused, n_refused);
+	run_leave(s->run);
+}

@@ -1,0 +1,40 @@
+// The UDP sockets of IKE: port 500, and port 4500 with the non-ESP marker (RFC 3948 2.2).
+//
+// Both stand on all addresses; IP_PKTINFO tells the address a packet came to and chooses the one
+// it leaves from. ESP in UDP never comes here: the workers take it before Linux sees it.
+//
+// Threads:   control only.
+// Errors:    0 or -errno.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+#include "lib/error.h"
+
+#define IKE_SOCKETS 2
+
+struct ike_socket {
+	int fd[IKE_SOCKETS]; // 500, 4500; -1: closed
+};
+
+// -EADDRINUSE and -EACCES with a sentence that says what to do.
+int ike_socket_open(struct ike_socket *s, struct error *err);
+void ike_socket_close(struct ike_socket *s);
+
+// One message, the marker removed. *len: bytes. -EAGAIN when none waits, -EBADMSG for a packet
+// that is no IKE message (cut short, without marker; *len is 1 for a NAT keepalive, else 0).
+// `local` and `remote` are filled for -EBADMSG too.
+int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_t size, size_t *len,
+		       struct ip_endpoint *local, struct ip_endpoint *remote);
+// Sends from local->addr (IP_NONE: Linux chooses) and local->port, which is 500 or 4500.
+int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
+		    const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
+		    size_t len);
+// The address Linux would send from. -ENETUNREACH and others with a sentence.
+int ike_socket_source(const struct ip_addr *remote, struct ip_addr *local, struct error *err);
+// 0 when a packet from `local` to `remote` has somewhere to go; otherwise a sentence says why not.
+int ike_socket_reachable(const struct ip_addr *local, const struct ip_addr *remote,
+			 struct error *err);
