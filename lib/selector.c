@@ -120,7 +120,9 @@ static int parse_icmp(char *text, uint16_t *port)
 	if (!code_text) {
 		if (parse_number(text, PORT_MAX, &type))
 			return -EINVAL;
-		*port = type < 256 ? (uint16_t)(type << 8) : type;
+		if (type < 256)
+			type = (uint16_t)(type << 8);
+		*port = type;
 		return 0;
 	}
 	*code_text++ = 0;
