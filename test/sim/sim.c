@@ -366,6 +366,8 @@ static void take_report(struct sim *s, struct sim_peer *p, const struct ike_acti
 		broken(s, "%s: a report shows the key", p->name);
 	if (p->n_reports == SIM_REPORTS)
 		return;
+	if ((p->n_reports & (p->n_reports - 1)) == 0) // at every power of two
+		p->report = realloc(p->report, (2 * p->n_reports + 1) * sizeof(*p->report));
 	r = &p->report[p->n_reports++];
 	r->code = a->report.code;
 	r->severity = a->report.severity;
@@ -778,6 +780,8 @@ static void peer_fini(struct sim *s, struct sim_peer *p)
 	if (p->fake.live_ke)
 		broken(s, "%s: %u key exchanges have leaked", p->name, p->fake.live_ke);
 	secret_fini(&p->psk);
+	free(p->report);
+	p->report = NULL;
 }
 
 bool sim_fini(struct sim *s)

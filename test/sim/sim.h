@@ -73,7 +73,7 @@ struct sim_peer {
 	} spi[2 * SIM_CHILDREN];
 	bool no_spis; // spi_reserve fails
 	uint64_t last_inbound_esp_ms;
-	struct sim_report report[SIM_REPORTS];
+	struct sim_report *report; // grows
 	size_t n_reports;
 	unsigned sent, installs;
 };

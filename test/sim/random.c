@@ -1,0 +1,159 @@
+// Random interleavings of everything that peers, operators and wires do, two peers at a time.
+// What must hold in the end, whatever happened: once the wire is quiet and good, both sides have
+// the same IKE SAs and children with the same keys, no SA hangs in between, no SPI has leaked.
+//
+//	random [RUNS [SEED]]	prints the seed of a failure; the same seed repeats it
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "test/sim/sim.h"
+
+static uint64_t below(uint64_t *rng, uint64_t n)
+{
+	return fake_random(rng) % n;
+}
+
+static void configure(struct sim *s, uint64_t *rng)
+{
+	static const char *const ike[] = {
+		"aes128gcm16-prfsha256-x25519",
+		"aes128gcm16-prfsha256-ecp256-x25519",
+		"aes128-sha256-modp2048,aes128gcm16-prfsha256-x25519",
+		"aes256-sha512-prfsha512-ecp384-x25519,aes128gcm16-prfsha256-ecp256",
+	};
+	static const char *const esp[] = {"aes128gcm16", "aes256gcm16-aes128gcm16", "aes256gcm16"};
+	static const char *const ts[] = {"10.1.0.0/16", "10.1.0.0/16", "10.1.2.0/24", "0.0.0.0/0"};
+	struct sim_peer *p[] = {&s->a, &s->b};
+
+	for (unsigned i = 0; i < 2; i++) {
+		p[i]->conf.ike = ike[below(rng, 4)];
+		p[i]->conf.esp = esp[below(rng, 3)];
+		p[i]->conf.force_encap = below(rng, 4) == 0;
+		p[i]->conf.childless = below(rng, 8) == 0;
+		// Without it an SA that only one side has would stay for ever.
+		p[i]->conf.dpd_delay_ms = 20000 + below(rng, 40000);
+	}
+	s->a.conf.local_ts = ts[below(rng, 4)];
+	s->b.conf.remote_ts = ts[below(rng, 4)];
+	if (below(rng, 8) == 0)
+		s->b.conf.psk = "another";
+	if (below(rng, 8) == 0)
+		s->b.conf.remote_id = "%any";
+	if (below(rng, 12) == 0)
+		s->a.conf.remote_id = "gw-x.example";
+	s->drop = below(rng, 3) ? (unsigned)below(rng, 400) : 0;
+	s->dup = below(rng, 3) ? (unsigned)below(rng, 400) : 0;
+	s->corrupt = below(rng, 3) ? 0 : (unsigned)below(rng, 300);
+	s->delay_ms = 1 + below(rng, 50);
+	s->jitter_ms = below(rng, 2) ? below(rng, 6000) : 0;
+	s->nat = below(rng, 5) == 0;
+	s->nat_port = (uint16_t)(10000 + below(rng, 20000));
+}
+
+static void act(struct sim *s, uint64_t *rng)
+{
+	struct sim_peer *p = below(rng, 2) ? &s->a : &s->b;
+
+	// Somebody behind a NAT cannot be called.
+	if (s->nat && !sim_sa(&s->a, IKE_ST_ESTABLISHED))
+		p = &s->a;
+	switch (below(rng, 12)) {
+	case 0:
+	case 1:
+	case 2:
+	case 3:
+		if (sim_open(p) < 6)
+			sim_initiate(s, p);
+		break;
+	case 4:
+		sim_terminate(s, p);
+		break;
+	case 5:
+		sim_terminate_child(s, p);
+		break;
+	case 6:
+		sim_check(s, p);
+		break;
+	case 7:
+		s->drop_next = (unsigned)below(rng, 3);
+		break;
+	case 8:
+		p->no_spis = !p->no_spis;
+		break;
+	case 9:
+		p->last_inbound_esp_ms = s->now_ms;
+		break;
+	default:
+		break;
+	}
+}
+
+static struct {
+	unsigned long established, children, messages;
+} total;
+
+static bool run(struct sim *s, uint64_t seed, bool verbose)
+{
+	uint64_t rng = seed * 77 + 1;
+
+	sim_init(s, seed);
+	s->verbose = verbose;
+	configure(s, &rng);
+	sim_initiate(s, &s->a);
+	for (uint64_t n = below(&rng, 12); n > 0; n--) {
+		uint64_t pause = below(&rng, 2) ? below(&rng, 60) : below(&rng, 30000);
+
+		sim_run_until(s, s->now_ms + pause);
+		act(s, &rng);
+	}
+	// The wire is good again: within the longest of all waits both sides agree.
+	s->drop = s->dup = s->corrupt = s->drop_next = 0;
+	s->jitter_ms = 0;
+	sim_run_until(s, s->now_ms + 700000);
+	// A liveness check may be on its way at any moment; that is no disagreement.
+	sim_agree(s);
+	total.established += sim_sa(&s->a, IKE_ST_ESTABLISHED) != NULL;
+	total.children += s->a.installs + s->b.installs;
+	total.messages += s->a.sent + s->b.sent;
+	if (!s->broken[0] && seed % 2) {
+		sim_terminate(s, seed % 4 == 1 ? &s->a : &s->b);
+		sim_run_until(s, s->now_ms + 60000);
+		sim_terminate(s, &s->a);
+		sim_terminate(s, &s->b);
+		sim_run_until(s, s->now_ms + 60000);
+		if (sim_open(&s->a) + sim_open(&s->b) > 0 && !s->broken[0])
+			snprintf(s->broken, sizeof(s->broken), "SAs are left after terminating");
+	}
+	return sim_fini(s);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long runs = argc > 1 ? strtoul(argv[1], NULL, 0) : 20000;
+	uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)time(NULL) * 1000003u;
+	struct sim *s = malloc(sizeof(*s));
+	struct timespec from, to;
+	unsigned long failed = 0;
+	double seconds;
+
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (unsigned long i = 0; i < runs; i++) {
+		uint64_t seed = first + i;
+
+		if (run(s, seed, argc > 2 && runs == 1))
+			continue;
+		printf("seed %llu: %s\n", (unsigned long long)seed, s->broken);
+		if (++failed == 5)
+			break;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+	printf("%lu runs from seed %llu in %.1f s (%.0f/s), %lu failed\n", runs,
+	       (unsigned long long)first, seconds, (double)runs / seconds, failed);
+	printf("%lu ended established, %lu child halves installed, %lu messages\n",
+	       total.established, total.children, total.messages);
+	free(s);
+	return failed ? 1 : 0;
+}

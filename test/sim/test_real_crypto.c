@@ -1,0 +1,106 @@
+// The same two peers with OpenSSL's cryptography: every suite that we can negotiate.
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/openssl/ike_openssl.h"
+#include "test/sim/check.h"
+#include "test/sim/sim.h"
+
+static const char *const suites[] = {
+	"aes128gcm16-prfsha256-x25519",	  "aes256gcm16-prfsha384-ecp384",
+	"aes128-sha256-modp2048",	  "aes256-sha512-prfsha512-ecp256",
+	"aes192-sha384-prfsha384-x25519", "aes256gcm12-prfsha512-ecp256",
+	"aes128gcm8-prfsha256-modp2048",
+};
+
+static struct ike_crypto *crypto;
+
+static int setup(void **state)
+{
+	(void)state;
+	return ike_openssl_create(&crypto);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	ike_openssl_destroy(crypto);
+	return 0;
+}
+
+static void test_every_suite(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
+		struct sim *s = malloc(sizeof(*s));
+
+		sim_init(s, i);
+		sim_use_crypto(s, crypto);
+		s->a.conf.ike = s->b.conf.ike = suites[i];
+		s->drop = 100;
+		s->dup = 100;
+		s->corrupt = i % 2 ? 0 : 50;
+		sim_initiate(s, &s->a);
+		sim_run_until(s, 400000);
+		s->drop = s->dup = s->corrupt = 0;
+		if (!sim_sa(&s->a, IKE_ST_ESTABLISHED))
+			sim_initiate(s, &s->a);
+		sim_run_until(s, 410000);
+		if (!sim_sa(&s->a, IKE_ST_ESTABLISHED) || !sim_agree(s))
+			fail_msg("%s: %s", suites[i], s->broken);
+		CHECK(sim_children(&s->a) == 1);
+		sim_terminate_child(s, &s->a);
+		sim_run_until(s, 420000);
+		CHECK(sim_children(&s->a) == 0 && sim_agree(s));
+		sim_terminate(s, &s->b);
+		sim_run_until(s, 430000);
+		CHECK(sim_open(&s->a) == 0 && sim_open(&s->b) == 0);
+		if (!sim_fini(s))
+			fail_msg("%s: %s", suites[i], s->broken);
+		free(s);
+	}
+}
+
+static void test_wrong_psk(void **state)
+{
+	struct sim *s = malloc(sizeof(*s));
+
+	(void)state;
+	sim_init(s, 1);
+	sim_use_crypto(s, crypto);
+	s->b.conf.psk = "another";
+	sim_initiate(s, &s->a);
+	sim_run_until(s, 3000);
+	CHECK(sim_reported(&s->a, IKE_REPORT_PEER_REFUSED_AUTH));
+	CHECK(sim_reported(&s->b, IKE_REPORT_AUTH_FAILED));
+	CHECK(sim_open(&s->a) == 0);
+	CHECK(sim_fini(s));
+	free(s);
+}
+
+static void test_other_group(void **state)
+{
+	struct sim *s = malloc(sizeof(*s));
+
+	(void)state;
+	sim_init(s, 1);
+	sim_use_crypto(s, crypto);
+	s->a.conf.ike = "aes128gcm16-prfsha256-x25519-modp2048-ecp384";
+	s->b.conf.ike = "aes128gcm16-prfsha256-ecp384";
+	sim_initiate(s, &s->a);
+	sim_run_until(s, 3000);
+	CHECK(sim_sa(&s->a, IKE_ST_ESTABLISHED) && sim_agree(s));
+	CHECK(sim_fini(s));
+	free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_suite),
+		cmocka_unit_test(test_wrong_psk),
+		cmocka_unit_test(test_other_group),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
