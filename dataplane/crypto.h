@@ -48,6 +48,13 @@ const char *crypto_version(void);
 int crypto_key_init(struct crypto *c, struct crypto_key *k, const uint8_t *key, size_t len);
 void crypto_key_fini(struct crypto_key *k);
 
+// Fetches what every packet needs of a key: the round keys and the first powers of the hash key.
+static inline void crypto_key_prefetch(const struct crypto_key *k)
+{
+	for (unsigned i = 0; i < 6; i++)
+		__builtin_prefetch((const char *)k + i * 64);
+}
+
 // Encrypts the texts in place and writes the ICVs. Every status is CRYPTO_OK.
 void crypto_seal(struct crypto *c, struct crypto_job *job, unsigned n);
 // Decrypts the texts in place and compares the ICVs in constant time. The text of a job that is

@@ -34,22 +34,16 @@ int esp_sa_check(const struct esp_sa *sa, struct error *err)
 }
 
 // Selectors of IPv6 are left out: no packet of theirs comes here.
-static uint8_t pack(const struct selector_list *list, struct ts4 *out)
-{
-	uint8_t n = 0;
-
-	for (unsigned i = 0; i < list->n && i < SELECTORS_MAX; i++)
-		if (ts4_from_selector(&list->s[i], &out[n]))
-			n++;
-	return n;
-}
-
 int esp_sa_selectors(const struct esp_sa *sa, struct esp_selectors *out, struct error *err)
 {
 	struct esp_selectors s = {0};
 
-	s.n_local = pack(&sa->local_ts, s.local);
-	s.n_remote = pack(&sa->remote_ts, s.remote);
+	for (unsigned i = 0; i < sa->local_ts.n && i < SELECTORS_MAX; i++)
+		if (ts4_from_selector(&sa->local_ts.s[i], &s.pair[s.n_local].local))
+			s.n_local++;
+	for (unsigned i = 0; i < sa->remote_ts.n && i < SELECTORS_MAX; i++)
+		if (ts4_from_selector(&sa->remote_ts.s[i], &s.pair[s.n_remote].remote))
+			s.n_remote++;
 	if (s.n_local == 0 || s.n_remote == 0)
 		return error_set(err, -ENOTSUP, "no IPv4 traffic selector on the %s side",
 				 s.n_local == 0 ? "local" : "remote");

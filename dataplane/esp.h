@@ -31,20 +31,13 @@ struct esp_hdr { // as on the wire, at any alignment
 	uint8_t iv[ESP_IV_LEN];
 } __attribute__((packed));
 
-// An SA's selectors, packed.
+// An SA's selectors, packed. The first of both sides share a cache line: most SAs have no others.
 struct esp_selectors {
 	uint8_t n_local, n_remote;
-	struct ts4 local[SELECTORS_MAX], remote[SELECTORS_MAX];
+	struct {
+		struct ts4 local, remote;
+	} pair[SELECTORS_MAX]; // two lists side by side, not pairs that belong together
 };
-
-static inline bool esp_selectors_match_one(const struct ts4 *t, unsigned n, uint32_t addr,
-					   uint8_t proto, uint8_t ports, uint16_t port)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (ts4_match_host(&t[i], addr, proto) && ts4_match_port(&t[i], ports, port))
-			return true;
-	return false;
-}
 
 // Are both ends of the packet inside the SA's selectors? RFC 4301 7: a packet whose ports are not
 // known (a later fragment) is none of an SA that names ports.
@@ -52,8 +45,18 @@ static inline bool esp_selectors_match(const struct esp_selectors *s, uint32_t l
 				       uint16_t local_port, uint32_t remote, uint16_t remote_port,
 				       uint8_t proto, uint8_t ports)
 {
-	return esp_selectors_match_one(s->local, s->n_local, local, proto, ports, local_port) &&
-	       esp_selectors_match_one(s->remote, s->n_remote, remote, proto, ports, remote_port);
+	bool found = false;
+
+	for (unsigned i = 0; i < s->n_local && !found; i++)
+		found = ts4_match_host(&s->pair[i].local, local, proto) &&
+			ts4_match_port(&s->pair[i].local, ports, local_port);
+	if (!found)
+		return false;
+	for (unsigned i = 0; i < s->n_remote; i++)
+		if (ts4_match_host(&s->pair[i].remote, remote, proto) &&
+		    ts4_match_port(&s->pair[i].remote, ports, remote_port))
+			return true;
+	return false;
 }
 
 // In place is safe: the packet lies in one buffer and nobody else holds it.

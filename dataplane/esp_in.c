@@ -18,6 +18,7 @@ struct esp_place {
 	struct esp_hdr *esp;
 	uint16_t outer_len; // bytes in front of it
 	uint16_t len;	    // bytes of ESP packet, ICV included
+	uint32_t spi;
 	bool udp;
 };
 
@@ -61,6 +62,7 @@ static enum drop_reason find_esp(struct rte_mbuf *m, struct esp_place *out)
 	if (len < ESP_LEN_MIN || (len - ESP_LEN_MIN) % ESP_ALIGN != 0)
 		return DROP_ESP_MALFORMED; // RFC 4303 2.4
 	out->esp = rte_pktmbuf_mtod_offset(m, struct esp_hdr *, outer_len);
+	out->spi = rte_be_to_cpu_32(out->esp->spi_be);
 	out->outer_len = (uint16_t)outer_len;
 	out->len = (uint16_t)len;
 	return DROP_REASON_COUNT;
@@ -93,31 +95,47 @@ static void fill_job(const struct sa_in *sa, const struct esp_place *at, struct 
 	memcpy(job->nonce + ESP_SALT_LEN, at->esp->iv, ESP_IV_LEN);
 }
 
-// Steps 1 to 4: form, SA, owner, plausible sequence number. Leaves packets with b->sa[] and their
-// jobs set.
-static void esp_in_check(struct worker *w, struct batch *b, struct in_packet *in,
-			 struct crypto_job *job)
+// Step 1: form. Leaves packets with at[] set, and their SAs on the way from memory.
+static void esp_in_locate(struct worker *w, struct batch *b, struct esp_place *at)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < b->n; i++) {
+		const enum drop_reason reason = find_esp(b->pkt[i], &at[kept]);
+
+		if (reason != DROP_REASON_COUNT) {
+			drop(w, b->pkt[i], reason);
+			continue;
+		}
+		sad_prefetch_slot(w->dp->sad, at[kept].spi);
+		batch_keep(b, kept++, i);
+	}
+	b->n = kept;
+	for (uint16_t i = 0; i < kept; i++)
+		if (i == 0 || at[i].spi != at[i - 1].spi)
+			sad_prefetch(w->dp->sad, at[i].spi);
+}
+
+// Steps 2 to 4: SA, owner, plausible sequence number. Leaves packets with b->sa[] and their jobs
+// set.
+static void esp_in_check(struct worker *w, struct batch *b, const struct esp_place *place,
+			 struct in_packet *in, struct crypto_job *job)
 {
 	uint16_t kept = 0;
 
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
-		struct esp_place at;
+		const struct esp_place *at = &place[i];
 		struct sa_in *sa;
 		uint32_t owner, seq;
-		const enum drop_reason reason = find_esp(m, &at);
 
-		if (reason != DROP_REASON_COUNT) {
-			drop(w, m, reason);
-			continue;
-		}
 		// RFC 4301 4.1: for unicast the SPI alone names the SA.
-		sa = sad_lookup(w->dp->sad, rte_be_to_cpu_32(at.esp->spi_be));
+		sa = sad_lookup(w->dp->sad, at->spi);
 		if (sa == NULL) {
 			drop(w, m, DROP_ESP_NO_SA);
 			continue;
 		}
-		if (sa->udp_encap != at.udp) {
+		if (sa->udp_encap != at->udp) {
 			drop(w, m, DROP_ESP_ENCAP);
 			continue;
 		}
@@ -125,17 +143,17 @@ static void esp_in_check(struct worker *w, struct batch *b, struct in_packet *in
 			worker_handover(w, owner, m, b->port[i]);
 			continue;
 		}
-		seq = rte_be_to_cpu_32(at.esp->seq_be);
+		seq = rte_be_to_cpu_32(at->esp->seq_be);
 		// RFC 4303 3.4.3: cheap test first; nothing is recorded before the ICV is good.
 		if (!replay_check(&sa->replay, seq)) {
 			counter_add(&sa->replays, 1);
 			drop(w, m, DROP_ESP_REPLAY);
 			continue;
 		}
-		fill_job(sa, &at, &job[kept]);
+		fill_job(sa, at, &job[kept]);
 		in[kept] = (struct in_packet){
 			.seq = seq,
-			.strip_len = (uint16_t)(at.outer_len + sizeof(struct esp_hdr)),
+			.strip_len = (uint16_t)(at->outer_len + sizeof(struct esp_hdr)),
 			.outer_tos = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->type_of_service,
 		};
 		batch_keep(b, kept, i);
@@ -252,10 +270,12 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 void esp_in(struct worker *w, struct batch *b)
 {
 	struct crypto_job job[BATCH_MAX];
+	struct esp_place at[BATCH_MAX];
 	struct in_packet in[BATCH_MAX];
 	uint16_t kept = 0;
 
-	esp_in_check(w, b, in, job);
+	esp_in_locate(w, b, at);
+	esp_in_check(w, b, at, in, job);
 	crypto_open(w->crypto, job, b->n); // step 5; every job is finished on return
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];

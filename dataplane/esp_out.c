@@ -116,6 +116,17 @@ static bool has_room(const struct rte_mbuf *m, const struct sa_out *sa)
 	       rte_pktmbuf_tailroom(m) >= ESP_ALIGN - 1 + ESP_TRAILER_LEN + CRYPTO_ICV_LEN;
 }
 
+// With many tunnels every packet's SA is cold. Asking for all of a batch first makes the waits
+// overlap.
+static void prefetch_sas(const struct batch *b)
+{
+	for (uint16_t i = 0; i < b->n; i++)
+		rte_prefetch0(b->tunnel[i]);
+	for (uint16_t i = 0; i < b->n; i++)
+		if (i == 0 || b->tunnel[i] != b->tunnel[i - 1])
+			tunnel_prefetch_sa(b->tunnel[i]);
+}
+
 // Step 1: which SA, and may the packet take it? Leaves the good ones with o->group_of[] set.
 static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, struct batch *icmp)
 {
@@ -247,6 +258,7 @@ void esp_out(struct worker *w, struct batch *b, struct batch *icmp)
 	uint16_t kept = 0;
 
 	o.n_groups = 0;
+	prefetch_sas(b);
 	select_sa(w, b, &o, icmp);
 	take_sequence_numbers(w, &o);
 	for (uint16_t i = 0; i < b->n; i++) {

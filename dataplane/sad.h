@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <rte_prefetch.h>
+
 #include "dataplane/dp.h"
 #include "dataplane/esp.h"
 #include "dataplane/worker.h"
@@ -59,6 +61,28 @@ static inline struct sa_in *sad_lookup(const struct sad *sad, uint32_t spi)
 		memory_order_acquire);
 
 	return sa != NULL && sa->spi == spi ? sa : NULL;
+}
+
+// A batch of packets of many SAs waits for memory three times; these two let it wait for all of
+// them at once. The second wants the first to be some packets ago.
+static inline void sad_prefetch_slot(const struct sad *sad, uint32_t spi)
+{
+	rte_prefetch0(&sad->slot[spi & (SAD_SLOTS - 1)]);
+}
+
+static inline void sad_prefetch(const struct sad *sad, uint32_t spi)
+{
+	const struct sa_in *sa = atomic_load_explicit(
+		(_Atomic(struct sa_in *) *)(uintptr_t)&sad->slot[spi & (SAD_SLOTS - 1)],
+		memory_order_acquire);
+
+	if (sa == NULL)
+		return;
+	rte_prefetch0(sa);
+	rte_prefetch0(&sa->replay);
+	rte_prefetch0(&sa->packets);
+	rte_prefetch0(&sa->ts);
+	crypto_key_prefetch(&sa->key);
 }
 
 int sad_create(struct dp *dp); // dp->sad

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include <rte_ip.h>
+#include <rte_prefetch.h>
 #include <rte_udp.h>
 
 #include "dataplane/dp.h"
@@ -64,6 +65,19 @@ static inline struct sa_out *tunnel_sa(const struct tunnel *t)
 {
 	return atomic_load_explicit((_Atomic(struct sa_out *) *)(uintptr_t)&t->sa,
 				    memory_order_acquire);
+}
+
+// Fetches what a packet needs of the tunnel's SA.
+static inline void tunnel_prefetch_sa(const struct tunnel *t)
+{
+	const struct sa_out *sa = tunnel_sa(t);
+
+	if (sa == NULL)
+		return;
+	rte_prefetch0(sa);
+	rte_prefetch0((const void *)(uintptr_t)&sa->seq);
+	rte_prefetch0(&sa->ts);
+	crypto_key_prefetch(&sa->key);
 }
 
 // Largest inner packet in bytes that fits a path of that MTU; 0 when none does.
