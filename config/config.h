@@ -19,13 +19,14 @@
 #include "lib/selector.h"
 #include "lib/transform.h"
 
-#define CONFIG_NAME_MAX 64     // bytes of a connection's or child's name, terminator included
+#define CONFIG_NAME_MAX	     64 // bytes of a connection's or child's name, terminator included
 #define CONFIG_PORT_NAME_MAX 16 // bytes, terminator included: it names a Linux interface (IFNAMSIZ)
-#define CONFIG_ADDRS_MAX 8
-#define CONFIG_CPUS_MAX 64
+#define CONFIG_PORTS_MAX     16
+#define CONFIG_ADDRS_MAX     8
+#define CONFIG_CPUS_MAX	     64
 #define CONFIG_ENDPOINTS_MAX 8 // entries of local_addrs or remote_addrs
 
-struct config_where { // for messages
+struct config_where {	  // for messages
 	const char *file; // owned by struct config
 	int line;
 };
@@ -36,8 +37,9 @@ enum config_hugepages { HUGEPAGES_AUTO, HUGEPAGES_ON, HUGEPAGES_OFF };
 // gateway.ports.<name>
 struct config_port {
 	char name[CONFIG_PORT_NAME_MAX]; // of the port and of its TAP in Linux
-	char *device;	// PCI address or DPDK device string: "0000:01:00.1", "net_af_packet0,iface=eth1"
-	uint16_t mtu;	// bytes of IP packet, default 1500
+	char *device;			 // PCI address or DPDK device string: "0000:01:00.1",
+					 // "net_af_packet0,iface=eth1"
+	uint16_t mtu;			 // bytes of IP packet, default 1500
 	uint8_t n_addrs;
 	struct ip_prefix addrs[CONFIG_ADDRS_MAX];
 	struct config_where where;
@@ -46,14 +48,14 @@ struct config_port {
 struct config_gateway {
 	struct config_port *ports;
 	size_t n_ports;
-	unsigned workers;	      // default 1
-	uint16_t cpus[CONFIG_CPUS_MAX]; // CPUs the workers are pinned to, in order
-	unsigned n_cpus;	      // 0: not pinned
-	enum config_poll poll;	      // default adaptive
+	unsigned workers;		 // default 1
+	uint16_t cpus[CONFIG_CPUS_MAX];	 // CPUs the workers are pinned to, in order
+	unsigned n_cpus;		 // 0: not pinned
+	enum config_poll poll;		 // default adaptive
 	enum config_hugepages hugepages; // default auto: used when the machine has them
-	unsigned memory_mb;	      // of packet memory and tables, default 512
-	char *socket;		      // path of the vici socket, default /run/port500.vici
-	char *eal_args;		      // further EAL arguments, default ""
+	unsigned memory_mb;		 // of packet memory and tables, default 512
+	char *socket;			 // path of the vici socket, default /run/port500.vici
+	char *eal_args;			 // further EAL arguments, default ""
 	struct config_where where;
 };
 
@@ -93,14 +95,14 @@ struct config_conn {
 	char name[CONFIG_NAME_MAX];
 	uint8_t version; // 0 (both offered by a peer are taken), 2
 	struct config_endpoint local[CONFIG_ENDPOINTS_MAX], remote[CONFIG_ENDPOINTS_MAX];
-	unsigned n_local, n_remote; // 0: %any
+	unsigned n_local, n_remote;	  // 0: %any
 	uint16_t local_port, remote_port; // default 500
 	struct proposal_list ike;
 	struct config_side local_side, remote_side;
-	bool encap;		// force ESP in UDP
-	uint64_t dpd_delay_ms;	// liveness check after this silence, default 30 s; 0: never
+	bool encap;	       // force ESP in UDP
+	uint64_t dpd_delay_ms; // liveness check after this silence, default 30 s; 0: never
 	uint64_t rekey_time_ms, reauth_time_ms, over_time_ms;
-	unsigned keyingtries;	// 0: for ever; default 1
+	unsigned keyingtries; // 0: for ever; default 1
 	struct config_child *children;
 	size_t n_children;
 	struct config_where where;

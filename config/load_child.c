@@ -1,0 +1,154 @@
+// The sections connections.<c>.children.<child> (config/loader.h).
+#include <errno.h>
+#include <string.h>
+
+#include "config/loader.h"
+#include "config/value.h"
+
+static int add_selector(struct loader *l, const struct config_node *key, const char *item,
+			struct selector_list *list)
+{
+	char text[CONFIG_SHOWN_MAX];
+	struct selector s;
+
+	if (strncmp(item, "dynamic", 7) == 0)
+		return config_node_error(l->err, -ENOTSUP, key,
+					 "'%s': 'dynamic' with a protocol is not available yet",
+					 config_shown(item, text, sizeof(text)));
+	if (selector_parse(item, &s) != 0)
+		return config_node_error(l->err, -EINVAL, key,
+					 "'%s' is not a network such as 10.1.0.0/16 or "
+					 "10.1.0.0/16[tcp/443]",
+					 config_shown(item, text, sizeof(text)));
+	if (s.family != IP_V4)
+		return config_node_error(l->err, -ENOTSUP, key, "%s: IPv6 is not available yet",
+					 config_shown(item, text, sizeof(text)));
+	if (list->n == SELECTORS_MAX)
+		return config_node_error(l->err, -EINVAL, key, "more than %d networks",
+					 SELECTORS_MAX);
+	list->s[list->n++] = s;
+	return 0;
+}
+
+static int load_selectors(struct loader *l, struct loader_section s, const char *name,
+			  struct selector_list *list, bool *dynamic)
+{
+	const struct config_node *key = loader_key(l, s, name);
+	const char *text = loader_text(l, s, name);
+	char item[SELECTOR_TEXT_MAX];
+	bool too_long = false;
+
+	if (text == NULL)
+		return config_node_error(l->err, -EINVAL, s.node,
+					 "%s is missing: which networks are behind the peer?",
+					 name);
+	while (value_next(&text, ",", item, sizeof(item), &too_long) != NULL) {
+		int rc;
+
+		if (strcmp(item, "dynamic") == 0) {
+			*dynamic = true;
+			continue;
+		}
+		rc = add_selector(l, key, item, list);
+		if (rc != 0)
+			return rc;
+	}
+	if (list->n == 0 && !*dynamic)
+		return config_node_error(l->err, -EINVAL, key, "no network");
+	return 0;
+}
+
+// strongSwan allows combinations ("trap|start").
+static int load_start_action(struct loader *l, struct loader_section s, struct config_child *child)
+{
+	const struct config_node *key = loader_key(l, s, "start_action");
+	const char *text = key != NULL ? key->value : NULL;
+	char word[32], shown[CONFIG_SHOWN_MAX];
+	bool too_long = false, rule = child->mode != MODE_TUNNEL;
+
+	while (value_next(&text, "| ,", word, sizeof(word), &too_long) != NULL) {
+		if (value_among(word, "start restart")) {
+			child->start_action = START_START;
+		} else if (value_among(word, "trap route")) {
+			if (!rule)
+				return config_node_error(l->err, -ENOTSUP, key,
+							 "'%s': initiating on traffic is not "
+							 "available yet; use start",
+							 word);
+		} else if (!value_among(word, "none clear")) {
+			return config_node_error(l->err, -EINVAL, key, "'%s' is not none or start",
+						 config_shown(key->value, shown, sizeof(shown)));
+		} else if (rule) {
+			return loader_warn(l, key,
+					   "has no effect: the rule is in force as soon as it is "
+					   "loaded");
+		}
+	}
+	return 0;
+}
+
+static enum config_dead load_dead_action(struct loader *l, struct loader_section s,
+					 const char *name)
+{
+	return value_among(loader_text(l, s, name), "start restart") ? DEAD_START : DEAD_CLEAR;
+}
+
+static int load_rule_selectors(struct loader *l, struct loader_section s,
+			       const struct config_child *child)
+{
+	const char *name = child->local_dynamic ? "local_ts" : "remote_ts";
+
+	if (!child->local_dynamic && !child->remote_dynamic)
+		return 0;
+	return config_node_error(
+		l->err, -EINVAL, loader_place(l, s, name),
+		"a rule with mode = %s names its networks in local_ts and remote_ts; "
+		"0.0.0.0/0 is everything",
+		child->mode == MODE_PASS ? "pass" : "drop");
+}
+
+static int load_times(struct loader *l, struct loader_section s, struct config_child *child)
+{
+	child->rekey_time_ms = loader_time_ms(l, s, "rekey_time");
+	if (loader_key(l, s, "life_time") == NULL) {
+		child->life_time_ms = child->rekey_time_ms + child->rekey_time_ms / 10;
+		return 0;
+	}
+	child->life_time_ms = loader_time_ms(l, s, "life_time");
+	if (child->life_time_ms != 0 && child->life_time_ms <= child->rekey_time_ms)
+		return loader_warn(
+			l, loader_key(l, s, "life_time"),
+			"is not longer than rekey_time: the SA ends before it is replaced");
+	return 0;
+}
+
+int load_child(struct loader *l, const struct config_node *n, struct config_child *child)
+{
+	struct loader_section s = {n, "connections.*.children.*"};
+	const char *mode = loader_text(l, s, "mode");
+	int rc;
+
+	rc = loader_copy_name(l, n, child->name, sizeof(child->name), "child");
+	if (rc != 0)
+		return rc;
+	child->where = loader_where(l, n);
+	child->mode = strcmp(mode, "pass") == 0	  ? MODE_PASS
+		      : strcmp(mode, "drop") == 0 ? MODE_DROP
+						  : MODE_TUNNEL;
+	child->dpd_action = load_dead_action(l, s, "dpd_action");
+	child->close_action = load_dead_action(l, s, "close_action");
+	child->replay_window = (uint32_t)loader_number(l, s, "replay_window");
+	child->priority = (uint32_t)loader_number(l, s, "priority");
+	rc = load_times(l, s, child);
+	if (rc == 0)
+		rc = load_start_action(l, s, child);
+	if (rc == 0)
+		rc = load_selectors(l, s, "local_ts", &child->local_ts, &child->local_dynamic);
+	if (rc == 0)
+		rc = load_selectors(l, s, "remote_ts", &child->remote_ts, &child->remote_dynamic);
+	if (rc == 0 && child->mode != MODE_TUNNEL)
+		rc = load_rule_selectors(l, s, child);
+	if (rc == 0)
+		rc = loader_proposals(l, s, "esp_proposals", PROTO_ESP, &child->esp);
+	return rc;
+}

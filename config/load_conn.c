@@ -1,0 +1,263 @@
+// The section `connections` (config/loader.h).
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/loader.h"
+#include "config/value.h"
+
+// One item of local_addrs or remote_addrs.
+static int load_endpoint(struct loader *l, const struct config_node *key, const char *item,
+			 struct config_endpoint *e)
+{
+	bool any = value_among(item, "%any %any4 0.0.0.0 0.0.0.0/0");
+	char text[CONFIG_SHOWN_MAX];
+	struct ip_prefix p = {0};
+
+	if (!any && ip_prefix_parse(item, &p) != 0) {
+		bool range = strspn(item, "0123456789.-:abcdefABCDEF") == strlen(item) &&
+			     strchr(item, '-') != NULL;
+
+		return config_node_error(l->err, range ? -ENOTSUP : -EINVAL, key,
+					 "'%s' is not %%any, an address or a subnet; %s are not "
+					 "available yet",
+					 config_shown(item, text, sizeof(text)),
+					 range ? "ranges" : "host names");
+	}
+	if (p.addr.family == IP_V6 || strcmp(item, "%any6") == 0)
+		return config_node_error(l->err, -ENOTSUP, key, "%s: IPv6 is not available yet",
+					 item);
+	e->prefix = p;
+	return 0;
+}
+
+static int load_endpoints(struct loader *l, struct loader_section s, const char *name,
+			  struct config_endpoint *list, unsigned *n)
+{
+	const struct config_node *key = loader_key(l, s, name);
+	const char *text = key != NULL ? key->value : NULL;
+	char item[256];
+	bool too_long = false;
+
+	while (value_next(&text, ",", item, sizeof(item), &too_long) != NULL) {
+		int rc;
+
+		if (*n == CONFIG_ENDPOINTS_MAX)
+			return config_node_error(l->err, -EINVAL, key, "more than %d addresses",
+						 CONFIG_ENDPOINTS_MAX);
+		rc = load_endpoint(l, key, item, &list[*n]);
+		if (rc != 0)
+			return rc;
+		(*n)++;
+	}
+	return 0;
+}
+
+// ---- authentication ----
+
+static int load_auth(struct loader *l, struct loader_section s, enum config_auth *auth)
+{
+	const struct config_node *key = loader_key(l, s, "auth");
+	static const char *const certs[] = {"pubkey", "rsa", "ecdsa", "ed", "bliss", "ike:"};
+	char text[CONFIG_SHOWN_MAX];
+
+	*auth = AUTH_PSK;
+	if (key == NULL || strcmp(key->value, "psk") == 0)
+		return 0;
+	config_shown(key->value, text, sizeof(text));
+	for (size_t i = 0; i < sizeof(certs) / sizeof(certs[0]); i++) {
+		if (strncmp(key->value, certs[i], strlen(certs[i])) == 0)
+			return config_node_error(
+				l->err, -ENOTSUP, key,
+				"'%s': certificates are not available yet; use psk", text);
+	}
+	if (strncmp(key->value, "eap", 3) == 0 || strncmp(key->value, "xauth", 5) == 0)
+		return config_node_error(l->err, -ENOTSUP, key,
+					 "'%s': this is a site-to-site gateway; use psk", text);
+	return config_node_error(l->err, -EINVAL, key, "'%s' is not psk", text);
+}
+
+// The only section whose name begins with `prefix`; a second one would be a second round.
+static int find_side(struct loader *l, const struct config_node *conn, const char *prefix,
+		     const struct config_node **side)
+{
+	*side = NULL;
+	for (const struct config_node *c = conn->first; c != NULL; c = c->next) {
+		if (c->kind != NODE_SECTION || strncmp(c->name, prefix, strlen(prefix)) != 0)
+			continue;
+		if (*side != NULL)
+			return config_node_error(l->err, -ENOTSUP, c,
+						 "a second round of authentication (after '%s') is "
+						 "not available",
+						 (*side)->name);
+		*side = c;
+	}
+	return 0;
+}
+
+static int load_side(struct loader *l, const struct config_node *conn, const char *prefix,
+		     const char *pattern, struct config_side *side)
+{
+	struct loader_section s = {NULL, pattern};
+	const struct config_node *id;
+	int rc;
+
+	rc = find_side(l, conn, prefix, &s.node);
+	if (rc != 0 || s.node == NULL)
+		return rc;
+	rc = load_auth(l, s, &side->auth);
+	id = loader_key(l, s, "id");
+	if (rc == 0 && id != NULL)
+		rc = loader_identity(l, id, &side->id);
+	return rc;
+}
+
+// strongSwan's default is pubkey: a connection that leaves auth out does not mean psk.
+static int require_auth(struct loader *l, const struct config_node *n)
+{
+	const struct config_node *local;
+	int rc = find_side(l, n, "local", &local);
+
+	if (rc != 0)
+		return rc;
+	if (local == NULL)
+		return config_node_error(
+			l->err, -EINVAL, n,
+			"the section 'local' is missing; write local { auth = psk }");
+	if (loader_key(l, (struct loader_section){local, "connections.*.local*"}, "auth") == NULL)
+		return config_node_error(
+			l->err, -EINVAL, local,
+			"auth is missing, and its default, pubkey, is not available "
+			"yet; write auth = psk");
+	return 0;
+}
+
+// ---- connections ----
+
+int loader_proposals(struct loader *l, struct loader_section s, const char *name,
+		     enum protocol_id protocol, struct proposal_list *out)
+{
+	const struct config_node *key = loader_key(l, s, name);
+	const char *text = loader_text(l, s, name);
+	char item[512];
+	bool too_long = false;
+
+	while (value_next(&text, ",", item, sizeof(item), &too_long) != NULL) {
+		struct proposal_list more = {.n = 1};
+		struct error why;
+		int rc;
+
+		if (too_long)
+			return config_node_error(l->err, -EINVAL, key, "a proposal is too long");
+		if (strcmp(item, "default") == 0) {
+			proposal_defaults(protocol, &more);
+		} else {
+			rc = proposal_parse(item, protocol, &more.p[0], &why);
+			if (rc != 0)
+				return config_node_error(l->err, rc, key, "%s", why.text);
+		}
+		if (out->n + more.n > PROPOSALS_MAX)
+			return config_node_error(l->err, -EINVAL, key != NULL ? key : s.node,
+						 "more than %d proposals", PROPOSALS_MAX);
+		for (uint8_t i = 0; i < more.n; i++)
+			out->p[out->n++] = more.p[i];
+	}
+	if (out->n == 0)
+		return config_node_error(l->err, -EINVAL, key != NULL ? key : s.node,
+					 "no proposal");
+	return 0;
+}
+
+static void load_times(struct loader *l, struct loader_section s, struct config_conn *c)
+{
+	uint64_t longer;
+
+	c->dpd_delay_ms = loader_time_ms(l, s, "dpd_delay");
+	c->reauth_time_ms = loader_time_ms(l, s, "reauth_time");
+	c->rekey_time_ms = loader_time_ms(l, s, "rekey_time");
+	// As strongSwan: who asks for reauthentication alone gets no rekeying.
+	if (c->reauth_time_ms != 0 && loader_key(l, s, "rekey_time") == NULL)
+		c->rekey_time_ms = 0;
+	longer = c->rekey_time_ms > c->reauth_time_ms ? c->rekey_time_ms : c->reauth_time_ms;
+	c->over_time_ms = loader_key(l, s, "over_time") != NULL ? loader_time_ms(l, s, "over_time")
+								: longer / 10;
+}
+
+static int load_children(struct loader *l, const struct config_node *n, struct config_conn *c)
+{
+	const struct config_node *children = config_node_find(l->tree, n, NODE_SECTION, "children");
+	size_t count = loader_count_sections(children);
+	bool tunnel = false;
+
+	if (count == 0)
+		return loader_warn(l, n, "has no children: nothing is protected");
+	c->children = calloc(count, sizeof(*c->children));
+	if (c->children == NULL)
+		return loader_no_memory(l);
+	for (const struct config_node *i = children->first; i != NULL; i = i->next) {
+		struct config_child *child = &c->children[c->n_children];
+		int rc;
+
+		if (i->kind != NODE_SECTION)
+			continue;
+		rc = load_child(l, i, child);
+		if (rc != 0)
+			return rc;
+		c->n_children++;
+		tunnel |= child->mode == MODE_TUNNEL;
+	}
+	// A connection of nothing but rules needs no authentication.
+	return tunnel ? require_auth(l, n) : 0;
+}
+
+static int load_conn(struct loader *l, const struct config_node *n, struct config_conn *c)
+{
+	struct loader_section s = {n, "connections.*"};
+	int rc;
+
+	rc = loader_copy_name(l, n, c->name, sizeof(c->name), "connection");
+	if (rc != 0)
+		return rc;
+	c->where = loader_where(l, n);
+	c->version = (uint8_t)loader_number(l, s, "version");
+	c->local_port = 500;
+	c->remote_port = (uint16_t)loader_number(l, s, "remote_port");
+	c->encap = loader_bool(l, s, "encap");
+	c->keyingtries = (unsigned)loader_number(l, s, "keyingtries");
+	load_times(l, s, c);
+	rc = load_endpoints(l, s, "local_addrs", c->local, &c->n_local);
+	if (rc == 0)
+		rc = load_endpoints(l, s, "remote_addrs", c->remote, &c->n_remote);
+	if (rc == 0)
+		rc = loader_proposals(l, s, "proposals", PROTO_IKE, &c->ike);
+	if (rc == 0)
+		rc = load_side(l, n, "local", "connections.*.local*", &c->local_side);
+	if (rc == 0)
+		rc = load_side(l, n, "remote", "connections.*.remote*", &c->remote_side);
+	if (rc == 0)
+		rc = load_children(l, n, c);
+	return rc;
+}
+
+int load_connections(struct loader *l)
+{
+	const struct config_node *connections =
+		config_node_find(l->tree, l->tree->root, NODE_SECTION, "connections");
+	size_t n = loader_count_sections(connections);
+
+	if (n == 0)
+		return 0;
+	l->config->conns = calloc(n, sizeof(struct config_conn));
+	if (l->config->conns == NULL)
+		return loader_no_memory(l);
+	for (const struct config_node *c = connections->first; c != NULL; c = c->next) {
+		int rc;
+
+		if (c->kind != NODE_SECTION)
+			continue;
+		rc = load_conn(l, c, &l->config->conns[l->config->n_conns++]);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}

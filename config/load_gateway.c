@@ -1,0 +1,171 @@
+// The section `gateway` (config/loader.h).
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/loader.h"
+#include "config/value.h"
+
+#define CPU_MAX 1023
+
+// "2,3" or "2-5".
+static int load_cpus(struct loader *l, struct loader_section s, struct config_gateway *g)
+{
+	const struct config_node *key = loader_key(l, s, "cpus");
+	const char *list = key != NULL ? key->value : NULL;
+	char item[32];
+	bool too_long = false;
+
+	while (value_next(&list, ", ", item, sizeof(item), &too_long) != NULL && !too_long) {
+		char *dash = strchr(item, '-');
+		uint64_t lo, hi;
+
+		if (dash != NULL)
+			*dash++ = '\0';
+		if (value_uint(item, 0, CPU_MAX, &lo) != 0 ||
+		    value_uint(dash != NULL ? dash : item, 0, CPU_MAX, &hi) != 0 || lo > hi)
+			return config_node_error(
+				l->err, -EINVAL, key,
+				"'%s%s%s' is not a CPU number or range such as 2 or "
+				"2-5",
+				item, dash != NULL ? "-" : "", dash != NULL ? dash : "");
+		for (uint64_t cpu = lo; cpu <= hi; cpu++) {
+			if (g->n_cpus == CONFIG_CPUS_MAX)
+				return config_node_error(l->err, -EINVAL, key, "more than %d CPUs",
+							 CONFIG_CPUS_MAX);
+			g->cpus[g->n_cpus++] = (uint16_t)cpu;
+		}
+	}
+	if (too_long)
+		return config_node_error(l->err, -EINVAL, key,
+					 "is not a list of CPU numbers such as 2,3 or 2-5");
+	return 0;
+}
+
+static int load_addrs(struct loader *l, struct loader_section s, struct config_port *port)
+{
+	const struct config_node *key = loader_key(l, s, "addrs");
+	const char *list = key != NULL ? key->value : NULL;
+	char item[IP_PREFIX_TEXT_MAX];
+	bool too_long = false;
+
+	while (value_next(&list, ",", item, sizeof(item), &too_long) != NULL) {
+		struct ip_prefix p;
+
+		if (too_long || ip_prefix_parse(item, &p) != 0)
+			return config_node_error(
+				l->err, -EINVAL, key,
+				"'%s' is not an address with prefix length such as "
+				"192.0.2.1/24",
+				item);
+		if (p.addr.family != IP_V4)
+			return config_node_error(l->err, -ENOTSUP, key,
+						 "%s: IPv6 is not available yet", item);
+		// Almost always a forgotten prefix length, and then nothing is reachable.
+		if (strchr(item, '/') == NULL)
+			return config_node_error(l->err, -EINVAL, key,
+						 "'%s' has no prefix length; write %s/24, say",
+						 item, item);
+		if (port->n_addrs == CONFIG_ADDRS_MAX)
+			return config_node_error(l->err, -EINVAL, key, "more than %d addresses",
+						 CONFIG_ADDRS_MAX);
+		port->addrs[port->n_addrs++] = p;
+	}
+	return 0;
+}
+
+// The name becomes that of a Linux interface.
+static int check_port_name(struct loader *l, const struct config_node *n)
+{
+	if (strlen(n->name) >= CONFIG_PORT_NAME_MAX)
+		return config_node_error(l->err, -EINVAL, n,
+					 "the name of a port has at most %d bytes: it names an "
+					 "interface of Linux",
+					 CONFIG_PORT_NAME_MAX - 1);
+	for (const char *p = n->name; *p != '\0'; p++) {
+		if (strchr("/%;\\'$`!&|<>()*?[]~^@", *p) != NULL || (unsigned char)*p >= 0x80)
+			return config_node_error(
+				l->err, -EINVAL, n,
+				"the name of a port is made of letters, digits, '-' "
+				"and '_': it names an interface of Linux");
+	}
+	if (value_among(n->name, "lo all default none") || n->name[0] == '-')
+		return config_node_error(l->err, -EINVAL, n,
+					 "'%s' cannot name a port: Linux gives it another meaning",
+					 n->name);
+	return 0;
+}
+
+static int load_port(struct loader *l, const struct config_node *n)
+{
+	struct config_gateway *g = &l->config->gateway;
+	struct loader_section s = {n, "gateway.ports.*"};
+	struct config_port *port = &g->ports[g->n_ports++];
+	const char *device = loader_text(l, s, "device");
+	int rc = check_port_name(l, n);
+
+	if (rc != 0)
+		return rc;
+	if (device == NULL)
+		return config_node_error(l->err, -EINVAL, n,
+					 "the device is missing; write device = 0000:01:00.1, or "
+					 "device = net_af_packet0,iface=eth1");
+	snprintf(port->name, sizeof(port->name), "%s", n->name);
+	port->where = loader_where(l, n);
+	port->mtu = (uint16_t)loader_number(l, s, "mtu");
+	port->device = strdup(device);
+	if (port->device == NULL)
+		return loader_no_memory(l);
+	return load_addrs(l, s, port);
+}
+
+static int load_ports(struct loader *l, const struct config_node *gateway)
+{
+	const struct config_node *ports =
+		gateway != NULL ? config_node_find(l->tree, gateway, NODE_SECTION, "ports") : NULL;
+	size_t n = loader_count_sections(ports);
+
+	if (n == 0)
+		return 0;
+	l->config->gateway.ports = calloc(n, sizeof(struct config_port));
+	if (l->config->gateway.ports == NULL)
+		return loader_no_memory(l);
+	for (const struct config_node *c = ports->first; c != NULL; c = c->next) {
+		int rc = c->kind == NODE_SECTION ? load_port(l, c) : 0;
+
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+int load_gateway(struct loader *l)
+{
+	struct config_gateway *g = &l->config->gateway;
+	struct loader_section s = {
+		config_node_find(l->tree, l->tree->root, NODE_SECTION, "gateway"), "gateway"};
+	const char *socket = loader_text(l, s, "socket");
+	const char *hugepages = loader_text(l, s, "hugepages");
+	int rc;
+
+	g->where = loader_where(l, s.node != NULL ? s.node : l->tree->root);
+	rc = load_cpus(l, s, g);
+	if (rc != 0)
+		return rc;
+	g->workers = (unsigned)loader_number(l, s, "workers");
+	if (loader_key(l, s, "workers") == NULL && g->n_cpus != 0)
+		g->workers = g->n_cpus;
+	g->poll = strcmp(loader_text(l, s, "poll"), "busy") == 0 ? POLL_BUSY : POLL_ADAPTIVE;
+	g->hugepages = strcmp(hugepages, "on") == 0    ? HUGEPAGES_ON
+		       : strcmp(hugepages, "off") == 0 ? HUGEPAGES_OFF
+						       : HUGEPAGES_AUTO;
+	g->memory_mb = (unsigned)loader_number(l, s, "memory");
+	if (strncmp(socket, "unix://", 7) == 0) // as swanctl --uri writes it
+		socket += 7;
+	g->socket = strdup(socket);
+	g->eal_args = strdup(loader_text(l, s, "eal_args"));
+	if (g->socket == NULL || g->eal_args == NULL)
+		return loader_no_memory(l);
+	return load_ports(l, s.node);
+}
