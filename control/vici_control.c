@@ -79,7 +79,7 @@ static void on_done(void *ctx, int result, const char *text)
 		s->op.finished = true;
 		return;
 	}
-	answer(&s->op, &reply);
+	answer(&s->op, &reply); // a closed session ignores it
 	vici_session_respond(s, &reply);
 }
 
@@ -124,8 +124,6 @@ static enum vici_outcome operation_started(struct vici_session *s, int rc, const
 					   struct vici_builder *reply)
 {
 	s->op.starting = false;
-	if (s->dead)
-		return VICI_LATER;
 	if (rc) {
 		s->op = (struct vici_operation){0};
 		vici_reply_result(reply, errmsg);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -177,6 +178,8 @@ int vici_server_create(struct daemon *d, struct vici_server **out, struct error 
 
 	if (!s)
 		return error_set(err, -ENOMEM, "out of memory");
+	// libevent writes without MSG_NOSIGNAL: a client that goes away must not end the daemon.
+	signal(SIGPIPE, SIG_IGN);
 	s->d = d;
 	s->path = strdup(d->config->gateway.socket);
 	s->reap = event_new(d->base, -1, 0, on_reap, s);

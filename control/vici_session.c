@@ -49,11 +49,9 @@ void vici_session_close(struct vici_session *s, const char *why)
 		log_notice(LOG_API, "client %d closed: %s", (int)s->pid, why);
 	s->dead = true;
 	s->server->n_sessions--;
-	if (s->op.active)
-		ike_run_unwatch(s->server->d->ike, s);
-	s->op = (struct vici_operation){0};
 	bufferevent_disable(s->bev, EV_READ | EV_WRITE);
-	// The call that brought us here may still hold s: it is freed from the event loop.
+	// The call that brought us here may still hold s, and may come from ike_run, which is not
+	// to lose a watch under its hands: the rest is done from the event loop.
 	event_active(s->server->reap, EV_TIMEOUT, 0);
 }
 
@@ -71,6 +69,8 @@ void vici_sessions_reap(struct vici_server *server, bool all)
 			continue;
 		}
 		*at = s->next;
+		if (s->op.active)
+			ike_run_unwatch(server->d->ike, s);
 		stream_fini(&s->stream);
 		bufferevent_free(s->bev);
 		free(s);

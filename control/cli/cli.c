@@ -1,0 +1,283 @@
+#include "control/cli/cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/cli/json.h"
+#include "control/cli/show.h"
+
+enum { QUERY_TIMEOUT_MS = 10000 };
+
+int cli_fail(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout); // so that the reason comes after what was printed before it
+	fputs("port500: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return status;
+}
+
+// ---- questions ----
+
+struct collector {
+	struct cli *cli;
+	struct node *list; // of the events
+	void (*progress)(struct cli *cli, const struct node *event);
+	bool failed;
+};
+
+static void collect(void *ctx, const uint8_t *msg, size_t len)
+{
+	struct collector *c = ctx;
+	struct node *ev = tree_add(c->list, NODE_SECTION, "");
+
+	if (!ev || tree_add_message(ev, msg, len)) {
+		c->failed = true;
+		return;
+	}
+	if (c->progress)
+		c->progress(c->cli, ev);
+}
+
+static int fail_query(int rc, const struct error *err)
+{
+	return cli_fail(rc == -ENOSYS ? STATUS_FAILED : STATUS_UNREACHABLE, "%s", err->text);
+}
+
+int cli_query_slow(struct cli *cli, const char *command, const char *event,
+		   const struct vici_builder *request, struct node *into, int timeout_ms,
+		   void (*progress)(struct cli *cli, const struct node *event))
+{
+	struct collector collector = {.cli = cli, .progress = progress};
+	const struct vici_call call = {
+		.command = command,
+		.request = request,
+		.event = event,
+		.on_event = collect,
+		.ctx = &collector,
+		.timeout_ms = timeout_ms,
+	};
+	struct error err = {0};
+	uint8_t *reply = NULL;
+	size_t len;
+	int rc = 0;
+
+	if (event) {
+		collector.list = tree_add(into, NODE_LIST, event);
+		if (!collector.list)
+			return cli_fail(STATUS_FAILED, "out of memory");
+	}
+	if (!cli->client)
+		rc = vici_client_open(cli->options.socket, &cli->client, &err);
+	if (!rc)
+		rc = vici_client_call(cli->client, &call, &reply, &len, &err);
+	if (rc)
+		return fail_query(rc, &err);
+	if (tree_add_message(into, reply, len) || collector.failed)
+		rc = cli_fail(STATUS_FAILED, "out of memory");
+	free(reply);
+	return rc;
+}
+
+int cli_query(struct cli *cli, const char *command, const char *event,
+	      const struct vici_builder *request, struct node *into)
+{
+	return cli_query_slow(cli, command, event, request, into, QUERY_TIMEOUT_MS, NULL);
+}
+
+// ---- status, show, version, help ----
+
+static int query_status(struct cli *cli, struct node *root)
+{
+	struct node *status = tree_add(root, NODE_SECTION, "status");
+	struct node *ports = tree_add(root, NODE_SECTION, "ports");
+	int rc;
+
+	if (!status || !ports)
+		return cli_fail(STATUS_FAILED, "out of memory");
+	rc = cli_query(cli, "status", NULL, NULL, status);
+	if (!rc)
+		rc = cli_query(cli, "show-ports", NULL, NULL, ports);
+	if (!rc)
+		rc = cli_query(cli, "show-conns", "show-conn", NULL, root);
+	return rc ? rc : cli_query(cli, "list-sas", "list-sa", NULL, root);
+}
+
+int cli_status(struct cli *cli)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	int status;
+
+	if (!root)
+		return cli_fail(STATUS_FAILED, "out of memory");
+	status = query_status(cli, root);
+	if (!status && cli->options.json)
+		json_write(cli->out, root);
+	else if (!status)
+		show_status(cli->out, root);
+	tree_free(root);
+	return status;
+}
+
+static int query_policies(struct cli *cli, struct node *root)
+{
+	struct vici_builder req = {0};
+	int status;
+
+	vici_kv(&req, "trap", "yes");
+	vici_kv(&req, "pass", "yes");
+	vici_kv(&req, "drop", "yes");
+	status = cli_query(cli, "list-policies", "list-policy", &req, root);
+	vici_builder_fini(&req);
+	return status;
+}
+
+static int query_sas(struct cli *cli, struct node *root)
+{
+	return cli_query(cli, "list-sas", "list-sa", NULL, root);
+}
+
+static int query_routes(struct cli *cli, struct node *root)
+{
+	return cli_query(cli, "show-routes", "show-route", NULL, root);
+}
+
+static int query_ports(struct cli *cli, struct node *root)
+{
+	return cli_query(cli, "show-ports", NULL, NULL, root);
+}
+
+static int query_workers(struct cli *cli, struct node *root)
+{
+	return cli_query(cli, "show-workers", NULL, NULL, root);
+}
+
+static int query_drops(struct cli *cli, struct node *root)
+{
+	return cli_query(cli, "show-drops", NULL, NULL, root);
+}
+
+static const struct {
+	const char *subject;
+	int (*query)(struct cli *cli, struct node *root);
+	void (*show)(FILE *out, const struct node *root); // NULL: show_drops
+} subjects[] = {
+	{"ike", query_sas, show_ike},
+	{"child", query_sas, show_child},
+	{"policies", query_policies, show_policies},
+	{"routes", query_routes, show_routes},
+	{"ports", query_ports, show_ports},
+	{"workers", query_workers, show_workers},
+	{"drops", query_drops, NULL},
+};
+
+int cli_show(struct cli *cli)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	size_t i = 0;
+	int status;
+
+	if (!root)
+		return cli_fail(STATUS_FAILED, "out of memory");
+	while (strcmp(subjects[i].subject, cli->options.command->subject) != 0)
+		i++;
+	status = subjects[i].query(cli, root);
+	if (!status && cli->options.json)
+		json_write(cli->out, root);
+	else if (!status && subjects[i].show)
+		subjects[i].show(cli->out, root);
+	else if (!status)
+		show_drops(cli->out, root, cli->options.all);
+	tree_free(root);
+	return status;
+}
+
+int cli_version(struct cli *cli)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	struct node *daemon = root ? tree_add(root, NODE_SECTION, "daemon") : NULL;
+	int status;
+
+	if (!daemon || !tree_add_value(root, "version", PORT500_VERSION)) {
+		tree_free(root);
+		return cli_fail(STATUS_FAILED, "out of memory");
+	}
+	if (!cli->options.json)
+		fprintf(cli->out, "port500 %s\n", PORT500_VERSION);
+	status = cli_query(cli, "version", NULL, NULL, daemon);
+	if (!status && cli->options.json)
+		json_write(cli->out, root);
+	else if (!status)
+		fprintf(cli->out, "%s %s (%s %s, %s)\n", tree_text(daemon, "daemon", "?"),
+			tree_text(daemon, "version", "?"), tree_text(daemon, "sysname", "?"),
+			tree_text(daemon, "release", "?"), tree_text(daemon, "machine", "?"));
+	tree_free(root);
+	return status;
+}
+
+int cli_help(struct cli *cli)
+{
+	const struct options *o = &cli->options;
+	const struct command *c;
+	struct error err = {0};
+
+	if (o->n_args == 0) {
+		options_usage(cli->out, cli_commands);
+		return STATUS_OK;
+	}
+	c = options_find(cli_commands, o->args[0], o->n_args > 1 ? o->args[1] : NULL, &err);
+	if (!c)
+		return cli_fail(STATUS_USAGE, "%s", err.text);
+	options_help(cli->out, c);
+	return STATUS_OK;
+}
+
+const struct command cli_commands[] = {
+	{"status", NULL, 0, 0, cli_status, "", "the gateway at a glance",
+	 "Version, uptime, ports with their links, and every configured connection: up, "
+	 "connecting\n"
+	 "or down with the reason of its last failure, and each child with its traffic and idle "
+	 "time.\n"},
+	{"show", "ike", 0, 0, cli_show, "", "IKE SAs",
+	 "One row for each IKE SA with its algorithms and SPIs; ALIAS is the state as Cisco's\n"
+	 "'show crypto ikev2 sa' calls it. An asterisk marks the initiator's or responder's SPI "
+	 "as ours.\n"},
+	{"show", "child", 0, 0, cli_show, "", "child SAs with their traffic",
+	 "One row for each child SA: SPIs, packets and bytes of inner traffic, time since the "
+	 "last\n"
+	 "packet, traffic selectors and algorithms.\n"},
+	{"show", "policies", 0, 0, cli_show, "", "what is protected, bypassed or discarded",
+	 "One row for each configured child: protect (tunnel), bypass (mode = pass) or discard\n"
+	 "(mode = drop).\n"},
+	{"show", "routes", 0, 0, cli_show, "", "routes the dataplane has learned from Linux",
+	 "Destination, port, gateway, and the gateway's MAC address when it is resolved.\n"},
+	{"show", "ports", 0, 0, cli_show, "", "ports with their counters",
+	 "Link, speed, addresses, packets and bytes of Ethernet frames, device and driver.\n"},
+	{"show", "workers", 0, 0, cli_show, "", "worker cores and how busy they are",
+	 "BUSY is the share of cycles spent on packets since the start; PKTS/BATCH how many "
+	 "packets\n"
+	 "one round finds.\n"},
+	{"show", "drops", OPTION_ALL, 0, cli_show, "", "dropped packets by reason",
+	 "Reasons for which no packet was dropped are left out unless --all is given.\n"},
+	{"up", NULL, OPTION_TIMEOUT, 1, cli_up, "[CONN[/CHILD] | CHILD]", "bring tunnels up",
+	 "Initiates every tunnel of the connection, or the one child, or without an argument all\n"
+	 "that are configured, and waits for the outcome. What is up already stays as it is.\n"},
+	{"down", NULL, OPTION_TIMEOUT | OPTION_IKE_ID | OPTION_CHILD_ID, 1, cli_down,
+	 "[CONN[/CHILD] | CHILD]", "take tunnels down",
+	 "Deletes the IKE SAs of the connection with all their children, or only the child SAs, "
+	 "and\n"
+	 "tells the peer. Exactly one of the name, --ike-id and --child-id is needed.\n"},
+	{"reload", NULL, 0, 0, cli_reload, "", "load the configuration file again",
+	 "Connections that did not change stay up. On an error nothing is changed and the error "
+	 "is\n"
+	 "printed with file and line.\n"},
+	{"version", NULL, 0, 0, cli_version, "", "versions of this program and of the daemon", ""},
+	{"help", NULL, 0, 2, cli_help, "[COMMAND]", "this text, or the help of a command", ""},
+	{0},
+};

@@ -1,0 +1,50 @@
+// The command line of port500: which command, with which options and arguments.
+//
+// Errors: -EINVAL with a sentence that names the nearest known word.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "lib/error.h"
+
+#define SOCKET_DEFAULT "/run/port500.vici"
+
+enum { // options that only some commands take
+	OPTION_ALL = 1 << 0,
+	OPTION_TIMEOUT = 1 << 1,
+	OPTION_IKE_ID = 1 << 2,
+	OPTION_CHILD_ID = 1 << 3,
+};
+
+struct cli;
+
+struct command {
+	const char *word, *subject;  // subject NULL where there is none
+	unsigned options;	     // enum above
+	int max_args;		     // after word and subject
+	int (*run)(struct cli *cli); // returns the exit status
+	const char *arguments;	     // for the usage line
+	const char *summary;	     // one line
+	const char *help;	     // some lines
+};
+
+struct options {
+	const struct command *command; // NULL: none was given
+	const char *socket;
+	bool json, help, version, all;
+	unsigned timeout_s;
+	uint32_t ike_id, child_id; // 0: not given
+	char **args;		   // borrowed from argv
+	int n_args;
+};
+
+// `commands` ends with a row whose word is NULL. Rearranges argv.
+int options_parse(int argc, char **argv, const struct command *commands, struct options *out,
+		  struct error *err);
+// The row of a word and subject, or an error with the nearest one.
+const struct command *options_find(const struct command *commands, const char *word,
+				   const char *subject, struct error *err);
+void options_usage(FILE *out, const struct command *commands);
+void options_help(FILE *out, const struct command *command);

@@ -1,0 +1,34 @@
+// A daemon that is none: what the vici server asks of ike_run, the dataplane and the daemon itself
+// is answered from fixed tables, so that the API can be tested without IKE and without DPDK.
+//
+// Two connections are configured: site-b (child net, and local, which is bypassed) with one IKE SA
+// and one child SA, and site-c (child voice), which is down.
+#pragma once
+
+#include "control/daemon.h"
+
+struct fake {
+	struct daemon d;
+	struct config config;
+	// ike_run_initiate: what it does next
+	enum { FAKE_WAIT, FAKE_UP_AT_ONCE, FAKE_REFUSE } initiate;
+	struct ike_run_watch watch; // of the operation under way; done is NULL when there is none
+	unsigned initiations, terminations, unwatched;
+	char conn[64], child[64]; // of the last initiate or terminate
+	uint32_t ike_id, child_id;
+	unsigned n_sas;	     // IKE SAs to show: 1 is site-b, further ones are copies
+	unsigned n_children; // of each
+	unsigned n_routes;
+	int reload; // result of daemon_reload
+	uint64_t now_ms;
+};
+
+extern struct fake fake;
+
+void fake_init(struct event_base *base, const char *socket_path);
+void fake_fini(void);
+// Sends a report to the observer and, when one waits, to the watch.
+void fake_report(enum ike_report_code code, enum ike_severity severity, const char *conn,
+		 uint32_t ike_id, const char *text);
+// Ends the operation under way.
+void fake_done(int result, const char *text);

@@ -1,0 +1,511 @@
+// The command line's pieces: options, trees, JSON, tables, and what `port500 show` prints.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/cli/cli.h"
+#include "control/cli/json.h"
+#include "control/cli/show.h"
+#include "control/cli/table.h"
+
+// ---- options ----
+
+struct line {
+	char *argv[12];
+	int argc;
+};
+
+// Splits at blanks; the words are freed by line_free.
+static struct line line_of(const char *text)
+{
+	struct line l = {.argv = {strdup("port500")}, .argc = 1};
+	char *copy = strdup(text), *save = NULL;
+
+	for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		l.argv[l.argc++] = strdup(w);
+	free(copy);
+	return l;
+}
+
+static void line_free(struct line *l)
+{
+	for (int i = 0; i < l->argc; i++)
+		free(l->argv[i]);
+}
+
+static void test_options_understood(void **state)
+{
+	static const struct {
+		const char *line, *word, *subject;
+		bool json, all;
+		unsigned timeout_s;
+		uint32_t ike_id;
+		const char *arg;
+	} rows[] = {
+		{"status", "status", NULL, false, false, 30, 0, NULL},
+		{"--json status", "status", NULL, true, false, 30, 0, NULL},
+		{"show --json ike", "show", "ike", true, false, 30, 0, NULL},
+		{"show drops --all", "show", "drops", false, true, 30, 0, NULL},
+		{"up site-b/net --timeout 5", "up", NULL, false, false, 5, 0, "site-b/net"},
+		{"up --timeout=7 x", "up", NULL, false, false, 7, 0, "x"},
+		{"up", "up", NULL, false, false, 30, 0, NULL},
+		{"down --ike-id 12", "down", NULL, false, false, 30, 12, NULL},
+		{"down -- --odd", "down", NULL, false, false, 30, 0, "--odd"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct line l = line_of(rows[i].line);
+		struct options o;
+		struct error err = {0};
+
+		if (options_parse(l.argc, l.argv, cli_commands, &o, &err))
+			fail_msg("%s: %s", rows[i].line, err.text);
+		assert_string_equal(o.command->word, rows[i].word);
+		if (rows[i].subject)
+			assert_string_equal(o.command->subject, rows[i].subject);
+		assert_int_equal(o.json, rows[i].json);
+		assert_int_equal(o.all, rows[i].all);
+		assert_int_equal(o.timeout_s, rows[i].timeout_s);
+		assert_int_equal(o.ike_id, rows[i].ike_id);
+		assert_int_equal(o.n_args, rows[i].arg ? 1 : 0);
+		if (rows[i].arg)
+			assert_string_equal(o.args[0], rows[i].arg);
+		line_free(&l);
+	}
+}
+
+static void test_options_refused(void **state)
+{
+	static const struct {
+		const char *line, *part; // of the sentence
+	} rows[] = {
+		{"statsu", "did you mean 'status'?"},
+		{"frobnicate", "see 'port500 help'"},
+		{"show", "One of: ike, child, policies, routes, ports, workers, drops"},
+		{"show ikee", "did you mean 'show ike'?"},
+		{"status extra", "'extra' is too much"},
+		{"status --all", "'status' does not take --all"},
+		{"up --ike-id 3", "'up' does not take --ike-id"},
+		{"up --timeout 0", "not a number from 1"},
+		{"up --timeout -5", "not a number from 1"},
+		{"up --timeout 5s", "'5s' is not a number"},
+		{"down --ike-id 4294967296", "not a number from 1 to 4294967295"},
+		{"up --timeout", "needs a value"},
+		{"--jsno status", "did you mean --json?"},
+		{"-x status", "-x is not an option"},
+		{"--all", "no command"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct line l = line_of(rows[i].line);
+		struct options o;
+		struct error err = {0};
+
+		assert_int_equal(options_parse(l.argc, l.argv, cli_commands, &o, &err), -EINVAL);
+		if (!strstr(err.text, rows[i].part))
+			fail_msg("%s: '%s' lacks '%s'", rows[i].line, err.text, rows[i].part);
+		line_free(&l);
+	}
+}
+
+static void test_socket_from_option_environment_default(void **state)
+{
+	struct line l = line_of("status"), with = line_of("--socket /b status");
+	struct error err = {0};
+	struct options o;
+
+	(void)state;
+	unsetenv("PORT500_SOCKET");
+	assert_int_equal(options_parse(l.argc, l.argv, cli_commands, &o, &err), 0);
+	assert_string_equal(o.socket, "/run/port500.vici");
+	setenv("PORT500_SOCKET", "/a", 1);
+	assert_int_equal(options_parse(l.argc, l.argv, cli_commands, &o, &err), 0);
+	assert_string_equal(o.socket, "/a");
+	assert_int_equal(options_parse(with.argc, with.argv, cli_commands, &o, &err), 0);
+	assert_string_equal(o.socket, "/b");
+	unsetenv("PORT500_SOCKET");
+	line_free(&l);
+	line_free(&with);
+}
+
+static void test_help_needs_no_more(void **state)
+{
+	static const char *const lines[] = {"--help", "show --help", "down --help", "show ike -h"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct line l = line_of(lines[i]);
+		struct error err = {0};
+		struct options o;
+
+		assert_int_equal(options_parse(l.argc, l.argv, cli_commands, &o, &err), 0);
+		assert_true(o.help);
+		line_free(&l);
+	}
+}
+
+// ---- trees and JSON ----
+
+static char *text; // of the output under test
+static size_t text_len;
+
+static FILE *open_text(void)
+{
+	free(text);
+	text = NULL;
+	return open_memstream(&text, &text_len);
+}
+
+static int free_text(void **state)
+{
+	(void)state;
+	free(text);
+	text = NULL;
+	return 0;
+}
+
+static struct node *tree_of(struct vici_builder *b)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+
+	assert_false(b->failed);
+	assert_int_equal(tree_add_message(root, b->data, b->len), 0);
+	vici_builder_fini(b);
+	return root;
+}
+
+static void expect_json(struct vici_builder *b, const char *expected)
+{
+	struct node *root = tree_of(b);
+	FILE *out = open_text();
+
+	json_write(out, root);
+	fclose(out);
+	assert_string_equal(text, expected);
+	tree_free(root);
+}
+
+static void test_json_shapes(void **state)
+{
+	struct vici_builder b = {0};
+
+	(void)state;
+	expect_json(&b, "{}\n");
+	vici_kv(&b, "a", "1");
+	vici_section(&b, "s");
+	vici_kv(&b, "b", "");
+	vici_section(&b, "empty");
+	vici_section_end(&b);
+	vici_section_end(&b);
+	vici_list(&b, "l");
+	vici_item(&b, "x");
+	vici_item(&b, "y");
+	vici_list_end(&b);
+	vici_list(&b, "none");
+	vici_list_end(&b);
+	expect_json(&b, "{\n"
+			"  \"a\": \"1\",\n"
+			"  \"s\": {\n"
+			"    \"b\": \"\",\n"
+			"    \"empty\": {}\n"
+			"  },\n"
+			"  \"l\": [\n"
+			"    \"x\",\n"
+			"    \"y\"\n"
+			"  ],\n"
+			"  \"none\": []\n"
+			"}\n");
+}
+
+static void test_json_escapes(void **state)
+{
+	static const struct {
+		const char *value, *json, *why;
+	} rows[] = {
+		{"say \"hi\"\\", "say \\\"hi\\\"\\\\", "quotes and backslash"},
+		{"a\nb\tc\x01\x7f", "a\\nb\\tc\\u0001\\u007f", "control characters"},
+		{"M\xc3\xbcnchen", "M\xc3\xbcnchen", "UTF-8 stays"},
+		{"\xf0\x9f\x94\x92", "\xf0\x9f\x94\x92", "four bytes stay"},
+		{"M\xfcnchen", "M\\u00fcnchen", "Latin-1 is no UTF-8"},
+		{"\xc0\xaf", "\\u00c0\\u00af", "overlong"},
+		{"\xed\xa0\x80", "\\u00ed\\u00a0\\u0080", "surrogate"},
+		{"\xf4\x90\x80\x80", "\\u00f4\\u0090\\u0080\\u0080", "above U+10FFFF"},
+		{"\xe2\x82", "\\u00e2\\u0082", "cut short"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct vici_builder b = {0};
+		char expected[128];
+
+		vici_kv(&b, "k", rows[i].value);
+		snprintf(expected, sizeof(expected), "{\n  \"k\": \"%s\"\n}\n", rows[i].json);
+		expect_json(&b, expected);
+	}
+}
+
+static void test_json_zero_byte_in_value(void **state)
+{
+	static const uint8_t msg[] = {3, 1, 'k', 0, 3, 'a', 0, 'b'};
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	FILE *out = open_text();
+
+	(void)state;
+	assert_int_equal(tree_add_message(root, msg, sizeof(msg)), 0);
+	json_write(out, root);
+	fclose(out);
+	assert_string_equal(text, "{\n  \"k\": \"a\\u0000b\"\n}\n");
+	tree_free(root);
+}
+
+static void test_tree_lookups(void **state)
+{
+	struct vici_builder b = {0};
+	struct node *root;
+	char joined[16];
+
+	(void)state;
+	vici_kv(&b, "n", "42");
+	vici_section(&b, "10.0.0.0/8");
+	vici_kv(&b, "port", "wan");
+	vici_section_end(&b);
+	vici_list(&b, "l");
+	vici_item(&b, "abc");
+	vici_item(&b, "def");
+	vici_list_end(&b);
+	root = tree_of(&b);
+	assert_int_equal(tree_number(root, "n"), 42);
+	assert_int_equal(tree_number(root, "l"), 0);
+	assert_string_equal(tree_text(tree_get(root, "10.0.0.0/8"), "port", "?"), "wan");
+	assert_string_equal(tree_text(tree_get(root, "nope"), "port", "?"), "?");
+	assert_null(tree_get(NULL, "x"));
+	assert_string_equal(tree_join(tree_get(root, "l"), joined, sizeof(joined)), "abc def");
+	assert_string_equal(tree_join(tree_get(root, "l"), joined, 6), "abc d");
+	assert_string_equal(tree_join(NULL, joined, sizeof(joined)), "");
+	tree_free(root);
+}
+
+static void test_tree_refuses_malformed(void **state)
+{
+	static const uint8_t cut[] = {1, 1, 's', 3, 1, 'k', 0, 9, 'v'};
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+
+	(void)state;
+	assert_int_equal(tree_add_message(root, cut, sizeof(cut)), -EBADMSG);
+	tree_free(root);
+}
+
+// ---- tables ----
+
+static void test_table_alignment(void **state)
+{
+	static const char *const heads[] = {"NAME", ">N", "TEXT", NULL};
+	struct table t;
+	FILE *out = open_text();
+
+	(void)state;
+	table_init(&t, heads);
+	table_row(&t);
+	table_cell(&t, "a");
+	table_cell(&t, "%d", 1234);
+	table_cell(&t, "x");
+	table_note(&t, "a note that is wider than any column");
+	table_row(&t);
+	table_cell(&t, "M\xc3\xbcnchen");
+	table_cell(&t, "%d", 5);
+	table_row(&t);
+	table_cell(&t, "b\x1b[2J");
+	table_cell(&t, "%s", "");
+	table_cell(&t, "y");
+	table_print(&t, out);
+	fclose(out);
+	assert_string_equal(text, "NAME        N  TEXT\n"
+				  "a        1234  x\n"
+				  "    a note that is wider than any column\n"
+				  "M\xc3\xbcnchen     5\n"
+				  "b?[2J          y\n");
+	table_fini(&t);
+}
+
+static void test_short_forms(void **state)
+{
+	static const struct {
+		uint64_t v;
+		const char *bytes, *duration;
+	} rows[] = {
+		{0, "0 B", "0s"},
+		{59, "59 B", "59s"},
+		{60, "60 B", "1m00s"},
+		{1023, "1023 B", "17m03s"},
+		{1024, "1.0 KiB", "17m04s"},
+		{3600, "3.5 KiB", "1h00m"},
+		{86399, "84.4 KiB", "23h59m"},
+		{86400, "84.4 KiB", "1d00h"},
+		{1048575, "1.0 MiB", "12d03h"},
+		{1048576, "1.0 MiB", "12d03h"},
+		{UINT64_MAX, "16.0 EiB", "213503982334601d07h"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char buf[FORMAT_TEXT_MAX];
+
+		assert_string_equal(format_bytes(rows[i].v, buf, sizeof(buf)), rows[i].bytes);
+		assert_string_equal(format_duration(rows[i].v, buf, sizeof(buf)), rows[i].duration);
+	}
+}
+
+// ---- what people read ----
+
+static struct node *status_tree(bool up)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	struct node *status = tree_add(root, NODE_SECTION, "status");
+	struct node *config = tree_add(status, NODE_SECTION, "config");
+	struct node *conns, *conn, *children, *child;
+
+	tree_add(root, NODE_SECTION, "ports");
+	tree_add_value(status, "daemon", "port500d");
+	tree_add_value(status, "version", "1.2");
+	tree_add_value(status, "uptime", "61");
+	tree_add_value(config, "file", "/etc/p.conf");
+	tree_add_value(config, "generation", "1");
+	conns = tree_add(root, NODE_LIST, "show-conn");
+	conn = tree_add(tree_add(conns, NODE_SECTION, ""), NODE_SECTION, "site-b");
+	tree_add_value(conn, "state", up ? "up" : "down");
+	if (!up) {
+		tree_add_value(conn, "last-error", "nobody answers");
+		tree_add_value(conn, "last-error-code", "I-SILENT");
+		tree_add_value(conn, "last-error-ago", "3700");
+	}
+	children = tree_add(conn, NODE_SECTION, "children");
+	child = tree_add(children, NODE_SECTION, "net");
+	tree_add_value(child, "mode", "TUNNEL");
+	tree_add_value(child, "state", up ? "up" : "down");
+	if (!up)
+		return root;
+	conn = tree_add(tree_add(tree_add(root, NODE_LIST, "list-sa"), NODE_SECTION, ""),
+			NODE_SECTION, "site-b");
+	tree_add_value(conn, "remote-host", "192.0.2.2");
+	child = tree_add(tree_add(conn, NODE_SECTION, "child-sas"), NODE_SECTION, "net-3");
+	tree_add_value(child, "name", "net");
+	tree_add_value(child, "packets-in", "12");
+	tree_add_value(child, "bytes-in", "2048");
+	tree_add_value(child, "use-in", "90");
+	tree_add_value(child, "packets-out", "13");
+	tree_add_value(child, "bytes-out", "10");
+	tree_add_value(child, "use-out", "4");
+	return root;
+}
+
+static void test_show_status(void **state)
+{
+	struct node *root = status_tree(true);
+	FILE *out = open_text();
+
+	(void)state;
+	show_status(out, root);
+	fclose(out);
+	tree_free(root);
+	assert_non_null(strstr(text, "port500d 1.2, up 1m01s"));
+	assert_non_null(strstr(text, "configuration /etc/p.conf, loaded 1 time\n"));
+	assert_non_null(strstr(text, "site-b      up     192.0.2.2\n"));
+	assert_non_null(strstr(
+		text,
+		"  net       up                     12   2.0 KiB        13       10 B    4s"));
+	assert_non_null(strstr(text, "1 of 1 connection up"));
+
+	root = status_tree(false);
+	out = open_text();
+	show_status(out, root);
+	fclose(out);
+	tree_free(root);
+	assert_non_null(strstr(text, "    1h01m ago, I-SILENT: nobody answers\n"));
+	assert_non_null(strstr(text, "  net       down\n"));
+	assert_non_null(strstr(text, "0 of 1 connection up"));
+}
+
+static void test_show_drops(void **state)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	struct node *a = tree_add(root, NODE_SECTION, "no-sa");
+	struct node *b = tree_add(root, NODE_SECTION, "esp-auth");
+	FILE *out = open_text();
+
+	(void)state;
+	tree_add_value(a, "packets", "0");
+	tree_add_value(b, "packets", "3");
+	tree_add_value(b, "help", "integrity check failed");
+	show_drops(out, root, false);
+	fclose(out);
+	assert_null(strstr(text, "no-sa"));
+	assert_non_null(strstr(text, "esp-auth        3  integrity check failed\n"));
+	out = open_text();
+	show_drops(out, root, true);
+	fclose(out);
+	assert_non_null(strstr(text, "no-sa"));
+	tree_free(root);
+	root = tree_add(NULL, NODE_SECTION, "");
+	out = open_text();
+	show_drops(out, root, false);
+	fclose(out);
+	assert_string_equal(text, "no packet was dropped\n");
+	tree_free(root);
+}
+
+static void test_show_ike_alias(void **state)
+{
+	static const char *const rows[][2] = {
+		{"CONNECTING", "IN-NEG"},
+		{"ESTABLISHED", "READY"},
+		{"DELETING", "DELETE"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct node *root = tree_add(NULL, NODE_SECTION, "");
+		struct node *list = tree_add(root, NODE_LIST, "list-sa");
+		struct node *sa =
+			tree_add(tree_add(list, NODE_SECTION, ""), NODE_SECTION, "site-b");
+		FILE *out = open_text();
+
+		tree_add_value(sa, "state", rows[i][0]);
+		show_ike(out, root);
+		fclose(out);
+		assert_non_null(strstr(text, rows[i][1]));
+		tree_free(root);
+	}
+}
+
+#define TEST(fn) cmocka_unit_test_teardown(fn, free_text)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_options_understood),
+		TEST(test_options_refused),
+		TEST(test_socket_from_option_environment_default),
+		TEST(test_help_needs_no_more),
+		TEST(test_json_shapes),
+		TEST(test_json_escapes),
+		TEST(test_json_zero_byte_in_value),
+		TEST(test_tree_lookups),
+		TEST(test_tree_refuses_malformed),
+		TEST(test_table_alignment),
+		TEST(test_short_forms),
+		TEST(test_show_status),
+		TEST(test_show_drops),
+		TEST(test_show_ike_alias),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

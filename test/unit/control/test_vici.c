@@ -1,0 +1,974 @@
+// The vici server over a real unix socket, in one process with its client, on a daemon that is
+// none (fake_daemon.h).
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "control/vici_server.h"
+#include "lib/limits.h"
+#include "lib/log.h"
+#include "lib/vici_msg.h"
+#include "test/unit/control/fake_daemon.h"
+
+static struct event_base *base;
+static struct vici_server *server;
+static char dir[64], path[96];
+
+// A client whose reads never block the loop the server runs in.
+struct client {
+	int fd;
+	uint8_t *buf;
+	size_t len, taken;
+	bool closed; // by the server
+};
+
+static void quiet(void *ctx, enum log_level level, enum log_group group, const char *text)
+{
+	(void)ctx;
+	(void)level;
+	(void)group;
+	(void)text;
+}
+
+static int setup(void **state)
+{
+	struct error err = {0};
+
+	(void)state;
+	log_set_sink(quiet, NULL);
+	strcpy(dir, "/tmp/vici-test-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/sock", dir);
+	base = event_base_new();
+	fake_init(base, path);
+	assert_int_equal(vici_server_create(&fake.d, &server, &err), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	vici_server_destroy(server);
+	assert_int_equal(access(path, F_OK), -1); // the socket file is gone
+	assert_int_equal(rmdir(dir), 0);
+	fake_fini();
+	event_base_free(base);
+	log_set_sink(NULL, NULL);
+	return 0;
+}
+
+static void pump(void)
+{
+	for (int i = 0; i < 20; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static struct client client_open(void)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct client c = {.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0)};
+
+	assert_true(c.fd >= 0);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	assert_int_equal(connect(c.fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	pump();
+	return c;
+}
+
+static void client_close(struct client *c)
+{
+	close(c->fd);
+	free(c->buf);
+	pump();
+}
+
+static void client_read(struct client *c)
+{
+	for (;;) {
+		uint8_t chunk[65536];
+		ssize_t n = recv(c->fd, chunk, sizeof(chunk), 0);
+
+		if (n == 0 || (n < 0 && errno == ECONNRESET))
+			c->closed = true;
+		if (n <= 0)
+			return;
+		c->buf = realloc(c->buf, c->len + (size_t)n);
+		assert_non_null(c->buf);
+		memcpy(c->buf + c->len, chunk, (size_t)n);
+		c->len += (size_t)n;
+	}
+}
+
+// Takes the first packet that has arrived; false when there is none. p->msg is valid until the
+// next call.
+static bool client_packet(struct client *c, struct vici_packet *p)
+{
+	static uint8_t last[LIMIT_VICI_MESSAGE_LEN];
+	uint32_t len;
+
+	for (int i = 0; i < 50; i++) {
+		if (i || c->len == c->taken) {
+			pump();
+			client_read(c);
+		}
+		if (c->len - c->taken < 4)
+			continue;
+		memcpy(&len, c->buf + c->taken, 4);
+		len = ntohl(len);
+		assert_true(len > 0 && len <= sizeof(last));
+		if (c->len - c->taken < 4 + len)
+			continue;
+		memcpy(last, c->buf + c->taken + 4, len);
+		c->taken += 4 + len;
+		if (c->taken == c->len)
+			c->taken = c->len = 0;
+		assert_int_equal(vici_packet_parse(last, len, p), 0);
+		assert_int_equal(vici_check(p->msg, p->msg_len), 0);
+		return true;
+	}
+	return false;
+}
+
+static void client_send(struct client *c, const void *data, size_t len)
+{
+	assert_int_equal(send(c->fd, data, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+static void client_ask(struct client *c, enum vici_packet_type type, const char *name,
+		       struct vici_builder *msg)
+{
+	uint8_t *packet;
+	size_t len;
+
+	assert_int_equal(vici_packet_build(type, name, msg, &packet, &len), 0);
+	client_send(c, packet, len);
+	free(packet);
+	if (msg)
+		vici_builder_fini(msg);
+}
+
+static void client_register(struct client *c, const char *event)
+{
+	struct vici_packet p;
+
+	client_ask(c, VICI_EVENT_REGISTER, event, NULL);
+	assert_true(client_packet(c, &p));
+	assert_int_equal(p.type, VICI_EVENT_CONFIRM);
+}
+
+static void expect_text(const struct vici_packet *p, const char *key, const char *value)
+{
+	char text[1024];
+
+	assert_int_equal(vici_get(p->msg, p->msg_len, key, text, sizeof(text)), 0);
+	assert_string_equal(text, value);
+}
+
+static void expect_absent(const struct vici_packet *p, const char *key)
+{
+	char text[1024];
+
+	assert_int_equal(vici_get(p->msg, p->msg_len, key, text, sizeof(text)), -ENOENT);
+}
+
+// The next packet is a response with that errmsg (NULL: success).
+static void expect_result(struct client *c, const char *errmsg)
+{
+	struct vici_packet p;
+
+	assert_true(client_packet(c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	expect_text(&p, "success", errmsg ? "no" : "yes");
+	if (errmsg)
+		expect_text(&p, "errmsg", errmsg);
+	else
+		expect_absent(&p, "errmsg");
+}
+
+static void expect_event(struct client *c, const char *name, struct vici_packet *p)
+{
+	assert_true(client_packet(c, p));
+	assert_int_equal(p->type, VICI_EVENT);
+	assert_string_equal(p->name, name);
+}
+
+static void expect_closed(struct client *c)
+{
+	for (int i = 0; i < 50 && !c->closed; i++) {
+		pump();
+		client_read(c);
+	}
+	assert_true(c->closed);
+}
+
+static void expect_alive(struct client *c)
+{
+	struct vici_packet p;
+
+	client_ask(c, VICI_CMD_REQUEST, "version", NULL);
+	assert_true(client_packet(c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	expect_text(&p, "daemon", "port500d");
+}
+
+// ---- framing ----
+
+static void test_packets_byte_by_byte(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+	uint8_t *packet;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(vici_packet_build(VICI_CMD_REQUEST, "version", NULL, &packet, &len), 0);
+	for (size_t i = 0; i < len; i++) {
+		client_send(&c, packet + i, 1);
+		pump();
+	}
+	free(packet);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "version", PORT500_VERSION);
+	client_close(&c);
+}
+
+static void test_packets_in_one_write(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+	uint8_t buf[512], *packet;
+	size_t len, all = 0;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(vici_packet_build(VICI_CMD_REQUEST,
+						   i == 3 ? "nonsense" : "version", NULL, &packet,
+						   &len),
+				 0);
+		memcpy(buf + all, packet, len);
+		all += len;
+		free(packet);
+	}
+	client_send(&c, buf, all - 3); // the last one is cut
+	for (int i = 0; i < 4; i++) {
+		assert_true(client_packet(&c, &p));
+		assert_int_equal(p.type, i == 3 ? VICI_CMD_UNKNOWN : VICI_CMD_RESPONSE);
+	}
+	assert_false(client_packet(&c, &p));
+	client_send(&c, buf + all - 3, 3);
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	client_close(&c);
+}
+
+static void test_bad_packets_close(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+		const char *why;
+	} rows[] = {
+		{"\0\0\0\0", 4, "empty packet"},
+		{"\0\x08\0\x01", 4, "one byte over 512 KiB"},
+		{"\xff\xff\xff\xff", 4, "4 GiB"},
+		{"\0\0\0\x01\x09", 5, "unknown packet type"},
+		{"\0\0\0\x01\0", 5, "request without a name"},
+		{"\0\0\0\x03\0\x09v", 7, "name longer than the packet"},
+		{"\0\0\0\x01\x01", 5, "a response from a client"},
+		{"\0\0\0\x01\x05", 5, "a confirmation from a client"},
+		{"\0\0\0\x05\x07\x03log", 9, "an event from a client"},
+		{"\0\0\0\x0a\0\x07version\x63", 14, "unknown element"},
+		{"\0\0\0\x0a\0\x07version\x02", 14, "section end without start"},
+		{"\0\0\0\x0d\0\x07version\x03\x01k\xff", 17, "value cut short"},
+		{"\0\0\0\x0c\0\x07version\x01\x01s", 16, "section never closed"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct client c = client_open();
+
+		client_send(&c, rows[i].bytes, rows[i].len);
+		for (int k = 0; k < 50 && !c.closed; k++) {
+			pump();
+			client_read(&c);
+		}
+		if (!c.closed || c.len != c.taken)
+			fail_msg("not closed in silence: %s", rows[i].why);
+		client_close(&c);
+	}
+}
+
+static void test_largest_packet_passes(void **state)
+{
+	struct client c = client_open();
+	struct vici_builder b = {0};
+	struct vici_packet p;
+	char value[60001];
+	uint8_t *packet;
+	size_t len, sent = 0;
+
+	(void)state;
+	memset(value, 'x', 60000);
+	value[60000] = '\0';
+	for (int i = 0; i < 8; i++)
+		vici_kv(&b, "k", value);
+	assert_int_equal(vici_packet_build(VICI_CMD_REQUEST, "version", &b, &packet, &len), 0);
+	vici_builder_fini(&b);
+	while (sent < len) {
+		ssize_t n = send(c.fd, packet + sent, len - sent, MSG_NOSIGNAL);
+
+		if (n > 0)
+			sent += (size_t)n;
+		pump();
+	}
+	free(packet);
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	client_close(&c);
+}
+
+static void test_random_bytes_do_no_harm(void **state)
+{
+	uint32_t x = 12345;
+
+	(void)state;
+	for (int round = 0; round < 300; round++) {
+		struct client c = client_open();
+		uint8_t buf[64];
+
+		for (size_t i = 0; i < sizeof(buf); i++) {
+			x = x * 1664525 + 1013904223;
+			buf[i] = (uint8_t)(x >> 24);
+		}
+		// Half of them with a plausible length and type.
+		if (round % 2)
+			memcpy(buf, "\0\0\0\x3c\0\x08list-sas", 14);
+		send(c.fd, buf, sizeof(buf), MSG_NOSIGNAL);
+		pump();
+		client_close(&c);
+	}
+	struct client c = client_open();
+
+	expect_alive(&c);
+	client_close(&c);
+}
+
+static void test_unknown_command_and_event(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+
+	(void)state;
+	client_ask(&c, VICI_CMD_REQUEST, "list-certs", NULL);
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_UNKNOWN);
+	client_ask(&c, VICI_EVENT_REGISTER, "list-cert", NULL);
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_EVENT_UNKNOWN);
+	client_ask(&c, VICI_EVENT_UNREGISTER, "list-sa", NULL);
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_EVENT_CONFIRM);
+	client_ask(&c, VICI_CMD_REQUEST, "load-conn", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "success", "no");
+	client_close(&c);
+}
+
+// ---- the socket ----
+
+static void test_second_server_is_refused(void **state)
+{
+	struct vici_server *other = NULL;
+	struct error err = {0};
+
+	(void)state;
+	assert_int_equal(vici_server_create(&fake.d, &other, &err), -EADDRINUSE);
+	assert_null(other);
+	assert_non_null(strstr(err.text, path));
+	assert_int_equal(access(path, F_OK), 0); // the living one keeps its file
+}
+
+static void test_stale_socket_is_replaced(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct error err = {0};
+	struct stat st;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)state;
+	vici_server_destroy(server);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	close(fd);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(vici_server_create(&fake.d, &server, &err), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0660);
+	struct client c = client_open();
+
+	expect_alive(&c);
+	client_close(&c);
+}
+
+static void test_other_files_are_left_alone(void **state)
+{
+	struct vici_server *other = NULL;
+	struct error err = {0};
+	char *keep = fake.config.gateway.socket;
+	char file[128];
+
+	(void)state;
+	snprintf(file, sizeof(file), "%s/file", dir);
+	close(open(file, O_CREAT | O_WRONLY, 0600));
+	fake.config.gateway.socket = file;
+	assert_int_equal(vici_server_create(&fake.d, &other, &err), -EEXIST);
+	assert_non_null(strstr(err.text, "not a socket"));
+	assert_int_equal(unlink(file), 0);
+	snprintf(file, sizeof(file), "%s/none/sock", dir);
+	assert_int_equal(vici_server_create(&fake.d, &other, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "directory does not exist"));
+	fake.config.gateway.socket = keep;
+}
+
+static void test_too_many_clients(void **state)
+{
+	struct client c[LIMIT_VICI_CLIENTS + 1];
+
+	(void)state;
+	for (unsigned i = 0; i <= LIMIT_VICI_CLIENTS; i++)
+		c[i] = client_open();
+	expect_closed(&c[LIMIT_VICI_CLIENTS]);
+	expect_alive(&c[LIMIT_VICI_CLIENTS - 1]);
+	client_close(&c[0]);
+	client_close(&c[LIMIT_VICI_CLIENTS]);
+	c[0] = client_open();
+	expect_alive(&c[0]);
+	for (unsigned i = 0; i < LIMIT_VICI_CLIENTS; i++)
+		client_close(&c[i]);
+}
+
+// ---- lists ----
+
+static void test_list_sas(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+
+	(void)state;
+	client_register(&c, "list-sa");
+	client_ask(&c, VICI_CMD_REQUEST, "list-sas", NULL);
+	expect_event(&c, "list-sa", &p);
+	expect_text(&p, "site-b.uniqueid", "1");
+	expect_text(&p, "site-b.version", "2");
+	expect_text(&p, "site-b.state", "ESTABLISHED");
+	expect_text(&p, "site-b.local-host", "192.0.2.1");
+	expect_text(&p, "site-b.local-port", "4500");
+	expect_text(&p, "site-b.remote-id", "gw-b.example");
+	expect_text(&p, "site-b.initiator", "yes");
+	expect_text(&p, "site-b.initiator-spi", "0001020304050607");
+	expect_text(&p, "site-b.responder-spi", "f8f9fafbfcfdfeff");
+	expect_absent(&p, "site-b.nat-local");
+	expect_text(&p, "site-b.nat-remote", "yes");
+	expect_text(&p, "site-b.encr-alg", "AES_GCM_16");
+	expect_text(&p, "site-b.encr-keysize", "128");
+	expect_absent(&p, "site-b.integ-alg");
+	expect_text(&p, "site-b.prf-alg", "PRF_HMAC_SHA2_256");
+	expect_text(&p, "site-b.dh-group", "CURVE_25519");
+	expect_text(&p, "site-b.established", "65");
+	expect_text(&p, "site-b.child-sas.net-100.state", "INSTALLED");
+	expect_text(&p, "site-b.child-sas.net-100.encap", "yes");
+	expect_text(&p, "site-b.child-sas.net-100.spi-in", "c0000001");
+	expect_text(&p, "site-b.child-sas.net-100.spi-out", "0d0e0f10");
+	expect_text(&p, "site-b.child-sas.net-100.bytes-in", "5678901");
+	expect_text(&p, "site-b.child-sas.net-100.use-in", "2");
+	expect_absent(&p, "site-b.child-sas.net-100.use-out"); // no packet yet
+	expect_text(&p, "site-b.child-sas.net-100.rekey-time", "3000");
+	expect_absent(&p, "site-b.child-sas.net-100.life-time"); // not limited
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	assert_int_equal(p.msg_len, 0);
+	client_close(&c);
+}
+
+static unsigned count_sas(struct client *c, const char *key, const char *value)
+{
+	struct vici_builder b = {0};
+	struct vici_packet p;
+	unsigned n = 0;
+
+	if (key)
+		vici_kv(&b, key, value);
+	client_ask(c, VICI_CMD_REQUEST, "list-sas", &b);
+	while (client_packet(c, &p) && p.type == VICI_EVENT)
+		n++;
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	return n;
+}
+
+static void test_list_sas_filters(void **state)
+{
+	struct client c = client_open();
+
+	(void)state;
+	fake.n_sas = 5;
+	client_register(&c, "list-sa");
+	assert_int_equal(count_sas(&c, NULL, NULL), 5);
+	assert_int_equal(count_sas(&c, "ike", "site-b"), 5);
+	assert_int_equal(count_sas(&c, "ike", "site-c"), 0);
+	assert_int_equal(count_sas(&c, "ike-id", "3"), 1);
+	assert_int_equal(count_sas(&c, "ike-id", "nonsense"), 0);
+	client_close(&c);
+}
+
+// A long list goes out as fast as the client reads, complete and in order.
+static void test_long_list_to_a_slow_reader(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+	unsigned next = 1;
+
+	(void)state;
+	fake.n_sas = 5000; // some 5 MB
+	client_register(&c, "list-sa");
+	client_ask(&c, VICI_CMD_REQUEST, "list-sas", NULL);
+	pump();
+	while (client_packet(&c, &p) && p.type == VICI_EVENT) {
+		char id[16];
+
+		snprintf(id, sizeof(id), "%u", next++);
+		expect_text(&p, "site-b.uniqueid", id);
+	}
+	assert_int_equal(next, 5001);
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	expect_alive(&c);
+	client_close(&c);
+}
+
+static void test_disconnect_during_a_stream(void **state)
+{
+	struct client c = client_open(), other;
+
+	(void)state;
+	fake.n_routes = 100000;
+	client_register(&c, "show-route");
+	client_ask(&c, VICI_CMD_REQUEST, "show-routes", NULL);
+	pump();
+	client_close(&c);
+	other = client_open();
+	expect_alive(&other);
+	client_close(&other);
+}
+
+static void test_events_only_when_registered(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+
+	(void)state;
+	client_ask(&c, VICI_CMD_REQUEST, "list-sas", NULL);
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	client_register(&c, "list-sa");
+	client_ask(&c, VICI_EVENT_UNREGISTER, "list-sa", NULL);
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_EVENT_CONFIRM);
+	client_ask(&c, VICI_CMD_REQUEST, "list-sas", NULL);
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	client_close(&c);
+}
+
+static void test_list_conns_and_states(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+
+	(void)state;
+	client_register(&c, "list-conn");
+	client_register(&c, "show-conn");
+	client_ask(&c, VICI_CMD_REQUEST, "list-conns", NULL);
+	expect_event(&c, "list-conn", &p);
+	expect_text(&p, "site-b.version", "IKEv2");
+	expect_text(&p, "site-b.local-1.class", "pre-shared key");
+	expect_text(&p, "site-b.remote-1.id", "gw-b.example");
+	expect_text(&p, "site-b.children.net.mode", "TUNNEL");
+	expect_text(&p, "site-b.children.local.mode", "PASS");
+	expect_event(&c, "list-conn", &p);
+	expect_absent(&p, "site-c.remote-1.id");
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+
+	fake_report(IKE_REPORT_AUTH_FAILED, IKE_SEV_ERROR, "site-c", 9, "their key is another");
+	fake.now_ms += 5000;
+	client_ask(&c, VICI_CMD_REQUEST, "show-conns", NULL);
+	expect_event(&c, "show-conn", &p);
+	expect_text(&p, "site-b.state", "up");
+	expect_text(&p, "site-b.children.net.state", "up");
+	expect_absent(&p, "site-b.last-error");
+	expect_event(&c, "show-conn", &p);
+	expect_text(&p, "site-c.state", "down");
+	expect_text(&p, "site-c.children.voice.state", "down");
+	expect_text(&p, "site-c.last-error", "their key is another");
+	expect_text(&p, "site-c.last-error-code", "N-PSK");
+	expect_text(&p, "site-c.last-error-ago", "5");
+	assert_true(client_packet(&c, &p));
+
+	// Up again: the old reason is history.
+	fake_report(IKE_REPORT_CHILD_UP, IKE_SEV_INFO, "site-c", 9, "up");
+	client_ask(&c, VICI_CMD_REQUEST, "show-conns", NULL);
+	expect_event(&c, "show-conn", &p);
+	expect_event(&c, "show-conn", &p);
+	expect_absent(&p, "site-c.last-error");
+	assert_true(client_packet(&c, &p));
+	client_close(&c);
+}
+
+// ---- initiate and terminate ----
+
+static struct vici_builder request(const char *key, const char *value, const char *timeout)
+{
+	struct vici_builder b = {0};
+
+	vici_kv(&b, key, value);
+	if (timeout)
+		vici_kv(&b, "timeout", timeout);
+	return b;
+}
+
+static void test_initiate_with_progress(void **state)
+{
+	struct vici_builder b = request("child", "net", "1500");
+	struct client c = client_open();
+	struct vici_packet p;
+
+	(void)state;
+	client_register(&c, "control-log");
+	client_ask(&c, VICI_CMD_REQUEST, "initiate", &b);
+	pump();
+	assert_int_equal(fake.initiations, 1);
+	assert_string_equal(fake.child, "net");
+	assert_string_equal(fake.conn, "");
+	assert_int_equal(fake.watch.timeout_ms, 1500);
+	fake_report(IKE_REPORT_INIT_SENT, IKE_SEV_INFO, "site-b", 7, "sending IKE_SA_INIT");
+	fake_report(IKE_REPORT_INFO, IKE_SEV_DEBUG, "site-b", 7, "detail nobody asked for");
+	expect_event(&c, "control-log", &p);
+	expect_text(&p, "msg", "sending IKE_SA_INIT");
+	expect_text(&p, "group", "NET");
+	expect_text(&p, "level", "1");
+	expect_text(&p, "ikesa-name", "site-b");
+	assert_false(client_packet(&c, &p)); // the command is still running
+	// What comes meanwhile waits for its turn.
+	client_ask(&c, VICI_CMD_REQUEST, "version", NULL);
+	assert_false(client_packet(&c, &p));
+	fake_done(0, NULL);
+	expect_result(&c, NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "daemon", "port500d");
+	client_close(&c);
+}
+
+static void test_initiate_results(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+	struct vici_builder b;
+
+	(void)state;
+	b = request("child", "net", NULL);
+	client_ask(&c, VICI_CMD_REQUEST, "initiate", &b);
+	pump();
+	assert_int_equal(fake.watch.timeout_ms, 0);
+	fake_done(-ECONNREFUSED, "NO_PROPOSAL_CHOSEN");
+	expect_result(&c, "establishing CHILD_SA 'net' failed: NO_PROPOSAL_CHOSEN");
+
+	b = request("ike", "site-b", "20");
+	client_ask(&c, VICI_CMD_REQUEST, "initiate", &b);
+	pump();
+	fake_done(-ETIMEDOUT, "too late");
+	expect_result(&c, "IKE_SA 'site-b' not established after 20 ms; the attempt goes on");
+
+	fake.initiate = FAKE_UP_AT_ONCE; // done comes inside the call
+	b = request("child", "net", NULL);
+	client_ask(&c, VICI_CMD_REQUEST, "initiate", &b);
+	expect_result(&c, NULL);
+
+	fake.initiate = FAKE_REFUSE;
+	b = request("child", "x", NULL);
+	client_ask(&c, VICI_CMD_REQUEST, "initiate", &b);
+	expect_result(&c, "no child is called 'x'");
+
+	fake.initiate = FAKE_WAIT;
+	b = request("child", "net", "-1"); // nobody waits
+	client_ask(&c, VICI_CMD_REQUEST, "initiate", &b);
+	expect_result(&c, NULL);
+	assert_null(fake.watch.done);
+
+	b = request("other", "net", NULL);
+	client_ask(&c, VICI_CMD_REQUEST, "initiate", &b);
+	expect_result(&c, "missing configuration name");
+	assert_false(client_packet(&c, &p));
+	client_close(&c);
+}
+
+static void test_disconnect_during_initiate(void **state)
+{
+	struct vici_builder b = request("child", "net", NULL);
+	struct client c = client_open();
+
+	(void)state;
+	client_register(&c, "control-log");
+	client_ask(&c, VICI_CMD_REQUEST, "initiate", &b);
+	pump();
+	assert_non_null(fake.watch.done);
+	assert_int_equal(fake.unwatched, 0);
+	client_close(&c);
+	assert_int_equal(fake.unwatched, 1);
+	assert_null(fake.watch.done);
+	fake_report(IKE_REPORT_INFO, IKE_SEV_INFO, "site-b", 1, "too late");
+	fake_done(0, NULL);
+}
+
+// The server goes away while a client waits.
+static void test_destroy_during_initiate(void **state)
+{
+	struct vici_builder b = request("child", "net", NULL);
+	struct client c = client_open();
+	struct error err = {0};
+
+	(void)state;
+	client_ask(&c, VICI_CMD_REQUEST, "initiate", &b);
+	pump();
+	vici_server_destroy(server);
+	assert_int_equal(fake.unwatched, 1);
+	expect_closed(&c);
+	close(c.fd);
+	free(c.buf);
+	assert_int_equal(vici_server_create(&fake.d, &server, &err), 0);
+}
+
+static void test_terminate(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+	struct vici_builder b;
+	char name[300];
+
+	(void)state;
+	b = request("ike", "site-b", NULL);
+	client_ask(&c, VICI_CMD_REQUEST, "terminate", &b);
+	pump();
+	assert_int_equal(fake.terminations, 1);
+	fake_done(0, NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "success", "yes");
+	expect_text(&p, "matches", "1");
+	expect_text(&p, "terminated", "1");
+
+	b = request("ike", "site-x", NULL);
+	client_ask(&c, VICI_CMD_REQUEST, "terminate", &b);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "success", "no");
+	expect_text(&p, "matches", "0");
+	expect_text(&p, "errmsg", "no matching SAs to terminate found");
+
+	b = request("ike-id", "77", "-1");
+	client_ask(&c, VICI_CMD_REQUEST, "terminate", &b);
+	expect_result(&c, NULL);
+	assert_int_equal(fake.ike_id, 77);
+	assert_null(fake.watch.done);
+
+	// A child selector that cannot be read must not end in deleting the whole IKE SA.
+	fake.terminations = 0;
+	memset(name, 'c', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	b = request("ike", "site-b", NULL);
+	vici_kv(&b, "child", name);
+	client_ask(&c, VICI_CMD_REQUEST, "terminate", &b);
+	expect_result(&c, "missing terminate selector");
+	b = request("ike", "site-b", NULL);
+	vici_kv(&b, "child-id", "1x");
+	client_ask(&c, VICI_CMD_REQUEST, "terminate", &b);
+	expect_result(&c, "missing terminate selector");
+	client_ask(&c, VICI_CMD_REQUEST, "terminate", NULL);
+	expect_result(&c, "missing terminate selector");
+	assert_int_equal(fake.terminations, 0);
+	client_close(&c);
+}
+
+// ---- events, reload, the rest ----
+
+static void test_updown(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+
+	(void)state;
+	client_register(&c, "ike-updown");
+	client_register(&c, "child-updown");
+	assert_false(client_packet(&c, &p)); // what is up already is not announced
+	fake.n_sas = 2;
+	fake_report(IKE_REPORT_ESTABLISHED, IKE_SEV_INFO, "site-b", 2, "established");
+	fake_report(IKE_REPORT_CHILD_UP, IKE_SEV_INFO, "site-b", 2, "child up");
+	expect_event(&c, "ike-updown", &p);
+	expect_text(&p, "up", "yes");
+	expect_text(&p, "site-b.uniqueid", "2");
+	expect_absent(&p, "site-b.child-sas.net-200.name");
+	expect_event(&c, "child-updown", &p);
+	expect_text(&p, "up", "yes");
+	expect_text(&p, "site-b.child-sas.net-200.uniqueid", "200");
+	assert_false(client_packet(&c, &p)); // once each
+	fake.n_sas = 1;
+	fake_report(IKE_REPORT_CLOSED, IKE_SEV_INFO, "site-b", 2, "closed");
+	expect_event(&c, "child-updown", &p);
+	expect_absent(&p, "up");
+	expect_text(&p, "site-b.child-sas.net-200.uniqueid", "200");
+	expect_absent(&p, "site-b.child-sas.net-200.bytes-in");
+	expect_event(&c, "ike-updown", &p);
+	expect_absent(&p, "up");
+	expect_text(&p, "site-b.uniqueid", "2");
+	assert_false(client_packet(&c, &p));
+	client_close(&c);
+}
+
+static void test_log_events(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+
+	(void)state;
+	client_register(&c, "log");
+	fake_report(IKE_REPORT_AUTH_FAILED, IKE_SEV_ERROR, NULL, 4, "who are you?");
+	expect_event(&c, "log", &p);
+	expect_text(&p, "level", "0");
+	expect_text(&p, "group", "IKE");
+	expect_text(&p, "ikesa-uniqueid", "4");
+	expect_absent(&p, "ikesa-name");
+	expect_text(&p, "msg", "who are you?");
+	client_ask(&c, VICI_CMD_REQUEST, "status", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "last-stranger.error", "who are you?");
+	client_close(&c);
+}
+
+static void test_deaf_client_is_dropped(void **state)
+{
+	struct client c = client_open(), other = client_open();
+	char text[1024];
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	client_register(&c, "log");
+	for (int i = 0; i < 12000; i++) { // 12 MB, and c never reads
+		fake_report(IKE_REPORT_INFO, IKE_SEV_INFO, "site-b", 1, text);
+		if (i % 100 == 0)
+			pump();
+	}
+	expect_alive(&other);
+	expect_closed(&c);
+	client_close(&c);
+	client_close(&other);
+}
+
+static void test_reload(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+
+	(void)state;
+	client_ask(&c, VICI_CMD_REQUEST, "reload", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "success", "yes");
+	expect_text(&p, "message", "2 connections, 1 changed");
+	expect_text(&p, "generation", "2");
+	fake.reload = -EINVAL;
+	client_ask(&c, VICI_CMD_REQUEST, "reload-settings", NULL);
+	expect_result(&c, "port500.conf:7: connections.x: no such key");
+	client_close(&c);
+}
+
+static void test_gateway_answers(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+
+	(void)state;
+	client_ask(&c, VICI_CMD_REQUEST, "stats", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "uptime.running", "2 hours");
+	expect_text(&p, "workers.total", "2");
+	expect_text(&p, "ikesas.half-open", "3");
+	client_ask(&c, VICI_CMD_REQUEST, "status", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "uptime", "7500");
+	expect_text(&p, "config.connections", "2");
+	expect_text(&p, "dataplane.hugepages", "no");
+	expect_absent(&p, "last-stranger.error");
+	client_ask(&c, VICI_CMD_REQUEST, "show-ports", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "wan.link", "up");
+	expect_text(&p, "wan.mac", "02:00:00:00:00:01");
+	client_ask(&c, VICI_CMD_REQUEST, "show-workers", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_absent(&p, "0.cpu");
+	expect_text(&p, "1.cpu", "3");
+	client_ask(&c, VICI_CMD_REQUEST, "show-drops", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "no-sa.packets", "17");
+	expect_text(&p, "tx-full.packets", "0");
+	client_ask(&c, VICI_CMD_REQUEST, "get-counters", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "success", "yes");
+	expect_text(&p, "counters..invalid", "7");
+	client_close(&c);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_packets_byte_by_byte),
+		TEST(test_packets_in_one_write),
+		TEST(test_bad_packets_close),
+		TEST(test_largest_packet_passes),
+		TEST(test_random_bytes_do_no_harm),
+		TEST(test_unknown_command_and_event),
+		TEST(test_second_server_is_refused),
+		TEST(test_stale_socket_is_replaced),
+		TEST(test_other_files_are_left_alone),
+		TEST(test_too_many_clients),
+		TEST(test_list_sas),
+		TEST(test_list_sas_filters),
+		TEST(test_long_list_to_a_slow_reader),
+		TEST(test_disconnect_during_a_stream),
+		TEST(test_events_only_when_registered),
+		TEST(test_list_conns_and_states),
+		TEST(test_initiate_with_progress),
+		TEST(test_initiate_results),
+		TEST(test_disconnect_during_initiate),
+		TEST(test_destroy_during_initiate),
+		TEST(test_terminate),
+		TEST(test_updown),
+		TEST(test_log_events),
+		TEST(test_deaf_client_is_dropped),
+		TEST(test_reload),
+		TEST(test_gateway_answers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
