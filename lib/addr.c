@@ -141,14 +141,19 @@ bool ip_endpoint_equal(const struct ip_endpoint *a, const struct ip_endpoint *b)
 
 int mac_addr_parse(const char *text, struct mac_addr *m)
 {
-	unsigned b[6];
-	char rest;
+	static const char digits[] = "0123456789abcdefABCDEF";
+	struct mac_addr out;
 
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-		   &rest) != 6)
+	if (strlen(text) != 17)
 		return -EINVAL;
-	for (size_t i = 0; i < 6; i++)
-		m->bytes[i] = (uint8_t)b[i];
+	for (size_t i = 0; i < 6; i++) {
+		const char *byte = text + 3 * i;
+
+		if (strspn(byte, digits) != 2 || (i < 5 && byte[2] != ':'))
+			return -EINVAL;
+		out.bytes[i] = (uint8_t)strtoul(byte, NULL, 16);
+	}
+	*m = out;
 	return 0;
 }
 
