@@ -294,6 +294,42 @@ static void test_mixed_batch_keeps_order(void **state)
 	batch_free(&protect);
 }
 
+// Between two equal packets one that differs in a single field.
+static void test_neighbours_in_a_batch_do_not_share_more_than_their_flow(void **state)
+{
+	static const struct rule discard[] = {
+		{DP_DISCARD, "10.1.0.11/32", "0.0.0.0/0"},
+		{DP_DISCARD, "0.0.0.0/0", "10.2.0.21/32"},
+		{DP_DISCARD, "0.0.0.0/0 6 8-8", "0.0.0.0/0"},
+		{DP_DISCARD, "0.0.0.0/0", "0.0.0.0/0 6 81-81"},
+		{DP_DISCARD, "0.0.0.0/0 17", "0.0.0.0/0"},
+		{DP_DISCARD, "0.0.0.0/0 6 99-99", "0.0.0.0/0"},
+	};
+	static const struct packet base = {HOST_A, HOST_B, TCP, 7, 80},
+				   other[] = {
+					   {"10.1.0.11", HOST_B, TCP, 7, 80},
+					   {HOST_A, "10.2.0.21", TCP, 7, 80},
+					   {HOST_A, HOST_B, TCP, 8, 80},
+					   {HOST_A, HOST_B, TCP, 7, 81},
+					   {HOST_A, HOST_B, UDP, 7, 80},
+					   {HOST_A, HOST_B, TCP, 7, 80, true},
+				   };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+		const struct rule rules[] = {discard[i], {DP_PROTECT, SITE_A, SITE_B}};
+
+		set_rules(rules, 2);
+		batch_put(&in, packet_mbuf(&base));
+		batch_put(&in, packet_mbuf(&other[i]));
+		batch_put(&in, packet_mbuf(&base));
+		policy_out(fake.w, &in, &protect, &pass);
+		assert_int_equal(protect.n, 2);
+		assert_int_equal(dropped(DROP_POLICY_DISCARD), i + 1);
+		batch_free(&protect);
+	}
+}
+
 static void test_bad_policies_change_nothing(void **state)
 {
 	struct dp_policy p[2] = {{DP_PROTECT, sel(SITE_A), sel(SITE_B), tunnel},
@@ -400,6 +436,7 @@ int main(void)
 		T(test_ike_gets_past_the_policies),
 		T(test_origin_decides_without_policy),
 		T(test_mixed_batch_keeps_order),
+		T(test_neighbours_in_a_batch_do_not_share_more_than_their_flow),
 		T(test_bad_policies_change_nothing),
 		T(test_random_rules_against_a_slow_reading),
 	};
