@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,60 +26,91 @@ struct vici_events {
 	size_t n_known, cap_known;
 	size_t n_sorted;     // those of the comparison before, in order of ids
 	void *failures;	     // tsearch tree of struct vici_failure by connection
-	uint64_t generation; // of the configuration the tree belongs to
+	uint64_t generation; // of the configuration the failures belong to
 	struct vici_failure stranger;
 };
 
 // ---- last failures ----
 
-static int compare_failures(const void *a, const void *b)
+// Where the failure of a connection stands, or would stand.
+static size_t failure_place(const struct vici_events *e, const char *conn)
 {
-	return strcmp(((const struct vici_failure *)a)->conn,
-		      ((const struct vici_failure *)b)->conn);
+	size_t lo = 0, hi = e->n_failures;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (strcmp(e->failures[mid]->conn, conn) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static bool has_failure_at(const struct vici_events *e, size_t i, const char *conn)
+{
+	return i < e->n_failures && strcmp(e->failures[i]->conn, conn) == 0;
 }
 
 const struct vici_failure *vici_events_failure(const struct vici_events *e, const char *conn)
 {
-	struct vici_failure key;
-	void *node;
+	size_t i = failure_place(e, conn);
 
 	if (!*conn)
 		return e->stranger.text[0] ? &e->stranger : NULL;
-	snprintf(key.conn, sizeof(key.conn), "%s", conn);
-	node = tfind(&key, &e->failures, compare_failures);
-	return node ? *(struct vici_failure **)node : NULL;
+	return has_failure_at(e, i, conn) ? e->failures[i] : NULL;
 }
 
 static void forget_failure(struct vici_events *e, const char *conn)
 {
-	struct vici_failure key;
-	struct vici_failure *f;
-	void *node;
+	size_t i = failure_place(e, conn);
 
-	snprintf(key.conn, sizeof(key.conn), "%s", conn);
-	node = tfind(&key, &e->failures, compare_failures);
-	if (!node)
+	if (!has_failure_at(e, i, conn))
 		return;
-	f = *(struct vici_failure **)node;
-	tdelete(&key, &e->failures, compare_failures);
-	free(f);
+	free(e->failures[i]);
+	e->n_failures--;
+	memmove(&e->failures[i], &e->failures[i + 1], (e->n_failures - i) * sizeof(*e->failures));
 }
 
+static void forget_all_failures(struct vici_events *e)
+{
+	for (size_t i = 0; i < e->n_failures; i++)
+		free(e->failures[i]);
+	free(e->failures);
+	e->failures = NULL;
+	e->n_failures = 0;
+	e->cap_failures = 0;
+}
+
+// The record of a connection, new if need be; NULL when out of memory.
 static struct vici_failure *failure_slot(struct vici_events *e, const char *conn)
 {
+	size_t i = failure_place(e, conn);
 	struct vici_failure *f;
-	void *node;
 
 	if (!*conn)
 		return &e->stranger;
+	if (has_failure_at(e, i, conn))
+		return e->failures[i];
+	if (e->n_failures == e->cap_failures) {
+		size_t cap = e->cap_failures ? e->cap_failures * 2 : 16;
+		struct vici_failure **a = realloc(e->failures, cap * sizeof(struct vici_failure *));
+
+		if (!a)
+			return NULL;
+		e->failures = a;
+		e->cap_failures = cap;
+	}
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return NULL;
 	snprintf(f->conn, sizeof(f->conn), "%s", conn);
-	node = tsearch(f, &e->failures, compare_failures);
-	if (!node || *(struct vici_failure **)node != f)
-		free(f);
-	return node ? *(struct vici_failure **)node : NULL;
+	memmove(&e->failures[i + 1], &e->failures[i],
+		(e->n_failures - i) * sizeof(struct vici_failure *));
+	e->failures[i] = f;
+	e->n_failures++;
+	return f;
 }
 
 static void note_failure(struct vici_events *e, enum ike_report_code code, const char *conn,
@@ -351,8 +381,7 @@ static void on_report(void *ctx, enum ike_report_code code, enum ike_severity se
 
 	// A new configuration may lack connections of the old one; what still fails fails again.
 	if (e->generation != e->server->d->generation) {
-		tdestroy(e->failures, free);
-		e->failures = NULL;
+		forget_all_failures(e);
 		e->generation = e->server->d->generation;
 	}
 	if (is_failure(code, severity))
@@ -396,7 +425,7 @@ void vici_events_destroy(struct vici_events *e)
 		return;
 	ike_run_set_observer(e->server->d->ike, NULL, NULL);
 	known_drop_all(e);
-	tdestroy(e->failures, free);
+	forget_all_failures(e);
 	event_free(e->scan);
 	free(e);
 }

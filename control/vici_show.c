@@ -1,7 +1,6 @@
 #include "control/vici_show.h"
 
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -69,18 +68,6 @@ static void put_since(struct vici_builder *b, const char *format, uint64_t secon
 		vici_kv(b, "since", text);
 }
 
-static void put_memory(struct vici_builder *b)
-{
-	struct mallinfo2 m = mallinfo2();
-
-	vici_section(b, "mallinfo");
-	put_u64(b, "sbrk", m.arena);
-	put_u64(b, "mmap", m.hblkhd);
-	put_u64(b, "used", m.uordblks);
-	put_u64(b, "free", m.fordblks);
-	vici_section_end(b);
-}
-
 // strongSwan's keys. Our worker threads are the dataplane's, and there are no job queues.
 enum vici_outcome vici_run_stats(struct vici_session *s, const struct vici_request *req,
 				 struct vici_builder *reply)
@@ -120,7 +107,6 @@ enum vici_outcome vici_run_stats(struct vici_session *s, const struct vici_reque
 	for (size_t i = 0; i < sizeof(plugins) / sizeof(plugins[0]); i++)
 		vici_item(reply, plugins[i]);
 	vici_list_end(reply);
-	put_memory(reply);
 	return VICI_REPLY;
 }
 
