@@ -295,7 +295,7 @@ static void conn_retire(struct ike_run *run, struct conn *c)
 	for (s = TAILQ_FIRST(&run->sas); s; s = next) {
 		next = TAILQ_NEXT(s, link);
 		if (s->conn == c)
-			sa_delete(s, DELETE_GRACE_MS);
+			run_sa_delete(s, DELETE_GRACE_MS);
 	}
 	run_leave(run);
 	run_conn_put(run, c);
@@ -398,7 +398,7 @@ void ike_run_destroy(struct ike_run *run)
 	watch_destroy_all(run);
 	run_enter(run);
 	while ((s = TAILQ_FIRST(&run->sas)))
-		sa_drop(s);
+		run_sa_drop(s);
 	run_leave(run);
 	if (run->n_conns)
 		dp_policies_set(run->dp, NULL, 0);

@@ -12,7 +12,7 @@
 #define SUPERSEDED_OURS_MS  500
 #define SUPERSEDED_PEERS_MS 5000
 
-struct run_child_sa *child_by_spi(struct run_sa *s, uint32_t spi_in)
+struct run_child_sa *run_child_by_spi(struct run_sa *s, uint32_t spi_in)
 {
 	struct run_child_sa *c;
 
@@ -66,11 +66,11 @@ static void supersede(struct run_sa *loser, bool ours)
 	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX];
 
 	log_info(LOG_IKE, "%s: IKE SA #%u gives way to another one",
-		 sa_name(loser, name, sizeof(name)), loser->id);
+		 run_sa_name(loser, name, sizeof(name)), loser->id);
 	loser->superseded = true;
 	loser->rekey_at_ms = NO_DEADLINE;
 	loser->end_at_ms = at;
-	sa_age_arm(loser);
+	run_sa_age_arm(loser);
 }
 
 // In a collision the lower SPI of the initiator stays, on both sides alike.
@@ -106,11 +106,11 @@ static void drop_unanswered(struct run_sa *s, const struct conn_child *child)
 		if (spi_key(info.spi_r) != 0)
 			continue;
 		other->goal = NULL;
-		sa_drop(other);
+		run_sa_drop(other);
 	}
 }
 
-void child_settle(struct run_sa *s, const struct conn_child *child)
+void run_child_settle(struct run_sa *s, const struct conn_child *child)
 {
 	struct ike_sa_info info, other_info;
 	struct run_sa *other, *next;
@@ -152,7 +152,7 @@ static void lifetimes(struct run_sa *s, struct run_child_sa *c)
 	// One child per IKE SA: the SA ages with its child.
 	s->rekey_at_ms = earlier(s->rekey_at_ms, c->rekey_at_ms);
 	s->end_at_ms = earlier(s->end_at_ms, c->expires_at_ms);
-	sa_age_arm(s);
+	run_sa_age_arm(s);
 }
 
 static int install_failed(struct run_sa *s, const struct conn_child *child, int rc,
@@ -166,7 +166,7 @@ static int install_failed(struct run_sa *s, const struct conn_child *child, int 
 	return rc;
 }
 
-int child_install(struct run_sa *s, struct ike_child_install *install)
+int run_child_install(struct run_sa *s, struct ike_child_install *install)
 {
 	struct conn_child *child = install->conf->user;
 	uint32_t spi_in = install->in.spi, spi_out = install->out.spi;
@@ -207,9 +207,9 @@ fail:
 	return install_failed(s, child, rc, err.text[0] ? err.text : strerror(-rc));
 }
 
-bool child_remove(struct run_sa *s, uint32_t spi_in)
+bool run_child_remove(struct run_sa *s, uint32_t spi_in)
 {
-	struct run_child_sa *c = child_by_spi(s, spi_in);
+	struct run_child_sa *c = run_child_by_spi(s, spi_in);
 	struct conn_child *child;
 
 	if (!c)
@@ -220,12 +220,12 @@ bool child_remove(struct run_sa *s, uint32_t spi_in)
 	dp_sa_in_retire(s->run->dp, c->spi_in);
 	free(c);
 	watch_child_gone(s, spi_in);
-	if (!child_is_up(s->run, child))
+	if (!run_child_is_up(s->run, child))
 		start_lost(s->run, child, s);
 	return true;
 }
 
-bool child_is_up(struct ike_run *run, const struct conn_child *child)
+bool run_child_is_up(struct ike_run *run, const struct conn_child *child)
 {
 	const struct run_sa *s;
 
@@ -242,7 +242,7 @@ bool child_is_up(struct ike_run *run, const struct conn_child *child)
 	return false;
 }
 
-uint64_t child_last_inbound_ms(const struct run_sa *s, uint64_t now_ms)
+uint64_t run_child_last_inbound_ms(const struct run_sa *s, uint64_t now_ms)
 {
 	const struct run_child_sa *c;
 	uint64_t last = 0;

@@ -27,7 +27,7 @@ static uint64_t left(uint64_t at_ms, uint64_t now_ms)
 
 int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run_child *out)
 {
-	struct run_sa *s = sa_by_id(run, ike_id);
+	struct run_sa *s = run_sa_by_id(run, ike_id);
 	struct ike_run_child shown = {.tunnel = DP_TUNNEL_NONE};
 	const struct run_child_sa *c;
 	uint64_t now = run_now_ms();
@@ -35,7 +35,7 @@ int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run
 	if (!s || ike_sa_child_info(s->sa, i, &shown.info))
 		return -ENOENT;
 	shown.rekey_in_ms = shown.expires_in_ms = IKE_NEVER;
-	c = child_by_spi(s, shown.info.spi_in);
+	c = run_child_by_spi(s, shown.info.spi_in);
 	if (c) {
 		shown.id = c->id;
 		shown.tunnel = c->child->tunnel;

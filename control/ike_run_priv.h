@@ -103,7 +103,9 @@ struct ike_run {
 	bool shutting_down;
 	uint32_t last_ike_id, last_child_id;
 	uint64_t v1_notice_ms, limit_notice_ms; // when last said
-	struct ike_run_stats stats;		// the counters of it
+	uint64_t strangers_since_ms;		// lines about strangers are limited
+	unsigned stranger_lines;
+	struct ike_run_stats stats; // the counters of it
 	void (*observer)(void *ctx, enum ike_report_code code, enum ike_severity severity,
 			 const char *conn, uint32_t ike_id, const char *text);
 	void *observer_ctx;
@@ -120,23 +122,23 @@ int run_event_after(struct event *ev, uint64_t ms);
 void run_enter(struct ike_run *run);
 void run_leave(struct ike_run *run);
 // Takes `sa`. NULL when out of memory (and `sa` is destroyed).
-struct run_sa *sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *conn);
+struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *conn);
 // Steps the core and carries its actions out. ev->now_ms is filled in.
-void sa_step(struct run_sa *s, struct ike_event *ev);
+void run_sa_step(struct run_sa *s, struct ike_event *ev);
 // Forgets the SA: nothing is sent, what it had in the dataplane goes.
-void sa_drop(struct run_sa *s);
+void run_sa_drop(struct run_sa *s);
 // Deletes it politely; if the peer does not answer within grace_ms it is dropped.
-void sa_delete(struct run_sa *s, uint64_t grace_ms);
-void sa_age_arm(struct run_sa *s); // after a change of the deadlines
-struct run_sa *sa_by_id(struct ike_run *run, uint32_t id);
-struct run_sa *sa_by_spi(struct ike_run *run, uint64_t own_spi);
-struct run_sa *sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi);
-unsigned sa_half_open_from(const struct ike_run *run, const struct ip_addr *peer);
+void run_sa_delete(struct run_sa *s, uint64_t grace_ms);
+void run_sa_age_arm(struct run_sa *s); // after a change of the deadlines
+struct run_sa *run_sa_by_id(struct ike_run *run, uint32_t id);
+struct run_sa *run_sa_by_spi(struct ike_run *run, uint64_t own_spi);
+struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi);
+unsigned run_sa_half_open_from(const struct ike_run *run, const struct ip_addr *peer);
 // A responder's SA before authentication: found by the initiator's address and SPI, counted.
-void sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi);
+void run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi);
 uint64_t spi_key(const uint8_t spi[8]);
 // "lab: ", or the peer's address before a connection is known.
-const char *sa_name(const struct run_sa *s, char *buf, size_t size);
+const char *run_sa_name(const struct run_sa *s, char *buf, size_t size);
 
 // ---- ike_run_rx.c ----
 int rx_start(struct ike_run *run); // -ENOMEM
@@ -145,15 +147,15 @@ void rx_stop(struct ike_run *run);
 // ---- ike_run_child.c ----
 // Puts the pair into the dataplane. On failure it is logged, and the core has to be told to
 // delete the child.
-int child_install(struct run_sa *s, struct ike_child_install *install);
+int run_child_install(struct run_sa *s, struct ike_child_install *install);
 // Takes it out again. False when it was not there.
-bool child_remove(struct run_sa *s, uint32_t spi_in);
-struct run_child_sa *child_by_spi(struct run_sa *s, uint32_t spi_in);
+bool run_child_remove(struct run_sa *s, uint32_t spi_in);
+struct run_child_sa *run_child_by_spi(struct run_sa *s, uint32_t spi_in);
 // Is the child carried by an SA that is going to stay?
-bool child_is_up(struct ike_run *run, const struct conn_child *child);
+bool run_child_is_up(struct ike_run *run, const struct conn_child *child);
 // After a step that installed something: older SAs of the same child end.
-void child_settle(struct run_sa *s, const struct conn_child *child);
-uint64_t child_last_inbound_ms(const struct run_sa *s, uint64_t now_ms);
+void run_child_settle(struct run_sa *s, const struct conn_child *child);
+uint64_t run_child_last_inbound_ms(const struct run_sa *s, uint64_t now_ms);
 
 // ---- ike_run_start.c ----
 // Starts IKE_SA_INIT. `child` NULL: the IKE SA alone. An error is a sentence; nothing has begun.

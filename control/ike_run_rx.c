@@ -30,7 +30,7 @@ static bool within_limits(struct ike_run *run, const struct ip_endpoint *remote)
 
 	if (run->n_half_open >= LIMIT_IKE_HALF_OPEN)
 		which = "in total";
-	else if (sa_half_open_from(run, &remote->addr) >= LIMIT_IKE_HALF_OPEN_PER_SOURCE)
+	else if (run_sa_half_open_from(run, &remote->addr) >= LIMIT_IKE_HALF_OPEN_PER_SOURCE)
 		which = "from this address";
 	else
 		return true;
@@ -64,11 +64,11 @@ static struct run_sa *find(struct ike_run *run, const struct ike_header *h,
 	*fresh = false;
 	// The flag says who made the IKE SA: our own SPI is then the other one (RFC 7296 3.1).
 	if (!h->from_original_initiator)
-		return spi_i ? sa_by_spi(run, spi_i) : NULL;
+		return spi_i ? run_sa_by_spi(run, spi_i) : NULL;
 	if (spi_r)
-		return sa_by_spi(run, spi_r);
+		return run_sa_by_spi(run, spi_r);
 	// A repeated IKE_SA_INIT request still has no SPI of ours (RFC 7296 2.1).
-	s = sa_by_peer(run, &remote->addr, spi_i);
+	s = run_sa_by_peer(run, &remote->addr, spi_i);
 	if (!s && spi_i && !h->is_response && h->message_id == 0 &&
 	    h->exchange == EXCHANGE_IKE_SA_INIT)
 		*fresh = true;
@@ -85,12 +85,12 @@ static struct run_sa *responder_create(struct ike_run *run, const struct ike_hea
 		return NULL;
 	if (ike_sa_create_responder(&run->env, &sa))
 		return NULL;
-	s = sa_add(run, sa, NULL);
+	s = run_sa_add(run, sa, NULL);
 	if (!s)
 		return NULL;
-	sa_half_open(s, &remote->addr, spi_key(h->spi_i));
+	run_sa_half_open(s, &remote->addr, spi_key(h->spi_i));
 	s->kill_at_ms = run_now_ms() + LIMIT_IKE_HALF_OPEN_MS + 1000;
-	sa_age_arm(s);
+	run_sa_age_arm(s);
 	return s;
 }
 
@@ -125,7 +125,7 @@ static void message(struct ike_run *run, const uint8_t *bytes, size_t len,
 	else if (!s)
 		run->stats.rx_unknown_sa++;
 	if (s)
-		sa_step(s, &ev);
+		run_sa_step(s, &ev);
 }
 
 static void on_readable(int fd, short what, void *arg)

@@ -9,7 +9,9 @@
 
 #include "lib/log.h"
 
-#define AGED_GRACE_MS 10000
+#define AGED_GRACE_MS	  10000
+#define STRANGER_LINES	  20 // per STRANGER_LINES_MS
+#define STRANGER_LINES_MS 10000
 
 uint64_t spi_key(const uint8_t spi[8])
 {
@@ -20,7 +22,7 @@ uint64_t spi_key(const uint8_t spi[8])
 	return v;
 }
 
-const char *sa_name(const struct run_sa *s, char *buf, size_t size)
+const char *run_sa_name(const struct run_sa *s, char *buf, size_t size)
 {
 	struct ike_sa_info info;
 	char text[IP_ENDPOINT_TEXT_MAX];
@@ -72,7 +74,7 @@ static void index_spi(struct run_sa *s, uint64_t spi)
 	*at = s;
 }
 
-void sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi)
+void run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi)
 {
 	struct run_sa **at = &s->run->by_peer[bucket_peer(peer)];
 
@@ -94,7 +96,7 @@ static void unindex_peer(struct run_sa *s)
 		*at = s->next_peer;
 }
 
-struct run_sa *sa_by_spi(struct ike_run *run, uint64_t own_spi)
+struct run_sa *run_sa_by_spi(struct ike_run *run, uint64_t own_spi)
 {
 	struct run_sa *s = run->by_spi[bucket(own_spi)];
 
@@ -103,7 +105,7 @@ struct run_sa *sa_by_spi(struct ike_run *run, uint64_t own_spi)
 	return s;
 }
 
-struct run_sa *sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi)
+struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi)
 {
 	struct run_sa *s = run->by_peer[bucket_peer(peer)];
 
@@ -119,7 +121,7 @@ static void half_open_over(struct run_sa *s)
 	s->half_open = false;
 }
 
-unsigned sa_half_open_from(const struct ike_run *run, const struct ip_addr *peer)
+unsigned run_sa_half_open_from(const struct ike_run *run, const struct ip_addr *peer)
 {
 	unsigned n = 0;
 
@@ -128,7 +130,7 @@ unsigned sa_half_open_from(const struct ike_run *run, const struct ip_addr *peer
 	return n;
 }
 
-struct run_sa *sa_by_id(struct ike_run *run, uint32_t id)
+struct run_sa *run_sa_by_id(struct ike_run *run, uint32_t id)
 {
 	struct run_sa *s = run->shown;
 
@@ -185,8 +187,8 @@ static void on_timer(int fd, short what, void *arg)
 		run_event_after(s->timer, s->timer_at_ms - now);
 		return;
 	}
-	ev.last_inbound_esp_ms = child_last_inbound_ms(s, now);
-	sa_step(s, &ev);
+	ev.last_inbound_esp_ms = run_child_last_inbound_ms(s, now);
+	run_sa_step(s, &ev);
 }
 
 static void on_age(int fd, short what, void *arg)
@@ -199,27 +201,27 @@ static void on_age(int fd, short what, void *arg)
 	(void)what;
 	run_enter(s->run);
 	if (now >= s->kill_at_ms) {
-		log_debug(LOG_IKE, "%s: IKE SA #%u forgotten", sa_name(s, name, sizeof(name)),
+		log_debug(LOG_IKE, "%s: IKE SA #%u forgotten", run_sa_name(s, name, sizeof(name)),
 			  s->id);
-		sa_drop(s);
+		run_sa_drop(s);
 	} else if (now >= s->end_at_ms) {
 		if (!s->superseded) {
 			s->aged = true;
 			log_notice(LOG_IKE, "%s: lifetime of IKE SA #%u is over",
-				   sa_name(s, name, sizeof(name)), s->id);
+				   run_sa_name(s, name, sizeof(name)), s->id);
 		}
 		s->end_at_ms = NO_DEADLINE;
-		sa_delete(s, AGED_GRACE_MS);
+		run_sa_delete(s, AGED_GRACE_MS);
 	} else if (now >= s->rekey_at_ms) {
 		s->rekey_at_ms = NO_DEADLINE;
 		start_successor(s);
 	}
 	if (!s->closed)
-		sa_age_arm(s);
+		run_sa_age_arm(s);
 	run_leave(s->run);
 }
 
-void sa_age_arm(struct run_sa *s)
+void run_sa_age_arm(struct run_sa *s)
 {
 	uint64_t at = s->rekey_at_ms, now = run_now_ms();
 
@@ -231,7 +233,7 @@ void sa_age_arm(struct run_sa *s)
 		run_event_after(s->age, at > now ? at - now : 0);
 }
 
-struct run_sa *sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *conn)
+struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *conn)
 {
 	struct run_sa *s = calloc(1, sizeof(*s));
 	struct ike_sa_info info;
@@ -268,7 +270,7 @@ static void sa_close(struct run_sa *s)
 		return;
 	s->closed = true;
 	while ((c = TAILQ_FIRST(&s->children)))
-		child_remove(s, c->spi_in);
+		run_child_remove(s, c->spi_in);
 	unindex_spi(s);
 	unindex_peer(s);
 	half_open_over(s);
@@ -281,14 +283,14 @@ static void sa_close(struct run_sa *s)
 	watch_closed(s);
 }
 
-void sa_drop(struct run_sa *s)
+void run_sa_drop(struct run_sa *s)
 {
 	run_enter(s->run);
 	sa_close(s);
 	run_leave(s->run);
 }
 
-void sa_delete(struct run_sa *s, uint64_t grace_ms)
+void run_sa_delete(struct run_sa *s, uint64_t grace_ms)
 {
 	struct ike_event ev = {.type = IKE_EV_TERMINATE};
 	uint64_t kill_at = run_now_ms() + grace_ms;
@@ -297,8 +299,8 @@ void sa_delete(struct run_sa *s, uint64_t grace_ms)
 	if (!s->closed) {
 		s->kill_at_ms = kill_at < s->kill_at_ms ? kill_at : s->kill_at_ms;
 		s->rekey_at_ms = s->end_at_ms = NO_DEADLINE;
-		sa_age_arm(s);
-		sa_step(s, &ev);
+		run_sa_age_arm(s);
+		run_sa_step(s, &ev);
 	}
 	run_leave(s->run);
 }
@@ -327,7 +329,7 @@ static void on_established(struct run_sa *s, const struct ike_sa_info *info)
 		s->rekey_at_ms = now + soft - (run_jitter(s->run, soft) - soft * 4 / 5) / 4;
 		s->end_at_ms = now + soft + over;
 	}
-	sa_age_arm(s);
+	run_sa_age_arm(s);
 }
 
 // Takes over what a step has changed in the core.
@@ -364,9 +366,24 @@ static void act_send(struct run_sa *s, const struct ike_action *a)
 	}
 	run->stats.tx_errors++;
 	if (!s->send_failed)
-		log_warn(LOG_NET, "%s: cannot send to %s: %s", sa_name(s, name, sizeof(name)),
+		log_warn(LOG_NET, "%s: cannot send to %s: %s", run_sa_name(s, name, sizeof(name)),
 			 ip_endpoint_format(&a->send.remote, to, sizeof(to)), strerror(-rc));
 	s->send_failed = true;
+}
+
+// Who is not authenticated must not be able to fill the log.
+static bool stranger_is_silenced(struct ike_run *run)
+{
+	uint64_t now = run_now_ms();
+
+	if (now - run->strangers_since_ms >= STRANGER_LINES_MS) {
+		if (run->stranger_lines > STRANGER_LINES)
+			log_notice(LOG_IKE, "%u more lines about unknown peers left out",
+				   run->stranger_lines - STRANGER_LINES);
+		run->strangers_since_ms = now;
+		run->stranger_lines = 0;
+	}
+	return ++run->stranger_lines > STRANGER_LINES;
 }
 
 static void act_report(struct run_sa *s, const struct ike_action *a)
@@ -381,9 +398,10 @@ static void act_report(struct run_sa *s, const struct ike_action *a)
 	bool child = code == IKE_REPORT_CHILD_UP || code == IKE_REPORT_CHILD_DOWN;
 	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX];
 
-	sa_name(s, name, sizeof(name));
-	log_write(levels[a->report.severity], child ? LOG_CHD : LOG_IKE, "%s: %s", name,
-		  a->report.text);
+	run_sa_name(s, name, sizeof(name));
+	if (s->conn || !log_enabled(levels[a->report.severity]) || !stranger_is_silenced(s->run))
+		log_write(levels[a->report.severity], child ? LOG_CHD : LOG_IKE, "%s: %s", name,
+			  a->report.text);
 	if (a->report.severity == IKE_SEV_ERROR) {
 		s->last_code = code;
 		snprintf(s->last_error, sizeof(s->last_error), "%s", a->report.text);
@@ -426,9 +444,9 @@ static bool carry_out(struct run_sa *s, struct ike_action *a)
 			run_event_after(s->timer, a->deadline_ms > now ? a->deadline_ms - now : 0);
 		break;
 	case IKE_ACT_INSTALL_CHILD:
-		return child_install(s, a->install) == 0;
+		return run_child_install(s, a->install) == 0;
 	case IKE_ACT_REMOVE_CHILD:
-		child_remove(s, a->remove.spi_in);
+		run_child_remove(s, a->remove.spi_in);
 		break;
 	case IKE_ACT_REPORT:
 		act_report(s, a);
@@ -456,7 +474,7 @@ static void goal_missed(struct run_sa *s, struct conn_child *goal)
 {
 	start_failed(s->run, goal);
 	watch_child_failed(s);
-	sa_delete(s, AGED_GRACE_MS);
+	run_sa_delete(s, AGED_GRACE_MS);
 }
 
 // What follows from the actions once all of them are done.
@@ -468,14 +486,14 @@ static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_ref
 	for (unsigned i = 0; i < n_refused && !s->closed; i++) {
 		struct ike_event ev = {.type = IKE_EV_TERMINATE_CHILD, .spi_in = refused[i]};
 
-		sa_step(s, &ev);
+		run_sa_step(s, &ev);
 	}
 	while ((c = next_fresh(s))) { // a callback may change the list
 		struct conn_child *child = c->child;
 
 		c->fresh = false;
 		start_succeeded(child);
-		child_settle(s, child);
+		run_child_settle(s, child);
 		watch_child_up(s, child);
 	}
 	if (!s->established || s->closed)
@@ -488,7 +506,7 @@ static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_ref
 	}
 }
 
-void sa_step(struct run_sa *s, struct ike_event *ev)
+void run_sa_step(struct run_sa *s, struct ike_event *ev)
 {
 	struct ike_actions acts = {0};
 	uint32_t refused[SELECTORS_MAX];

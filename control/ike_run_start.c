@@ -44,7 +44,7 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 	rc = ike_sa_create_initiator(&run->env, &conn->ike, &local, &remote, &sa);
 	if (rc)
 		return error_set(err, rc, "%s: no IKE SA: %s", conn->ike.name, strerror(-rc));
-	s = sa_add(run, sa, conn);
+	s = run_sa_add(run, sa, conn);
 	if (!s)
 		return error_set(err, -ENOMEM, "%s: out of memory", conn->ike.name);
 	s->goal = child;
@@ -52,7 +52,7 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 		child->last_attempt_ms = run_now_ms();
 	if (out)
 		*out = s;
-	sa_step(s, &ev);
+	run_sa_step(s, &ev);
 	return 0;
 }
 
@@ -105,7 +105,7 @@ static void on_retry(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (run->shutting_down || child->rest != REST_NONE || child_is_up(run, child) ||
+	if (run->shutting_down || child->rest != REST_NONE || run_child_is_up(run, child) ||
 	    start_under_way(run, child->conn, child))
 		return;
 	rc = start_initiate(run, child->conn, child, NULL, &err);
@@ -132,7 +132,7 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 		return;
 	child->failures++;
 	child->no_route = false;
-	if (child_is_up(run, child)) { // a successor failed: its predecessor tries again
+	if (run_child_is_up(run, child)) { // a successor failed: its predecessor tries again
 		struct run_sa *s;
 
 		TAILQ_FOREACH(s, &run->sas, link)
@@ -142,7 +142,7 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 			if (!c || c->child != child || s->superseded)
 				continue;
 			s->rekey_at_ms = run_now_ms() + run_jitter(run, SUCCESSOR_RETRY_MS);
-			sa_age_arm(s);
+			run_sa_age_arm(s);
 		}
 		return;
 	}
@@ -202,7 +202,7 @@ void start_successor(struct run_sa *s)
 		return;
 	log_notice(LOG_IKE, "%s", err.text);
 	s->rekey_at_ms = run_now_ms() + run_jitter(s->run, SUCCESSOR_RETRY_MS);
-	sa_age_arm(s);
+	run_sa_age_arm(s);
 }
 
 // A packet waits for a child: a planned attempt is made sooner, a lost peer is looked for again.
@@ -242,6 +242,6 @@ void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 		if (!c || c->child != child || s->superseded)
 			continue;
 		s->rekey_at_ms = run_now_ms(); // DP_EV_SEQ_LOW
-		sa_age_arm(s);
+		run_sa_age_arm(s);
 	}
 }

@@ -85,7 +85,7 @@ static void watch_failed(struct watch *w, const struct run_sa *s)
 static void on_timeout(int fd, short what, void *arg)
 {
 	struct watch *w = arg;
-	struct run_sa *s = sa_by_id(w->run, w->ike_id);
+	struct run_sa *s = run_sa_by_id(w->run, w->ike_id);
 	char text[256], peer[IP_ENDPOINT_TEXT_MAX];
 
 	(void)fd;
@@ -142,7 +142,7 @@ void watch_report(struct run_sa *s, const struct ike_action *a)
 	struct watch *w;
 	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX];
 
-	sa_name(s, name, sizeof(name));
+	run_sa_name(s, name, sizeof(name));
 	run_enter(s->run);
 	TAILQ_FOREACH(w, &s->run->watches, link)
 	if (!w->dead && w->w.progress && watch_follows(w, s))
@@ -330,7 +330,7 @@ static struct run_sa *under_way_and_heard(struct ike_run *run, struct conn *conn
 	if (spi_key(info.spi_r) || info.retransmits == 0)
 		return s;
 	s->goal = NULL;
-	sa_drop(s);
+	run_sa_drop(s);
 	return NULL;
 }
 
@@ -371,7 +371,7 @@ int ike_run_initiate(struct ike_run *run, const char *conn_name, const char *chi
 		return error_set(err, -ESHUTDOWN, "the daemon is ending");
 	if (!find_goal(run, conn_name, child_name, &conn, &child))
 		return unknown_name(run, conn_name, child_name, err);
-	if (child ? child_is_up(run, child) : ike_is_up(run, conn)) {
+	if (child ? run_child_is_up(run, child) : ike_is_up(run, conn)) {
 		if (watch && watch->done)
 			watch->done(watch->ctx, 0, "already up");
 		return 0;
@@ -490,14 +490,14 @@ static void terminate(struct ike_run *run, struct watch *w)
 	memcpy(all, w->targets, n * sizeof(*all)); // steps take targets away
 	for (size_t i = 0; i < n; i++) {
 		struct ike_event ev = {.type = IKE_EV_TERMINATE_CHILD, .spi_in = all[i].spi_in};
-		struct run_sa *s = sa_by_id(run, all[i].ike_id);
+		struct run_sa *s = run_sa_by_id(run, all[i].ike_id);
 
 		if (!s)
 			continue;
 		if (all[i].spi_in)
-			sa_step(s, &ev);
+			run_sa_step(s, &ev);
 		else
-			sa_delete(s, DELETE_GRACE_MS);
+			run_sa_delete(s, DELETE_GRACE_MS);
 	}
 	free(all);
 }
@@ -549,9 +549,9 @@ void ike_run_shutdown(struct ike_run *run, const struct ike_run_watch *watch)
 		next = TAILQ_NEXT(s, link);
 		// Nobody needs to be told of what was never authenticated.
 		if (s->established)
-			sa_delete(s, DELETE_GRACE_MS);
+			run_sa_delete(s, DELETE_GRACE_MS);
 		else
-			sa_drop(s);
+			run_sa_drop(s);
 	}
 	if (!w && watch && watch->done)
 		watch->done(watch->ctx, -ENOMEM, "out of memory");

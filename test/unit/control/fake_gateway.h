@@ -1,0 +1,67 @@
+// Gateways in one process: the real ike_run, IKE core and OpenSSL over a wire in memory and a
+// dataplane that only keeps accounts. Doubles of dataplane/dp.h and control/ike_socket.h.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/ike_run_priv.h"
+
+#define FAKE_TUNNELS 16
+#define FAKE_SAS     256
+
+struct dp { // what the dataplane would hold
+	struct {
+		bool used;
+		char name[DP_NAME_MAX];
+		uint32_t out_spi; // 0: none
+		unsigned outs;	  // set so far
+		unsigned gaps;	  // times it was left without one
+	} tunnel[FAKE_TUNNELS];
+	struct {
+		uint32_t spi; // 0: free
+		bool published;
+		uint32_t tunnel;
+	} in[FAKE_SAS];
+	size_t n_policies;
+	bool refuse; // the next SA
+};
+
+struct gateway {
+	const char *addr;
+	struct dp dp;
+	struct ike_run *run;
+	struct config *config;
+	bool deaf; // what arrives is lost
+};
+
+// Creates the gateway and its sockets. `addr` is its address on the wire.
+void gateway_up(struct gateway *g, struct event_base *base, const char *addr);
+// Loads a configuration and applies it.
+void gateway_configure(struct gateway *g, const char *text);
+// As if power failed: nothing is sent.
+void gateway_crash(struct gateway *g);
+// Ends it and checks that the dataplane is empty.
+void gateway_down(struct gateway *g);
+// Turns the event loop until the condition holds; fails the test after 20 s.
+#define WAIT(base, condition)                                                                      \
+	do {                                                                                       \
+		uint64_t wait_end = run_now_ms() + 20000;                                          \
+		while (!(condition)) {                                                             \
+			if (run_now_ms() > wait_end)                                               \
+				fail_msg("waited in vain for " #condition);                        \
+			turn(base, 5);                                                             \
+		}                                                                                  \
+	} while (0)
+void turn(struct event_base *base, uint64_t ms);
+// Messages stay on the wire until it is released, then all go.
+void wire_hold(bool hold);
+// A message from anywhere to a gateway's port 500.
+void wire_inject(struct gateway *to, const char *from, const uint8_t *bytes, size_t len);
+// The route look-up answers with an error.
+void wire_no_route(bool on);
+
+unsigned established(struct gateway *g);		 // IKE SAs
+uint32_t out_spi(struct gateway *g, const char *tunnel); // 0: none
+bool has_in(struct gateway *g, uint32_t spi);

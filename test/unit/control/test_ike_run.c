@@ -1,0 +1,550 @@
+// ike_run with the real core and OpenSSL: what it starts, keeps up, replaces and takes down.
+#include "fake_gateway.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "lib/log.h"
+
+#define A "192.0.2.1"
+#define B "198.51.100.1"
+
+struct net {
+	struct event_base *base;
+	struct gateway a, b;
+};
+
+static char text[4096];
+
+// A gateway's configuration; `conn` and `child` are added to their sections.
+static const char *config(char site, const char *conn, const char *child)
+{
+	char peer = site == 'a' ? 'b' : 'a';
+
+	snprintf(text, sizeof(text),
+		 "gateway { ports { wan { device = net_null0\n addrs = %s/24 } } }\n"
+		 "connections { lab { version = 2\n local_addrs = %s\n remote_addrs = %s\n"
+		 " proposals = aes128gcm16-prfsha256-x25519\n %s\n"
+		 " local { auth = psk\n id = gw-%c }\n remote { auth = psk\n id = gw-%c }\n"
+		 " children { net { local_ts = 10.%d.0.0/24\n remote_ts = 10.%d.0.0/24\n"
+		 "  esp_proposals = aes128gcm16\n %s } } } }\n"
+		 "secrets { ike-1 { id-a = gw-a\n id-b = gw-b\n secret = \"s\" } }\n",
+		 site == 'a' ? A : B, site == 'a' ? A : B, site == 'a' ? B : A, conn, site, peer,
+		 site == 'a' ? 1 : 2, site == 'a' ? 2 : 1, child);
+	return text;
+}
+
+#define START "start_action = start"
+
+static int setup(void **state)
+{
+	struct net *n = calloc(1, sizeof(*n));
+
+	assert_non_null(n);
+	log_set_level(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+	n->base = event_base_new();
+	gateway_up(&n->a, n->base, A);
+	gateway_up(&n->b, n->base, B);
+	*state = n;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct net *n = *state;
+
+	wire_hold(false);
+	wire_no_route(false);
+	gateway_down(&n->a);
+	gateway_down(&n->b);
+	event_base_free(n->base);
+	free(n);
+	return 0;
+}
+
+// Each side sends with an SPI that the other receives.
+static bool joined(struct net *n)
+{
+	return has_in(&n->b, out_spi(&n->a, "lab.net")) && has_in(&n->a, out_spi(&n->b, "lab.net"));
+}
+
+static void quick(struct gateway *g, unsigned base_ms, unsigned tries)
+{
+	for (size_t i = 0; i < g->run->n_conns; i++) {
+		g->run->conns[i]->ike.retransmit_base_ms = base_ms;
+		g->run->conns[i]->ike.retransmit_factor = 1.0;
+		g->run->conns[i]->ike.retransmit_tries = tries;
+	}
+}
+
+// ---- following a command ----
+
+struct follow {
+	unsigned done;
+	int result;
+	char text[512];
+	unsigned progress;
+};
+
+static void on_progress(void *ctx, enum ike_report_code code, enum ike_severity severity,
+			const char *conn, const char *line)
+{
+	struct follow *f = ctx;
+
+	(void)code;
+	(void)severity;
+	(void)conn;
+	(void)line;
+	f->progress++;
+}
+
+static void on_done(void *ctx, int result, const char *line)
+{
+	struct follow *f = ctx;
+
+	f->done++;
+	f->result = result;
+	snprintf(f->text, sizeof(f->text), "%s", line);
+}
+
+static struct ike_run_watch follow(struct follow *f, uint64_t timeout_ms)
+{
+	*f = (struct follow){0};
+	return (struct ike_run_watch){on_progress, on_done, f, timeout_ms};
+}
+
+static void up(struct net *n)
+{
+	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->a, config('a', "", START));
+	WAIT(n->base, joined(n));
+}
+
+// ---- scenarios ----
+
+static void test_start_action_brings_the_child_up(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_stats st;
+	struct ike_run_child child;
+
+	up(n);
+	assert_int_equal(established(&n->a), 1);
+	assert_int_equal(n->a.dp.n_policies, 3); // own IKE on two ports, and the child
+	ike_run_stats(n->b.run, &st);
+	assert_int_equal(st.responded_ok, 1);
+	assert_int_equal(st.half_open, 0);
+	assert_int_equal(st.children, 1);
+	assert_int_equal(ike_run_child(n->a.run, 1, 0, &child), 0);
+	assert_string_equal(child.info.conf->name, "net");
+	assert_true(child.have_in && child.have_out);
+	assert_true(child.rekey_in_ms <= 3600000 && child.rekey_in_ms >= 3600000 * 8 / 10);
+	assert_int_equal(ike_run_child(n->a.run, 1, 1, &child), -ENOENT);
+}
+
+static void test_both_at_the_same_time_end_with_one(void **state)
+{
+	struct net *n = *state;
+
+	wire_hold(true); // both have sent before either hears
+	gateway_configure(&n->a, config('a', "", START));
+	gateway_configure(&n->b, config('b', "", START));
+	turn(n->base, 30);
+	wire_hold(false);
+	WAIT(n->base, established(&n->a) >= 1 && established(&n->b) >= 1);
+	WAIT(n->base, established(&n->a) == 1 && established(&n->b) == 1);
+	turn(n->base, 100);
+	assert_true(joined(n));
+	assert_int_equal(established(&n->a), 1);
+	// The survivor's outbound SA was never taken away.
+	assert_int_equal(n->a.dp.tunnel[0].gaps, 0);
+	assert_int_equal(n->b.dp.tunnel[0].gaps, 0);
+}
+
+static void test_a_peer_that_is_not_there_yet(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_stats st;
+
+	n->b.deaf = true;
+	gateway_configure(&n->a, config('a', "", START));
+	quick(&n->a, 50, 1);
+	turn(n->base, 500); // given up by now, next attempt planned
+	ike_run_stats(n->a.run, &st);
+	assert_int_equal(st.initiated_failed, 1);
+	gateway_configure(&n->b, config('b', "", ""));
+	n->b.deaf = false;
+	WAIT(n->base, joined(n));
+}
+
+static void test_a_route_that_is_not_there_yet(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_stats st;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	wire_no_route(true);
+	gateway_configure(&n->a, config('a', "", START));
+	turn(n->base, 100);
+	ike_run_stats(n->a.run, &st);
+	assert_int_equal(st.tx_messages, 0);
+	wire_no_route(false);
+	WAIT(n->base, joined(n));
+}
+
+static void test_down_by_hand_stays_down(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_select sel = {.conn = "lab"};
+	struct dp_event traffic = {.type = DP_EV_NO_SA, .tunnel = 0};
+	struct ike_run_watch w;
+	struct follow f;
+	unsigned matched = 0;
+	struct error err;
+
+	up(n);
+	w = follow(&f, 0);
+	assert_int_equal(ike_run_terminate(n->a.run, &sel, &w, &matched, &err), 0);
+	assert_int_equal(matched, 1);
+	WAIT(n->base, f.done);
+	assert_int_equal(f.result, 0);
+	WAIT(n->base, established(&n->b) == 0);
+	ike_run_dp_event(n->a.run, &traffic);
+	turn(n->base, 1500);
+	assert_int_equal(established(&n->a), 0);
+	assert_int_equal(out_spi(&n->a, "lab.net"), 0);
+	assert_int_equal(out_spi(&n->b, "lab.net"), 0);
+	assert_int_equal(ike_run_terminate(n->a.run, &sel, NULL, &matched, &err), -ENOENT);
+	assert_int_equal(f.done, 1);
+	// And up again by hand.
+	w = follow(&f, 0);
+	assert_int_equal(ike_run_initiate(n->a.run, NULL, "net", &w, &err), 0);
+	WAIT(n->base, f.done);
+	assert_int_equal(f.result, 0);
+	assert_true(f.progress > 0);
+	w = follow(&f, 0);
+	assert_int_equal(ike_run_initiate(n->a.run, "lab", "net", &w, &err), 0);
+	assert_int_equal(f.done, 1); // already up
+}
+
+static void test_child_alone_down_and_up(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_select sel = {.child = "net"};
+	struct ike_run_watch w;
+	struct follow f;
+	struct error err;
+
+	up(n);
+	w = follow(&f, 0);
+	assert_int_equal(ike_run_terminate(n->a.run, &sel, &w, NULL, &err), 0);
+	WAIT(n->base, f.done && out_spi(&n->b, "lab.net") == 0);
+	assert_int_equal(established(&n->a), 1);
+	w = follow(&f, 0);
+	assert_int_equal(ike_run_initiate(n->a.run, NULL, "net", &w, &err), 0);
+	WAIT(n->base, f.done && joined(n));
+	assert_int_equal(f.result, 0);
+	// The IKE SA that was left without child goes.
+	WAIT(n->base, established(&n->a) == 1 && established(&n->b) == 1);
+}
+
+static void test_names_that_are_not_there(void **state)
+{
+	struct net *n = *state;
+	struct error err;
+
+	gateway_configure(&n->a, config('a', "", ""));
+	assert_int_equal(ike_run_initiate(n->a.run, NULL, "nett", NULL, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "did you mean 'net'"));
+	assert_int_equal(ike_run_initiate(n->a.run, "lap", "net", NULL, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "did you mean 'lab'"));
+}
+
+static void test_wrong_key_fails_once_with_a_reason(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_watch w;
+	struct ike_run_stats st;
+	struct follow f;
+	struct error err;
+	char *other;
+
+	log_set_level(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : (enum log_level) - 1);
+	gateway_configure(&n->a, config('a', "", ""));
+	config('b', "", "");
+	other = strstr(text, "\"s\"");
+	assert_non_null(other);
+	other[1] = 't';
+	gateway_configure(&n->b, text);
+	w = follow(&f, 5000);
+	assert_int_equal(ike_run_initiate(n->a.run, "lab", "net", &w, &err), 0);
+	WAIT(n->base, f.done);
+	assert_int_equal(f.result, -EACCES);
+	assert_true(strlen(f.text) > 10);
+	turn(n->base, 50);
+	assert_int_equal(f.done, 1);
+	ike_run_stats(n->a.run, &st);
+	assert_int_equal(st.initiated_failed, 1);
+	assert_int_equal(st.ike_sas, 0);
+}
+
+static void test_selectors_that_differ_leave_no_ike_sa(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_watch w;
+	struct follow f;
+	struct error err;
+	char *ts;
+
+	log_set_level(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : (enum log_level) - 1);
+	gateway_configure(&n->a, config('a', "", ""));
+	config('b', "", "");
+	ts = strstr(text, "remote_ts = 10.1");
+	assert_non_null(ts);
+	memcpy(ts, "remote_ts = 10.9", 16);
+	gateway_configure(&n->b, text);
+	w = follow(&f, 5000);
+	assert_int_equal(ike_run_initiate(n->a.run, "lab", "net", &w, &err), 0);
+	WAIT(n->base, f.done);
+	assert_int_not_equal(f.result, 0);
+	WAIT(n->base, TAILQ_EMPTY(&n->a.run->sas) && TAILQ_EMPTY(&n->b.run->sas));
+}
+
+static void test_silent_peer_times_out_and_names_it(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_watch w;
+	struct follow f;
+	struct error err;
+
+	n->b.deaf = true;
+	gateway_configure(&n->a, config('a', "", ""));
+	w = follow(&f, 100);
+	assert_int_equal(ike_run_initiate(n->a.run, "lab", "net", &w, &err), 0);
+	WAIT(n->base, f.done);
+	assert_int_equal(f.result, -ETIMEDOUT);
+	assert_non_null(strstr(f.text, B));
+}
+
+static void test_unwatch_means_silence(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_watch w;
+	struct follow f;
+	struct error err;
+	unsigned before;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->a, config('a', "", ""));
+	w = follow(&f, 0);
+	assert_int_equal(ike_run_initiate(n->a.run, "lab", "net", &w, &err), 0);
+	ike_run_unwatch(n->a.run, &f);
+	before = f.progress; // the first message was sent at once
+	WAIT(n->base, joined(n));
+	assert_int_equal(f.done, 0);
+	assert_int_equal(f.progress, before);
+}
+
+static void test_successor_without_a_gap(void **state)
+{
+	struct net *n = *state;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->a, config('a', "", START "\n rekey_time = 1s\n life_time = 10s"));
+	WAIT(n->base, joined(n));
+	WAIT(n->base, n->a.dp.tunnel[0].outs >= 3);
+	WAIT(n->base, established(&n->a) == 1 && established(&n->b) == 1);
+	assert_int_equal(n->a.dp.tunnel[0].gaps, 0);
+	assert_int_equal(n->b.dp.tunnel[0].gaps, 0);
+	assert_true(joined(n));
+}
+
+static void test_lifetime_is_a_hard_end(void **state)
+{
+	struct net *n = *state;
+	uint32_t first;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->a, config('a', "", START "\n rekey_time = 0\n life_time = 1s"));
+	WAIT(n->base, joined(n));
+	first = out_spi(&n->a, "lab.net");
+	WAIT(n->base, out_spi(&n->a, "lab.net") != first && joined(n));
+	assert_true(n->a.dp.tunnel[0].gaps >= 1);
+}
+
+static void test_restarted_peer_replaces_the_old(void **state)
+{
+	struct net *n = *state;
+
+	up(n);
+	gateway_crash(&n->a);
+	memset(&n->a.dp, 0, sizeof(n->a.dp));
+	gateway_up(&n->a, n->base, A);
+	gateway_configure(&n->a, config('a', "", START));
+	WAIT(n->base, joined(n));
+	WAIT(n->base, established(&n->b) == 1);
+	assert_true(joined(n));
+	assert_int_equal(n->b.dp.tunnel[0].gaps, 0);
+}
+
+static void test_reload_touches_only_what_changed(void **state)
+{
+	struct net *n = *state;
+	uint32_t before;
+
+	up(n);
+	before = out_spi(&n->a, "lab.net");
+	gateway_configure(&n->a, config('a', "", START)); // the same
+	turn(n->base, 50);
+	assert_int_equal(out_spi(&n->a, "lab.net"), before);
+	assert_int_equal(established(&n->a), 1);
+	gateway_configure(&n->a, config('a', "dpd_delay = 77s", START)); // changed
+	WAIT(n->base, joined(n) && out_spi(&n->a, "lab.net") != before);
+	WAIT(n->base, established(&n->a) == 1 && established(&n->b) == 1);
+	WAIT(n->base, joined(n));
+	gateway_configure(&n->a, "gateway { ports { wan { device = net_null0 } } }"); // removed
+	WAIT(n->base, TAILQ_EMPTY(&n->a.run->sas) && established(&n->b) == 0);
+	assert_int_equal(n->a.dp.n_policies, 0);
+	for (unsigned i = 0; i < FAKE_TUNNELS; i++)
+		assert_false(n->a.dp.tunnel[i].used);
+}
+
+static void test_dataplane_refuses_the_child(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_watch w;
+	struct follow f;
+	struct error err;
+
+	log_set_level(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : (enum log_level) - 1);
+	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->a, config('a', "", ""));
+	n->a.dp.refuse = true;
+	w = follow(&f, 5000);
+	assert_int_equal(ike_run_initiate(n->a.run, "lab", "net", &w, &err), 0);
+	WAIT(n->base, f.done);
+	assert_int_not_equal(f.result, 0);
+	assert_non_null(strstr(f.text, "the table is full"));
+	WAIT(n->base, out_spi(&n->b, "lab.net") == 0); // the peer was told
+}
+
+static void test_half_open_limit_per_source(void **state)
+{
+	struct net *n = *state;
+	// A bare IKE_SA_INIT request that the core would have to hold: only its header matters
+	// here.
+	uint8_t init[28] = {[16] = 33, [17] = 0x20, [18] = 34, [19] = 0x08, [27] = 28};
+	struct ike_run_stats st;
+	struct run_sa *held[LIMIT_IKE_HALF_OPEN_PER_SOURCE];
+	struct ip_addr from;
+
+	gateway_configure(&n->a, config('a', "", ""));
+	assert_int_equal(ip_addr_parse("203.0.113.9", &from), 0);
+	for (unsigned i = 0; i < LIMIT_IKE_HALF_OPEN_PER_SOURCE; i++) {
+		struct ike_sa *sa;
+
+		assert_int_equal(ike_sa_create_responder(&n->a.run->env, &sa), 0);
+		held[i] = run_sa_add(n->a.run, sa, NULL);
+		run_sa_half_open(held[i], &from, i + 1);
+	}
+	init[7] = 99;
+	wire_inject(&n->a, "203.0.113.9", init, sizeof(init));
+	turn(n->base, 20);
+	ike_run_stats(n->a.run, &st);
+	assert_int_equal(st.rx_limited, 1);
+	assert_int_equal(st.half_open, LIMIT_IKE_HALF_OPEN_PER_SOURCE);
+	wire_inject(&n->a, "203.0.113.10", init, sizeof(init)); // another source is not limited
+	turn(n->base, 20);
+	ike_run_stats(n->a.run, &st);
+	assert_int_equal(st.rx_limited, 1);
+}
+
+static void test_noise_is_counted_and_answered_by_nobody(void **state)
+{
+	struct net *n = *state;
+	uint8_t v1[28] = {[7] = 1, [16] = 1, [17] = 0x10, [18] = 2, [27] = 28};
+	uint8_t unknown[28] = {
+		[7] = 1, [15] = 2, [16] = 46, [17] = 0x20, [18] = 37, [19] = 8, [27] = 28};
+	uint8_t shorter[27] = {[7] = 1, [17] = 0x20};
+	struct ike_run_stats st;
+
+	gateway_configure(&n->a, config('a', "", ""));
+	wire_inject(&n->a, B, v1, sizeof(v1));
+	wire_inject(&n->a, B, shorter, sizeof(shorter));
+	wire_inject(&n->a, B, unknown, sizeof(unknown));
+	turn(n->base, 20);
+	ike_run_stats(n->a.run, &st);
+	assert_int_equal(st.rx_messages, 3);
+	assert_int_equal(st.rx_malformed, 2);
+	assert_int_equal(st.rx_unknown_sa, 1);
+	assert_int_equal(st.tx_messages, 0);
+	assert_int_equal(st.ike_sas, 0);
+}
+
+static void test_shutdown_tells_the_peers(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_watch w;
+	struct follow f;
+
+	up(n);
+	w = follow(&f, 3000);
+	ike_run_shutdown(n->a.run, &w);
+	WAIT(n->base, f.done);
+	assert_int_equal(f.result, 0);
+	WAIT(n->base, established(&n->b) == 0);
+	assert_true(TAILQ_EMPTY(&n->a.run->sas));
+}
+
+static void test_shutdown_does_not_wait_for_the_dead(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_watch w;
+	struct follow f;
+
+	up(n);
+	n->b.deaf = true;
+	w = follow(&f, 200);
+	ike_run_shutdown(n->a.run, &w);
+	WAIT(n->base, f.done);
+	assert_int_equal(f.result, -ETIMEDOUT);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_start_action_brings_the_child_up),
+		T(test_both_at_the_same_time_end_with_one),
+		T(test_a_peer_that_is_not_there_yet),
+		T(test_a_route_that_is_not_there_yet),
+		T(test_down_by_hand_stays_down),
+		T(test_child_alone_down_and_up),
+		T(test_names_that_are_not_there),
+		T(test_wrong_key_fails_once_with_a_reason),
+		T(test_selectors_that_differ_leave_no_ike_sa),
+		T(test_silent_peer_times_out_and_names_it),
+		T(test_unwatch_means_silence),
+		T(test_successor_without_a_gap),
+		T(test_lifetime_is_a_hard_end),
+		T(test_restarted_peer_replaces_the_old),
+		T(test_reload_touches_only_what_changed),
+		T(test_dataplane_refuses_the_child),
+		T(test_half_open_limit_per_source),
+		T(test_noise_is_counted_and_answered_by_nobody),
+		T(test_shutdown_tells_the_peers),
+		T(test_shutdown_does_not_wait_for_the_dead),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
