@@ -627,12 +627,35 @@ static void test_list_conns_and_states(void **state)
 	expect_text(&p, "site-c.last-error-ago", "5");
 	assert_true(client_packet(&c, &p));
 
+	// Others do not disturb it, whatever their names, and the newest reason counts.
+	fake_report(IKE_REPORT_NO_ANSWER, IKE_SEV_ERROR, "site-z", 10, "z");
+	fake_report(IKE_REPORT_NO_ANSWER, IKE_SEV_ERROR, "a", 11, "a");
+	fake_report(IKE_REPORT_CHILD_UP, IKE_SEV_INFO, "a", 11, "a");
+	fake_report(IKE_REPORT_PROPOSAL_MISMATCH, IKE_SEV_ERROR, "site-c", 9, "newer");
+	client_ask(&c, VICI_CMD_REQUEST, "show-conns", NULL);
+	expect_event(&c, "show-conn", &p);
+	expect_event(&c, "show-conn", &p);
+	expect_text(&p, "site-c.last-error", "newer");
+	expect_text(&p, "site-c.last-error-ago", "0");
+	assert_true(client_packet(&c, &p));
+
 	// Up again: the old reason is history.
 	fake_report(IKE_REPORT_CHILD_UP, IKE_SEV_INFO, "site-c", 9, "up");
 	client_ask(&c, VICI_CMD_REQUEST, "show-conns", NULL);
 	expect_event(&c, "show-conn", &p);
 	expect_event(&c, "show-conn", &p);
 	expect_absent(&p, "site-c.last-error");
+	assert_true(client_packet(&c, &p));
+
+	// A new configuration starts with a clean slate.
+	fake_report(IKE_REPORT_NO_ANSWER, IKE_SEV_ERROR, "site-b", 12, "silence");
+	fake.d.generation++;
+	fake_report(IKE_REPORT_NO_ANSWER, IKE_SEV_ERROR, "site-c", 13, "silence");
+	client_ask(&c, VICI_CMD_REQUEST, "show-conns", NULL);
+	expect_event(&c, "show-conn", &p);
+	expect_absent(&p, "site-b.last-error");
+	expect_event(&c, "show-conn", &p);
+	expect_text(&p, "site-c.last-error", "silence");
 	assert_true(client_packet(&c, &p));
 	client_close(&c);
 }
