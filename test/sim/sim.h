@@ -15,7 +15,7 @@
 #include "test/sim/fake_crypto.h"
 
 #define SIM_SAS	     32		 // IKE SAs of one peer, open or closed
-#define SIM_CHILDREN 64		 // installed children of one peer
+#define SIM_CHILDREN 24		 // installed children of one peer
 #define SIM_WIRE     128	 // messages on their way
 #define SIM_REPORTS  512	 // of one peer
 #define SIM_NAT_ADDR 0xcb007101u // 203.0.113.1, the outside of the NAT

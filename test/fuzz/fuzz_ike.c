@@ -1,0 +1,96 @@
+// The parser of IKE messages and of every payload body, on bytes as a stranger may send them.
+// What parses must also survive being written again.
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/ike/payload.h"
+#include "control/ike/sa_payload.h"
+#include "control/ike/ts.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static void fuzz_sa(const struct ike_payload *p, uint8_t protocol)
+{
+	static uint8_t buf[PROPOSALS_MAX * (12 + 12 * PROPOSAL_TRANSFORMS_MAX)];
+	struct writer w = writer_of(buf, sizeof(buf));
+	struct sa_offer offer, back;
+	struct ike_payload again = {PAYLOAD_SA, buf, 0};
+	char text[PROPOSAL_TEXT_MAX];
+
+	if (sa_payload_parse(p, protocol, &offer) || offer.list.n == 0)
+		return;
+	for (unsigned i = 0; i < offer.list.n; i++)
+		proposal_format(&offer.list.p[i], text, sizeof(text));
+	sa_payload_write(&w, &offer.list, offer.spi[0], false);
+	again.len = w.len;
+	must(!w.failed && !sa_payload_parse(&again, protocol, &back));
+	must(back.list.n == offer.list.n);
+}
+
+static void fuzz_ts(const struct ike_payload *p)
+{
+	uint8_t buf[4 + 40 * SELECTORS_MAX];
+	struct writer w = writer_of(buf, sizeof(buf));
+	struct selector_list list, back, common;
+	struct ike_payload again = {PAYLOAD_TSI, buf, 0};
+	char text[SELECTOR_TEXT_MAX];
+
+	if (ts_payload_parse(p, &list) || list.n == 0)
+		return;
+	for (unsigned i = 0; i < list.n; i++)
+		selector_format(&list.s[i], text, sizeof(text));
+	must(ts_narrow(&list, &list, &common) && ts_is_subset(&common, &list));
+	ts_payload_write(&w, &list);
+	again.len = w.len;
+	must(!w.failed && !ts_payload_parse(&again, &back) && back.n == list.n);
+	for (unsigned i = 0; i < list.n; i++)
+		must(selector_equal(&list.s[i], &back.s[i]));
+}
+
+static void fuzz_body(const struct ike_payload *p)
+{
+	struct ike_ke_payload ke;
+	struct ike_auth_payload auth;
+	struct ike_buf nonce;
+	struct identity id;
+	struct ike_delete d;
+	char text[IDENTITY_TEXT_MAX];
+
+	payload_ke_parse(p, &ke);
+	payload_auth_parse(p, &auth);
+	payload_nonce_parse(p, &nonce);
+	payload_delete_parse(p, &d);
+	if (!payload_id_parse(p, &id))
+		identity_format(&id, text, sizeof(text));
+	fuzz_sa(p, PROTO_IKE);
+	fuzz_sa(p, PROTO_ESP);
+	fuzz_ts(p);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct ike_msg m;
+	struct ike_notify n;
+
+	if (size >= IKE_HEADER_LEN && !ike_msg_parse(data, size, &m)) {
+		ike_msg_error(&m, &n);
+		ike_msg_notify(&m, N_COOKIE, 0, &n);
+		for (size_t i = 0; i < m.n; i++)
+			fuzz_body(&m.p[i]);
+		must(!m.has_sk || m.sk_body <= size);
+	}
+	// The same bytes as the inside of an Encrypted payload.
+	if (size > 1) {
+		m = (struct ike_msg){.bytes = data, .sk_first = data[0]};
+		if (!ike_msg_parse_inner(&m, data + 1, size - 1))
+			for (size_t i = 0; i < m.n; i++)
+				fuzz_body(&m.p[i]);
+	}
+	return 0;
+}
