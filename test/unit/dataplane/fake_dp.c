@@ -82,7 +82,7 @@ bool fib_is_local(const struct fib *fib, uint32_t addr_be)
 uint16_t fib_route_mtu(const struct dp *dp, uint32_t addr_be)
 {
 	(void)dp;
-	return addr_be == rte_cpu_to_be_32(RTE_IPV4(198, 51, 100, 2)) ? fake.route_mtu : 0; // GW_B
+	return addr_be == rte_cpu_to_be_32(0xc6336402) ? fake.route_mtu : 0; // GW_B
 }
 
 struct rte_mbuf *icmp_error(struct worker *w, const struct rte_mbuf *offending, uint8_t type,
@@ -359,7 +359,7 @@ bool ip_checksum_ok(const void *ip)
 	return sum == 0xffff;
 }
 
-uint64_t dropped(enum drop_reason r)
+uint64_t dropped(unsigned r)
 {
 	return counter_read(&fake.w->drops[r]);
 }

@@ -78,5 +78,5 @@ size_t put_trailer(uint8_t *text, size_t len, unsigned extra, uint8_t next_heade
 int open_esp(const uint8_t *esp, size_t len, unsigned key_bits, uint8_t *text);
 
 bool ip_checksum_ok(const void *ip);
-uint64_t dropped(enum drop_reason r);
+uint64_t dropped(unsigned reason); // enum drop_reason
 uint64_t dropped_total(void);

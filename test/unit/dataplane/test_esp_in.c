@@ -278,7 +278,7 @@ static void test_payload_and_trailer(void **state)
 		unsigned extra_pad, tfc;
 		uint8_t next_header;
 		int damage;
-		int want; // DROP_REASON_COUNT: accepted
+		unsigned want; // DROP_REASON_COUNT: accepted
 		const char *why;
 	} rows[] = {
 		{100, 0, 0, 4, 0, DROP_REASON_COUNT, "plain"},
@@ -301,7 +301,7 @@ static void test_payload_and_trailer(void **state)
 		struct fake_esp how = {.spi = spi, .seq = (uint32_t)i + 1, .key_bits = 128};
 		uint8_t text[800] = {0};
 		size_t len;
-		int got = DROP_REASON_COUNT;
+		unsigned got = DROP_REASON_COUNT;
 		const uint64_t before = dropped_total();
 
 		if (rows[i].len > 0)
@@ -323,7 +323,7 @@ static void test_payload_and_trailer(void **state)
 		}
 		batch_free(&b);
 		if (got != rows[i].want)
-			fail_msg("%s: %d", rows[i].why, got);
+			fail_msg("%s: %u", rows[i].why, got);
 	}
 }
 
@@ -332,7 +332,7 @@ static void test_inner_header(void **state)
 	static const struct {
 		unsigned at;
 		uint8_t value;
-		int want;
+		unsigned want; // enum drop_reason; DROP_REASON_COUNT: accepted
 		const char *why;
 	} rows[] = {
 		{0, 0x65, DROP_ESP_INNER, "version 6"},
@@ -420,7 +420,7 @@ static void test_outer_form(void **state)
 		int how;
 		unsigned at; // CUT: bytes taken off; SET: place
 		uint8_t value;
-		int want;
+		unsigned want; // enum drop_reason; DROP_REASON_COUNT: accepted
 		const char *why;
 	} rows[] = {
 		{false, CUT, 0, 0, DROP_REASON_COUNT, "untouched"},
