@@ -24,8 +24,9 @@ struct vici_events {
 	bool following; // somebody registered and `known` is true
 	struct known_sa *known;
 	size_t n_known, cap_known;
-	size_t n_sorted;     // those of the comparison before, in order of ids
-	void *failures;	     // tsearch tree of struct vici_failure by connection
+	size_t n_sorted;		// those of the comparison before, in order of ids
+	struct vici_failure **failures; // one per connection, in order of their names
+	size_t n_failures, cap_failures;
 	uint64_t generation; // of the configuration the failures belong to
 	struct vici_failure stranger;
 };
