@@ -1,0 +1,352 @@
+#include "control/netlink.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <linux/if_addr.h>
+#include <linux/neighbour.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+
+enum {
+	ANSWER_S = 5,			 // longer than the kernel ever takes
+	MONITOR_BYTES = 8 * 1024 * 1024, // of receive buffer
+	DUMP_BYTES = 1024 * 1024,
+};
+
+struct netlink {
+	struct mnl_socket *sock;
+	uint32_t seq;
+};
+
+// ---- sockets ----
+
+static int open_bound(unsigned groups, int flags, int rcvbuf, struct mnl_socket **out)
+{
+	struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, flags);
+	struct timeval wait = {.tv_sec = ANSWER_S};
+	int err;
+
+	if (!s)
+		return -errno;
+	// FORCE goes beyond net.core.rmem_max and needs CAP_NET_ADMIN, as all of this does.
+	if (setsockopt(mnl_socket_get_fd(s), SOL_SOCKET, SO_RCVBUFFORCE, &rcvbuf, sizeof(rcvbuf)) <
+	    0)
+		setsockopt(mnl_socket_get_fd(s), SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
+	if (setsockopt(mnl_socket_get_fd(s), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0 ||
+	    mnl_socket_bind(s, groups, MNL_SOCKET_AUTOPID) < 0) {
+		err = -errno;
+		mnl_socket_close(s);
+		return err;
+	}
+	*out = s;
+	return 0;
+}
+
+int netlink_open(struct netlink **out)
+{
+	struct netlink *n = calloc(1, sizeof(*n));
+	int err;
+
+	if (!n)
+		return -ENOMEM;
+	err = open_bound(0, SOCK_CLOEXEC, DUMP_BYTES, &n->sock);
+	if (err) {
+		free(n);
+		return err;
+	}
+	*out = n;
+	return 0;
+}
+
+void netlink_close(struct netlink *n)
+{
+	if (!n)
+		return;
+	mnl_socket_close(n->sock);
+	free(n);
+}
+
+int netlink_monitor(struct mnl_socket **out)
+{
+	return open_bound(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE,
+			  SOCK_CLOEXEC | SOCK_NONBLOCK, MONITOR_BYTES, out);
+}
+
+// ---- requests ----
+
+struct dump {
+	void (*each)(const struct nlmsghdr *h, void *ctx);
+	void *ctx;
+};
+
+static int on_dump_message(const struct nlmsghdr *h, void *ctx)
+{
+	const struct dump *d = ctx;
+
+	d->each(h, d->ctx);
+	return MNL_CB_OK;
+}
+
+// Every dump has a socket of its own: one that ends early leaves nothing behind.
+int netlink_dump(uint16_t type, void (*each)(const struct nlmsghdr *h, void *ctx), void *ctx)
+{
+	static char buf[NETLINK_BUFFER];
+	struct dump d = {each, ctx};
+	struct mnl_socket *s;
+	struct nlmsghdr *h;
+	ssize_t len;
+	int err, more = MNL_CB_OK;
+
+	err = open_bound(0, SOCK_CLOEXEC, DUMP_BYTES, &s);
+	if (err)
+		return err;
+	h = mnl_nlmsg_put_header(buf);
+	h->nlmsg_type = type;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	h->nlmsg_seq = 1;
+	// All three kinds of request begin with the family; rtmsg is the longest header.
+	((struct rtmsg *)mnl_nlmsg_put_extra_header(h, sizeof(struct rtmsg)))->rtm_family = AF_INET;
+	if (mnl_socket_sendto(s, h, h->nlmsg_len) < 0)
+		err = -errno;
+	while (!err && more == MNL_CB_OK) {
+		len = mnl_socket_recvfrom(s, buf, sizeof(buf));
+		more = len < 0 ? MNL_CB_ERROR
+			       : mnl_cb_run(buf, (size_t)len, 1, mnl_socket_get_portid(s),
+					    on_dump_message, &d);
+		if (more == MNL_CB_ERROR)
+			err = -errno;
+	}
+	mnl_socket_close(s);
+	return err;
+}
+
+static int request(struct netlink *n, struct nlmsghdr *h)
+{
+	char answer[1024];
+	ssize_t len;
+
+	h->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+	h->nlmsg_seq = ++n->seq;
+	if (mnl_socket_sendto(n->sock, h, h->nlmsg_len) < 0)
+		return -errno;
+	do {
+		len = mnl_socket_recvfrom(n->sock, answer, sizeof(answer));
+		if (len < 0)
+			return -errno;
+		// An answer to an earlier request whose wait was cut short is passed over.
+	} while (((struct nlmsghdr *)answer)->nlmsg_seq != h->nlmsg_seq);
+	if (mnl_cb_run(answer, (size_t)len, h->nlmsg_seq, mnl_socket_get_portid(n->sock), NULL,
+		       NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+static int af_of(const struct ip_addr *a)
+{
+	return a->family == IP_V4 ? AF_INET : AF_INET6;
+}
+
+static int addr_request(struct netlink *n, uint16_t type, uint16_t flags, unsigned ifindex,
+			const struct ip_prefix *a)
+{
+	char buf[256];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct ifaddrmsg *m;
+
+	h->nlmsg_type = type;
+	h->nlmsg_flags = flags;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ifa_family = (uint8_t)af_of(&a->addr);
+	m->ifa_prefixlen = a->len;
+	m->ifa_index = ifindex;
+	mnl_attr_put(h, IFA_LOCAL, ip_addr_len(&a->addr), a->addr.bytes);
+	mnl_attr_put(h, IFA_ADDRESS, ip_addr_len(&a->addr), a->addr.bytes);
+	return request(n, h);
+}
+
+int netlink_addr_set(struct netlink *n, unsigned ifindex, const struct ip_prefix *a)
+{
+	return addr_request(n, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, ifindex, a);
+}
+
+int netlink_addr_del(struct netlink *n, unsigned ifindex, const struct ip_prefix *a)
+{
+	return addr_request(n, RTM_DELADDR, 0, ifindex, a);
+}
+
+int netlink_neigh_use(struct netlink *n, unsigned ifindex, const struct ip_addr *a)
+{
+	char buf[256];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct ndmsg *m;
+
+	h->nlmsg_type = RTM_NEWNEIGH;
+	h->nlmsg_flags = NLM_F_CREATE;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ndm_family = (uint8_t)af_of(a);
+	m->ndm_ifindex = (int)ifindex;
+	m->ndm_state = NUD_NONE;
+	m->ndm_flags = NTF_USE;
+	mnl_attr_put(h, NDA_DST, ip_addr_len(a), a->bytes);
+	return request(n, h);
+}
+
+// ---- messages ----
+
+struct attrs {
+	const struct nlattr **at;
+	unsigned max;
+};
+
+static int collect(const struct nlattr *attr, void *ctx)
+{
+	struct attrs *a = ctx;
+	unsigned type = mnl_attr_get_type(attr);
+
+	if (type <= a->max)
+		a->at[type] = attr;
+	return MNL_CB_OK;
+}
+
+static bool attrs_of(const struct nlmsghdr *h, size_t header_len, const struct nlattr **at,
+		     unsigned max)
+{
+	struct attrs a = {at, max};
+
+	if (mnl_nlmsg_get_payload_len(h) < header_len)
+		return false;
+	return mnl_attr_parse(h, (unsigned)header_len, collect, &a) >= 0;
+}
+
+static bool attr_v4(const struct nlattr *attr, struct ip_addr *out)
+{
+	if (!attr || mnl_attr_get_payload_len(attr) != 4)
+		return false;
+	*out = ip_addr_from_bytes(mnl_attr_get_payload(attr), 4);
+	return true;
+}
+
+static uint32_t attr_u32(const struct nlattr *attr, uint32_t otherwise)
+{
+	if (!attr || mnl_attr_validate(attr, MNL_TYPE_U32) < 0)
+		return otherwise;
+	return mnl_attr_get_u32(attr);
+}
+
+bool netlink_parse_link(const struct nlmsghdr *h, struct netlink_link *out)
+{
+	const struct ifinfomsg *m = mnl_nlmsg_get_payload(h);
+
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*m) || m->ifi_index <= 0)
+		return false;
+	out->ifindex = (unsigned)m->ifi_index;
+	out->up = (m->ifi_flags & IFF_UP) != 0;
+	out->up_changed = (m->ifi_change & IFF_UP) != 0;
+	return true;
+}
+
+bool netlink_parse_addr(const struct nlmsghdr *h, struct netlink_addr *out)
+{
+	const struct nlattr *at[IFA_MAX + 1] = {0};
+	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
+
+	if (!attrs_of(h, sizeof(*m), at, IFA_MAX) || m->ifa_family != AF_INET ||
+	    m->ifa_prefixlen > 32)
+		return false;
+	// On a point-to-point link IFA_ADDRESS is the other end.
+	if (!attr_v4(at[IFA_LOCAL] ? at[IFA_LOCAL] : at[IFA_ADDRESS], &out->addr.addr))
+		return false;
+	out->ifindex = m->ifa_index;
+	out->addr.len = m->ifa_prefixlen;
+	return true;
+}
+
+static bool hop_dead(unsigned flags)
+{
+	return (flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) != 0;
+}
+
+static void add_hop(struct netlink_route *r, unsigned flags, unsigned ifindex,
+		    const struct nlattr *const *at)
+{
+	struct netlink_hop hop = {.ifindex = ifindex};
+
+	// An IPv4 route through an IPv6 neighbour (RTA_VIA) is not mirrored.
+	if (hop_dead(flags) || at[RTA_VIA] || r->n_hops == NETLINK_HOPS_MAX)
+		return;
+	if (at[RTA_GATEWAY] && !attr_v4(at[RTA_GATEWAY], &hop.gateway))
+		return;
+	r->hops[r->n_hops++] = hop;
+}
+
+static void add_hops(struct netlink_route *r, const struct nlattr *multipath)
+{
+	const struct rtnexthop *nh = mnl_attr_get_payload(multipath);
+	size_t left = mnl_attr_get_payload_len(multipath);
+
+	while (left >= sizeof(*nh) && nh->rtnh_len >= sizeof(*nh) && nh->rtnh_len <= left) {
+		const struct nlattr *at[RTA_MAX + 1] = {0};
+		struct attrs a = {at, RTA_MAX};
+		size_t step = MNL_ALIGN(nh->rtnh_len);
+
+		if (mnl_attr_parse_payload(nh + 1, nh->rtnh_len - sizeof(*nh), collect, &a) >= 0)
+			add_hop(r, nh->rtnh_flags, (unsigned)nh->rtnh_ifindex, at);
+		if (step >= left)
+			break;
+		left -= step;
+		nh = (const struct rtnexthop *)((const char *)nh + step);
+	}
+}
+
+bool netlink_parse_route(const struct nlmsghdr *h, struct netlink_route *out)
+{
+	const struct nlattr *at[RTA_MAX + 1] = {0};
+	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+
+	if (!attrs_of(h, sizeof(*m), at, RTA_MAX) || m->rtm_family != AF_INET || m->rtm_tos != 0 ||
+	    (m->rtm_flags & RTM_F_CLONED) || m->rtm_dst_len > 32 ||
+	    attr_u32(at[RTA_TABLE], m->rtm_table) != RT_TABLE_MAIN)
+		return false;
+	*out = (struct netlink_route){
+		.dst = {ip_addr_v4(0), m->rtm_dst_len},
+		.metric = attr_u32(at[RTA_PRIORITY], 0),
+		.replaces = (h->nlmsg_flags & NLM_F_REPLACE) != 0,
+		.appended = (h->nlmsg_flags & NLM_F_APPEND) != 0,
+	};
+	if (at[RTA_DST] && !attr_v4(at[RTA_DST], &out->dst.addr))
+		return false;
+	if (m->rtm_type == RTN_UNICAST) {
+		if (at[RTA_MULTIPATH])
+			add_hops(out, at[RTA_MULTIPATH]);
+		else
+			add_hop(out, m->rtm_flags, attr_u32(at[RTA_OIF], 0), at);
+	}
+	return true;
+}
+
+bool netlink_parse_neigh(const struct nlmsghdr *h, struct netlink_neigh *out)
+{
+	const uint16_t known =
+		NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
+	const struct nlattr *at[NDA_MAX + 1] = {0};
+	const struct ndmsg *m = mnl_nlmsg_get_payload(h);
+
+	if (!attrs_of(h, sizeof(*m), at, NDA_MAX) || m->ndm_family != AF_INET ||
+	    m->ndm_ifindex <= 0 || (m->ndm_flags & NTF_PROXY))
+		return false;
+	*out = (struct netlink_neigh){.ifindex = (unsigned)m->ndm_ifindex};
+	if (!attr_v4(at[NDA_DST], &out->addr))
+		return false;
+	if (h->nlmsg_type == RTM_DELNEIGH || !(m->ndm_state & known) || !at[NDA_LLADDR] ||
+	    mnl_attr_get_payload_len(at[NDA_LLADDR]) != sizeof(out->mac.bytes))
+		return true;
+	memcpy(out->mac.bytes, mnl_attr_get_payload(at[NDA_LLADDR]), sizeof(out->mac.bytes));
+	out->state = m->ndm_state & NUD_STALE ? NEIGH_STALE : NEIGH_KNOWN;
+	return true;
+}
