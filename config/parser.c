@@ -217,7 +217,7 @@ static int scan_string(struct source *s)
 }
 
 // From behind '=' to the end of the value. *value is NULL when there is none.
-static int scan_value(struct source *s, const char **value)
+static int scan_value(struct source *s, const char **value, bool *cut)
 {
 	bool any = false;
 	int rc;
@@ -249,6 +249,7 @@ static int scan_value(struct source *s, const char **value)
 	*value = NULL;
 	if (!any)
 		return 0;
+	*cut = !at_end(s) && *s->at == '#' && strchr(" \t\r\"", s->at[-1]) == NULL;
 	*value = config_tree_text(s->tree, s->token.text, s->token.len);
 	return *value != NULL ? 0 : no_memory(s);
 }
@@ -257,9 +258,10 @@ static int parse_key(struct source *s, struct config_node *section, const char *
 {
 	struct config_node *key;
 	const char *value;
+	bool cut = false;
 	int rc;
 
-	rc = scan_value(s, &value);
+	rc = scan_value(s, &value, &cut);
 	if (rc != 0)
 		return rc;
 	key = config_node_find(s->tree, section, NODE_KEY, name);
@@ -268,6 +270,7 @@ static int parse_key(struct source *s, struct config_node *section, const char *
 	if (key == NULL)
 		return no_memory(s);
 	key->value = value;
+	key->cut = cut;
 	key->file = s->file;
 	key->line = line;
 	return 0;

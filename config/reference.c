@@ -158,6 +158,7 @@ static int copy_key(struct expansion *x, const struct config_node *key, struct c
 	if (n == NULL)
 		return no_memory(x);
 	n->value = key->value;
+	n->cut = key->cut;
 	return 0;
 }
 

@@ -197,14 +197,19 @@ static int check_key(struct check *c, const struct config_node *n, const char *s
 {
 	const struct schema_key *k = schema_key_find(section, n->name);
 	char text[CONFIG_SHOWN_MAX], warning[256];
+	int rc;
 
 	if (k == NULL) {
+		const struct schema_section *sub = schema_section_find(section, n->name);
 		const char *nearest = nearest_key(section, n->name);
+
+		if (sub != NULL && strcmp(last_below(sub->pattern, section), n->name) == 0)
+			nearest = NULL;
 
 		if (nearest != NULL)
 			return config_node_error(c->err, -EINVAL, n,
 						 "unknown key; did you mean '%s'?", nearest);
-		if (schema_section_find(section, n->name) != NULL)
+		if (sub != NULL)
 			return config_node_error(c->err, -EINVAL, n,
 						 "is a section: write '%s { ... }'", n->name);
 		return config_node_error(c->err, -EINVAL, n, "unknown key");
@@ -213,6 +218,13 @@ static int check_key(struct check *c, const struct config_node *n, const char *s
 		return 0;
 	if (check_form(k, n->value) != 0)
 		return wrong_form(c, n, k);
+	if (n->cut && (k->form == FORM_SECRET || k->form == FORM_IDENTITY)) {
+		rc = c->warn(c->ctx, n,
+			     "ends in front of '#', which begins a comment; put it in "
+			     "quotes if the '#' belongs to it");
+		if (rc != 0)
+			return rc;
+	}
 	if (value_among(n->value, k->not_yet))
 		return config_node_error(c->err, -ENOTSUP, n, "'%s': %s",
 					 config_shown(n->value, text, sizeof(text)), k->why);

@@ -94,15 +94,18 @@ void config_tree_destroy(struct config_tree *t)
 	free(t);
 }
 
-// FNV-1a over the name, started from the parent and the kind.
+// FNV-1a over the name, started from the parent and the kind, then mixed so that the low bits
+// depend on all of them.
 static size_t hash_of(const struct config_node *parent, enum config_node_kind kind,
 		      const char *name)
 {
-	uint64_t h = 14695981039346656037u ^ ((uintptr_t)parent * 2654435761u) ^ kind;
+	uint64_t h = 14695981039346656037u ^ (uintptr_t)parent ^ kind;
 
 	for (; *name != '\0'; name++)
 		h = (h ^ (unsigned char)*name) * 1099511628211u;
-	return (size_t)(h ^ (h >> 32));
+	h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdu;
+	h = (h ^ (h >> 33)) * 0xc4ceb9fe1a85ec53u;
+	return (size_t)(h ^ (h >> 33));
 }
 
 static void slot_insert(struct config_tree *t, struct config_node *n)

@@ -13,7 +13,7 @@
 
 enum { // what a file can make us hold, beside lib/limits.h
 	CONFIG_FILES_MAX = 65536,
-	CONFIG_EXPANDED_MAX = 2000000,	    // nodes made by following references
+	CONFIG_EXPANDED_MAX = 1000000,	    // nodes made by following references
 	CONFIG_REFERENCE_STEPS = 100000000, // comparisons while following references
 	CONFIG_PATH_TEXT_MAX = 256,
 };
@@ -32,6 +32,7 @@ struct config_node {
 	enum config_node_kind kind;
 	const char *name;
 	const char *value; // of a key; NULL for "key =", which unsets
+	bool cut;	   // a '#' right behind the value began a comment
 	const char *file;
 	int line;
 	struct config_node *parent, *next;

@@ -1,0 +1,420 @@
+// Every error and warning of the loader, as the user reads it.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "config_text.h"
+
+struct row {
+	enum place place;
+	const char *line;
+	const char *message;
+};
+
+static const struct row errors[] = {
+	// ---- unknown, mistyped, misplaced ----
+	{CONN, "proposls = default",
+	 "f:12: connections.a.proposls: unknown key; did you mean "
+	 "'proposals'?"},
+	{CHILD, "local_tss = 10.1.0.0/24",
+	 "f:24: connections.a.children.n.local_tss: unknown key; did you mean 'local_ts'?"},
+	{CONN, "xyzzy = 1", "f:12: connections.a.xyzzy: unknown key"},
+	{TOP, "conections { }", "f:34: conections: unknown section; did you mean 'connections'?"},
+	{TOP, "a = 1", "f:34: a: unknown key"},
+	{CONN, "childern { }",
+	 "f:12: connections.a.childern: unknown section; did you mean "
+	 "'children'?"},
+	{CONN, "children = x",
+	 "f:12: connections.a.children: is a section: write 'children { ... }'"},
+	{CONN, "proposals { }",
+	 "f:12: connections.a.proposals: is a key: write 'proposals = VALUE'"},
+	{GATEWAY, "wan { }", "f:2: gateway.wan: unknown section"},
+	{PSK, "sercet = x", "f:31: secrets.ike.sercet: unknown key; did you mean 'secret'?"},
+	{TOP, "secrets { iek { secret = x } }",
+	 "f:34: secrets.iek: unknown section; did you mean "
+	 "'ike'?"},
+	// ---- forms ----
+	{CONN, "dpd_delay = soon",
+	 "f:12: connections.a.dpd_delay: 'soon' is not a time such as 30s, "
+	 "5m, 1h or 2d"},
+	{CONN, "dpd_delay = 5w",
+	 "f:12: connections.a.dpd_delay: '5w' is not a time such as 30s, 5m, "
+	 "1h or 2d"},
+	{CONN, "dpd_delay = -1",
+	 "f:12: connections.a.dpd_delay: '-1' is not a time such as 30s, 5m, "
+	 "1h or 2d"},
+	{CONN, "dpd_delay = 99999999999999999999",
+	 "f:12: connections.a.dpd_delay: '99999999999999999999' is not a time such as 30s, 5m, 1h "
+	 "or "
+	 "2d"},
+	{CONN, "encap = perhaps", "f:12: connections.a.encap: 'perhaps' is not yes or no"},
+	{CONN, "remote_port = 70000",
+	 "f:12: connections.a.remote_port: '70000' is not a number from 1 to 65535"},
+	{GATEWAY, "poll = bussy",
+	 "f:2: gateway.poll: 'bussy' is not one of adaptive, busy; did you mean 'busy'?"},
+	{GATEWAY, "hugepages = 17", "f:2: gateway.hugepages: '17' is not one of auto, on, off"},
+	{CHILD, "mode = tunel",
+	 "f:24: connections.a.children.n.mode: 'tunel' is not one of tunnel, "
+	 "pass, drop; did you mean 'tunnel'?"},
+	{CHILD, "start_action = begin",
+	 "f:24: connections.a.children.n.start_action: 'begin' is not none or start"},
+	// ---- not available ----
+	{CONN, "version = 1", "f:12: connections.a.version: '1': IKEv1 is not available yet"},
+	{CONN, "version = 3", "f:12: connections.a.version: '3' is not one of 0, 2"},
+	{CONN, "local_port = 4500",
+	 "f:12: connections.a.local_port: not supported: IKE is received on UDP 500 and 4500"},
+	{CONN, "vips = 0.0.0.0",
+	 "f:12: connections.a.vips: not supported: virtual addresses are not "
+	 "available: this is a site-to-site gateway"},
+	{CONN, "childless = force",
+	 "f:12: connections.a.childless: not supported: an IKE SA is set up "
+	 "together with its first child"},
+	{CONN, "if_id_in = 5",
+	 "f:12: connections.a.if_id_in: not supported: Linux's packet marks and "
+	 "XFRM interfaces do not exist in this dataplane"},
+	{LOCAL, "auth = pubkey",
+	 "f:16: connections.a.local.auth: 'pubkey': certificates are not "
+	 "available yet; use psk"},
+	{REMOTE, "auth = eap-mschapv2",
+	 "f:19: connections.a.remote.auth: 'eap-mschapv2': this is a "
+	 "site-to-site gateway; use psk"},
+	{REMOTE, "auth = pks", "f:19: connections.a.remote.auth: 'pks' is not psk"},
+	{LOCAL, "certs = a.pem",
+	 "f:16: connections.a.local.certs: not supported: certificates are not available yet"},
+	{LOCAL, "cert-1 { file = a.pem }",
+	 "f:16: connections.a.local.cert-1: not supported: certificates are not available yet"},
+	{CONN, "local-2 { auth = psk }",
+	 "f:14: connections.a.local: a second round of authentication "
+	 "(after 'local-2') is not available"},
+	{CHILD, "mode = transport",
+	 "f:24: connections.a.children.n.mode: 'transport': tunnel mode only"},
+	{CHILD, "start_action = trap",
+	 "f:24: connections.a.children.n.start_action: 'trap': initiating "
+	 "on traffic is not available yet; use start"},
+	{CHILD, "start_action = trap|start",
+	 "f:24: connections.a.children.n.start_action: 'trap': initiating on traffic is not "
+	 "available "
+	 "yet; use start"},
+	{CHILD, "dpd_action = trap",
+	 "f:24: connections.a.children.n.dpd_action: 'trap': initiating on "
+	 "traffic is not available yet; use start"},
+	{CHILD, "updown = /usr/lib/ipsec/_updown iptables",
+	 "f:24: connections.a.children.n.updown: not supported: scripts are not run; write rules "
+	 "as "
+	 "children with mode = pass or drop"},
+	{CHILD, "mark_in = 42",
+	 "f:24: connections.a.children.n.mark_in: not supported: Linux's packet "
+	 "marks and XFRM interfaces do not exist in this dataplane"},
+	{CHILD, "copy_df = no",
+	 "f:24: connections.a.children.n.copy_df: not supported: the DF bit is "
+	 "always copied (RFC 4301 8.1)"},
+	{CHILD, "ah_proposals = sha256",
+	 "f:24: connections.a.children.n.ah_proposals: not supported: "
+	 "AH is not available; use ESP"},
+	{CHILD, "hw_offload = yes",
+	 "f:24: connections.a.children.n.hw_offload: not supported: ESP runs "
+	 "on the CPU; say auto or no"},
+	// ---- addresses and networks ----
+	{CONN, "local_addrs = gw.example",
+	 "f:12: connections.a.local_addrs: 'gw.example' is not %any, "
+	 "an address or a subnet; host names are not available yet"},
+	{CONN, "local_addrs = 192.0.2.1-192.0.2.9",
+	 "f:12: connections.a.local_addrs: '192.0.2.1-192.0.2.9' is not %any, an address or a "
+	 "subnet; "
+	 "ranges are not available yet"},
+	{CONN, "local_addrs = 2001:db8::1",
+	 "f:12: connections.a.local_addrs: 2001:db8::1: IPv6 is not available yet"},
+	{CONN,
+	 "local_addrs = 1.0.0.1,1.0.0.2,1.0.0.3,1.0.0.4,1.0.0.5,1.0.0.6,1.0.0.7,1.0.0.8,1.0.0.9",
+	 "f:12: connections.a.local_addrs: more than 8 addresses"},
+	{CHILD, "local_ts = 10.1.0.0/33",
+	 "f:24: connections.a.children.n.local_ts: '10.1.0.0/33' is not a network such as "
+	 "10.1.0.0/16 or "
+	 "10.1.0.0/16[tcp/443]"},
+	{CHILD, "local_ts = 10.1.0.0/16, 2001:db8::/32",
+	 "f:24: connections.a.children.n.local_ts: 2001:db8::/32: IPv6 is not available yet"},
+	{CHILD, "local_ts = dynamic[tcp/80]",
+	 "f:24: connections.a.children.n.local_ts: "
+	 "'dynamic[tcp/80]': 'dynamic' with a protocol is not "
+	 "available yet"},
+	{CHILD, "local_ts = ,", "f:24: connections.a.children.n.local_ts: no network"},
+	{CHILD, "remote_ts =",
+	 "f:22: connections.a.children.n: remote_ts is missing: which networks are "
+	 "behind the peer?"},
+	{CHILD, "mode = pass",
+	 "f:22: connections.a.children.n: a rule with mode = pass names its "
+	 "networks in local_ts and remote_ts; 0.0.0.0/0 is everything"},
+	{CHILD, "mode = drop\nlocal_ts = dynamic",
+	 "f:25: connections.a.children.n.local_ts: a rule with mode = drop names its networks in "
+	 "local_ts "
+	 "and remote_ts; 0.0.0.0/0 is everything"},
+	// ---- identities, proposals ----
+	{REMOTE, "id = *.example",
+	 "f:19: connections.a.remote.id: '*.example': wildcards and numbered "
+	 "types of identities are not available yet; name the identity, or "
+	 "%any"},
+	{REMOTE, "id = \"C=CH, CN=x\"",
+	 "f:19: connections.a.remote.id: 'C=CH, CN=x': distinguished "
+	 "names belong to certificates, which are not available yet"},
+	{REMOTE, "id = \"@#xyz\"",
+	 "f:19: connections.a.remote.id: '@#xyz' is not an identity such as "
+	 "gw.example or 192.0.2.1"},
+	// ---- what belongs together ----
+	{CONN, "remote_addrs = 192.0.2.9\nchildren { n { start_action = start } }", NULL},
+	{CHILD, "replay_window = 2048",
+	 "f:24: connections.a.children.n.replay_window: '2048' is not a number from 0 to 1024"},
+	{PSK,
+	 "secret =", "f:31: secrets.ike.secret: the secret is missing; write secret = \"...\""},
+	{PSK, "secret = 0xabcg",
+	 "f:31: secrets.ike.secret: after 0x there are no hexadecimal digits"},
+	{PSK, "secret = 0x", "f:31: secrets.ike.secret: after 0x there are no hexadecimal digits"},
+	{PSK, "secret = 0s****", "f:31: secrets.ike.secret: after 0s there is no Base64"},
+	{PSK, "id = somebody-else",
+	 "f:11: connections.a: no secret for 'us' and 'peer'; write secrets { "
+	 "ike-a { id = peer secret = \"...\" } }"},
+	// ---- gateway ----
+	{PORTS, "wan2 { }",
+	 "f:4: gateway.ports.wan2: the device is missing; write device = "
+	 "0000:01:00.1, or device = net_af_packet0,iface=eth1"},
+	{PORTS, "a-name-of-16-byt { device = x }",
+	 "f:4: gateway.ports.a-name-of-16-byt: the name of a port has at most 15 bytes: it names "
+	 "an "
+	 "interface of Linux"},
+	{PORTS, "a/b { device = x }",
+	 "f:4: gateway.ports.a/b: the name of a port is made of letters, "
+	 "digits, '-' and '_': it names an interface of Linux"},
+	{PORTS, "lo { device = x }",
+	 "f:4: gateway.ports.lo: 'lo' cannot name a port: Linux gives it another meaning"},
+	{PORTS, "b { device = net_null0,size=64 }",
+	 "f:5: gateway.ports.wan: the device is already that of port b; a virtual device needs a "
+	 "number "
+	 "of its own, as in net_af_packet1"},
+	{PORTS,
+	 "b { device = net_null1\naddrs = 192.0.2.1/24 }\nc { device = net_null2\naddrs = "
+	 "192.0.2.1/32 }",
+	 "f:6: gateway.ports.c: the address 192.0.2.1 is already that of port b"},
+	{PORT, "addrs = 192.0.2.1",
+	 "f:6: gateway.ports.wan.addrs: '192.0.2.1' has no prefix length; "
+	 "write 192.0.2.1/24, say"},
+	{PORT, "addrs = 192.0.2.1/24, fe80::1/64",
+	 "f:6: gateway.ports.wan.addrs: fe80::1/64: IPv6 is not available yet"},
+	{PORT, "addrs = here",
+	 "f:6: gateway.ports.wan.addrs: 'here' is not an address with prefix "
+	 "length such as 192.0.2.1/24"},
+	{PORT, "mtu = 100", "f:6: gateway.ports.wan.mtu: '100' is not a number from 576 to 9600"},
+	{GATEWAY, "workers = 0", "f:2: gateway.workers: '0' is not a number from 1 to 64"},
+	{GATEWAY, "workers = 2\ncpus = 1",
+	 "f:2: gateway.workers: 2 workers and 1 CPUs: each worker needs one CPU"},
+	{GATEWAY, "cpus = 1,2,1", "f:2: gateway.cpus: CPU 1 is named twice"},
+	{GATEWAY, "cpus = 3-x",
+	 "f:2: gateway.cpus: '3-x' is not a CPU number or range such as 2 or 2-5"},
+	{GATEWAY, "cpus = 0-64", "f:2: gateway.cpus: more than 64 CPUs"},
+	{GATEWAY, "socket = run/x",
+	 "f:2: gateway.socket: is not an absolute path of at most 107 bytes"},
+};
+
+static const struct row warnings[] = {
+	{PSK, "secret = ab#cd",
+	 "f:31: secrets.ike.secret: ends in front of '#', which begins a comment; "
+	 "put it in quotes if the '#' belongs to it"},
+	{PSK, "secret = \"ab#cd\" # comment", NULL},
+	{PSK, "secret = ab # comment", NULL},
+	{CONN, "mobike = yes",
+	 "f:12: connections.a.mobike: has no effect: MOBIKE is not available yet; "
+	 "an SA stays with its addresses"},
+	{CONN, "mobike = no", NULL},
+	{CONN, "rand_time = 5m",
+	 "f:12: connections.a.rand_time: has no effect: the random part is a tenth of the time"},
+	{CONN, "unique = replace",
+	 "f:12: connections.a.unique: has no effect: only strongSwan's default "
+	 "'no' is available"},
+	{CONN, "rekey_time = 2h\nreauth_time = 3h", NULL},
+	{CHILD, "copy_df = yes\ncopy_dscp = out\nhw_offload = auto\nmark_in = 0\npolicies = yes",
+	 NULL},
+	{CHILD, "reqid = 5",
+	 "f:24: connections.a.children.n.reqid: has no effect: the kernel's policies "
+	 "are not used"},
+	{CHILD, "life_time = 30m",
+	 "f:24: connections.a.children.n.life_time: is not longer than "
+	 "rekey_time: the SA ends before it is replaced"},
+	{TOP, "pools { p { addrs = 10.9.0.0/24 } }",
+	 "f:34: pools: has no effect: virtual addresses are "
+	 "not available: this is a site-to-site gateway"},
+	{TOP, "pools { }", NULL},
+	{TOP, "authorities { x { cacert = a.pem } }",
+	 "f:34: authorities: has no effect: certificates are not available yet"},
+	{TOP, "secrets { eap-x { secret = y } }",
+	 "f:34: secrets.eap-x: has no effect: EAP is not "
+	 "available: this is a site-to-site gateway with "
+	 "pre-shared keys"},
+	{TOP, "my-notes { x = 1 }",
+	 "f:34: my-notes: unknown section, not referenced by any other: ignored"},
+	{TOP,
+	 "connections { rules { children { p { mode = pass\nlocal_ts = 10.0.0.0/8\nremote_ts = "
+	 "10.0.0.0/8\nstart_action = trap } } } }",
+	 NULL},
+	{TOP,
+	 "connections { rules { children { p { mode = pass\nlocal_ts = 10.0.0.0/8\nremote_ts = "
+	 "10.0.0.0/8\nstart_action = none } } } }",
+	 "f:37: connections.rules.children.p.start_action: has no effect: the rule is in force as "
+	 "soon as "
+	 "it is loaded"},
+	{TOP, "connections { b { local { auth = psk } } }",
+	 "f:34: connections.b: has no children: nothing is protected"},
+	{PSK, "id-a = us\nid-b = third",
+	 "f:11: connections.a: no secret names 'peer'; the one of secrets.ike is taken, which "
+	 "names 'us' "
+	 "and others"},
+};
+
+static void check_text(const char *text, const char *message, const char *about)
+{
+	struct config *c = NULL;
+	struct error err = {"untouched"};
+	int rc = config_load_text("f", text, strlen(text), &c, &err);
+
+	if (message == NULL) {
+		if (rc != 0)
+			fail_msg("%s\n  is      %s\n  instead of no error", about, err.text);
+		config_destroy(c);
+		return;
+	}
+	if (rc == 0)
+		fail_msg("%s\n  loads instead of %s", about, message);
+	assert_null(c);
+	if (strcmp(err.text, message) != 0)
+		fail_msg("%s\n  is      %s\n  instead %s", about, err.text, message);
+}
+
+static void test_errors(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		char *text = config_text(errors[i].place, errors[i].line);
+
+		check_text(text, errors[i].message, errors[i].line);
+		free(text);
+	}
+}
+
+static void test_warnings(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(warnings) / sizeof(warnings[0]); i++) {
+		char *text = config_text(warnings[i].place, warnings[i].line);
+		const char *wanted = warnings[i].message;
+		struct config *c = NULL;
+		struct error err = {""};
+
+		if (config_load_text("f", text, strlen(text), &c, &err) != 0)
+			fail_msg("%s\n  is an error: %s", warnings[i].line, err.text);
+		assert_string_equal(err.text, "");
+		if (c->n_warnings != (wanted != NULL) ||
+		    (wanted != NULL && strcmp(c->warnings[0], wanted) != 0))
+			fail_msg("%s\n  is      %s\n  instead %s", warnings[i].line,
+				 c->n_warnings != 0 ? c->warnings[0] : "silent",
+				 wanted != NULL ? wanted : "silent");
+		config_destroy(c);
+		free(text);
+	}
+}
+
+// Whole texts, where a line put into the usual one does not do.
+static void test_other_texts(void **state)
+{
+	static const struct {
+		const char *text, *message;
+	} rows[] = {
+		{"", "f:1: gateway.ports: no port; write gateway { ports { wan { device = ... "
+		     "addrs = ... "
+		     "} } }"},
+		{"\ngateway { workers = 1 }",
+		 "f:2: gateway.ports: no port; write gateway { ports { wan { "
+		 "device = ... addrs = ... } } }"},
+		{"gateway { ports { w { device = x } } }\nconnections { a { local { auth = psk }\n"
+		 "children { n { remote_ts = 10.0.0.0/8\nstart_action = start } } } }\n"
+		 "secrets { ike { secret = x } }",
+		 "f:4: connections.a.children.n.start_action: start needs an address of the peer: "
+		 "remote_addrs of a names none"},
+		{"gateway { ports { w { device = x } } }\nconnections { a { local { auth = psk }\n"
+		 "remote_addrs = 10.0.0.0/8\nchildren { n { remote_ts = 10.0.0.0/8\n"
+		 "dpd_action = restart } } } }\nsecrets { ike { secret = x } }",
+		 "f:5: connections.a.children.n.dpd_action: start needs an address of the peer: "
+		 "remote_addrs of a names none"},
+		{"gateway { ports { w { device = x } } }\nconnections { a {\n"
+		 "children { n { remote_ts = 10.0.0.0/8 } } } }",
+		 "f:2: connections.a: the section 'local' is missing; write local { auth = psk }"},
+		{"gateway { ports { w { device = x } } }\nconnections { a { \nlocal { id = x }\n"
+		 "children { n { remote_ts = 10.0.0.0/8 } } } }",
+		 "f:3: connections.a.local: auth is missing, and its default, pubkey, is not "
+		 "available "
+		 "yet; write auth = psk"},
+		{"gateway { ports { w { device = x } } }\nconnections { a { local { auth = psk }\n"
+		 "children { n { remote_ts = 10.0.0.0/8 } } } }",
+		 "f:2: connections.a: no secret for '%any' and '%any'; write secrets { ike-a { id "
+		 "= %any "
+		 "secret = \"...\" } }"},
+		{"t { proposls = x }\ngateway { ports { w { device = x } } }\nconnections { a : t "
+		 "{ } }",
+		 "f:1: connections.a.proposls: unknown key; did you mean 'proposals'?"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		check_text(rows[i].text, rows[i].message, rows[i].text);
+}
+
+// Proposals bring their own sentence; the place is ours.
+static void test_proposals(void **state)
+{
+	static const struct row rows[] = {
+		{CONN, "proposals = aes128gcm16-prfsha256-x25591",
+		 "f:12: connections.a.proposals: "},
+		{CONN, "proposals = aes128gcm16-prfsha256-x25519, 3des-md5-modp768",
+		 "f:12: connections.a.proposals: "},
+		{CHILD, "esp_proposals = aes128gcm61",
+		 "f:24: connections.a.children.n.esp_proposals: "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *text = config_text(rows[i].place, rows[i].line);
+		struct config *c = NULL;
+		struct error err = {""};
+
+		assert_int_not_equal(config_load_text("f", text, strlen(text), &c, &err), 0);
+		if (strncmp(err.text, rows[i].message, strlen(rows[i].message)) != 0)
+			fail_msg("%s\n  is %s", rows[i].line, err.text);
+		free(text);
+	}
+}
+
+// A secret never stands in a message, however wrong it is.
+static void test_secrets_are_not_shown(void **state)
+{
+	char *text = config_text(PSK, "secret = 0xhunter2");
+	struct config *c = NULL;
+	struct error err = {""};
+
+	(void)state;
+	assert_int_not_equal(config_load_text("f", text, strlen(text), &c, &err), 0);
+	assert_null(strstr(err.text, "hunter2"));
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_other_texts),
+		cmocka_unit_test(test_proposals),
+		cmocka_unit_test(test_secrets_are_not_shown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

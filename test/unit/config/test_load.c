@@ -1,0 +1,324 @@
+// Values arrive in struct config, and what is not said has its default.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "config_text.h"
+
+#define HOUR_MS UINT64_C(3600000)
+
+static struct config *load(const char *text)
+{
+	struct config *c = NULL;
+	struct error err = {""};
+
+	if (config_load_text("f", text, strlen(text), &c, &err) != 0)
+		fail_msg("%s", err.text);
+	return c;
+}
+
+static struct config *load_with(enum place place, const char *line)
+{
+	char *text = config_text(place, line);
+	struct config *c = load(text);
+
+	free(text);
+	return c;
+}
+
+static void test_defaults(void **state)
+{
+	struct config *c = load_with(TOP, "");
+	const struct config_conn *conn = config_conn_find(c, "a");
+	const struct config_child *child = &conn->children[0];
+	struct proposal_list ike = {0}, esp = {0};
+
+	(void)state;
+	proposal_defaults(PROTO_IKE, &ike);
+	proposal_defaults(PROTO_ESP, &esp);
+	assert_int_equal(c->n_warnings, 0);
+	assert_string_equal(c->gateway.socket, "/run/port500.vici");
+	assert_string_equal(c->gateway.eal_args, "");
+	assert_int_equal(c->gateway.workers, 1);
+	assert_int_equal(c->gateway.n_cpus, 0);
+	assert_int_equal(c->gateway.poll, POLL_ADAPTIVE);
+	assert_int_equal(c->gateway.hugepages, HUGEPAGES_AUTO);
+	assert_int_equal(c->gateway.memory_mb, 512);
+	assert_int_equal(c->gateway.n_ports, 1);
+	assert_int_equal(c->gateway.ports[0].mtu, 1500);
+	assert_int_equal(c->gateway.ports[0].n_addrs, 0);
+	assert_int_equal(conn->version, 0);
+	assert_int_equal(conn->n_local, 0);
+	assert_int_equal(conn->local_port, 500);
+	assert_int_equal(conn->remote_port, 500);
+	assert_false(conn->encap);
+	assert_int_equal(conn->dpd_delay_ms, 30000);
+	assert_int_equal(conn->rekey_time_ms, 4 * HOUR_MS);
+	assert_int_equal(conn->reauth_time_ms, 0);
+	assert_int_equal(conn->over_time_ms, 4 * HOUR_MS / 10);
+	assert_int_equal(conn->keyingtries, 1);
+	assert_int_equal(conn->ike.n, ike.n);
+	assert_int_equal(conn->ike.p[0].n, ike.p[0].n);
+	assert_int_equal(child->mode, MODE_TUNNEL);
+	assert_int_equal(child->esp.n, esp.n);
+	assert_int_equal(child->start_action, START_NONE);
+	assert_int_equal(child->dpd_action, DEAD_CLEAR);
+	assert_int_equal(child->close_action, DEAD_CLEAR);
+	assert_int_equal(child->rekey_time_ms, HOUR_MS);
+	assert_int_equal(child->life_time_ms, HOUR_MS + HOUR_MS / 10);
+	assert_int_equal(child->replay_window, 1024);
+	assert_int_equal(child->priority, 0);
+	assert_int_equal(child->local_ts.n, 0);
+	assert_true(child->local_dynamic);
+	assert_int_equal(child->remote_ts.n, 1);
+	assert_false(child->remote_dynamic);
+	assert_string_equal(child->where.file, "f");
+	assert_int_equal(child->where.line, 22);
+	config_destroy(c);
+}
+
+static const char full[] =
+	"gateway {\n"
+	"  socket = unix:///run/x.vici\n"
+	"  cpus = 4, 6-7\n"
+	"  poll = busy\n  hugepages = off\n  memory = 0x400\n  eal_args = \"--log-level 8\"\n"
+	"  ports {\n"
+	"    lan { device = \"0000:01:00.0,a=b\"\n mtu = 9000\n addrs = 10.1.0.1/24 , "
+	"10.2.0.1/16\n}\n"
+	"    wan { device = 0000:01:00.1 }\n"
+	"  }\n"
+	"}\n"
+	"connections { c {\n"
+	"  version = 2\n  local_addrs = 192.0.2.1\n  remote_addrs = 198.51.100.1, 203.0.113.0/24, "
+	"%any\n"
+	"  remote_port = 4500\n  encap = yes\n  dpd_delay = 0\n  reauth_time = 1d\n  keyingtries = "
+	"0\n"
+	"  proposals = aes256gcm16-prfsha384-ecp384, aes128-sha256-modp2048\n"
+	"  local-x { auth = psk\n id = gw@a.example }\n"
+	"  remote-x { id = 198.51.100.1 }\n"
+	"  children {\n"
+	"    one { local_ts = 10.1.0.0/24, 10.2.0.0/16[tcp/80]\n remote_ts = dynamic, 10.9.0.0/24\n"
+	"      esp_proposals = aes256gcm16\n start_action = start\n dpd_action = restart\n"
+	"      close_action = start\n rekey_time = 30m\n life_time = 2h\n replay_window = 64\n"
+	"      priority = 7 }\n"
+	"    two { mode = drop\n local_ts = 0.0.0.0/0\n remote_ts = 10.3.0.0/24 }\n"
+	"    three { remote_ts = 10.4.0.0/24\n rekey_time = 0 }\n"
+	"  } } }\n"
+	"secrets { ike-1 { id-a = gw@a.example\n id-b = 198.51.100.1\n secret = \"s e\\tc\" } }\n";
+
+static void test_gateway(void **state)
+{
+	struct config *c = load(full);
+	const struct config_gateway *g = &c->gateway;
+	const struct config_port *lan = config_port_find(c, "lan");
+	char text[IP_PREFIX_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(g->socket, "/run/x.vici");
+	assert_string_equal(g->eal_args, "--log-level 8");
+	assert_int_equal(g->n_cpus, 3);
+	assert_int_equal(g->cpus[0], 4);
+	assert_int_equal(g->cpus[1], 6);
+	assert_int_equal(g->cpus[2], 7);
+	assert_int_equal(g->workers, 3); // as many as CPUs
+	assert_int_equal(g->poll, POLL_BUSY);
+	assert_int_equal(g->hugepages, HUGEPAGES_OFF);
+	assert_int_equal(g->memory_mb, 1024);
+	assert_int_equal(g->n_ports, 2);
+	assert_string_equal(g->ports[0].name, "lan");
+	assert_string_equal(lan->device, "0000:01:00.0,a=b");
+	assert_int_equal(lan->mtu, 9000);
+	assert_int_equal(lan->n_addrs, 2);
+	assert_string_equal(ip_prefix_format(&lan->addrs[0], text, sizeof(text)), "10.1.0.1/24");
+	assert_string_equal(ip_prefix_format(&lan->addrs[1], text, sizeof(text)), "10.2.0.1/16");
+	assert_null(config_port_find(c, "dmz"));
+	config_destroy(c);
+}
+
+static void test_connection(void **state)
+{
+	struct config *c = load(full);
+	const struct config_conn *conn = config_conn_find(c, "c");
+	char text[IP_PREFIX_TEXT_MAX];
+
+	(void)state;
+	assert_null(config_conn_find(c, "d"));
+	assert_int_equal(conn->version, 2);
+	assert_int_equal(conn->n_local, 1);
+	assert_int_equal(conn->n_remote, 3);
+	assert_string_equal(ip_prefix_format(&conn->remote[0].prefix, text, sizeof(text)),
+			    "198.51.100.1/32");
+	assert_string_equal(ip_prefix_format(&conn->remote[1].prefix, text, sizeof(text)),
+			    "203.0.113.0/24");
+	assert_int_equal(conn->remote[2].prefix.addr.family, IP_NONE);
+	assert_int_equal(conn->remote_port, 4500);
+	assert_true(conn->encap);
+	assert_int_equal(conn->dpd_delay_ms, 0);
+	assert_int_equal(conn->reauth_time_ms, 24 * HOUR_MS);
+	assert_int_equal(conn->rekey_time_ms, 0); // reauthentication alone was asked for
+	assert_int_equal(conn->over_time_ms, 24 * HOUR_MS / 10);
+	assert_int_equal(conn->keyingtries, 0);
+	assert_int_equal(conn->ike.n, 2);
+	assert_int_equal(proposal_first(&conn->ike.p[0], TRANSFORM_KE)->id, KE_ECP_384);
+	assert_int_equal(proposal_first(&conn->ike.p[1], TRANSFORM_ENCR)->id, ENCR_AES_CBC);
+	assert_int_equal(conn->local_side.id.type, ID_RFC822_ADDR);
+	assert_int_equal(conn->remote_side.id.type, ID_IPV4_ADDR);
+	config_destroy(c);
+}
+
+static void test_children(void **state)
+{
+	struct config *c = load(full);
+	const struct config_child *one = &c->conns[0].children[0], *two = one + 1, *three = one + 2;
+	char text[SELECTOR_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(c->conns[0].n_children, 3);
+	assert_string_equal(one->name, "one");
+	assert_int_equal(one->local_ts.n, 2);
+	assert_string_equal(selector_format(&one->local_ts.s[1], text, sizeof(text)),
+			    "10.2.0.0/16[tcp/http]");
+	assert_int_equal(one->remote_ts.n, 1);
+	assert_true(one->remote_dynamic);
+	assert_false(one->local_dynamic);
+	assert_int_equal(one->esp.n, 1);
+	assert_int_equal(proposal_first(&one->esp.p[0], TRANSFORM_ENCR)->key_bits, 256);
+	assert_int_equal(one->start_action, START_START);
+	assert_int_equal(one->dpd_action, DEAD_START);
+	assert_int_equal(one->close_action, DEAD_START);
+	assert_int_equal(one->rekey_time_ms, HOUR_MS / 2);
+	assert_int_equal(one->life_time_ms, 2 * HOUR_MS);
+	assert_int_equal(one->replay_window, 64);
+	assert_int_equal(one->priority, 7);
+	assert_int_equal(two->mode, MODE_DROP);
+	assert_int_equal(three->rekey_time_ms, 0);
+	assert_int_equal(three->life_time_ms, 0);
+	config_destroy(c);
+}
+
+static void test_times(void **state)
+{
+	static const struct {
+		const char *line;
+		uint64_t ms;
+	} rows[] = {
+		{"dpd_delay = 45", 45000},	  {"dpd_delay = 45s", 45000},
+		{"dpd_delay = 5m", 300000},	  {"dpd_delay = 1h", HOUR_MS},
+		{"dpd_delay = 2d", 48 * HOUR_MS}, {"dpd_delay = 2D", 48 * HOUR_MS},
+		{"dpd_delay = \"3 m\"", 180000},  {"dpd_delay = 0x10", 16000},
+		{"dpd_delay =", 30000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config *c = load_with(CONN, rows[i].line);
+
+		assert_int_equal(c->conns[0].dpd_delay_ms, rows[i].ms);
+		config_destroy(c);
+	}
+}
+
+static void test_bools(void **state)
+{
+	static const struct {
+		const char *line;
+		bool value;
+	} rows[] = {
+		{"encap = yes", true}, {"encap = true", true},	    {"encap = enabled", true},
+		{"encap = 1", true},   {"encap = no", false},	    {"encap = false", false},
+		{"encap = 0", false},  {"encap = disabled", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config *c = load_with(CONN, rows[i].line);
+
+		assert_int_equal(c->conns[0].encap, rows[i].value);
+		config_destroy(c);
+	}
+}
+
+// What stands in a template comes to the connection; what the connection says wins.
+static void test_references(void **state)
+{
+	struct config *c = load("t { dpd_delay = 7s\n remote_port = 4500\n local { auth = psk } }\n"
+				"gateway { ports { w { device = x } } }\n"
+				"connections { a : t { dpd_delay = 9s\n remote_addrs = 192.0.2.1\n"
+				"children { n { remote_ts = 10.0.0.0/8 } } }\n"
+				"b : connections.a { remote_addrs = 192.0.2.2 } }\n"
+				"secrets { ike { secret = x } }");
+	const struct config_conn *b = config_conn_find(c, "b");
+
+	(void)state;
+	assert_int_equal(c->n_warnings, 0);
+	assert_int_equal(c->n_conns, 2);
+	assert_int_equal(b->dpd_delay_ms, 9000);
+	assert_int_equal(b->remote_port, 4500);
+	assert_int_equal(ip_addr_to_v4(&b->remote[0].prefix.addr), 0xc0000202);
+	assert_int_equal(b->n_children, 1);
+	config_destroy(c);
+}
+
+// 10,000 connections: the loader must not be quadratic.
+static void test_many_connections(void **state)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	struct config *c;
+
+	(void)state;
+	fprintf(f,
+		"t { local { auth = psk\n id = hub } }\ngateway { ports { w { device = x } } }\n");
+	for (int i = 0; i < 10000; i++)
+		fprintf(f,
+			"connections { c%d : t { remote_addrs = 10.0.%d.%d\n remote { id = p%d }\n"
+			"children { n { remote_ts = 10.%d.%d.0/24 } } } }\n"
+			"secrets { ike%d { id = p%d\n secret = s%d } }\n",
+			i, i / 256, i % 256, i, i / 256, i % 256, i, i, i);
+	fclose(f);
+	c = load(text);
+	assert_int_equal(c->n_conns, 10000);
+	assert_int_equal(c->n_psks, 10000);
+	assert_string_equal(c->conns[9999].name, "c9999");
+	assert_int_equal(c->conns[9999].local_side.id.len, 3);
+	config_destroy(c);
+	free(text);
+}
+
+static void test_limits(void **state)
+{
+	struct config *c = NULL;
+	struct error err = {""};
+	size_t len = (size_t)64 * 1024 * 1024 + 1;
+	char *text = malloc(len);
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, '\n', len);
+	assert_int_equal(config_load_text("f", text, len, &c, &err), -EFBIG);
+	assert_string_equal(err.text, "f: is larger than 64 MB");
+	free(text);
+	assert_int_not_equal(config_load_text("f", "", 0, &c, NULL),
+			     0); // no place for the sentence
+	assert_null(c);
+	config_destroy(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_gateway),
+		cmocka_unit_test(test_connection), cmocka_unit_test(test_children),
+		cmocka_unit_test(test_times),	   cmocka_unit_test(test_bools),
+		cmocka_unit_test(test_references), cmocka_unit_test(test_many_connections),
+		cmocka_unit_test(test_limits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
