@@ -347,6 +347,36 @@ int open_esp(const uint8_t *esp, size_t len, unsigned key_bits, uint8_t *text)
 	return ok == 1 ? text_len : -1;
 }
 
+uint32_t fake_publish_in(unsigned key_bits, bool udp, uint32_t window)
+{
+	struct esp_sa sa;
+	uint32_t spi;
+
+	assert_int_equal(dp_sa_in_reserve(&fake.dp, &spi), 0);
+	sa = fake_esp_sa(spi, key_bits, udp);
+	sa.replay_window = window;
+	assert_int_equal(dp_sa_in_publish(&fake.dp, 0, &sa, NULL), 0);
+	assert_null(sa.encr_key.data); // taken
+	return spi;
+}
+
+size_t make_inner(uint8_t *ip, size_t len)
+{
+	make_ip(ip, len, HOST_B, HOST_A, len < 24 ? 99 : IPPROTO_UDP, 2000, 1000);
+	return len;
+}
+
+unsigned fake_receive(struct batch *b, const struct fake_esp *how, const uint8_t *text,
+		      size_t text_len)
+{
+	uint8_t buf[2048];
+	size_t len = make_esp(buf, how, text, text_len);
+
+	batch_put(b, mbuf_of(buf, len));
+	esp_in(fake.w, b);
+	return b->n;
+}
+
 bool ip_checksum_ok(const void *ip)
 {
 	const uint8_t *p = ip;

@@ -77,6 +77,14 @@ size_t put_trailer(uint8_t *text, size_t len, unsigned extra, uint8_t next_heade
 // is wrong, else the length of the text.
 int open_esp(const uint8_t *esp, size_t len, unsigned key_bits, uint8_t *text);
 
+// An inbound SA of fake_esp_sa with an SPI of the table's choice, which is returned.
+uint32_t fake_publish_in(unsigned key_bits, bool udp, uint32_t window);
+// A packet from HOST_B to HOST_A, UDP when it is long enough for ports. Returns len.
+size_t make_inner(uint8_t *ip, size_t len);
+// One packet as `how` with `text` inside into esp_in(); how many came out into `b`.
+unsigned fake_receive(struct batch *b, const struct fake_esp *how, const uint8_t *text,
+		      size_t text_len);
+
 bool ip_checksum_ok(const void *ip);
 uint64_t dropped(unsigned reason); // enum drop_reason
 uint64_t dropped_total(void);

@@ -1,0 +1,306 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_dp.h"
+
+#include "dataplane/esp.h"
+#include "dataplane/sad.h"
+
+static uint32_t spi;
+static struct batch b;
+
+static int setup(void **state)
+{
+	int err = fake_setup(state);
+
+	memset(&b, 0, sizeof(b));
+	if (err == 0)
+		spi = fake_publish_in(128, false, 64);
+	return err;
+}
+
+// What is inside a packet with a good ICV.
+static void test_payload_and_trailer(void **state)
+{
+	enum { PAD_WRONG = 1, PAD_LEN_OVER, PAD_LEN_ALL };
+	static const struct {
+		size_t len; // of the inner packet
+		unsigned extra_pad, tfc;
+		uint8_t next_header;
+		int damage;
+		unsigned want; // DROP_REASON_COUNT: accepted
+		const char *why;
+	} rows[] = {
+		{100, 0, 0, 4, 0, DROP_REASON_COUNT, "plain"},
+		{100, 252, 0, 4, 0, DROP_REASON_COUNT, "the longest padding"},
+		{100, 0, 40, 4, 0, DROP_REASON_COUNT,
+		 "TFC padding behind the packet (RFC 4303 2.7)"},
+		{100, 8, 0, 4, PAD_WRONG, DROP_ESP_PADDING, "padding is not 1, 2, 3"},
+		{100, 0, 0, 4, PAD_LEN_OVER, DROP_ESP_PADDING, "pad length beyond the packet"},
+		{0, 8, 0, 4, PAD_LEN_ALL, DROP_ESP_INNER, "padding fills everything"},
+		{100, 0, 0, 59, 0, DROP_ESP_DUMMY, "dummy (RFC 4303 2.6)"},
+		{0, 0, 0, 59, 0, DROP_ESP_DUMMY, "empty dummy"},
+		{100, 0, 0, 41, 0, DROP_ESP_NEXT_HEADER, "IPv6"},
+		{100, 0, 0, 17, 0, DROP_ESP_NEXT_HEADER, "transport mode"},
+		{0, 0, 0, 4, 0, DROP_ESP_INNER, "nothing where a packet is due"},
+		{19, 0, 0, 4, 0, DROP_ESP_INNER, "header cut short"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fake_esp how = {.spi = spi, .seq = (uint32_t)i + 1, .key_bits = 128};
+		uint8_t text[800] = {0};
+		size_t len;
+		unsigned got = DROP_REASON_COUNT;
+		const uint64_t before = dropped_total();
+
+		if (rows[i].len > 0)
+			make_inner(text, rows[i].len < 20 ? 20 : rows[i].len);
+		len = put_trailer(text, rows[i].len + rows[i].tfc, rows[i].extra_pad,
+				  rows[i].next_header);
+		if (rows[i].damage == PAD_WRONG)
+			text[len - 4] ^= 1;
+		if (rows[i].damage == PAD_LEN_OVER)
+			text[len - 2] = (uint8_t)(len - 1);
+		if (fake_receive(&b, &how, text, len) == 1) {
+			assert_int_equal(b.pkt[0]->data_len, rows[i].len);
+			assert_memory_equal(rte_pktmbuf_mtod(b.pkt[0], void *), text, rows[i].len);
+		} else {
+			assert_int_equal(dropped_total(), before + 1);
+			for (got = 0; dropped(got) == 0; got++)
+				;
+			counter_add(&fake.w->drops[got], (uint64_t)0 - dropped(got));
+		}
+		batch_free(&b);
+		if (got != rows[i].want)
+			fail_msg("%s: %u", rows[i].why, got);
+	}
+}
+
+static void test_inner_header(void **state)
+{
+	static const struct {
+		unsigned at;
+		uint8_t value;
+		unsigned want; // enum drop_reason; DROP_REASON_COUNT: accepted
+		const char *why;
+	} rows[] = {
+		{0, 0x65, DROP_ESP_INNER, "version 6"},
+		{0, 0x44, DROP_ESP_INNER, "header length 16"},
+		{0, 0x40, DROP_ESP_INNER, "header length 0"},
+		{3, 101, DROP_ESP_INNER, "longer than what came"},
+		{2, 0xff, DROP_ESP_INNER, "much longer than what came"},
+		{3, 19, DROP_ESP_INNER, "shorter than its header"},
+		{3, 0, DROP_ESP_INNER, "length 0"},
+		{0, 0x4f, DROP_REASON_COUNT, "60 bytes of header"},
+		{3, 60, DROP_REASON_COUNT, "shorter than what came: TFC"},
+		{12, 11, DROP_ESP_SELECTOR, "source outside remote_ts"},
+		{13, 1, DROP_ESP_SELECTOR, "source is one of ours"},
+		{17, 2, DROP_ESP_SELECTOR, "destination is one of theirs"},
+		{16, 11, DROP_ESP_SELECTOR, "destination outside local_ts"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fake_esp how = {.spi = spi, .seq = (uint32_t)i + 1, .key_bits = 128};
+		uint8_t text[200];
+		size_t len = put_trailer(text, make_inner(text, 100), 0, 4);
+		const uint64_t before =
+			rows[i].want < DROP_REASON_COUNT ? dropped(rows[i].want) : 0;
+
+		text[rows[i].at] = rows[i].value;
+		if (fake_receive(&b, &how, text, len) != (rows[i].want == DROP_REASON_COUNT))
+			fail_msg("%s", rows[i].why);
+		if (rows[i].want != DROP_REASON_COUNT && dropped(rows[i].want) != before + 1)
+			fail_msg("%s", rows[i].why);
+		batch_free(&b);
+	}
+}
+
+// RFC 6040 4.2, figure 4; 1 is ECT(1), 2 is ECT(0), 3 is CE.
+static void test_ecn(void **state)
+{
+	static const int want[4][4] = {
+		// outer: Not-ECT, ECT(1), ECT(0), CE; -1: dropped
+		{0, 0, 0, -1},
+		{1, 1, 1, 3},
+		{2, 1, 2, 3},
+		{3, 3, 3, 3},
+	};
+	uint32_t seq = 0;
+
+	(void)state;
+	for (unsigned inner = 0; inner < 4; inner++) {
+		for (unsigned outer = 0; outer < 4; outer++) {
+			struct fake_esp how = {.spi = spi,
+					       .seq = ++seq,
+					       .key_bits = 128,
+					       .tos = (uint8_t)(0x48 | outer)};
+			uint8_t text[200];
+			size_t len = make_inner(text, 100);
+			struct rte_ipv4_hdr h;
+
+			memcpy(&h, text, sizeof(h));
+			h.type_of_service = (uint8_t)(0xb8 | inner);
+			h.hdr_checksum = 0;
+			h.hdr_checksum = rte_ipv4_cksum(&h);
+			memcpy(text, &h, sizeof(h));
+			len = put_trailer(text, len, 0, 4);
+			if (want[inner][outer] < 0) {
+				assert_int_equal(fake_receive(&b, &how, text, len), 0);
+				assert_int_equal(dropped(DROP_ESP_ECN), 1);
+				continue;
+			}
+			assert_int_equal(fake_receive(&b, &how, text, len), 1);
+			memcpy(&h, rte_pktmbuf_mtod(b.pkt[0], void *), sizeof(h));
+			// DSCP of the outer header is left behind (RFC 4301 5.1.2.1)
+			assert_int_equal(h.type_of_service, 0xb8 | want[inner][outer]);
+			assert_true(ip_checksum_ok(rte_pktmbuf_mtod(b.pkt[0], void *)));
+			batch_free(&b);
+		}
+	}
+}
+
+// The outer packet is damaged in ways that need no key.
+static void test_outer_form(void **state)
+{
+	enum { CUT, SET };
+	static const struct {
+		bool udp;
+		int how;
+		unsigned at; // CUT: bytes taken off; SET: place
+		uint8_t value;
+		unsigned want; // enum drop_reason; DROP_REASON_COUNT: accepted
+		const char *why;
+	} rows[] = {
+		{false, CUT, 0, 0, DROP_REASON_COUNT, "untouched"},
+		{true, CUT, 0, 0, DROP_REASON_COUNT, "untouched, UDP"},
+		{false, CUT, 1, 0, DROP_ESP_MALFORMED, "not a multiple of 4"},
+		{false, CUT, 2, 0, DROP_ESP_MALFORMED, "not a multiple of 4"},
+		{false, CUT, 104, 0, DROP_ESP_MALFORMED, "32 bytes: not even a trailer"},
+		{false, CUT, 100, 0, DROP_ESP_AUTH, "36 bytes: the shortest that is looked at"},
+		{false, CUT, 128, 0, DROP_ESP_MALFORMED, "8 bytes"},
+		{false, CUT, 129, 0, DROP_ESP_MALFORMED, "7 bytes"},
+		{false, CUT, 136, 0, DROP_ESP_MALFORMED, "no ESP at all"},
+		{false, CUT, 137, 0, DROP_ESP_MALFORMED, "outer header cut short"},
+		{true, CUT, 4, 0, DROP_ESP_MALFORMED, "UDP length beyond the packet"},
+		{true, SET, 25, 7, DROP_ESP_MALFORMED, "UDP length under 8"},
+		{true, SET, 25, 0, DROP_ESP_MALFORMED, "UDP length 0"},
+		{true, SET, 25, 8, DROP_ESP_MALFORMED, "UDP without payload"},
+		{true, SET, 25, 140, DROP_ESP_AUTH, "UDP length decides, not the packet's"},
+		{false, SET, 6, 0x20, DROP_FRAGMENT, "first fragment"},
+		{false, SET, 7, 5, DROP_FRAGMENT, "later fragment"},
+		{false, SET, 6, 0x40, DROP_REASON_COUNT, "DF is no fragment"},
+		{false, SET, 0, 0x44, DROP_ESP_MALFORMED, "header length 16"},
+		{false, SET, 0, 0x4f, DROP_ESP_NO_SA, "header length 60: other bytes as SPI"},
+		{false, SET, 20, 0, DROP_ESP_NO_SA, "another SPI in the same slot"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fake_esp how = {.seq = 1, .key_bits = 128, .udp = rows[i].udp};
+		uint8_t text[200], buf[400];
+		size_t len = put_trailer(text, make_inner(text, 100), 0, 4);
+		struct rte_mbuf *m;
+		uint64_t before;
+
+		how.spi = fake_publish_in(128, rows[i].udp, 64);
+		len = make_esp(buf, &how, text, len);
+		assert_int_equal(len, 20 + (rows[i].udp ? 8 : 0) + 136);
+		if (rows[i].how == SET && rows[i].at == 20)
+			buf[20] ^= 0x80;
+		else if (rows[i].how == SET)
+			buf[rows[i].at] = rows[i].value;
+		m = mbuf_of(buf, len);
+		if (rows[i].how == CUT)
+			rte_pktmbuf_trim(m, (uint16_t)rows[i].at);
+		before = rows[i].want < DROP_REASON_COUNT ? dropped(rows[i].want) : 0;
+		batch_put(&b, m);
+		esp_in(fake.w, &b);
+		if (b.n != (rows[i].want == DROP_REASON_COUNT) ||
+		    (b.n == 0 && dropped(rows[i].want) != before + 1))
+			fail_msg("%s", rows[i].why);
+		batch_free(&b);
+		assert_int_equal(dp_sa_in_retire(&fake.dp, how.spi), 0);
+	}
+}
+
+static void test_keepalive(void **state)
+{
+	uint8_t buf[29];
+
+	(void)state;
+	make_ip(buf, sizeof(buf), GW_B, GW_A, IPPROTO_UDP, 4500, 4500);
+	buf[24] = 0;
+	buf[25] = 9;
+	buf[28] = 0xff;
+	batch_put(&b, mbuf_of(buf, sizeof(buf)));
+	esp_in(fake.w, &b);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(dropped(DROP_NATT_KEEPALIVE), 1);
+}
+
+// Random bytes with a good ICV and random bytes without: whatever comes out is a whole packet of
+// the SA.
+static void test_random_packets(void **state)
+{
+	unsigned accepted = 0;
+
+	(void)state;
+	srandom(7);
+	for (uint32_t seq = 1; seq <= 30000; seq++) {
+		struct fake_esp how = {.spi = spi, .seq = seq, .key_bits = 128};
+		uint8_t text[400], buf[500];
+		size_t len = (size_t)random() % 70 * 4 + 4;
+		const struct rte_ipv4_hdr *ip;
+
+		for (size_t i = 0; i < len; i++)
+			text[i] = (uint8_t)random();
+		text[len - 1] = 4;
+		text[len - 2] = (uint8_t)(random() % 3); // its padding is right now and then
+		for (size_t i = 0; i < 2 && len > 4; i++)
+			text[len - 3 - i] = (uint8_t)(text[len - 2] - i);
+		if (len >= 20 && random() % 4) {
+			make_inner(text, 20);
+			text[random() % 4] = (uint8_t)random();
+			text[3] = (uint8_t)(len - (size_t)random() % 16);
+		}
+		len = make_esp(buf, &how, text, len);
+		if (random() % 4 == 0)
+			buf[random() % 28] = (uint8_t)random();
+		batch_put(&b, mbuf_of(buf, len - (random() % 8 == 0 ? (size_t)random() % len : 0)));
+		esp_in(fake.w, &b);
+		if (b.n == 1) {
+			accepted++;
+			ip = rte_pktmbuf_mtod(b.pkt[0], const struct rte_ipv4_hdr *);
+			assert_in_range(b.pkt[0]->data_len, 20, len);
+			assert_int_equal(ip->version_ihl >> 4, 4);
+			assert_in_range(rte_ipv4_hdr_len(ip), 20, b.pkt[0]->data_len);
+			assert_int_equal(rte_be_to_cpu_16(ip->total_length), b.pkt[0]->data_len);
+			assert_int_equal(ip->src_addr, be32(HOST_B));
+			assert_int_equal(ip->dst_addr, be32(HOST_A));
+		}
+		batch_free(&b);
+	}
+	assert_in_range(accepted, 300, 20000);
+	assert_int_equal(dropped_total() + accepted, 30000);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_payload_and_trailer), T(test_inner_header), T(test_ecn),
+		T(test_outer_form),	     T(test_keepalive),	   T(test_random_packets),
+	};
+
+	return cmocka_run_group_tests_name("esp_in_form", tests, fake_group_setup,
+					   fake_group_teardown);
+}
