@@ -57,7 +57,7 @@ static void report_refusal(struct step *st, const struct ike_notify *n)
 		 notify_name(n->type, buf, sizeof(buf)));
 	if (n->type == N_TS_UNACCEPTABLE) {
 		code = IKE_REPORT_TS_MISMATCH;
-		text_add(&text, "it has no policy for ");
+		text_add(&text, "it does not accept ");
 		text_add_selectors(&text, &sa->first_local_ts);
 		text_add(&text, " === ");
 		text_add_selectors(&text, &sa->first_remote_ts);

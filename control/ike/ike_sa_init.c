@@ -346,7 +346,9 @@ static enum verdict refuse(struct step *st, const struct ike_msg *m, uint16_t no
 			   const void *data, size_t len)
 {
 	reply_notify(st, m, notify, data, len);
-	act_close(st, false, "IKE_SA_INIT refused");
+	act_close(st, false,
+		  notify == N_INVALID_KE_PAYLOAD ? "IKE_SA_INIT is to come again"
+						 : "IKE_SA_INIT refused");
 	return V_STAY;
 }
 

@@ -104,7 +104,8 @@ struct sim {
 	// Sees every message sent; may change it in place. NULL: none.
 	void (*tap)(struct sim *s, struct sim_peer *from, uint8_t *bytes, size_t len);
 	bool verbose;
-	char broken[256]; // the first violation, "" when none
+	bool key_may_show; // the peer may say it itself (fuzzing)
+	char broken[256];  // the first violation, "" when none
 };
 
 // Defaults: AES-GCM, x25519, one child 10.1.0.0/16 === 10.2.0.0/16. Tests change s->a.conf and
