@@ -193,6 +193,15 @@ static int wrong_form(struct check *c, const struct config_node *n, const struct
 		k->form == FORM_CHOICE ? "one of " : "", schema_form_text(k, form, sizeof(form)));
 }
 
+// "/usr/lib/ipsec/_updown iptables" when the harmless program is "_updown".
+static bool is_harmless(const struct schema_key *k, const char *value)
+{
+	size_t n = strcspn(value, " "), len = k->harmless != NULL ? strlen(k->harmless) : 0;
+
+	return len != 0 && n >= len && memcmp(value + n - len, k->harmless, len) == 0 &&
+	       (n == len || value[n - len - 1] == '/');
+}
+
 static int check_key(struct check *c, const struct config_node *n, const char *section)
 {
 	const struct schema_key *k = schema_key_find(section, n->name);
@@ -230,7 +239,7 @@ static int check_key(struct check *c, const struct config_node *n, const char *s
 					 config_shown(n->value, text, sizeof(text)), k->why);
 	if (k->status == KEY_SUPPORTED || value_among(n->value, k->quiet))
 		return 0;
-	if (k->status == KEY_REFUSED)
+	if (k->status == KEY_REFUSED && !is_harmless(k, n->value))
 		return config_node_error(c->err, -ENOTSUP, n, "not supported: %s", k->why);
 	snprintf(warning, sizeof(warning), "has no effect: %s", k->why);
 	return c->warn(c->ctx, n, warning);

@@ -38,13 +38,14 @@ struct schema_key {
 	const char *key;     // a '*' at the end stands for any suffix
 	enum schema_form form;
 	enum schema_status status;
-	const char *def;     // default, as it would be written; NULL: none
-	const char *def_doc; // what the reference says instead, for a default that is computed
-	const char *choices; // FORM_CHOICE: separated by blanks
-	uint64_t min, max;   // FORM_NUMBER
-	const char *quiet;   // ignored or refused: values that say what is done anyway
-	const char *not_yet; // supported: values known to strongSwan and not available here
-	const char *why;     // of `not_yet`, of the warning, of the refusal
+	const char *def;      // default, as it would be written; NULL: none
+	const char *def_doc;  // what the reference says instead, for a default that is computed
+	const char *choices;  // FORM_CHOICE: separated by blanks
+	uint64_t min, max;    // FORM_NUMBER
+	const char *quiet;    // ignored or refused: values that say what is done anyway
+	const char *harmless; // refused: a program that only earns a warning, by its last name
+	const char *not_yet;  // supported: values known to strongSwan and not available here
+	const char *why;      // of `not_yet`, of the warning, of the refusal
 	const char *doc;
 };
 

@@ -298,9 +298,11 @@ const struct schema_key schema_keys[] = {
 	{CHILD, "sha256_96", FORM_BOOL, KEY_REFUSED, .quiet = "no false disabled 0",
 	 .why = "HMAC-SHA-256 is cut to 128 bits as RFC 4868 says",
 	 .doc = "The wrong truncation of old peers."},
-	{CHILD, "updown", FORM_TEXT, KEY_REFUSED,
+	{CHILD, "updown", FORM_TEXT, KEY_REFUSED, .harmless = "_updown",
 	 .why = "scripts are not run; write rules as children with mode = pass or drop",
-	 .doc = "A script for each child SA that comes or goes."},
+	 .doc = "A script for each child SA that comes or goes. strongSwan's own, _updown, is a "
+		"warning only: it opens Linux's firewall, which protected packets do not cross "
+		"here."},
 	{CHILD, "policies", FORM_BOOL, KEY_REFUSED, .def = "yes", .quiet = "yes true enabled 1",
 	 .why = "without policies no packet would be protected", .doc = "Install policies."},
 	{CHILD, "interface", FORM_TEXT, KEY_REFUSED, .why = "policies hold on all ports",

@@ -102,7 +102,7 @@ static const struct row errors[] = {
 	{CHILD, "dpd_action = trap",
 	 "f:24: connections.a.children.n.dpd_action: 'trap': initiating on "
 	 "traffic is not available yet; use start"},
-	{CHILD, "updown = /usr/lib/ipsec/_updown iptables",
+	{CHILD, "updown = /etc/my_updown iptables",
 	 "f:24: connections.a.children.n.updown: not supported: scripts are not run; write rules "
 	 "as "
 	 "children with mode = pass or drop"},
@@ -245,6 +245,10 @@ static const struct row warnings[] = {
 	 "f:34: pools: has no effect: virtual addresses are "
 	 "not available: this is a site-to-site gateway"},
 	{TOP, "pools { }", NULL},
+	{CHILD, "updown = /usr/lib/ipsec/_updown iptables",
+	 "f:24: connections.a.children.n.updown: has no effect: scripts are not run; write rules "
+	 "as "
+	 "children with mode = pass or drop"},
 	{TOP, "authorities { x { cacert = a.pem } }",
 	 "f:34: authorities: has no effect: certificates are not available yet"},
 	{TOP, "secrets { eap-x { secret = y } }",
