@@ -4,14 +4,17 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fake_dp.h"
 
+#include "dataplane/crypto.h"
 #include "dataplane/esp.h"
 
-#define SPI 0xc0ffee01u
+#define SPI	       0xc0ffee01u
+#define THREAD_PACKETS 200000
 
 static uint32_t tunnel;
 static struct batch b, icmp;
@@ -396,6 +399,74 @@ static void test_sequence_numbers_running_low_are_reported(void **state)
 	assert_int_equal(fake.n_events, 2);
 }
 
+struct sender {
+	pthread_t thread;
+	struct worker *w;
+	struct rte_mbuf *m;
+	uint32_t seq[THREAD_PACKETS];
+};
+
+// One small packet after the other, always in the same buffer: little but the counter is shared.
+static void *sender_main(void *arg)
+{
+	struct sender *s = arg;
+	struct batch out = {0}, errors = {0};
+	uint8_t ip[40];
+
+	make_ip(ip, sizeof(ip), HOST_A, HOST_B, IPPROTO_UDP, 1000, 2000);
+	for (unsigned i = 0; i < THREAD_PACKETS; i++) {
+		uint32_t word[2];
+
+		rte_pktmbuf_reset(s->m);
+		memcpy(rte_pktmbuf_append(s->m, sizeof(ip)), ip, sizeof(ip));
+		out.n = 0;
+		batch_put(&out, s->m);
+		out.tunnel[0] = tunnel_get(&fake.dp, tunnel);
+		esp_out(s->w, &out, &errors);
+		memcpy(word, rte_pktmbuf_mtod_offset(s->m, void *, 20), 8);
+		s->seq[i] = rte_be_to_cpu_32(word[1]);
+	}
+	return NULL;
+}
+
+// Several workers send through one SA: no number, and so no IV, is ever used twice.
+static void test_workers_never_share_a_sequence_number(void **state)
+{
+	static struct sender sender[3];
+	const unsigned total = 3 * THREAD_PACKETS;
+	uint8_t *seen = calloc(total + 1, 1);
+	struct dp_sa_stats st;
+
+	(void)state;
+	set_out(SPI, 128, false);
+	for (unsigned t = 0; t < 3; t++) {
+		sender[t].w = aligned_alloc(64, sizeof(struct worker) / 64 * 64 + 64);
+		memset(sender[t].w, 0, sizeof(struct worker));
+		sender[t].w->dp = &fake.dp;
+		sender[t].m = mbuf_of("", 0);
+		sender[t].w->now_tsc = fake.w->now_tsc;
+		assert_int_equal(crypto_create(&sender[t].w->crypto), 0);
+	}
+	for (unsigned t = 0; t < 3; t++)
+		assert_int_equal(pthread_create(&sender[t].thread, NULL, sender_main, &sender[t]),
+				 0);
+	for (unsigned t = 0; t < 3; t++) {
+		pthread_join(sender[t].thread, NULL);
+		for (unsigned i = 0; i < THREAD_PACKETS; i++) {
+			assert_in_range(sender[t].seq[i], 1, total);
+			assert_int_equal(seen[sender[t].seq[i]]++, 0);
+		}
+		crypto_destroy(sender[t].w->crypto);
+		free(sender[t].w);
+		rte_pktmbuf_free(sender[t].m);
+	}
+	assert_int_equal(dp_tunnel_out_stats(&fake.dp, tunnel, &st), 0);
+	assert_int_equal(st.packets, total);
+	assert_int_equal(st.bytes, total * 40);
+	assert_int_equal(st.seq, total);
+	free(seen);
+}
+
 static void test_stats(void **state)
 {
 	struct dp_sa_stats st;
@@ -450,6 +521,7 @@ int main(void)
 		T(test_buffers_that_cannot_be_written),
 		T(test_sequence_number_never_wraps),
 		T(test_sequence_numbers_running_low_are_reported),
+		T(test_workers_never_share_a_sequence_number),
 		T(test_stats),
 		T(test_offload_flags_of_the_inner_packet_are_forgotten),
 	};
