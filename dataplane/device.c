@@ -241,11 +241,13 @@ static void with_defaults(const struct dp_port_params *port, char *buf, size_t s
 		return;
 	if (!strstr(device, "framesz=") && !strstr(device, "blocksz=") &&
 	    !strstr(device, "framecnt=")) {
-		// A frame of the ring holds a header of its own beside the packet.
+		// A frame of the ring holds a header of its own beside the packet. Each ring, one
+		// for each direction, is 8 MB of the kernel's memory.
 		const unsigned framesz = port->mtu <= 1900 ? 2048 : 16384;
 
-		len += (size_t)snprintf(buf + len, size - len, ",blocksz=%u,framesz=%u,framecnt=%u",
-					framesz * 32, framesz, 1024);
+		len += (size_t)snprintf(buf + len, size - len,
+					",blocksz=65536,framesz=%u,framecnt=%u", framesz,
+					(8u << 20) / framesz);
 	}
 	if (len < size && !strstr(device, "qdisc_bypass="))
 		snprintf(buf + len, size - len, ",qdisc_bypass=1");
@@ -260,10 +262,11 @@ static int no_device(const struct dp_port_params *port, int code, struct error *
 				 "port %s: DPDK could not take over PCI device %s%s%s (busy in "
 				 "another process? IOMMU on?)",
 				 port->name, port->device, *text ? ": " : "", text);
-	return error_set(err, code,
-			 "port %s: no DPDK driver takes the device '%s'%s%s; examples: "
-			 "0000:01:00.1, net_af_packet0,iface=eth1",
-			 port->name, port->device, *text ? ": " : "", text);
+	return error_set(
+		err, code, "port %s: %s '%s'%s%s; examples: %s", port->name,
+		strstr(text, "failed to parse") ? "no DPDK driver has the name of the device"
+						: "DPDK cannot open the device",
+		port->device, *text ? ": " : "", text, "0000:01:00.1, net_af_packet0,iface=eth1");
 }
 
 int device_open(const struct dp_port_params *port, uint16_t *id, struct error *err)
@@ -271,7 +274,6 @@ int device_open(const struct dp_port_params *port, uint16_t *id, struct error *e
 	bool before[RTE_MAX_ETHPORTS];
 	char text[DEVICE_TEXT_MAX];
 	uint16_t p;
-	int ret;
 
 	if (device_is_pci(port->device))
 		device_pci_address(port->device, text, sizeof(text));
@@ -286,9 +288,8 @@ int device_open(const struct dp_port_params *port, uint16_t *id, struct error *e
 		before[p] = rte_eth_dev_is_valid_port(p);
 	with_defaults(port, text, sizeof(text));
 	eal_log_clear();
-	ret = rte_dev_probe(text);
-	if (ret < 0)
-		return no_device(port, ret, err);
+	if (rte_dev_probe(text) < 0)
+		return no_device(port, -ENODEV, err);
 	for (p = 0; p < RTE_MAX_ETHPORTS; p++) {
 		if (!before[p] && rte_eth_dev_is_valid_port(p)) {
 			*id = p;

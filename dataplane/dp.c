@@ -139,6 +139,23 @@ int dp_event_fd(const struct dp *dp)
 
 // ---- start ----
 
+// Two ports of one name, or on one device?
+static int check_twins(const struct dp_port_params *a, const struct dp_port_params *b,
+		       struct error *err)
+{
+	const size_t len = strcspn(a->device, ",");
+
+	if (strcmp(a->name, b->name) == 0)
+		return error_set(err, -EEXIST, "two ports have the name '%s'", a->name);
+	if (len == strcspn(b->device, ",") && strncmp(a->device, b->device, len) == 0)
+		return error_set(err, -EEXIST,
+				 "ports %s and %s have the same device '%.*s': a device string "
+				 "begins with a name of its own, as in net_af_packet0, "
+				 "net_af_packet1",
+				 a->name, b->name, (int)len, a->device);
+	return 0;
+}
+
 static int check_params(const struct dp_params *p, struct error *err)
 {
 	int ret;
@@ -151,6 +168,8 @@ static int check_params(const struct dp_params *p, struct error *err)
 				 DP_WORKERS_MAX, p->workers);
 	for (unsigned i = 0; i < p->n_ports; i++) {
 		ret = device_check(&p->ports[i], err);
+		for (unsigned k = 0; k < i && !ret; k++)
+			ret = check_twins(&p->ports[k], &p->ports[i], err);
 		if (ret)
 			return ret;
 	}

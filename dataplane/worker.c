@@ -20,7 +20,9 @@ enum {
 	HANDOVER_SIZE = 1024, // packets
 	REPORT_MS = 100,
 	IDLE_ROUNDS = 256, // empty rounds before the first sleep
-	SLEEP_NS = 50000,  // a round's wait, not much above what a system call costs
+	SLEEP_MIN_NS = 20000,
+	SLEEP_STEP_NS = 1000, // each sleep in a row is longer by that
+	SLEEP_MAX_NS = 100000,
 };
 
 // ---- sources ----
@@ -141,12 +143,14 @@ void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint8
 // Nothing to do: in adaptive mode sleep a little, off the list of those that control waits for.
 static void idle(struct worker *w, unsigned *idle_rounds)
 {
-	const struct timespec ts = {.tv_nsec = SLEEP_NS};
+	struct timespec ts = {.tv_nsec = SLEEP_MAX_NS};
 
 	if (w->dp->poll == DP_POLL_BUSY || ++*idle_rounds < IDLE_ROUNDS) {
 		rte_pause();
 		return;
 	}
+	if (*idle_rounds - IDLE_ROUNDS < (SLEEP_MAX_NS - SLEEP_MIN_NS) / SLEEP_STEP_NS)
+		ts.tv_nsec = SLEEP_MIN_NS + (long)(*idle_rounds - IDLE_ROUNDS) * SLEEP_STEP_NS;
 	rte_rcu_qsbr_thread_offline(w->dp->qsbr, w->id);
 	nanosleep(&ts, NULL);
 	rte_rcu_qsbr_thread_online(w->dp->qsbr, w->id);
