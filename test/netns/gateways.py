@@ -308,7 +308,7 @@ class Capture:
     def __init__(self, net, path, device="to-a", ns="carrier", snaplen=0):
         self.net, self.path = net, str(path)
         self.process = net.start(
-            ns, ["tcpdump", "-n", "-U", "-i", device, "-s", str(snaplen), "-w", self.path],
+            ns, ["tcpdump", "-n", "--immediate-mode", "-U", "-i", device, "-s", str(snaplen), "-w", self.path],
             self.path + ".log")
         wait_for("tcpdump", lambda: "listening" in open(self.path + ".log", encoding="utf-8").read())
 
