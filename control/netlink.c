@@ -74,8 +74,18 @@ void netlink_close(struct netlink *n)
 
 int netlink_monitor(struct mnl_socket **out)
 {
-	return open_bound(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE,
-			  SOCK_CLOEXEC | SOCK_NONBLOCK, MONITOR_BYTES, out);
+	int group = RTNLGRP_NEXTHOP; // has no bit: a number beyond 31
+	struct mnl_socket *s;
+	int err;
+
+	err = open_bound(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE,
+			 SOCK_CLOEXEC | SOCK_NONBLOCK, MONITOR_BYTES, &s);
+	if (err)
+		return err;
+	// A kernel before 5.3 has no next hop objects and refuses: nothing is missed then.
+	mnl_socket_setsockopt(s, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group));
+	*out = s;
+	return 0;
 }
 
 // ---- requests ----

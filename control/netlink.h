@@ -19,7 +19,8 @@ struct netlink; // a socket for requests
 
 int netlink_open(struct netlink **out);
 void netlink_close(struct netlink *n);
-// Opens a socket that receives what changes in links, IPv4 addresses, routes and neighbours.
+// Opens a socket that receives what changes in links, IPv4 addresses, routes, next hop objects
+// and neighbours.
 int netlink_monitor(struct mnl_socket **out);
 
 // Calls `each` for every message of a dump (RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH) of IPv4.

@@ -59,7 +59,8 @@ struct netmirror {
 	struct resolved recent[RESOLVE_RECENT];
 	uint64_t second_ms; // start of the current second of RESOLVE_PER_SECOND
 	unsigned in_second;
-	int first_err; // of the messages of one dump
+	unsigned resync_took_ms; // the last one
+	int first_err;		 // of the messages of one dump
 };
 
 static uint64_t now_ms(void)
@@ -77,10 +78,11 @@ static void after(struct event *e, unsigned ms)
 	event_add(e, &t);
 }
 
+// A big table is not read over and over: ten times as long as the last reading took must pass.
 static void want_resync(struct netmirror *m)
 {
 	if (!event_pending(m->resync, EV_TIMEOUT, NULL))
-		after(m->resync, RESYNC_MS);
+		after(m->resync, RESYNC_MS + 10 * m->resync_took_ms);
 }
 
 // ROUTE_NO_PORT when the device is none of ours.
@@ -156,6 +158,9 @@ static int on_message(struct netmirror *m, const struct nlmsghdr *h)
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
 		on_link(m, h);
+		return 0;
+	case RTM_DELNEXTHOP: // its routes go without RTM_DELROUTE
+		want_resync(m);
 		return 0;
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
@@ -250,10 +255,12 @@ static int resync(struct netmirror *m)
 static void on_resync(evutil_socket_t fd, short what, void *ctx)
 {
 	struct netmirror *m = ctx;
+	uint64_t start = now_ms();
 	int err = resync(m);
 
 	(void)fd;
 	(void)what;
+	m->resync_took_ms = (unsigned)(now_ms() - start);
 	if (!err)
 		return;
 	log_warn(LOG_KNL, "reading the kernel's routes failed: %s; once more in a second",
