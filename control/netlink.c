@@ -75,7 +75,7 @@ void netlink_close(struct netlink *n)
 int netlink_monitor(struct mnl_socket **out)
 {
 	int group = RTNLGRP_NEXTHOP; // has no bit: a number beyond 31
-	struct mnl_socket *s;
+	struct mnl_socket *s = NULL;
 	int err;
 
 	err = open_bound(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE,
@@ -108,7 +108,7 @@ int netlink_dump(uint16_t type, void (*each)(const struct nlmsghdr *h, void *ctx
 {
 	static char buf[NETLINK_BUFFER];
 	struct dump d = {each, ctx};
-	struct mnl_socket *s;
+	struct mnl_socket *s = NULL;
 	struct nlmsghdr *h;
 	ssize_t len;
 	int err, more = MNL_CB_OK;
