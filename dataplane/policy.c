@@ -176,13 +176,18 @@ void policy_in_clear(struct worker *w, struct batch *b)
 		if (i == 0 || !flow_equal(&f, &last))
 			e = policy_find_in(p, &f);
 		last = f;
-		if (e == NULL || e->action == DP_BYPASS ||
-		    is_ike(w->dp->fib, &f, f.dst, f.dst_port))
+		const bool bypass = e != NULL && e->action == DP_BYPASS;
+
+		if (e == NULL || bypass || is_ike(w->dp->fib, &f, f.dst, f.dst_port)) {
+			// What a rule lets in on one port may leave by another, else answers to
+			// what the same rule let out would end here.
+			b->from_linux[i] = b->from_linux[i] || bypass;
 			batch_keep(b, kept++, i);
-		else if (e->action == DP_PROTECT)
+		} else if (e->action == DP_PROTECT)
 			drop(w, b->pkt[i], DROP_CLEAR_INBOUND); // RFC 4301 5.2 step 3b
-		else
+		} else {
 			drop(w, b->pkt[i], DROP_POLICY_DISCARD);
+		}
 	}
 	b->n = kept;
 }

@@ -112,6 +112,23 @@ static enum outcome come_in(const struct packet *p)
 	return o;
 }
 
+// From one port in and out of another, as worker_step() does it.
+static enum outcome go_through(const struct packet *p)
+{
+	enum outcome o = PASS;
+
+	batch_put(&in, packet_mbuf(p));
+	policy_in_clear(fake.w, &in);
+	policy_out(fake.w, &in, &protect, &pass);
+	if (protect.n == 1)
+		o = PROTECT;
+	else if (pass.n == 0)
+		o = outcome_of_drops();
+	batch_free(&protect);
+	batch_free(&pass);
+	return o;
+}
+
 #define TCP 6
 #define UDP 17
 
@@ -266,6 +283,31 @@ static void test_origin_decides_without_policy(void **state)
 		assert_int_equal(come_in(&p), PASS);
 		set_rules(site_rules, 5);
 		assert_int_equal(go_out(&p, rows[i].origin), PROTECT);
+	}
+}
+
+// A bypass rule is for both directions: what it lets in on one port leaves by another.
+static void test_answers_to_what_was_bypassed(void **state)
+{
+	static const struct {
+		struct packet p;
+		enum outcome want;
+		const char *why;
+	} rows[] = {
+		{{HOST_A, "10.2.9.9", TCP, 22, 5}, PASS, "out, by the bypass"},
+		{{"10.2.9.9", HOST_A, TCP, 5, 22}, PASS, "its answer"},
+		{{"10.2.9.9", HOST_A, TCP, 22, 5}, CLEAR, "no answer: ports the wrong way round"},
+		{{"10.3.0.1", HOST_A, UDP, 1, 2}, NO_POLICY, "no rule at all"},
+		{{HOST_A, HOST_B, UDP, 1, 2}, PROTECT, "out, into the tunnel"},
+	};
+
+	(void)state;
+	set_rules(site_rules, 5);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		enum outcome got = go_through(&rows[i].p);
+
+		if (got != rows[i].want)
+			fail_msg("%s: %s", rows[i].why, outcome_name[got]);
 	}
 }
 
@@ -435,6 +477,7 @@ int main(void)
 		T(test_inbound_clear),
 		T(test_ike_gets_past_the_policies),
 		T(test_origin_decides_without_policy),
+		T(test_answers_to_what_was_bypassed),
 		T(test_mixed_batch_keeps_order),
 		T(test_neighbours_in_a_batch_do_not_share_more_than_their_flow),
 		T(test_bad_policies_change_nothing),
