@@ -22,49 +22,27 @@ static void on_progress(void *ctx, enum ike_report_code code, enum ike_severity 
 	vici_session_event(s, VICI_EV_CONTROL_LOG, &b);
 }
 
-static void answer_initiate(const struct vici_operation *op, struct vici_builder *reply)
+// ike_run's sentence says whether the peer refused, never answered, or the caller's time is over.
+static void put_failure(const struct vici_operation *op, struct vici_builder *reply)
 {
 	char errmsg[1024];
 
-	if (op->result == 0) {
-		vici_reply_result(reply, NULL);
-		return;
-	}
-	if (op->result == -ETIMEDOUT)
-		snprintf(errmsg, sizeof(errmsg),
-			 "%s not established after %" PRId64 " ms; the attempt goes on", op->what,
-			 op->timeout_ms);
-	else
-		snprintf(errmsg, sizeof(errmsg), "establishing %s failed%s%s", op->what,
-			 op->text[0] ? ": " : "", op->text);
-	vici_reply_result(reply, errmsg);
-}
-
-static void answer_terminate(const struct vici_operation *op, struct vici_builder *reply)
-{
-	char errmsg[1024];
-
-	if (op->result == 0)
-		vici_reply_result(reply, NULL);
-	vici_kvf(reply, "matches", "%u", op->matched);
-	vici_kvf(reply, "terminated", "%u", op->result == 0 ? op->matched : 0);
-	if (op->result == 0)
-		return;
-	if (op->result == -ETIMEDOUT)
-		snprintf(errmsg, sizeof(errmsg), "%s not terminated after %" PRId64 " ms", op->what,
-			 op->timeout_ms);
-	else
-		snprintf(errmsg, sizeof(errmsg), "terminating %s failed%s%s", op->what,
-			 op->text[0] ? ": " : "", op->text);
+	snprintf(errmsg, sizeof(errmsg), "%s %s failed%s%s",
+		 op->terminate ? "terminating" : "establishing", op->what, op->text[0] ? ": " : "",
+		 op->text);
 	vici_reply_result(reply, errmsg);
 }
 
 static void answer(struct vici_operation *op, struct vici_builder *reply)
 {
-	if (op->terminate)
-		answer_terminate(op, reply);
+	if (op->terminate) {
+		vici_kvf(reply, "matches", "%u", op->matched);
+		vici_kvf(reply, "terminated", "%u", op->result == 0 ? op->matched : 0);
+	}
+	if (op->result)
+		put_failure(op, reply);
 	else
-		answer_initiate(op, reply);
+		vici_reply_result(reply, NULL);
 	*op = (struct vici_operation){0};
 }
 

@@ -114,16 +114,30 @@ static struct vici_failure *failure_slot(struct vici_events *e, const char *conn
 	return f;
 }
 
+static bool is_configured(const struct vici_events *e, const char *conn)
+{
+	const struct config *config = e->server->d->config;
+
+	for (size_t i = 0; i < config->n_conns; i++)
+		if (strcmp(config->conns[i].name, conn) == 0)
+			return true;
+	return false;
+}
+
+// A peer that fits no connection is reported under its address: those share one record, or
+// strangers could fill our memory.
 static void note_failure(struct vici_events *e, enum ike_report_code code, const char *conn,
 			 const char *text)
 {
-	struct vici_failure *f = failure_slot(e, conn);
+	bool known = is_configured(e, conn);
+	struct vici_failure *f = failure_slot(e, known ? conn : "");
 
 	if (!f) // out of memory: then the log alone has it
 		return;
 	f->code = code;
 	f->at_ms = daemon_now_ms();
-	snprintf(f->text, sizeof(f->text), "%s", text);
+	snprintf(f->text, sizeof(f->text), "%s%s%s", known ? "" : conn, known || !*conn ? "" : ": ",
+		 text);
 }
 
 // ---- updown ----
@@ -387,7 +401,7 @@ static void on_report(void *ctx, enum ike_report_code code, enum ike_severity se
 	}
 	if (is_failure(code, severity))
 		note_failure(e, code, name, text);
-	else if (*name && code == IKE_REPORT_CHILD_UP)
+	else if (*name && (code == IKE_REPORT_ESTABLISHED || code == IKE_REPORT_CHILD_UP))
 		forget_failure(e, name);
 
 	if (vici_report_level(severity) <= 1 && vici_server_wanted(e->server, VICI_EV_LOG)) {

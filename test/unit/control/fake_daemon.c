@@ -184,9 +184,11 @@ int ike_run_terminate(struct ike_run *run, const struct ike_run_select *sel,
 	fake.terminations++;
 	if (sel->conn && strcmp(sel->conn, "site-b") != 0)
 		return error_set(err, -ENOENT, "none");
-	*matched = 1;
 	if (watch)
 		fake.watch = *watch;
+	if (fake.terminate_at_once)
+		fake_done(0, "done");
+	*matched = 1;
 	return 0;
 }
 

@@ -12,6 +12,7 @@ struct fake {
 	struct config config;
 	// ike_run_initiate: what it does next
 	enum { FAKE_WAIT, FAKE_UP_AT_ONCE, FAKE_REFUSE } initiate;
+	bool terminate_at_once;
 	struct ike_run_watch watch; // of the operation under way; done is NULL when there is none
 	unsigned initiations, terminations, unwatched;
 	char conn[64], child[64]; // of the last initiate or terminate

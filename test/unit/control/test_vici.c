@@ -628,9 +628,9 @@ static void test_list_conns_and_states(void **state)
 	assert_true(client_packet(&c, &p));
 
 	// Others do not disturb it, whatever their names, and the newest reason counts.
-	fake_report(IKE_REPORT_NO_ANSWER, IKE_SEV_ERROR, "site-z", 10, "z");
-	fake_report(IKE_REPORT_NO_ANSWER, IKE_SEV_ERROR, "a", 11, "a");
-	fake_report(IKE_REPORT_CHILD_UP, IKE_SEV_INFO, "a", 11, "a");
+	fake_report(IKE_REPORT_NO_ANSWER, IKE_SEV_ERROR, "site-b", 10, "b");
+	fake_report(IKE_REPORT_NO_CONNECTION, IKE_SEV_ERROR, "192.0.2.66[500]", 11, "who?");
+	fake_report(IKE_REPORT_ESTABLISHED, IKE_SEV_INFO, "site-b", 10, "b");
 	fake_report(IKE_REPORT_PROPOSAL_MISMATCH, IKE_SEV_ERROR, "site-c", 9, "newer");
 	client_ask(&c, VICI_CMD_REQUEST, "show-conns", NULL);
 	expect_event(&c, "show-conn", &p);
@@ -721,8 +721,8 @@ static void test_initiate_results(void **state)
 	b = request("ike", "site-b", "20");
 	client_ask(&c, VICI_CMD_REQUEST, "initiate", &b);
 	pump();
-	fake_done(-ETIMEDOUT, "too late");
-	expect_result(&c, "IKE_SA 'site-b' not established after 20 ms; the attempt goes on");
+	fake_done(-ETIMEDOUT, "not done within 0.0 s");
+	expect_result(&c, "establishing IKE_SA 'site-b' failed: not done within 0.0 s");
 
 	fake.initiate = FAKE_UP_AT_ONCE; // done comes inside the call
 	b = request("child", "net", NULL);
@@ -801,6 +801,24 @@ static void test_terminate(void **state)
 	expect_text(&p, "matches", "1");
 	expect_text(&p, "terminated", "1");
 
+	fake.terminate_at_once = true; // done comes inside the call
+	b = request("child", "net", NULL);
+	client_ask(&c, VICI_CMD_REQUEST, "terminate", &b);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "success", "yes");
+	expect_text(&p, "terminated", "1");
+	fake.terminate_at_once = false;
+
+	b = request("ike", "site-b", "100");
+	client_ask(&c, VICI_CMD_REQUEST, "terminate", &b);
+	pump();
+	fake_done(-ETIMEDOUT, "not confirmed");
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "success", "no");
+	expect_text(&p, "matches", "1");
+	expect_text(&p, "terminated", "0");
+	expect_text(&p, "errmsg", "terminating IKE_SA 'site-b' failed: not confirmed");
+
 	b = request("ike", "site-x", NULL);
 	client_ask(&c, VICI_CMD_REQUEST, "terminate", &b);
 	assert_true(client_packet(&c, &p));
@@ -854,7 +872,7 @@ static void test_updown(void **state)
 	expect_text(&p, "up", "yes");
 	expect_text(&p, "site-b.child-sas.net-200.uniqueid", "200");
 	assert_false(client_packet(&c, &p)); // once each
-	fake.n_sas = 1;
+	fake.n_sas = 0;
 	fake_report(IKE_REPORT_CLOSED, IKE_SEV_INFO, "site-b", 2, "closed");
 	expect_event(&c, "child-updown", &p);
 	expect_absent(&p, "up");
@@ -863,6 +881,10 @@ static void test_updown(void **state)
 	expect_event(&c, "ike-updown", &p);
 	expect_absent(&p, "up");
 	expect_text(&p, "site-b.uniqueid", "2");
+	expect_event(&c, "child-updown", &p);
+	expect_text(&p, "site-b.child-sas.net-100.uniqueid", "100");
+	expect_event(&c, "ike-updown", &p);
+	expect_text(&p, "site-b.uniqueid", "1");
 	assert_false(client_packet(&c, &p));
 	client_close(&c);
 }
@@ -884,6 +906,11 @@ static void test_log_events(void **state)
 	client_ask(&c, VICI_CMD_REQUEST, "status", NULL);
 	assert_true(client_packet(&c, &p));
 	expect_text(&p, "last-stranger.error", "who are you?");
+	fake_report(IKE_REPORT_NO_CONNECTION, IKE_SEV_ERROR, "192.0.2.66[500]", 11, "nobody");
+	expect_event(&c, "log", &p);
+	client_ask(&c, VICI_CMD_REQUEST, "status", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "last-stranger.error", "192.0.2.66[500]: nobody");
 	client_close(&c);
 }
 
