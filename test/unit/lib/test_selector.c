@@ -45,6 +45,8 @@ static void test_parse_and_format(void **state)
 		{"10.1.0.0/16[icmp]", "10.1.0.0/16[icmp]", "ICMP"},
 		{"10.1.0.0/16[icmp/8]", "10.1.0.0/16[icmp/8]", "a type"},
 		{"10.1.0.0/16[icmp/2048]", "10.1.0.0/16[icmp/8]", "type and code in one number"},
+		{"10.1.0.0/16[icmp/256]", "10.1.0.0/16[icmp/1]", "the least such number"},
+		{"10.1.0.0/16[icmp/255]", "10.1.0.0/16[icmp/255]", "the last type"},
 		{"10.1.0.0/16[icmp/3(1)]", "10.1.0.0/16[icmp/3(1)]", "type and code"},
 		{"10.1.0.0/16[icmp/3-3(255)]", "10.1.0.0/16[icmp/3-3(255)]", "all codes"},
 		{"2001:db8::/32[ipv6-icmp/128]", "2001:db8::/32[ipv6-icmp/128]", "ICMPv6"},

@@ -26,6 +26,7 @@ static void test_nearest(void **state)
 		{"zebra", NULL, "nothing like it"},
 		{"", NULL, "nothing at all"},
 		{"xyzoposals", "proposals", "three of ten letters are a third"},
+		{"xyzposals", "proposals", "three of nine are a third"},
 		{"xyzwposals", NULL, "four of ten are more than a third"},
 	};
 
@@ -45,6 +46,14 @@ static void test_first_of_equals(void **state)
 
 	(void)state;
 	assert_string_equal(suggest_nearest("abcdef3", known, 2), "abcdef1");
+}
+
+static void test_a_swap_is_an_error_too(void **state)
+{
+	static const char *const known[] = {"bacdef", "abcdef"};
+
+	(void)state;
+	assert_string_equal(suggest_nearest("abcdef", known, 2), "abcdef");
 }
 
 static void test_long_words(void **state)
@@ -106,6 +115,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_first_of_equals),
+		cmocka_unit_test(test_a_swap_is_an_error_too),
 		cmocka_unit_test(test_long_words),
 		cmocka_unit_test(test_one_typing_error_is_found),
 	};

@@ -121,6 +121,8 @@ static void test_malformed_is_refused(void **state)
 		{"\x04\x01l\x03\x01k\x00\x01v\x06", 10, "a key inside a list"},
 		{"\x04\x01l\x01\x01s\x02\x06", 8, "a section inside a list"},
 		{"\x04\x01l\x04\x01m\x06\x06", 8, "a list inside a list"},
+		{"\x04\x01l\x01\x01s\x02\x02", 8, "a section inside a list, both closed as one"},
+		{"\x04\x01l\x04\x01m\x06\x02", 8, "a list inside a list, closed as a section"},
 		{"\x03\x01k\x00\x02v", 6, "a value longer than the message"},
 		{"\x03\xffk", 3, "a name longer than the message"},
 		{"\x03\x01k\x00", 4, "half a length"},
