@@ -183,7 +183,7 @@ void policy_in_clear(struct worker *w, struct batch *b)
 			// what the same rule let out would end here.
 			b->from_linux[i] = b->from_linux[i] || bypass;
 			batch_keep(b, kept++, i);
-		} else if (e->action == DP_PROTECT)
+		} else if (e->action == DP_PROTECT) {
 			drop(w, b->pkt[i], DROP_CLEAR_INBOUND); // RFC 4301 5.2 step 3b
 		} else {
 			drop(w, b->pkt[i], DROP_POLICY_DISCARD);
