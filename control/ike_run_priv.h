@@ -56,6 +56,7 @@ struct run_sa {				     // an IKE SA
 	bool superseded;      // another SA carries its child
 	bool aged;	      // its lifetime is over
 	bool peer_lost;	      // it did not answer
+	bool suspect;	      // it does not answer just now
 	bool send_failed;     // the last message could not be sent
 	bool closed;
 	enum ike_report_code last_code; // of the last error, for whoever waits
@@ -171,8 +172,10 @@ void start_failed(struct ike_run *run, struct conn_child *child);
 void start_lost(struct ike_run *run, struct conn_child *child, const struct run_sa *s);
 // The child is up: nothing is planned any more.
 void start_succeeded(struct conn_child *child);
-// A successor for an IKE SA that grows old.
+// A successor for an IKE SA that grows old, or whose peer seems to have forgotten it.
 void start_successor(struct run_sa *s);
+// A request of an established IKE SA was repeated.
+void start_suspect(struct run_sa *s);
 
 // ---- ike_run_watch.c ----
 void watch_report(struct run_sa *s, const struct ike_action *a);

@@ -409,6 +409,8 @@ static void act_report(struct run_sa *s, const struct ike_action *a)
 	if (s->run->observer)
 		s->run->observer(s->run->observer_ctx, code, a->report.severity, name, s->id,
 				 a->report.text);
+	if (code == IKE_REPORT_RETRANSMIT && s->established)
+		start_suspect(s);
 	watch_report(s, a);
 }
 

@@ -11,6 +11,7 @@
 #define RETRY_FIRST_MS	   1000
 #define RETRY_MAX_MS	   60000
 #define SUCCESSOR_RETRY_MS 30000
+#define SUSPECT_REPEATS	   2
 #define TRAFFIC_RETRY_MS   10000 // traffic shortens a wait, but not below this since the last attempt
 
 static uint64_t back_off_ms(struct ike_run *run, unsigned failures)
@@ -196,12 +197,29 @@ void start_successor(struct run_sa *s)
 	if (!s->established || s->superseded || s->run->shutting_down || s->conn->retired ||
 	    !conn_remote(s->conn, 0, &remote) || start_under_way(s->run, s->conn, child))
 		return;
-	log_info(LOG_IKE, "%s: IKE SA #%u grows old: setting up its successor", s->conn->ike.name,
-		 s->id);
+	log_info(LOG_IKE, "%s: IKE SA #%u %s: setting up its successor", s->conn->ike.name, s->id,
+		 s->suspect ? "is not answered" : "grows old");
 	if (start_initiate(s->run, s->conn, child, NULL, &err) == 0)
 		return;
 	log_notice(LOG_IKE, "%s", err.text);
 	s->rekey_at_ms = run_now_ms() + run_jitter(s->run, SUCCESSOR_RETRY_MS);
+	run_sa_age_arm(s);
+}
+
+// A peer that has restarted does not know the IKE SA any more and may be long back before the
+// request is given up (165 s). So a fresh IKE SA is tried beside it; when that succeeds the old one
+// goes, and otherwise nothing is lost.
+void start_suspect(struct run_sa *s)
+{
+	const struct run_child_sa *c = TAILQ_FIRST(&s->children);
+	struct ike_sa_info info;
+
+	ike_sa_info(s->sa, &info);
+	if (info.state != IKE_ST_ESTABLISHED || info.retransmits < SUSPECT_REPEATS ||
+	    s->superseded || !c || c->child->dpd_action != DEAD_START)
+		return;
+	s->suspect = true;
+	s->rekey_at_ms = run_now_ms();
 	run_sa_age_arm(s);
 }
 

@@ -397,6 +397,24 @@ static void test_restarted_peer_replaces_the_old(void **state)
 	assert_int_equal(n->b.dp.tunnel[0].gaps, 0);
 }
 
+static void test_restarted_peer_is_found_by_liveness(void **state)
+{
+	struct net *n = *state;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->a, config('a', "dpd_delay = 1s", START "\n dpd_action = start"));
+	quick(&n->a, 300, 50); // far from given up
+	WAIT(n->base, joined(n));
+	gateway_crash(&n->b);
+	memset(&n->b.dp, 0, sizeof(n->b.dp));
+	gateway_up(&n->b, n->base, B);
+	gateway_configure(&n->b, config('b', "", ""));
+	WAIT(n->base, joined(n));
+	WAIT(n->base, established(&n->a) == 1);
+	assert_true(joined(n));
+	assert_int_equal(n->a.dp.tunnel[0].gaps, 0);
+}
+
 static void test_reload_touches_only_what_changed(void **state)
 {
 	struct net *n = *state;
@@ -538,6 +556,7 @@ int main(void)
 		T(test_successor_without_a_gap),
 		T(test_lifetime_is_a_hard_end),
 		T(test_restarted_peer_replaces_the_old),
+		T(test_restarted_peer_is_found_by_liveness),
 		T(test_reload_touches_only_what_changed),
 		T(test_dataplane_refuses_the_child),
 		T(test_half_open_limit_per_source),
