@@ -237,6 +237,8 @@ static void test_json_escapes(void **state)
 		{"\xf0\x9f\x94\x92", "\xf0\x9f\x94\x92", "four bytes stay"},
 		{"M\xfcnchen", "M\\u00fcnchen", "Latin-1 is no UTF-8"},
 		{"\xc0\xaf", "\\u00c0\\u00af", "overlong"},
+		{"\xe0\x80\xaf", "\\u00e0\\u0080\\u00af", "overlong, three bytes"},
+		{"\xf0\x80\x80\xaf", "\\u00f0\\u0080\\u0080\\u00af", "overlong, four bytes"},
 		{"\xed\xa0\x80", "\\u00ed\\u00a0\\u0080", "surrogate"},
 		{"\xf4\x90\x80\x80", "\\u00f4\\u0090\\u0080\\u0080", "above U+10FFFF"},
 		{"\xe2\x82", "\\u00e2\\u0082", "cut short"},
