@@ -252,7 +252,7 @@ static int derive(const struct ike_ke *ke, EVP_PKEY *peer, struct secret *z)
 		err = -EBADMSG;
 	} else if (len != z->len) {
 		err = -EIO;
-	} else if (all_zero(z)) {
+	} else if (ke->group->kind == KIND_X && all_zero(z)) {
 		// RFC 8031 5: a value of small order gives zero; OpenSSL refuses it as well.
 		err = -EBADMSG;
 	}

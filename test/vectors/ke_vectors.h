@@ -13,6 +13,8 @@ struct ke_vector {
 	const char *peer, *shared;
 };
 
+// The row with x = 0 is no error (RFC 5903 7): the peer's point is (0, sqrt(b)) times the inverse
+// of the private key of RFC 5903 8.1, made with Python from the curve's equation.
 // MODP: made with Python's pow(2, x, p) and the primes computed from pi as RFC 3526 defines them.
 // The exponents are SHA-256 of the texts named in the row ("a26" and so on); those of group 14 were
 // searched for: our public value and the shared secret both begin with a zero octet.
@@ -96,6 +98,16 @@ static const struct ke_vector ke_vectors[] = {
 		.shared = "01144c7d79ae6956bc8edb8e7c787c4521cb086fa64407f97894e5e6b2d79b04"
 		 "d1427e73ca4baa240a34786859810c06b3c715a3a8cc3151f2bee417996d19f3"
 		 "ddea",
+	},
+	{
+		.name = "the shared point has x = 0, ECP",
+		.group = KE_ECP_256,
+		.private_key = "c88f01f510d9ac3f70a292daa2316de544e9aab8afe84049c62a9c57862d1433",
+		.public_value = "dad0b65394221cf9b051e1feca5787d098dfe637fc90b9ef945d0c3772581180"
+				"5271a0461cdb8252d61f1c456fa3e59ab1f45b33accf5f58389e0577b8990bb3",
+		.peer = "5c643c6c9480c532131f4d7c53632306a4752f7bd905b8c8230f4338f716d030"
+			"d77e8150dd72a1d385571cb60728562d50c0ae176aebf28c13c0a3c61f92bc7b",
+		.shared = "0000000000000000000000000000000000000000000000000000000000000000",
 	},
 	{
 		.name = "MODP_2048, a311, b275",
