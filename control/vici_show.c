@@ -58,12 +58,18 @@ static void put_running(struct vici_builder *b, uint64_t seconds)
 		 seconds == 1 ? units[i].one : units[i].many);
 }
 
-static void put_since(struct vici_builder *b, const char *format, uint64_t seconds)
+static void put_since(struct vici_builder *b, const char *format, const struct daemon *d)
 {
-	time_t since = time(NULL) - (time_t)seconds;
+	struct timespec now;
+	time_t since;
 	char text[64];
 	struct tm tm;
 
+	// In milliseconds, or rounding would make the start move by a second.
+	clock_gettime(CLOCK_REALTIME, &now);
+	since = (time_t)(((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 -
+			  (int64_t)(daemon_now_ms() - d->started_ms)) /
+			 1000);
 	if (localtime_r(&since, &tm) && strftime(text, sizeof(text), format, &tm))
 		vici_kv(b, "since", text);
 }
@@ -82,7 +88,7 @@ enum vici_outcome vici_run_stats(struct vici_session *s, const struct vici_reque
 	ike_run_stats(d->ike, &stats);
 	vici_section(reply, "uptime");
 	put_running(reply, uptime_s(d));
-	put_since(reply, "%b %d %H:%M:%S %Y", uptime_s(d));
+	put_since(reply, "%b %d %H:%M:%S %Y", d);
 	vici_section_end(reply);
 	vici_section(reply, "workers");
 	put_u64(reply, "total", workers);
@@ -157,7 +163,7 @@ enum vici_outcome vici_run_status(struct vici_session *s, const struct vici_requ
 	vici_kv(reply, "version", PORT500_VERSION);
 	vici_kvf(reply, "pid", "%d", (int)getpid());
 	put_u64(reply, "uptime", uptime_s(d));
-	put_since(reply, "%Y-%m-%d %H:%M:%S", uptime_s(d));
+	put_since(reply, "%Y-%m-%d %H:%M:%S", d);
 	put_config(reply, d);
 	vici_section(reply, "dataplane");
 	vici_kv(reply, "version", dp_version(d->dp));
