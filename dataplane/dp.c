@@ -26,7 +26,7 @@
 
 enum {
 	EVENTS_SIZE = 1024,
-	TABLES_MB = 80, // routes (rte_lpm takes 64 MB), neighbours, rings, the drivers' own
+	TABLES_MB = 96, // routes (rte_lpm takes 64 MB), neighbours, rings, the drivers' own
 	MBUFS_PER_PORT = 8192,
 	MBUFS_PER_WORKER = 4096,
 	MBUFS_SHARED = 8192,
@@ -39,7 +39,10 @@ enum {
 static int create_pool(struct dp *dp, const struct dp_params *p, struct error *err)
 {
 	const uint16_t buf_size = port_buf_size(p->ports, p->n_ports);
-	const unsigned size = buf_size + (unsigned)sizeof(struct rte_mbuf) + 128;
+	// Without hugepages DPDK lets no buffer cross a page, so the small ones get one each.
+	const unsigned page = dp->eal->hugepages ? 1 : 4096;
+	const unsigned size =
+		(buf_size + (unsigned)sizeof(struct rte_mbuf) + 128 + page - 1) / page * page;
 	const unsigned need_mb = TABLES_MB + MBUFS_MIN * p->n_ports / 1024 * size / 1024 + 1;
 	unsigned n = MBUFS_PER_PORT * p->n_ports + MBUFS_PER_WORKER * p->workers + MBUFS_SHARED;
 	unsigned fit;
@@ -321,9 +324,9 @@ int dp_start(const struct dp_params *p, struct dp **out, struct error *err)
 	if (ret)
 		goto out;
 	dp->tsc_hz = rte_get_tsc_hz();
-	ret = create_pool(dp, p, err);
+	ret = create_tables(dp, err); // first: the table of routes is one large piece
 	if (!ret)
-		ret = create_tables(dp, err);
+		ret = create_pool(dp, p, err);
 	if (!ret)
 		ret = start_ports(dp, p, err);
 	if (!ret)
