@@ -163,7 +163,6 @@ static int check_gateway(struct loader *l, bool from_file)
 struct named_ids {
 	const struct identity **id;
 	size_t n;
-	bool for_all; // some key names nobody, or %any
 };
 
 static int compare_ids(const void *a, const void *b)
@@ -188,11 +187,8 @@ static int named_ids_init(const struct config *c, struct named_ids *ids)
 	if (ids->id == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < c->n_psks; i++) {
-		ids->for_all |= c->psks[i].n_ids == 0;
-		for (size_t k = 0; k < c->psks[i].n_ids; k++) {
-			ids->for_all |= c->psks[i].ids[k].type == ID_ANY;
+		for (size_t k = 0; k < c->psks[i].n_ids; k++)
 			ids->id[ids->n++] = &c->psks[i].ids[k];
-		}
 	}
 	qsort(ids->id, ids->n, sizeof(*ids->id), compare_ids);
 	return 0;
@@ -216,6 +212,15 @@ static struct identity local_identity(const struct config_conn *c)
 	return id;
 }
 
+static bool names_anybody(const struct config_psk *psk)
+{
+	for (size_t i = 0; i < psk->n_ids; i++) {
+		if (psk->ids[i].type == ID_ANY)
+			return true;
+	}
+	return false;
+}
+
 static int check_psk(struct loader *l, const struct config_conn *c, const struct named_ids *ids)
 {
 	const struct identity *peer = &c->remote_side.id;
@@ -223,7 +228,7 @@ static int check_psk(struct loader *l, const struct config_conn *c, const struct
 	char us_text[IDENTITY_TEXT_MAX], peer_text[IDENTITY_TEXT_MAX];
 	const struct config_psk *psk;
 
-	if (ids->for_all || (peer->type != ID_ANY && is_named(ids, peer)))
+	if (peer->type != ID_ANY && is_named(ids, peer))
 		return 0;
 	// Who we are, or who the peer is, shows only when it connects: any key may fit.
 	if (l->config->n_psks != 0 && (peer->type == ID_ANY || us.type == ID_ANY))
@@ -237,7 +242,7 @@ static int check_psk(struct loader *l, const struct config_conn *c, const struct
 					 identity_format(&us, us_text, sizeof(us_text)),
 					 identity_format(peer, peer_text, sizeof(peer_text)),
 					 c->name, peer_text);
-	if (psk->n_ids < 2)
+	if (psk->n_ids < 2 || names_anybody(psk))
 		return 0;
 	return loader_warn(l, conn_node(l, c),
 			   "no secret names '%.64s'; the one of secrets.%s is taken, which names "

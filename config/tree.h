@@ -13,8 +13,8 @@
 
 enum { // what a file can make us hold, beside lib/limits.h
 	CONFIG_FILES_MAX = 65536,
-	CONFIG_EXPANDED_MAX = 1000000,	    // nodes made by following references
-	CONFIG_REFERENCE_STEPS = 100000000, // comparisons while following references
+	CONFIG_EXPANDED_MAX = 1000000,	   // nodes made by following references
+	CONFIG_REFERENCE_STEPS = 10000000, // comparisons while following references
 	CONFIG_PATH_TEXT_MAX = 256,
 };
 

@@ -73,6 +73,18 @@ static void test_connections(void **state)
 	config_destroy(base);
 }
 
+// One key length against another: all else is equal.
+static void test_key_lengths(void **state)
+{
+	struct config *a = load(CHILD, "esp_proposals = aes128gcm16");
+	struct config *b = load(CHILD, "esp_proposals = aes256gcm16");
+
+	(void)state;
+	assert_false(config_conn_equal(&a->conns[0], &b->conns[0]));
+	config_destroy(a);
+	config_destroy(b);
+}
+
 static void test_gateway(void **state)
 {
 	static const struct {
@@ -125,6 +137,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connections),
+		cmocka_unit_test(test_key_lengths),
 		cmocka_unit_test(test_gateway),
 		cmocka_unit_test(test_order_of_ports),
 	};

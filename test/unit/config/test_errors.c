@@ -197,6 +197,8 @@ static const struct row errors[] = {
 	 "b { device = net_null1\naddrs = 192.0.2.1/24 }\nc { device = net_null2\naddrs = "
 	 "192.0.2.1/32 }",
 	 "f:6: gateway.ports.c: the address 192.0.2.1 is already that of port b"},
+	{PORT, "addrs = 192.0.2.1/24, 192.0.2.1/32",
+	 "f:5: gateway.ports.wan: the address 192.0.2.1 is already that of port wan"},
 	{PORT, "addrs = 192.0.2.1",
 	 "f:6: gateway.ports.wan.addrs: '192.0.2.1' has no prefix length; "
 	 "write 192.0.2.1/24, say"},
@@ -269,6 +271,12 @@ static const struct row warnings[] = {
 	 "it is loaded"},
 	{TOP, "connections { b { local { auth = psk } } }",
 	 "f:34: connections.b: has no children: nothing is protected"},
+	{PSK, "id-a = us\nid-b = third\nid-c = %any", NULL},
+	{PSK, "id-a = us", NULL},
+	{PSK, "} ike-2 { id-a = us\nid-b = third\nsecret = y",
+	 "f:11: connections.a: no secret names 'peer'; the one of secrets.ike-2 is taken, which "
+	 "names 'us' "
+	 "and others"},
 	{PSK, "id-a = us\nid-b = third",
 	 "f:11: connections.a: no secret names 'peer'; the one of secrets.ike is taken, which "
 	 "names 'us' "

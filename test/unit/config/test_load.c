@@ -223,6 +223,33 @@ static void test_times(void **state)
 	}
 }
 
+// The ends of a range belong to it.
+static void test_ends_of_ranges(void **state)
+{
+	struct config *c = load_with(CONN, "remote_port = 65535");
+
+	(void)state;
+	assert_int_equal(c->conns[0].remote_port, 65535);
+	config_destroy(c);
+	c = load_with(PORT, "mtu = 576");
+	assert_int_equal(c->gateway.ports[0].mtu, 576);
+	config_destroy(c);
+	c = load_with(CHILD, "replay_window = 0");
+	assert_int_equal(c->conns[0].children[0].replay_window, 0);
+	config_destroy(c);
+}
+
+static void test_rekeying_and_reauthentication(void **state)
+{
+	struct config *c = load_with(CONN, "rekey_time = 2h\nreauth_time = 3h");
+
+	(void)state;
+	assert_int_equal(c->conns[0].rekey_time_ms, 2 * HOUR_MS);
+	assert_int_equal(c->conns[0].reauth_time_ms, 3 * HOUR_MS);
+	assert_int_equal(c->conns[0].over_time_ms, 3 * HOUR_MS / 10);
+	config_destroy(c);
+}
+
 static void test_bools(void **state)
 {
 	static const struct {
@@ -313,10 +340,16 @@ static void test_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_gateway),
-		cmocka_unit_test(test_connection), cmocka_unit_test(test_children),
-		cmocka_unit_test(test_times),	   cmocka_unit_test(test_bools),
-		cmocka_unit_test(test_references), cmocka_unit_test(test_many_connections),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_gateway),
+		cmocka_unit_test(test_connection),
+		cmocka_unit_test(test_children),
+		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_bools),
+		cmocka_unit_test(test_ends_of_ranges),
+		cmocka_unit_test(test_rekeying_and_reauthentication),
+		cmocka_unit_test(test_references),
+		cmocka_unit_test(test_many_connections),
 		cmocka_unit_test(test_limits),
 	};
 
