@@ -253,9 +253,9 @@ static void format_port(uint8_t proto, uint16_t port, char *buf, size_t size)
 	const char *name = NULL;
 
 	if (is_icmp(proto) && port & 0xff)
-		snprintf(buf, size, "%u(%u)", port >> 8, port & 0xff);
+		snprintf(buf, size, "%d(%d)", port >> 8, port & 0xff);
 	else if (is_icmp(proto))
-		snprintf(buf, size, "%u", port >> 8);
+		snprintf(buf, size, "%d", port >> 8);
 	else if (has_ports(proto) && (name = find_number(services, COUNT(services), port)))
 		snprintf(buf, size, "%s", name);
 	else
