@@ -197,6 +197,10 @@ static const struct row errors[] = {
 	 "b { device = net_null1\naddrs = 192.0.2.1/24 }\nc { device = net_null2\naddrs = "
 	 "192.0.2.1/32 }",
 	 "f:6: gateway.ports.c: the address 192.0.2.1 is already that of port b"},
+	{PORTS, "b { device = 0000:01:00.1 }\nc { device = 01:00.1,arg=1 }",
+	 "f:5: gateway.ports.c: the device is already that of port b; a virtual device needs a "
+	 "number of "
+	 "its own, as in net_af_packet1"},
 	{PORT, "addrs = 192.0.2.1/24, 192.0.2.1/32",
 	 "f:5: gateway.ports.wan: the address 192.0.2.1 is already that of port wan"},
 	{PORT, "addrs = 192.0.2.1",
