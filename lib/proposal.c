@@ -213,12 +213,7 @@ static int check_protection(const char *text, const struct proposal *p, struct e
 				 "itself, the other needs an integrity algorithm; write two "
 				 "proposals instead of '%s'",
 				 keyword_of(aead), keyword_of(plain), text);
-	if (aead && integ && p->protocol == PROTO_IKE)
-		return error_set(err, -EINVAL,
-				 "'%s' authenticates by itself: remove '%s' from proposal '%s', or "
-				 "write 'prf%s' if the PRF is meant",
-				 keyword_of(aead), keyword_of(integ), text, keyword_of(integ));
-	if (aead && integ)
+	if (aead && integ && p->protocol != PROTO_IKE) // in IKE it names the PRF: complete_ike()
 		return error_set(err, -EINVAL,
 				 "'%s' authenticates by itself: remove '%s' from proposal '%s'",
 				 keyword_of(aead), keyword_of(integ), text);
@@ -230,11 +225,27 @@ static int check_protection(const char *text, const struct proposal *p, struct e
 	return 0;
 }
 
+// As strongSwan: "aes256gcm16-sha384-x25519" means the PRF by its hash. What is offered beside an
+// AEAD holds no integrity algorithm (RFC 5282 8).
+static void drop_integ_beside_aead(struct proposal *p)
+{
+	const struct transform_info *encr = transform_find(proposal_first(p, TRANSFORM_ENCR));
+	uint8_t kept = 0;
+
+	if (!encr || !encr->aead)
+		return;
+	for (uint8_t i = 0; i < p->n; i++)
+		if (p->t[i].type != TRANSFORM_INTEG)
+			p->t[kept++] = p->t[i];
+	p->n = kept;
+}
+
 static int complete_ike(const char *text, struct proposal *p, struct error *err)
 {
 	if (!proposal_first(p, TRANSFORM_PRF) && !derive_prf(p))
 		return error_set(err, -EINVAL, "more than %d algorithms in proposal '%s'",
 				 PROPOSAL_TRANSFORMS_MAX, text);
+	drop_integ_beside_aead(p);
 	if (!proposal_first(p, TRANSFORM_PRF))
 		return error_set(err, -EINVAL,
 				 "no PRF such as 'prfsha256' in the IKE proposal '%s'", text);
