@@ -43,7 +43,7 @@ static bool is_martian(const struct rte_ipv4_hdr *ip)
 {
 	const uint32_t src = rte_be_to_cpu_32(ip->src_addr), dst = rte_be_to_cpu_32(ip->dst_addr);
 
-	return src >> 24 == 127 || dst >> 24 == 127 || src >= RTE_IPV4(224, 0, 0, 0);
+	return src >> 24 == 127 || dst >> 24 == 127 || src >= INADDR_UNSPEC_GROUP;
 }
 
 static bool is_later_fragment(const struct rte_ipv4_hdr *ip)
@@ -109,7 +109,7 @@ static void classify_ipv4(struct worker *w, struct batch *in, uint16_t i, bool g
 			drop(w, m, DROP_FRAGMENT); // RFC 4303 3.4.1: whole packets only
 		else
 			batch_append(&s->esp, in, i);
-	} else if (group_mac || rte_be_to_cpu_32(ip->dst_addr) >= RTE_IPV4(224, 0, 0, 0) ||
+	} else if (group_mac || rte_be_to_cpu_32(ip->dst_addr) >= INADDR_UNSPEC_GROUP ||
 		   ip->dst_addr == 0) {
 		// RFC 1812 5.3.4: what was broadcast on the link is never forwarded.
 		batch_append(&s->local, in, i);
@@ -227,7 +227,7 @@ void classify_inner(struct worker *w, struct batch *esp, struct sorted *s)
 		if (rte_raw_cksum(ip, rte_ipv4_hdr_len(ip)) != 0xffff || is_martian(ip))
 			drop(w, esp->pkt[i], DROP_ESP_INNER);
 		else if (fib_is_local(w->dp->fib, ip->dst_addr) ||
-			 rte_be_to_cpu_32(ip->dst_addr) >= RTE_IPV4(224, 0, 0, 0))
+			 rte_be_to_cpu_32(ip->dst_addr) >= INADDR_UNSPEC_GROUP)
 			batch_append(&s->local, esp, i);
 		else
 			batch_append(&s->transit, esp, i);

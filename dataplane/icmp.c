@@ -29,8 +29,8 @@ static bool may_answer(const struct rte_ipv4_hdr *ip, uint32_t len)
 	if (ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_OFFSET_MASK))
 		return false;
 	// Not one host: this network, loopback, multicast and above, broadcast.
-	if (src >> 24 == 0 || src >> 24 == 127 || src >= RTE_IPV4(224, 0, 0, 0) ||
-	    dst >= RTE_IPV4(224, 0, 0, 0))
+	if (src >> 24 == 0 || src >> 24 == 127 || src >= INADDR_UNSPEC_GROUP ||
+	    dst >= INADDR_UNSPEC_GROUP)
 		return false;
 	if (ip->next_proto_id == IPPROTO_ICMP) {
 		uint8_t type;
