@@ -104,7 +104,7 @@ static int on_addr(struct netmirror *m, const struct nlmsghdr *h)
 		return 0;
 	if (h->nlmsg_type == RTM_NEWADDR)
 		return port_of(m, a.ifindex) == ROUTE_NO_PORT ? 0 : addrs_set(&m->addrs, &a);
-	// With an address go the routes that name it as their source, and nobody says so.
+	// With an address go the routes that name it as their source; not every kernel says so.
 	want_resync(m);
 	return port_of(m, a.ifindex) == ROUTE_NO_PORT ? 0 : addrs_del(&m->addrs, &a);
 }
