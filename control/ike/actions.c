@@ -71,7 +71,7 @@ static void install_fini(struct ike_child_install *install)
 	esp_sa_fini(&install->out);
 }
 
-void act_install(struct step *st, struct ike_child_install *install)
+bool act_install(struct step *st, struct ike_child_install *install)
 {
 	struct ike_child_install *copy = malloc(sizeof(*copy));
 	struct ike_action *a = copy ? action_add(st, IKE_ACT_INSTALL_CHILD) : NULL;
@@ -80,23 +80,25 @@ void act_install(struct step *st, struct ike_child_install *install)
 		free(copy);
 		install_fini(install);
 		st->nomem = true;
-		return;
+		return false;
 	}
 	*copy = *install; // the secrets move with it
 	*install = (struct ike_child_install){0};
 	a->install = copy;
+	return true;
 }
 
-void act_remove(struct step *st, const struct ike_child *child, bool peer_gone)
+bool act_remove(struct step *st, const struct ike_child *child, bool peer_gone)
 {
 	struct ike_action *a = action_add(st, IKE_ACT_REMOVE_CHILD);
 
 	if (!a)
-		return;
+		return false;
 	a->remove.spi_in = child->info.spi_in;
 	a->remove.spi_out = child->info.spi_out;
 	a->remove.conf = child->info.conf;
 	a->remove.peer_gone = peer_gone;
+	return true;
 }
 
 void act_report(struct step *st, enum ike_report_code code, enum ike_severity severity,

@@ -104,9 +104,12 @@ bool child_install(struct step *st, const struct child_new *new)
 	secret_move(&install.out.integ_key,
 		    new->exchange_initiator ? &keys.integ_i : &keys.integ_r);
 	child_keys_fini(&keys);
+	if (!act_install(st, &install)) {
+		free(child);
+		return false;
+	}
 	child->next = sa->children;
 	sa->children = child;
-	act_install(st, &install);
 
 	text_init(&text);
 	text_add(&text, "child '%s' up: ", new->conf->name);
@@ -148,22 +151,24 @@ struct ike_child *child_wanting_delete(struct ike_sa *sa)
 	return c;
 }
 
-void child_remove(struct step *st, struct ike_child *child, bool peer_gone)
+bool child_remove(struct step *st, struct ike_child *child, bool peer_gone)
 {
 	struct ike_child **at = &st->sa->children;
 
+	if (!act_remove(st, child, peer_gone))
+		return false;
 	while (*at != child)
 		at = &(*at)->next;
 	*at = child->next;
-	act_remove(st, child, peer_gone);
 	act_report(st, IKE_REPORT_CHILD_DOWN, IKE_SEV_NOTICE,
 		   "child '%s' down, SPIs %08x in %08x out", child->info.conf->name,
 		   child->info.spi_in, child->info.spi_out);
 	free(child);
+	return true;
 }
 
 void children_remove_all(struct step *st, bool peer_gone)
 {
-	while (st->sa->children)
-		child_remove(st, st->sa->children, peer_gone);
+	while (st->sa->children && child_remove(st, st->sa->children, peer_gone))
+		;
 }

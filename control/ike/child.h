@@ -22,6 +22,7 @@ bool child_install(struct step *st, const struct child_new *new);
 struct ike_child *child_by_spi_in(struct ike_sa *sa, uint32_t spi_in);
 struct ike_child *child_by_spi_out(struct ike_sa *sa, uint32_t spi_out);
 struct ike_child *child_wanting_delete(struct ike_sa *sa);
-// Tells the dataplane, reports and frees.
-void child_remove(struct step *st, struct ike_child *child, bool peer_gone);
+// Tells the dataplane, reports and frees. False when memory ran out: the child stays, for whoever
+// destroys the SA to see.
+bool child_remove(struct step *st, struct ike_child *child, bool peer_gone);
 void children_remove_all(struct step *st, bool peer_gone);

@@ -9,7 +9,8 @@
 //            until ike_actions_fini.
 // Lifetime:  create -> ike_step ... -> IKE_ACT_CLOSED -> destroy.
 // Errors:    a peer's bytes never make ike_step fail: they are answered, reported or ignored.
-//            -ENOMEM is the only error; the SA is then to be destroyed.
+//            -ENOMEM is the only error; the actions that were appended are to be carried out, then
+//            the SA is to be destroyed with the children that ike_sa_child_info still lists.
 //
 // Two words that are never shortened: `original_initiator` (of the IKE SA) and
 // `exchange_initiator` (of one exchange).

@@ -123,9 +123,10 @@ struct step { // one call of ike_step
 void act_send(struct step *st, const struct octets *message, uint8_t exchange, uint32_t message_id,
 	      bool is_response, bool is_repeat);
 void act_arm_timer(struct step *st, uint64_t deadline_ms);
-// Takes the secrets of `install` in any case.
-void act_install(struct step *st, struct ike_child_install *install);
-void act_remove(struct step *st, const struct ike_child *child, bool peer_gone);
+// Takes the secrets of `install` in any case. False when memory ran out: nothing is installed.
+bool act_install(struct step *st, struct ike_child_install *install);
+// False when memory ran out: the child is to be kept.
+bool act_remove(struct step *st, const struct ike_child *child, bool peer_gone);
 void act_report(struct step *st, enum ike_report_code code, enum ike_severity severity,
 		const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 // Removes the children, reports why and closes; ike_step adds IKE_ACT_CLOSED at its end.

@@ -1,5 +1,6 @@
 #include "test/sim/sim.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static int spi_reserve(void *ctx, uint32_t *spi)
 	struct sim_peer *p = ctx;
 
 	if (p->no_spis)
-		return -28; // ENOSPC
+		return -ENOSPC;
 	for (size_t i = 0; i < sizeof(p->spi) / sizeof(p->spi[0]); i++) {
 		if (p->spi[i].state != SPI_FREE)
 			continue;
@@ -39,7 +40,7 @@ static int spi_reserve(void *ctx, uint32_t *spi)
 		*spi = p->spi[i].spi;
 		return 0;
 	}
-	return -28;
+	return -ENOSPC;
 }
 
 static bool spi_change(struct sim_peer *p, uint32_t spi, int from, int to, const char *what)
@@ -385,14 +386,32 @@ static void sim_sa_close(struct sim_sa *x)
 	x->request.bytes = x->reply.bytes = NULL;
 }
 
+// After -ENOMEM the SA is destroyed as it is; what it had installed goes with it.
+static void drop_without_a_word(struct sim_peer *p, struct sim_sa *x)
+{
+	struct ike_child_info info;
+
+	for (size_t i = 0; !ike_sa_child_info(x->sa, i, &info); i++)
+		for (size_t k = 0; k < SIM_CHILDREN; k++)
+			if (p->children[k].live && p->children[k].in.spi == info.spi_in)
+				remove_child(p, info.spi_in, info.spi_out);
+	sim_sa_close(x);
+}
+
 static void step(struct sim_peer *p, struct sim_sa *x, struct ike_event *ev)
 {
 	struct sim *s = p->sim;
 	struct ike_actions acts = {0};
 	bool closed = false;
+	int err;
 
 	ev->now_ms = s->now_ms;
-	if (ike_step(x->sa, ev, &acts))
+	if (s->around)
+		s->around(true);
+	err = ike_step(x->sa, ev, &acts);
+	if (s->around)
+		s->around(false);
+	if (err && (!s->around || err != -ENOMEM))
 		broken(s, "%s: ike_step failed", p->name);
 	for (size_t i = 0; i < acts.n; i++) {
 		struct ike_action *a = &acts.a[i];
@@ -425,7 +444,9 @@ static void step(struct sim_peer *p, struct sim_sa *x, struct ike_event *ev)
 		}
 	}
 	ike_actions_fini(&acts);
-	if (closed)
+	if (err)
+		drop_without_a_word(p, x);
+	else if (closed)
 		sim_sa_close(x);
 }
 

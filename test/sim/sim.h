@@ -103,6 +103,8 @@ struct sim {
 	struct sim_packet wire[SIM_WIRE];
 	// Sees every message sent; may change it in place. NULL: none.
 	void (*tap)(struct sim *s, struct sim_peer *from, uint8_t *bytes, size_t len);
+	// Around every call of the core; NULL: none. ike_step may then run out of memory.
+	void (*around)(bool entering);
 	bool verbose;
 	bool key_may_show; // the peer may say it itself (fuzzing)
 	char broken[256];  // the first violation, "" when none

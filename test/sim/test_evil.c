@@ -174,6 +174,7 @@ static void test_init_answer_that_was_not_offered(void **state)
 		evil_plain(s, &s->a, evil_sa(&s->a)->spi_i, spi_r, IKE_FLAG_RESPONSE, b.buf[16],
 			   b.buf + IKE_HEADER_LEN, b.w.len - IKE_HEADER_LEN);
 		CHECK(s->a.sent == 1 && sim_errors(&s->a) == 1);
+		CHECK(sim_reported(&s->a, IKE_REPORT_PROPOSAL_MISMATCH));
 		end(s);
 	}
 }
