@@ -58,9 +58,11 @@ const char *crypto_version(void)
 		case IMB_ARCH_SSE:
 			arch = "SSE";
 			break;
+#if IMB_VERSION_NUM < IMB_VERSION(2, 0, 0)
 		case IMB_ARCH_AVX:
 			arch = "AVX";
 			break;
+#endif
 		case IMB_ARCH_AVX2:
 			arch = "AVX2";
 			break;
