@@ -1,14 +1,12 @@
-#include "test/sim/sim.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void broken(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#include "test/sim/sim_internal.h"
 
-static void broken(struct sim *s, const char *fmt, ...)
+void sim_broken(struct sim *s, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -24,170 +22,14 @@ static unsigned chance(struct sim *s, unsigned per_mille)
 	return fake_random(&s->rng) % 1000 < per_mille;
 }
 
-// ---- what the core borrows ----
-
-static int spi_reserve(void *ctx, uint32_t *spi)
-{
-	struct sim_peer *p = ctx;
-
-	if (p->no_spis)
-		return -ENOSPC;
-	for (size_t i = 0; i < sizeof(p->spi) / sizeof(p->spi[0]); i++) {
-		if (p->spi[i].state != SPI_FREE)
-			continue;
-		p->spi[i].spi = (uint32_t)(fake_random(&p->sim->rng) << 8 | i) | 0x80000000u;
-		p->spi[i].state = SPI_RESERVED;
-		*spi = p->spi[i].spi;
-		return 0;
-	}
-	return -ENOSPC;
-}
-
-static bool spi_change(struct sim_peer *p, uint32_t spi, int from, int to, const char *what)
-{
-	for (size_t i = 0; i < sizeof(p->spi) / sizeof(p->spi[0]); i++)
-		if (p->spi[i].spi == spi && (int)p->spi[i].state == from) {
-			p->spi[i].state = (unsigned)to;
-			return true;
-		}
-	broken(p->sim, "%s: %s of SPI %08x out of turn", p->name, what, spi);
-	return false;
-}
-
-static void spi_release(void *ctx, uint32_t spi)
-{
-	spi_change(ctx, spi, SPI_RESERVED, SPI_FREE, "release");
-}
-
-static const struct secret *psk_find(void *ctx, const struct identity *local,
-				     const struct identity *remote)
-{
-	struct sim_peer *p = ctx;
-	struct identity wanted;
-
-	if (local->type == ID_ANY || remote->type == ID_ANY)
-		broken(p->sim, "%s: a key was looked up for no identity", p->name);
-	if (!p->conf.psk)
-		return NULL;
-	if (p->conf.psk_for &&
-	    (identity_parse(p->conf.psk_for, &wanted) || !identity_equal(&wanted, remote)))
-		return NULL;
-	return &p->psk;
-}
-
-static const struct ike_conn *const *conns_find(void *ctx, const struct ip_addr *local,
-						const struct ip_addr *remote)
-{
-	struct sim_peer *p = ctx;
-
-	(void)remote;
-	if (!ip_addr_equal(local, &p->addr) && !p->sim->nat)
-		broken(p->sim, "%s: connections looked up for a foreign address", p->name);
-	p->conns[0] = p->conf.no_conns ? NULL : &p->conn;
-	return p->conns;
-}
-
-// ---- configuration ----
-
-static void must(bool ok, const char *what, const char *text)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "sim: bad %s '%s'\n", what, text);
-	abort();
-}
-
-static void proposals_from(const char *text, enum protocol_id protocol, struct proposal_list *out)
-{
-	char copy[512], *save, *word;
-	struct error err;
-
-	snprintf(copy, sizeof(copy), "%s", text);
-	*out = (struct proposal_list){0};
-	for (word = strtok_r(copy, ",", &save); word; word = strtok_r(NULL, ",", &save))
-		must(!proposal_parse(word, protocol, &out->p[out->n++], &err), "proposal", word);
-}
-
-static void selectors_from(const char *text, struct selector_list *out, bool *dynamic)
-{
-	char copy[512], *save, *word;
-
-	snprintf(copy, sizeof(copy), "%s", text);
-	*out = (struct selector_list){0};
-	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
-		if (strcmp(word, "dynamic") == 0)
-			*dynamic = true;
-		else
-			must(!selector_parse(word, &out->s[out->n++]), "selector", word);
-}
-
-static void child_configure(struct ike_child_conf *child, const char *name,
-			    const struct sim_conf *c, const char *local_ts, const char *remote_ts)
-{
-	*child = (struct ike_child_conf){.replay_window = 64};
-	snprintf(child->name, sizeof(child->name), "%s", name);
-	proposals_from(c->esp, PROTO_ESP, &child->esp);
-	selectors_from(local_ts, &child->local_ts, &child->local_dynamic);
-	selectors_from(remote_ts, &child->remote_ts, &child->remote_dynamic);
-}
-
-static void configure(struct sim_peer *p)
-{
-	const struct sim_conf *c = &p->conf;
-
-	if (p->conn.name[0])
-		return;
-	p->conn = (struct ike_conn){
-		.force_encap = c->force_encap,
-		.dpd_delay_ms = c->dpd_delay_ms,
-		.retransmit_base_ms = 4000,
-		.retransmit_factor = 1.8,
-		.retransmit_tries = 5,
-		.children = p->child,
-		.n_children = c->extra_child_local_ts ? 2 : 1,
-	};
-	snprintf(p->conn.name, sizeof(p->conn.name), "%s-conn", p->name);
-	proposals_from(c->ike, PROTO_IKE, &p->conn.ike);
-	must(!identity_parse(c->local_id, &p->conn.local_id), "identity", c->local_id);
-	must(!identity_parse(c->remote_id, &p->conn.remote_id), "identity", c->remote_id);
-	child_configure(&p->child[0], "net", c, c->local_ts, c->remote_ts);
-	if (c->extra_child_local_ts)
-		child_configure(&p->child[1], "extra", c, c->extra_child_local_ts,
-				c->extra_child_remote_ts);
-	if (c->psk)
-		secret_set(&p->psk, c->psk, strlen(c->psk));
-}
-
-static void peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t last,
-		      uint64_t seed)
-{
-	p->sim = s;
-	p->name = name;
-	p->addr = ip_addr_v4(0xc0000200u | last);
-	fake_crypto_init(&p->fake, seed);
-	p->env = (struct ike_env){
-		.ctx = p,
-		.crypto = &p->fake.vt,
-		.spi_reserve = spi_reserve,
-		.spi_release = spi_release,
-		.psk_find = psk_find,
-		.conns_find = conns_find,
-	};
-	p->conf = (struct sim_conf){
-		.ike = "aes128gcm16-prfsha256-x25519",
-		.esp = "aes128gcm16",
-		.psk = "correct horse battery staple",
-	};
-}
-
 void sim_init(struct sim *s, uint64_t seed)
 {
 	memset(s, 0, sizeof(*s));
 	s->rng = seed;
 	s->now_ms = 1000;
 	s->delay_ms = 5;
-	peer_init(s, &s->a, "a", 1, seed * 2 + 1);
-	peer_init(s, &s->b, "b", 2, seed * 2 + 2);
+	sim_peer_init(s, &s->a, "a", 1, seed * 2 + 1);
+	sim_peer_init(s, &s->b, "b", 2, seed * 2 + 2);
 	s->a.conf.local_id = s->b.conf.remote_id = "gw-a.example";
 	s->b.conf.local_id = s->a.conf.remote_id = "gw-b.example";
 	s->a.conf.local_ts = s->b.conf.remote_ts = "10.1.0.0/16";
@@ -269,10 +111,10 @@ static void wire_send(struct sim *s, struct sim_peer *from, const struct ike_act
 		       from->name, a->send.is_response ? "resp" : "req", a->send.message_id,
 		       a->send.exchange, a->send.len, a->send.is_repeat ? " (again)" : "");
 	if (a->send.non_esp_marker != (a->send.local.port == IKE_NATT_PORT))
-		broken(s, "%s: non-ESP marker and port %u do not go together", from->name,
-		       a->send.local.port);
+		sim_broken(s, "%s: non-ESP marker and port %u do not go together", from->name,
+			   a->send.local.port);
 	if (to.port == 0 || to.addr.family == IP_NONE)
-		broken(s, "%s: message to nowhere", from->name);
+		sim_broken(s, "%s: message to nowhere", from->name);
 	if (s->down)
 		return;
 	if (s->drop_next > 0) {
@@ -297,7 +139,7 @@ static void check_repeat(struct sim *s, struct sim_peer *p, struct sim_sa *x,
 	if (a->send.is_repeat) {
 		// RFC 7296 2.1: a retransmission MUST be bitwise identical.
 		if (*len != a->send.len || memcmp(*bytes, a->send.bytes, *len) != 0)
-			broken(s, "%s: a repeated message differs from the first", p->name);
+			sim_broken(s, "%s: a repeated message differs from the first", p->name);
 		return;
 	}
 	if (!a->send.is_response) {
@@ -305,8 +147,8 @@ static void check_repeat(struct sim *s, struct sim_peer *p, struct sim_sa *x,
 		bool init_again = a->send.exchange == 34 && a->send.message_id == 0;
 
 		if (a->send.message_id != wanted && !init_again)
-			broken(s, "%s: request %u where %u is due", p->name, a->send.message_id,
-			       wanted);
+			sim_broken(s, "%s: request %u where %u is due", p->name, a->send.message_id,
+				   wanted);
 		x->any_request = true;
 		x->last_request_id = a->send.message_id;
 	}
@@ -318,11 +160,11 @@ static void check_repeat(struct sim *s, struct sim_peer *p, struct sim_sa *x,
 
 static void install(struct sim_peer *p, struct ike_child_install *i)
 {
-	if (!spi_change(p, i->in.spi, SPI_RESERVED, SPI_INSTALLED, "install"))
+	if (!sim_spi_change(p, i->in.spi, SPI_RESERVED, SPI_INSTALLED, "install"))
 		return;
 	p->installs++;
 	if (i->in.encr_key.len == 0 || i->out.encr_key.len == 0 || i->out.spi == 0)
-		broken(p->sim, "%s: a child without keys or SPI", p->name);
+		sim_broken(p->sim, "%s: a child without keys or SPI", p->name);
 	for (size_t k = 0; k < SIM_CHILDREN; k++) {
 		struct sim_child *c = &p->children[k];
 
@@ -335,7 +177,7 @@ static void install(struct sim_peer *p, struct ike_child_install *i)
 		i->out = (struct esp_sa){0};
 		return;
 	}
-	broken(p->sim, "%s: too many children", p->name);
+	sim_broken(p->sim, "%s: too many children", p->name);
 }
 
 static void remove_child(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out)
@@ -348,10 +190,10 @@ static void remove_child(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out)
 		c->live = false;
 		esp_sa_fini(&c->in);
 		esp_sa_fini(&c->out);
-		spi_change(p, spi_in, SPI_INSTALLED, SPI_FREE, "remove");
+		sim_spi_change(p, spi_in, SPI_INSTALLED, SPI_FREE, "remove");
 		return;
 	}
-	broken(p->sim, "%s: removal of a child that is not installed", p->name);
+	sim_broken(p->sim, "%s: removal of a child that is not installed", p->name);
 }
 
 static void take_report(struct sim *s, struct sim_peer *p, const struct ike_action *a)
@@ -362,9 +204,9 @@ static void take_report(struct sim *s, struct sim_peer *p, const struct ike_acti
 		printf("%8llu %s [%s] %s\n", (unsigned long long)s->now_ms, p->name,
 		       ike_report_code_name(a->report.code), a->report.text);
 	if (strchr(a->report.text, '\n') || strlen(a->report.text) >= IKE_REPORT_TEXT_MAX)
-		broken(s, "%s: a report is not one line", p->name);
+		sim_broken(s, "%s: a report is not one line", p->name);
 	if (p->conf.psk && !s->key_may_show && strstr(a->report.text, p->conf.psk))
-		broken(s, "%s: a report shows the key", p->name);
+		sim_broken(s, "%s: a report shows the key", p->name);
 	if (p->n_reports == SIM_REPORTS)
 		return;
 	if ((p->n_reports & (p->n_reports - 1)) == 0) // at every power of two
@@ -412,12 +254,12 @@ static void step(struct sim_peer *p, struct sim_sa *x, struct ike_event *ev)
 	if (s->around)
 		s->around(false);
 	if (err && (!s->around || err != -ENOMEM))
-		broken(s, "%s: ike_step failed", p->name);
+		sim_broken(s, "%s: ike_step failed", p->name);
 	for (size_t i = 0; i < acts.n; i++) {
 		struct ike_action *a = &acts.a[i];
 
 		if (closed)
-			broken(s, "%s: an action after CLOSED", p->name);
+			sim_broken(s, "%s: an action after CLOSED", p->name);
 		switch (a->type) {
 		case IKE_ACT_SEND:
 			check_repeat(s, p, x, a);
@@ -427,7 +269,7 @@ static void step(struct sim_peer *p, struct sim_sa *x, struct ike_event *ev)
 		case IKE_ACT_ARM_TIMER:
 			x->deadline_ms = a->deadline_ms;
 			if (a->deadline_ms <= s->now_ms)
-				broken(s, "%s: a deadline in the past", p->name);
+				sim_broken(s, "%s: a deadline in the past", p->name);
 			break;
 		case IKE_ACT_INSTALL_CHILD:
 			install(p, a->install);
@@ -493,7 +335,7 @@ static void deliver(struct sim *s, struct sim_packet *pkt)
 	struct ike_header h;
 	struct sim_sa *x;
 
-	configure(p);
+	sim_peer_configure(p);
 	ev.bytes = pkt->bytes;
 	ev.len = pkt->len;
 	if (!ip_addr_equal(&pkt->to.addr, &p->addr))
@@ -591,7 +433,7 @@ struct ike_sa *sim_initiate(struct sim *s, struct sim_peer *p)
 	struct ike_event ev = {.type = IKE_EV_INITIATE};
 	struct sim_sa *x = slot_new(p);
 
-	configure(p);
+	sim_peer_configure(p);
 	if (s->nat && p == &s->b) { // b reaches a through the NAT
 		remote = translate(s, &s->a, remote);
 	}
@@ -639,138 +481,6 @@ void sim_terminate_child(struct sim *s, struct sim_peer *p)
 	}
 }
 
-struct ike_sa *sim_sa(const struct sim_peer *p, enum ike_state state)
-{
-	for (size_t i = p->n_sas; i-- > 0;) {
-		struct ike_sa_info info;
-
-		if (!p->sa[i].sa)
-			continue;
-		ike_sa_info(p->sa[i].sa, &info);
-		if (info.state == state)
-			return p->sa[i].sa;
-	}
-	return NULL;
-}
-
-size_t sim_open(const struct sim_peer *p)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < p->n_sas; i++)
-		n += p->sa[i].sa != NULL;
-	return n;
-}
-
-size_t sim_children(const struct sim_peer *p)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < SIM_CHILDREN; i++)
-		n += p->children[i].live;
-	return n;
-}
-
-const struct sim_report *sim_reported(const struct sim_peer *p, enum ike_report_code code)
-{
-	for (size_t i = 0; i < p->n_reports; i++)
-		if (p->report[i].code == code)
-			return &p->report[i];
-	return NULL;
-}
-
-size_t sim_errors(const struct sim_peer *p)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < p->n_reports; i++)
-		n += p->report[i].severity == IKE_SEV_ERROR;
-	return n;
-}
-
-// ---- agreement ----
-
-static bool lists_equal(const struct selector_list *x, const struct selector_list *y)
-{
-	if (x->n != y->n)
-		return false;
-	for (unsigned i = 0; i < x->n; i++)
-		if (!selector_equal(&x->s[i], &y->s[i]))
-			return false;
-	return true;
-}
-
-static bool halves_match(const struct esp_sa *out, const struct esp_sa *in)
-{
-	return out->spi == in->spi && secret_equal(&out->encr_key, &in->encr_key) &&
-	       secret_equal(&out->integ_key, &in->integ_key) && out->encr.id == in->encr.id &&
-	       out->encr.key_bits == in->encr.key_bits && out->integ.id == in->integ.id &&
-	       out->esn == in->esn && out->udp_encap == in->udp_encap &&
-	       lists_equal(&out->local_ts, &in->remote_ts) &&
-	       lists_equal(&out->remote_ts, &in->local_ts);
-}
-
-static bool children_within(struct sim *s, const struct sim_peer *x, const struct sim_peer *y)
-{
-	for (size_t i = 0; i < SIM_CHILDREN; i++) {
-		bool found = false;
-
-		if (!x->children[i].live)
-			continue;
-		if (secret_equal(&x->children[i].in.encr_key, &x->children[i].out.encr_key))
-			broken(s, "%s: both directions have one key", x->name);
-		for (size_t k = 0; k < SIM_CHILDREN && !found; k++)
-			found = y->children[k].live &&
-				halves_match(&x->children[i].out, &y->children[k].in) &&
-				halves_match(&y->children[k].out, &x->children[i].in);
-		if (!found) {
-			broken(s, "%s: child %08x has no counterpart", x->name,
-			       x->children[i].in.spi);
-			return false;
-		}
-	}
-	return true;
-}
-
-static bool sas_within(struct sim *s, const struct sim_peer *x, const struct sim_peer *y)
-{
-	for (size_t i = 0; i < x->n_sas; i++) {
-		struct ike_sa_info a, b;
-		bool found = false;
-
-		if (!x->sa[i].sa)
-			continue;
-		ike_sa_info(x->sa[i].sa, &a);
-		if (a.state != IKE_ST_ESTABLISHED) {
-			broken(s, "%s: an SA hangs in state %d", x->name, (int)a.state);
-			return false;
-		}
-		for (size_t k = 0; k < y->n_sas && !found; k++) {
-			if (!y->sa[k].sa)
-				continue;
-			ike_sa_info(y->sa[k].sa, &b);
-			found = b.state == IKE_ST_ESTABLISHED && memcmp(a.spi_i, b.spi_i, 8) == 0 &&
-				memcmp(a.spi_r, b.spi_r, 8) == 0 &&
-				a.original_initiator != b.original_initiator &&
-				a.n_children == b.n_children && a.encap == b.encap &&
-				identity_equal(&a.local_id, &b.remote_id) &&
-				identity_equal(&a.remote_id, &b.local_id);
-		}
-		if (!found) {
-			broken(s, "%s: an IKE SA has no counterpart", x->name);
-			return false;
-		}
-	}
-	return true;
-}
-
-bool sim_agree(struct sim *s)
-{
-	return sas_within(s, &s->a, &s->b) && sas_within(s, &s->b, &s->a) &&
-	       children_within(s, &s->a, &s->b) && children_within(s, &s->b, &s->a) &&
-	       !s->broken[0];
-}
-
 static void peer_fini(struct sim *s, struct sim_peer *p)
 {
 	for (size_t i = 0; i < p->n_sas; i++) {
@@ -797,9 +507,9 @@ static void peer_fini(struct sim *s, struct sim_peer *p)
 	}
 	for (size_t i = 0; i < sizeof(p->spi) / sizeof(p->spi[0]); i++)
 		if (p->spi[i].state != SPI_FREE)
-			broken(s, "%s: SPI %08x has leaked", p->name, p->spi[i].spi);
+			sim_broken(s, "%s: SPI %08x has leaked", p->name, p->spi[i].spi);
 	if (p->fake.live_ke)
-		broken(s, "%s: %u key exchanges have leaked", p->name, p->fake.live_ke);
+		sim_broken(s, "%s: %u key exchanges have leaked", p->name, p->fake.live_ke);
 	secret_fini(&p->psk);
 	free(p->report);
 	p->report = NULL;
