@@ -4,255 +4,22 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/lexer.h"
 #include "lib/limits.h"
 #include "lib/secret.h"
-
-#define NOT_IN_NAMES "#{}:.,=\"\r\n\t "
-
-struct token { // a name or value while it is read; may be a secret
-	char *text;
-	size_t len, cap; // bytes
-};
-
-struct source { // one text being read
-	struct config_tree *tree;
-	struct error *err;
-	const char *file;
-	const char *at, *end;
-	int line;
-	bool in_memory; // includes are refused
-	dev_t dev;
-	ino_t ino;
-	const struct source *includer;
-	struct token token;
-};
-
-static int fail(struct source *s, int line, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int fail(struct source *s, int line, const char *fmt, ...)
-{
-	char text[ERROR_TEXT_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	return error_set(s->err, -EINVAL, "%s:%d: %s", s->file, line, text);
-}
-
-static int no_memory(struct source *s)
-{
-	return error_set(s->err, -ENOMEM, "%s: out of memory", s->file);
-}
 
 static int parse_settings(struct source *s, struct config_node *section, int opened_line,
 			  unsigned depth);
 static int read_file(struct config_tree *t, const char *path, const struct source *includer,
 		     struct config_node *section, unsigned depth, struct error *err);
 
-// ---- tokens ----
-
-static int token_put(struct token *t, const char *bytes, size_t n)
-{
-	if (t->len + n + 1 > t->cap) {
-		size_t cap = (t->len + n + 1) * 2;
-		char *text = malloc(cap);
-
-		if (text == NULL)
-			return -ENOMEM;
-		if (t->text != NULL) {
-			memcpy(text, t->text, t->len);
-			wipe(t->text, t->cap);
-			free(t->text);
-		}
-		t->text = text;
-		t->cap = cap;
-	}
-	memcpy(t->text + t->len, bytes, n);
-	t->len += n;
-	return 0;
-}
-
-static void token_fini(struct token *t)
-{
-	if (t->text != NULL)
-		wipe(t->text, t->cap);
-	free(t->text);
-	*t = (struct token){0};
-}
-
-static bool at_end(const struct source *s)
-{
-	return s->at == s->end;
-}
-
-static void skip_blanks(struct source *s)
-{
-	while (!at_end(s) && (*s->at == ' ' || *s->at == '\t' || *s->at == '\r'))
-		s->at++;
-}
-
-// Blanks, line ends and comments.
-static void skip_space(struct source *s)
-{
-	for (;;) {
-		skip_blanks(s);
-		if (at_end(s))
-			return;
-		if (*s->at == '#') {
-			while (!at_end(s) && *s->at != '\n')
-				s->at++;
-		} else if (*s->at == '\n') {
-			s->line++;
-			s->at++;
-		} else {
-			return;
-		}
-	}
-}
-
-// A character as it is named in a message.
-static const char *shown(char c, char buf[8])
-{
-	unsigned char u = (unsigned char)c;
-
-	if (u < 0x20 || u >= 0x7f)
-		snprintf(buf, 8, "0x%02x", u);
-	else
-		snprintf(buf, 8, "'%c'", c);
-	return buf;
-}
-
-// A section's or a key's name. NULL with *err filled.
-static const char *scan_name(struct source *s)
-{
-	const char *start = s->at;
-	const char *name;
-	char buf[8];
-
-	while (!at_end(s) && strchr(NOT_IN_NAMES, *s->at) == NULL) {
-		if ((unsigned char)*s->at < 0x20 || *s->at == 0x7f)
-			break;
-		s->at++;
-	}
-	if (s->at == start) {
-		fail(s, s->line, "a section's or key's name is expected here, not %s",
-		     shown(*s->at, buf));
-		return NULL;
-	}
-	name = config_tree_text(s->tree, start, (size_t)(s->at - start));
-	if (name == NULL)
-		no_memory(s);
-	return name;
-}
-
-// ---- values ----
-
-static int put(struct source *s, const char *bytes, size_t n)
-{
-	return token_put(&s->token, bytes, n) != 0 ? no_memory(s) : 0;
-}
-
-// What follows a backslash inside quotes; stands behind it.
-static int scan_escape(struct source *s)
-{
-	char c = *s->at++;
-
-	if (c == 'n')
-		return put(s, "\n", 1);
-	if (c == 'r')
-		return put(s, "\r", 1);
-	if (c == 't')
-		return put(s, "\t", 1);
-	if (c == '\r' && !at_end(s) && *s->at == '\n')
-		c = *s->at++;
-	if (c == '\n') {
-		s->line++;
-		return 0;
-	}
-	return put(s, &c, 1);
-}
-
-// A quoted string, from its opening quote; appended to the token.
-static int scan_string(struct source *s)
-{
-	int opened = s->line;
-	int rc;
-
-	s->at++;
-	while (!at_end(s)) {
-		const char *start = s->at;
-
-		if (*s->at == '"') {
-			s->at++;
-			return 0;
-		}
-		if (*s->at == '\\') {
-			s->at++;
-			if (at_end(s))
-				break;
-			rc = scan_escape(s);
-			if (rc != 0)
-				return rc;
-			continue;
-		}
-		while (!at_end(s) && *s->at != '"' && *s->at != '\\') {
-			if (*s->at == '\n')
-				s->line++;
-			s->at++;
-		}
-		rc = put(s, start, (size_t)(s->at - start));
-		if (rc != 0)
-			return rc;
-	}
-	return fail(s, opened, "the quoted value that begins here has no closing '\"'");
-}
-
-// From behind '=' to the end of the value. *value is NULL when there is none.
-static int scan_value(struct source *s, const char **value, bool *cut)
-{
-	bool any = false;
-	int rc;
-
-	s->token.len = 0;
-	for (;;) {
-		const char *start;
-
-		skip_blanks(s);
-		if (at_end(s) || strchr("#}\n", *s->at) != NULL)
-			break;
-		if (any) {
-			rc = put(s, " ", 1);
-			if (rc != 0)
-				return rc;
-		}
-		any = true;
-		if (*s->at == '"') {
-			rc = scan_string(s);
-		} else {
-			start = s->at;
-			while (!at_end(s) && strchr("#}\"\r\n\t ", *s->at) == NULL)
-				s->at++;
-			rc = put(s, start, (size_t)(s->at - start));
-		}
-		if (rc != 0)
-			return rc;
-	}
-	*value = NULL;
-	if (!any)
-		return 0;
-	*cut = !at_end(s) && *s->at == '#' && strchr(" \t\r\"", s->at[-1]) == NULL;
-	*value = config_tree_text(s->tree, s->token.text, s->token.len);
-	return *value != NULL ? 0 : no_memory(s);
-}
+// ---- keys ----
 
 static int parse_key(struct source *s, struct config_node *section, const char *name, int line)
 {
@@ -261,14 +28,14 @@ static int parse_key(struct source *s, struct config_node *section, const char *
 	bool cut = false;
 	int rc;
 
-	rc = scan_value(s, &value, &cut);
+	rc = lexer_value(s, &value, &cut);
 	if (rc != 0)
 		return rc;
 	key = config_node_find(s->tree, section, NODE_KEY, name);
 	if (key == NULL)
 		key = config_node_add(s->tree, section, NODE_KEY, name, s->file, line);
 	if (key == NULL)
-		return no_memory(s);
+		return lexer_no_memory(s);
 	key->value = value;
 	key->cut = cut;
 	key->file = s->file;
@@ -284,10 +51,10 @@ static int add_reference(struct source *s, struct config_node *section, const ch
 	struct config_reference *r = config_tree_alloc(s->tree, sizeof(*r));
 
 	if (r == NULL)
-		return no_memory(s);
+		return lexer_no_memory(s);
 	r->target = config_tree_text(s->tree, target, len);
 	if (r->target == NULL)
-		return no_memory(s);
+		return lexer_no_memory(s);
 	r->file = s->file;
 	r->line = s->line;
 	if (section->references_last != NULL)
@@ -308,28 +75,29 @@ static int parse_references(struct source *s, struct config_node *section)
 		const char *start;
 		int rc;
 
-		skip_space(s);
+		lexer_skip_space(s);
 		start = s->at;
 		// Components are separated by single dots, none at the ends.
-		while (!at_end(s) &&
+		while (!lexer_at_end(s) &&
 		       (strchr(NOT_IN_NAMES, *s->at) == NULL ||
 			(*s->at == '.' && s->at != start && s->at[-1] != '.')) &&
 		       (unsigned char)*s->at >= 0x20)
 			s->at++;
 		if (s->at == start || s->at[-1] == '.')
-			return fail(s, s->line,
-				    "the name of a section is expected after ':' or ','");
+			return lexer_fail(s, s->line,
+					  "the name of a section is expected after ':' or ','");
 		rc = add_reference(s, section, start, (size_t)(s->at - start));
 		if (rc != 0)
 			return rc;
-		skip_space(s);
-		if (at_end(s))
-			return fail(s, s->line, "'{' is expected after the section's references");
+		lexer_skip_space(s);
+		if (lexer_at_end(s))
+			return lexer_fail(s, s->line,
+					  "'{' is expected after the section's references");
 		if (*s->at == '{')
 			return 0;
 		if (*s->at != ',')
-			return fail(s, s->line, "',' or '{' is expected here, not %s",
-				    shown(*s->at, buf));
+			return lexer_fail(s, s->line, "',' or '{' is expected here, not %s",
+					  lexer_char_shown(*s->at, buf));
 		s->at++;
 	}
 }
@@ -341,13 +109,13 @@ static int parse_section(struct source *s, struct config_node *parent, const cha
 	int rc;
 
 	if (depth >= LIMIT_CONFIG_DEPTH)
-		return fail(s, line, "%s: sections and includes are nested deeper than %d", name,
-			    LIMIT_CONFIG_DEPTH);
+		return lexer_fail(s, line, "%s: sections and includes are nested deeper than %d",
+				  name, LIMIT_CONFIG_DEPTH);
 	section = config_node_find(s->tree, parent, NODE_SECTION, name);
 	if (section == NULL)
 		section = config_node_add(s->tree, parent, NODE_SECTION, name, s->file, line);
 	if (section == NULL)
-		return no_memory(s);
+		return lexer_no_memory(s);
 	if (*s->at == ':') {
 		s->at++;
 		rc = parse_references(s, section);
@@ -365,46 +133,11 @@ static bool is_include(const struct source *s, const char *name)
 {
 	const char *p = s->at;
 
-	if (strcmp(name, "include") != 0 || at_end(s) || (*p != ' ' && *p != '\t'))
+	if (strcmp(name, "include") != 0 || lexer_at_end(s) || (*p != ' ' && *p != '\t'))
 		return false;
 	while (p < s->end && (*p == ' ' || *p == '\t' || *p == '\r'))
 		p++;
 	return p < s->end && strchr("={:\n#}", *p) == NULL;
-}
-
-// The pattern up to a blank, '#' or '}', which may be escaped or quoted.
-static int scan_pattern(struct source *s, char *pattern, size_t size)
-{
-	int line = s->line, rc;
-
-	s->token.len = 0;
-	skip_blanks(s);
-	while (!at_end(s) && strchr("#}\n\t\r ", *s->at) == NULL) {
-		if (*s->at == '"') {
-			rc = scan_string(s);
-		} else {
-			if (*s->at == '\\' && s->at + 1 < s->end &&
-			    strchr("\"#} ", s->at[1]) != NULL)
-				s->at++;
-			rc = put(s, s->at++, 1);
-		}
-		if (rc != 0)
-			return rc;
-	}
-	if (s->token.len == 0)
-		return fail(s, line, "include: the name of a file is missing");
-	if (s->token.text[0] != '/') {
-		const char *slash = strrchr(s->file, '/');
-		int dir_len = slash != NULL ? (int)(slash - s->file + 1) : 0;
-
-		rc = snprintf(pattern, size, "%.*s%.*s", dir_len, s->file, (int)s->token.len,
-			      s->token.text);
-	} else {
-		rc = snprintf(pattern, size, "%.*s", (int)s->token.len, s->token.text);
-	}
-	if (rc < 0 || (size_t)rc >= size)
-		return fail(s, line, "include: the name is longer than %zu bytes", size - 1);
-	return 0;
 }
 
 static int parse_include(struct source *s, struct config_node *section, unsigned depth)
@@ -414,11 +147,13 @@ static int parse_include(struct source *s, struct config_node *section, unsigned
 	glob_t found = {0};
 
 	if (s->in_memory)
-		return fail(s, line, "include: not possible in a configuration without a file");
+		return lexer_fail(s, line,
+				  "include: not possible in a configuration without a file");
 	if (depth >= LIMIT_CONFIG_DEPTH)
-		return fail(s, line, "include: sections and includes are nested deeper than %d",
-			    LIMIT_CONFIG_DEPTH);
-	rc = scan_pattern(s, pattern, sizeof(pattern));
+		return lexer_fail(s, line,
+				  "include: sections and includes are nested deeper than %d",
+				  LIMIT_CONFIG_DEPTH);
+	rc = lexer_pattern(s, pattern, sizeof(pattern));
 	if (rc != 0)
 		return rc;
 	config_shown(pattern, text, sizeof(text));
@@ -428,12 +163,12 @@ static int parse_include(struct source *s, struct config_node *section, unsigned
 		if (strpbrk(pattern, "*?[") != NULL)
 			rc = 0;
 		else
-			rc = fail(s, line, "include %s: no such file", text);
+			rc = lexer_fail(s, line, "include %s: no such file", text);
 		goto out;
 	}
 	if (rc != 0) {
-		rc = rc == GLOB_NOSPACE ? no_memory(s)
-					: fail(s, line, "include %s: cannot be read", text);
+		rc = rc == GLOB_NOSPACE ? lexer_no_memory(s)
+					: lexer_fail(s, line, "include %s: cannot be read", text);
 		goto out;
 	}
 	for (size_t i = 0; i < found.gl_pathc && rc == 0; i++)
@@ -448,22 +183,22 @@ out:
 static int parse_statement(struct source *s, struct config_node *section, unsigned depth)
 {
 	int line = s->line;
-	const char *name = scan_name(s);
+	const char *name = lexer_name(s);
 
 	if (name == NULL)
 		return -EINVAL;
 	if (is_include(s, name))
 		return parse_include(s, section, depth);
-	skip_space(s);
-	if (!at_end(s) && *s->at == '=') {
+	lexer_skip_space(s);
+	if (!lexer_at_end(s) && *s->at == '=') {
 		s->at++;
 		return parse_key(s, section, name, line);
 	}
-	if (!at_end(s) && (*s->at == '{' || *s->at == ':'))
+	if (!lexer_at_end(s) && (*s->at == '{' || *s->at == ':'))
 		return parse_section(s, section, name, line, depth);
-	if (!at_end(s) && *s->at == '.')
-		return fail(s, line, "%s: a name cannot hold a '.'", name);
-	return fail(s, line, "%s: '= VALUE' or '{' is expected after a name", name);
+	if (!lexer_at_end(s) && *s->at == '.')
+		return lexer_fail(s, line, "%s: a name cannot hold a '.'", name);
+	return lexer_fail(s, line, "%s: '= VALUE' or '{' is expected after a name", name);
 }
 
 // Up to the end of the text, or to the '}' of the section that was opened (opened_line not 0).
@@ -473,16 +208,17 @@ static int parse_settings(struct source *s, struct config_node *section, int ope
 	for (;;) {
 		int rc;
 
-		skip_space(s);
-		if (at_end(s)) {
+		lexer_skip_space(s);
+		if (lexer_at_end(s)) {
 			if (opened_line == 0)
 				return 0;
-			return fail(s, opened_line, "%s: the section that begins here has no '}'",
-				    section->name);
+			return lexer_fail(s, opened_line,
+					  "%s: the section that begins here has no '}'",
+					  section->name);
 		}
 		if (*s->at == '}') {
 			if (opened_line == 0)
-				return fail(s, s->line, "'}' without a section to close");
+				return lexer_fail(s, s->line, "'}' without a section to close");
 			s->at++;
 			return 0;
 		}
@@ -504,12 +240,12 @@ static int parse_bytes(struct source *s, const char *text, size_t len, struct co
 	if (zero != NULL) {
 		for (const char *p = text; p < zero; p++)
 			s->line += *p == '\n';
-		return fail(s, s->line, "a zero byte: this is not a text file");
+		return lexer_fail(s, s->line, "a zero byte: this is not a text file");
 	}
 	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) // byte order mark
 		s->at += 3;
 	rc = parse_settings(s, section, 0, depth);
-	token_fini(&s->token);
+	lexer_fini(s);
 	return rc;
 }
 
