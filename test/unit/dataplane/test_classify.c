@@ -12,7 +12,8 @@
 static const struct mac_addr broadcast = {{255, 255, 255, 255, 255, 255}},
 			     other = {{2, 0, 0, 0, 7, 7}};
 static const uint8_t keepalive[1] = {0xff}, esp_in_udp[16] = {1, 2, 3, 4},
-		     ike_in_udp[16] = {0, 0, 0, 0, 9}, low_spi[16] = {0, 0, 1, 0}, esp[32] = {1};
+		     ike_in_udp[16] = {0, 0, 0, 0, 9}, high_spi[16] = {0xff, 1, 2, 3},
+		     low_spi[16] = {0, 0, 1, 0}, esp[32] = {1};
 
 enum way { PUNT, LOCAL, TRANSIT, ESP, NOWHERE };
 
@@ -41,6 +42,7 @@ static const struct {
 	{{TO_US, .dst_port = 4500, DATA(ike_in_udp)}, PUNT, 0, "RFC 3948 2.2: non-ESP marker"},
 	{{TO_US, .dst_port = 4500, DATA(esp_in_udp)}, ESP, 0, "RFC 3948 2.1"},
 	{{TO_US, .dst_port = 4500, DATA(low_spi)}, ESP, 0, "not all four bytes are zero"},
+	{{TO_US, .dst_port = 4500, DATA(high_spi)}, ESP, 0, "begins like a keepalive"},
 	{{TO_US, .dst_port = 4500, DATA(keepalive)}, DROPS(NATT_KEEPALIVE), "RFC 3948 2.3"},
 	{{TO_US, .dst_port = 4500, .payload = esp_in_udp, .payload_len = 3},
 	 DROPS(ESP_MALFORMED),

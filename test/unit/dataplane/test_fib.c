@@ -124,6 +124,39 @@ static void test_route_is_replaced(void **state)
 	assert_int_equal(dp_routes(&core.dp, NULL, 0), 3);
 }
 
+static void test_one_address_with_many_lengths(void **state)
+{
+	static const char *const prefixes[] = {"10.0.0.0/16", "10.0.0.0/8",  "10.0.0.0/24",
+					       "10.0.0.0/32", "10.0.0.0/12", "0.0.0.0/0"};
+	const size_t n = sizeof(prefixes) / sizeof(prefixes[0]);
+
+	(void)state;
+	for (unsigned twice = 0; twice < 2; twice++)
+		for (size_t i = 0; i < n; i++)
+			core_route(prefixes[i], 1, "192.0.2.254");
+	assert_int_equal(dp_routes(&core.dp, NULL, 0), 2 + n);
+	for (size_t i = 0; i < n; i++) {
+		del_route(prefixes[i]);
+		assert_int_equal(dp_routes(&core.dp, NULL, 0), 2 + n - i - 1);
+	}
+}
+
+static void test_one_gateway_address_on_two_ports(void **state)
+{
+	(void)state;
+	core_route("10.2.0.0/16", 0, "198.51.100.1");
+	core_route("10.3.0.0/16", 1, "198.51.100.1");
+	core_neigh(1, "198.51.100.1", &core_gw_mac);
+	check_hop("10.2.0.1", 0, "198.51.100.1", NULL);
+	check_hop("10.3.0.1", 1, "198.51.100.1", &core_gw_mac);
+	core_neigh(0, "198.51.100.1", &mac_b);
+	check_hop("10.2.0.1", 0, "198.51.100.1", &mac_b);
+	check_hop("10.3.0.1", 1, "198.51.100.1", &core_gw_mac);
+	del_neigh(1, "198.51.100.1");
+	check_hop("10.2.0.1", 0, "198.51.100.1", &mac_b);
+	check_hop("10.3.0.1", 1, "198.51.100.1", NULL);
+}
+
 static void test_host_bits_do_not_matter(void **state)
 {
 	struct dp_route r = {.dst = {.addr = core_addr("10.5.0.77"), .len = 24}, .port = 1};
@@ -204,6 +237,7 @@ static void test_mtu_of_the_way(void **state)
 // A next hop's number is used again, but only after every worker has let go of it.
 static void test_next_hop_waits_for_the_grace_period(void **state)
 {
+	unsigned waited = 0;
 	char gw[32];
 
 	(void)state;
@@ -218,6 +252,7 @@ static void test_next_hop_waits_for_the_grace_period(void **state)
 		const int ret = dp_route_set(&core.dp, &r);
 
 		if (ret == -ENOSPC) { // all of them wait for us
+			waited++;
 			assert_true(round > 4000);
 			rte_rcu_qsbr_quiescent(core.dp.qsbr, 0);
 			assert_int_equal(dp_route_set(&core.dp, &r), 0);
@@ -230,6 +265,7 @@ static void test_next_hop_waits_for_the_grace_period(void **state)
 			check_hop("10.2.0.1", 1, ip_addr_format(&a, gw, sizeof(gw)), NULL);
 		}
 	}
+	assert_true(waited >= 4 && waited <= 5);
 	rte_rcu_qsbr_thread_offline(core.dp.qsbr, 0);
 	rte_rcu_qsbr_thread_unregister(core.dp.qsbr, 0);
 }
@@ -243,6 +279,8 @@ int main(void)
 		T(test_gateway_is_resolved_before_or_after_the_route),
 		T(test_longest_prefix_and_fall_back),
 		T(test_route_is_replaced),
+		T(test_one_address_with_many_lengths),
+		T(test_one_gateway_address_on_two_ports),
 		T(test_host_bits_do_not_matter),
 		T(test_what_is_refused),
 		T(test_generation_says_that_something_changed),
