@@ -107,18 +107,9 @@ static const char *id_text(const struct identity *id, char *buf, size_t size)
 	return id->type == ID_ANY ? "%any" : identity_format(id, buf, size);
 }
 
-// Whether a key is there for the peer we expect. Where the peer may be anybody nothing is known.
-static bool lacks_psk(const struct config *config, const struct config_conn *conn)
-{
-	if (conn->remote_side.id.type == ID_ANY || conn->local_side.id.type == ID_ANY)
-		return false;
-	return !config_psk_find(config, &conn->local_side.id, &conn->remote_side.id);
-}
-
-static unsigned report_conn(FILE *out, const struct config *config, const struct config_conn *conn)
+static void report_conn(FILE *out, const struct config_conn *conn)
 {
 	char text[IDENTITY_TEXT_MAX];
-	bool keyless = lacks_psk(config, conn);
 
 	fprintf(out, "\nconnection %s\n  addresses    ", conn->name);
 	print_endpoints(out, conn->local, conn->n_local);
@@ -126,24 +117,17 @@ static unsigned report_conn(FILE *out, const struct config *config, const struct
 	print_endpoints(out, conn->remote, conn->n_remote);
 	fprintf(out, "%s\n", conn->encap ? ", always in UDP" : "");
 	fprintf(out, "  identities   %s ... ", id_text(&conn->local_side.id, text, sizeof(text)));
-	fprintf(out, "%s, pre-shared key%s\n", id_text(&conn->remote_side.id, text, sizeof(text)),
-		keyless ? " missing" : "");
+	fprintf(out, "%s, pre-shared key\n", id_text(&conn->remote_side.id, text, sizeof(text)));
 	fprintf(out, "  proposals    ");
 	print_proposals(out, &conn->ike);
 	fprintf(out, "\n");
 	for (size_t i = 0; i < conn->n_children; i++)
 		report_child(out, &conn->children[i]);
-	if (!keyless)
-		return 0;
-	fprintf(out, "  warning: %s:%d: connections.%s: no secret fits these identities\n",
-		conn->where.file, conn->where.line, conn->name);
-	return 1;
 }
 
-unsigned check_report(FILE *out, const char *path, const struct config *config)
+void check_report(FILE *out, const char *path, const struct config *config)
 {
 	size_t children = 0;
-	unsigned warnings = 0;
 
 	for (size_t i = 0; i < config->n_conns; i++)
 		children += config->conns[i].n_children;
@@ -153,16 +137,14 @@ unsigned check_report(FILE *out, const char *path, const struct config *config)
 		plural(config->n_psks));
 	report_gateway(out, &config->gateway);
 	for (size_t i = 0; i < config->n_conns; i++)
-		warnings += report_conn(out, config, &config->conns[i]);
+		report_conn(out, &config->conns[i]);
 	if (config->n_warnings)
 		fprintf(out, "\n");
 	for (size_t i = 0; i < config->n_warnings; i++)
 		fprintf(out, "warning: %s\n", config->warnings[i]);
-	warnings += (unsigned)config->n_warnings;
-	if (warnings)
-		fprintf(out, "\nThe configuration is good, with %u warning%s.\n", warnings,
-			plural(warnings));
+	if (config->n_warnings)
+		fprintf(out, "\nThe configuration is good, with %zu warning%s.\n",
+			config->n_warnings, plural(config->n_warnings));
 	else
 		fprintf(out, "\nThe configuration is good.\n");
-	return warnings;
 }

@@ -7,5 +7,5 @@
 
 #include "config/config.h"
 
-// Writes ports, connections, children and warnings. Returns the number of warnings.
-unsigned check_report(FILE *out, const char *path, const struct config *config);
+// Writes ports, connections, children and warnings; no secrets.
+void check_report(FILE *out, const char *path, const struct config *config);

@@ -2,10 +2,12 @@
 //
 //   ike_run.c        create, configure, what the core asks for (env)
 //   ike_run_rx.c     messages in: find the SA, limits; NAT keepalives out
+//   ike_run_find.c   finding an IKE SA
 //   ike_run_sa.c     one IKE SA: create, step, actions, timers, destroy
 //   ike_run_child.c  its child SAs: dataplane, lifetimes, which of two wins
 //   ike_run_start.c  bringing configured children up and keeping them up
-//   ike_run_watch.c  commands: initiate, terminate, shutdown, and who follows them
+//   ike_run_cmd.c    commands: initiate, terminate, shutdown
+//   ike_run_watch.c  who follows a command
 //   ike_run_info.c   what the API shows
 //
 // Threads:   control only.
@@ -131,15 +133,21 @@ void run_sa_drop(struct run_sa *s);
 // Deletes it politely; if the peer does not answer within grace_ms it is dropped.
 void run_sa_delete(struct run_sa *s, uint64_t grace_ms);
 void run_sa_age_arm(struct run_sa *s); // after a change of the deadlines
+// "lab", or the peer's address before a connection is known.
+const char *run_sa_name(const struct run_sa *s, char *buf, size_t size);
+
+// ---- ike_run_find.c ----
+uint64_t spi_key(const uint8_t spi[8]);
+void run_sa_index_spi(struct run_sa *s, uint64_t spi); // under our own SPI
+void run_sa_unindex_spi(struct run_sa *s);
+void run_sa_unindex_peer(struct run_sa *s);
 struct run_sa *run_sa_by_id(struct ike_run *run, uint32_t id);
 struct run_sa *run_sa_by_spi(struct ike_run *run, uint64_t own_spi);
 struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi);
 unsigned run_sa_half_open_from(const struct ike_run *run, const struct ip_addr *peer);
 // A responder's SA before authentication: found by the initiator's address and SPI, counted.
 void run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi);
-uint64_t spi_key(const uint8_t spi[8]);
-// "lab: ", or the peer's address before a connection is known.
-const char *run_sa_name(const struct run_sa *s, char *buf, size_t size);
+void run_sa_half_open_over(struct run_sa *s); // authenticated, or gone
 
 // ---- ike_run_rx.c ----
 int rx_start(struct ike_run *run); // -ENOMEM
@@ -178,6 +186,8 @@ void start_successor(struct run_sa *s);
 void start_suspect(struct run_sa *s);
 
 // ---- ike_run_watch.c ----
+struct watch *watch_add(struct ike_run *run, const struct ike_run_watch *watch); // NULL: no memory
+void watch_done(struct watch *w, int result, const char *text);
 void watch_report(struct run_sa *s, const struct ike_action *a);
 void watch_child_up(struct run_sa *s, const struct conn_child *child);
 void watch_child_failed(struct run_sa *s); // the IKE SA is there, its child is not

@@ -13,15 +13,6 @@
 #define STRANGER_LINES	  20 // per STRANGER_LINES_MS
 #define STRANGER_LINES_MS 10000
 
-uint64_t spi_key(const uint8_t spi[8])
-{
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < 8; i++)
-		v = v << 8 | spi[i];
-	return v;
-}
-
 const char *run_sa_name(const struct run_sa *s, char *buf, size_t size)
 {
 	struct ike_sa_info info;
@@ -34,112 +25,6 @@ const char *run_sa_name(const struct run_sa *s, char *buf, size_t size)
 	ike_sa_info(s->sa, &info);
 	snprintf(buf, size, "%s", ip_endpoint_format(&info.remote, text, sizeof(text)));
 	return buf;
-}
-
-// ---- finding ----
-
-// Our SPIs are random. Peers' addresses are few on a gateway; mixing spreads neighbours.
-static size_t bucket(uint64_t key)
-{
-	return (size_t)((key * 0x9e3779b97f4a7c15u) >> 40) & (SA_BUCKETS - 1);
-}
-
-static size_t bucket_peer(const struct ip_addr *a)
-{
-	return bucket(spi_key(a->bytes) ^ spi_key(a->bytes + 8));
-}
-
-static void unindex_spi(struct run_sa *s)
-{
-	struct run_sa **at = &s->run->by_spi[bucket(s->own_spi)];
-
-	if (!s->own_spi)
-		return;
-	while (*at && *at != s)
-		at = &(*at)->next_spi;
-	if (*at)
-		*at = s->next_spi;
-	s->own_spi = 0;
-}
-
-static void index_spi(struct run_sa *s, uint64_t spi)
-{
-	struct run_sa **at = &s->run->by_spi[bucket(spi)];
-
-	if (s->own_spi == spi)
-		return;
-	unindex_spi(s);
-	s->own_spi = spi;
-	s->next_spi = *at;
-	*at = s;
-}
-
-void run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi)
-{
-	struct run_sa **at = &s->run->by_peer[bucket_peer(peer)];
-
-	s->half_open = true;
-	s->run->n_half_open++;
-	s->peer = *peer;
-	s->peer_spi = peer_spi;
-	s->next_peer = *at;
-	*at = s;
-}
-
-static void unindex_peer(struct run_sa *s)
-{
-	struct run_sa **at = &s->run->by_peer[bucket_peer(&s->peer)];
-
-	while (*at && *at != s)
-		at = &(*at)->next_peer;
-	if (*at)
-		*at = s->next_peer;
-}
-
-struct run_sa *run_sa_by_spi(struct ike_run *run, uint64_t own_spi)
-{
-	struct run_sa *s = run->by_spi[bucket(own_spi)];
-
-	while (s && s->own_spi != own_spi)
-		s = s->next_spi;
-	return s;
-}
-
-struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi)
-{
-	struct run_sa *s = run->by_peer[bucket_peer(peer)];
-
-	while (s && (s->peer_spi != peer_spi || !ip_addr_equal(&s->peer, peer)))
-		s = s->next_peer;
-	return s;
-}
-
-static void half_open_over(struct run_sa *s)
-{
-	if (s->half_open)
-		s->run->n_half_open--;
-	s->half_open = false;
-}
-
-unsigned run_sa_half_open_from(const struct ike_run *run, const struct ip_addr *peer)
-{
-	unsigned n = 0;
-
-	for (const struct run_sa *s = run->by_peer[bucket_peer(peer)]; s; s = s->next_peer)
-		n += s->half_open && ip_addr_equal(&s->peer, peer);
-	return n;
-}
-
-struct run_sa *run_sa_by_id(struct ike_run *run, uint32_t id)
-{
-	struct run_sa *s = run->shown;
-
-	if (s && s->id == id)
-		return s;
-	TAILQ_FOREACH(s, &run->sas, link)
-	if (s->id == id)
-		return s;
-	return NULL;
 }
 
 // ---- life ----
@@ -257,7 +142,7 @@ struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *c
 	TAILQ_INIT(&s->children);
 	TAILQ_INSERT_TAIL(&run->sas, s, link);
 	ike_sa_info(sa, &info);
-	index_spi(s, spi_key(info.original_initiator ? info.spi_i : info.spi_r));
+	run_sa_index_spi(s, spi_key(info.original_initiator ? info.spi_i : info.spi_r));
 	return s;
 }
 
@@ -271,9 +156,9 @@ static void sa_close(struct run_sa *s)
 	s->closed = true;
 	while ((c = TAILQ_FIRST(&s->children)))
 		run_child_remove(s, c->spi_in);
-	unindex_spi(s);
-	unindex_peer(s);
-	half_open_over(s);
+	run_sa_unindex_spi(s);
+	run_sa_unindex_peer(s);
+	run_sa_half_open_over(s);
 	event_del(s->timer);
 	event_del(s->age);
 	TAILQ_REMOVE(&s->run->sas, s, link);
@@ -313,7 +198,7 @@ static void on_established(struct run_sa *s, const struct ike_sa_info *info)
 	uint64_t now = run_now_ms(), soft = NO_DEADLINE, over;
 
 	s->established = true;
-	half_open_over(s);
+	run_sa_half_open_over(s);
 	s->kill_at_ms = NO_DEADLINE;
 	if (info->original_initiator)
 		s->run->stats.initiated_ok++;
@@ -341,7 +226,7 @@ static void refresh(struct run_sa *s)
 	ike_sa_info(s->sa, &info);
 	own = spi_key(info.original_initiator ? info.spi_i : info.spi_r);
 	if (own && !s->closed)
-		index_spi(s, own);
+		run_sa_index_spi(s, own);
 	if (info.conn && s->conn != info.conn->user) {
 		struct conn *before = s->conn;
 
