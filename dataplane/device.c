@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <rte_dev.h>
@@ -19,6 +21,13 @@
 #include "dataplane/eal.h"
 #include "lib/log.h"
 #include "lib/suggest.h"
+
+enum {
+	AF_PACKET_BLOCK = 65536,     // bytes, of one piece of kernel memory
+	AF_PACKET_RING = 8 << 20,    // bytes, of each direction
+	AF_PACKET_FRAME_MIN = 2048,  // bytes
+	AF_PACKET_FRAME_EXTRA = 100, // bytes beside the IP packet: the ring's header, Ethernet
+};
 
 enum { CAP_BIT_NET_ADMIN = 12, CAP_BIT_NET_RAW = 13 }; // linux/capability.h
 
@@ -171,6 +180,30 @@ static bool iface_is_up(const char *name)
 	return up;
 }
 
+void device_check_mtu(const struct dp_port_params *port, const char *why)
+{
+	struct ifreq ifr = {0};
+	char name[IFNAMSIZ];
+	int sock;
+
+	if (!iface_of(port->device, name, sizeof(name))) {
+		log_warn(LOG_NET, "port %s: device '%s' does not take an MTU of %u bytes: %s",
+			 port->name, port->device, port->mtu, why);
+		return;
+	}
+	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		return;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	if (ioctl(sock, SIOCGIFMTU, &ifr) == 0 && ifr.ifr_mtu < port->mtu)
+		log_warn(LOG_NET,
+			 "port %s: the interface %s underneath has an MTU of %d bytes and DPDK "
+			 "cannot "
+			 "change it: ip link set %s mtu %u",
+			 port->name, name, ifr.ifr_mtu, name, port->mtu);
+	close(sock);
+}
+
 static int check_iface(const struct dp_port_params *port, const char *name, struct error *err)
 {
 	if (if_nametoindex(name) == 0)
@@ -230,25 +263,39 @@ int device_check(const struct dp_port_params *port, struct error *err)
 	return 0;
 }
 
+static bool is_af_packet(const char *device)
+{
+	return strncmp(device, "net_af_packet", strlen("net_af_packet")) == 0;
+}
+
+unsigned device_frame_size(const struct dp_port_params *port)
+{
+	const char *given = strstr(port->device, ",framesz=");
+	unsigned size = AF_PACKET_FRAME_MIN;
+
+	if (!is_af_packet(port->device))
+		return 0;
+	if (given)
+		return (unsigned)strtoul(given + strlen(",framesz="), NULL, 10);
+	while (size < (unsigned)port->mtu + AF_PACKET_FRAME_EXTRA)
+		size *= 2; // the driver wants whole frames in a block
+	return size;
+}
+
 // The device string with what serves us best where the user chose nothing. The figures are
 // explained in docs/packet-path.md.
 static void with_defaults(const struct dp_port_params *port, char *buf, size_t size)
 {
 	const char *device = port->device;
 	size_t len = (size_t)snprintf(buf, size, "%s", device);
+	const unsigned frame = device_frame_size(port);
 
-	if (strncmp(device, "net_af_packet", strlen("net_af_packet")) != 0 || len >= size)
+	if (!is_af_packet(device) || len >= size)
 		return;
 	if (!strstr(device, "framesz=") && !strstr(device, "blocksz=") &&
-	    !strstr(device, "framecnt=")) {
-		// A frame of the ring holds a header of its own beside the packet. Each ring, one
-		// for each direction, is 8 MB of the kernel's memory.
-		const unsigned framesz = port->mtu <= 1900 ? 2048 : 16384;
-
-		len += (size_t)snprintf(buf + len, size - len,
-					",blocksz=65536,framesz=%u,framecnt=%u", framesz,
-					(8u << 20) / framesz);
-	}
+	    !strstr(device, "framecnt="))
+		len += (size_t)snprintf(buf + len, size - len, ",blocksz=%u,framesz=%u,framecnt=%u",
+					AF_PACKET_BLOCK, frame, AF_PACKET_RING / frame);
 	if (len < size && !strstr(device, "qdisc_bypass="))
 		snprintf(buf + len, size - len, ",qdisc_bypass=1");
 }

@@ -16,6 +16,11 @@
 bool device_is_pci(const char *device);
 // The full PCI address of such a device string. -EINVAL.
 int device_pci_address(const char *device, char *buf, size_t size);
+// Largest frame that the driver insists to have room for in a packet buffer, in bytes; 0 when it
+// does not.
+unsigned device_frame_size(const struct dp_port_params *port);
+// The driver refused the port's MTU (`why`): warns, unless the interface underneath has it already.
+void device_check_mtu(const struct dp_port_params *port, const char *why);
 // Before EAL starts: is the device there, may we use it, will its name clash?
 int device_check(const struct dp_port_params *port, struct error *err);
 // After EAL has started: makes the device (PCI devices are there already) and finds its port id.

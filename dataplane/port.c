@@ -12,7 +12,6 @@
 #include "dataplane/device.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/tap.h"
-#include "lib/log.h"
 
 enum {
 	RX_DESCRIPTORS = 1024,
@@ -27,8 +26,10 @@ uint16_t port_buf_size(const struct dp_port_params *ports, unsigned n)
 {
 	unsigned size = RTE_MBUF_DEFAULT_DATAROOM;
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		size = RTE_MAX(size, (unsigned)ports[i].mtu + FRAME_EXTRA + ESP_TAIL_MAX);
+		size = RTE_MAX(size, device_frame_size(&ports[i]));
+	}
 	size = (size + 63) / 64 * 64 + RTE_PKTMBUF_HEADROOM;
 	return (uint16_t)(size > UINT16_MAX ? UINT16_MAX / 64 * 64 : size);
 }
@@ -72,8 +73,8 @@ static uint16_t choose_rx_queues(const struct rte_eth_dev_info *info)
 	return 1;
 }
 
-static int open_queues(struct dp *dp, struct port *port, const struct rte_eth_dev_info *info,
-		       struct error *err)
+static int open_queues(struct dp *dp, struct port *port, const struct dp_port_params *params,
+		       const struct rte_eth_dev_info *info, struct error *err)
 {
 	uint16_t rxd = RX_DESCRIPTORS, txd = TX_DESCRIPTORS;
 	uint16_t n_txq = port->shared_tx ? 1 : (uint16_t)dp->n_workers;
@@ -96,8 +97,7 @@ static int open_queues(struct dp *dp, struct port *port, const struct rte_eth_de
 		return dev_error(port, ret, "set up its queues", err);
 	ret = rte_eth_dev_set_mtu(port->id, port->mtu);
 	if (ret)
-		log_warn(LOG_NET, "port %s: device '%s' does not take an MTU of %u bytes: %s",
-			 port->name, port->device, port->mtu, rte_strerror(-ret));
+		device_check_mtu(params, rte_strerror(-ret));
 	return 0;
 }
 
@@ -123,7 +123,7 @@ int port_start(struct dp *dp, struct port *port, const struct dp_port_params *pa
 		return dev_error(port, ret, "ask it what it can do", err);
 	port->n_rxq = choose_rx_queues(&info);
 	port->shared_tx = info.max_tx_queues < dp->n_workers;
-	ret = open_queues(dp, port, &info, err);
+	ret = open_queues(dp, port, params, &info, err);
 	if (ret)
 		return ret;
 	ret = rte_eth_macaddr_get(port->id, &mac);
