@@ -212,7 +212,10 @@ static void test_down_by_hand_stays_down(void **state)
 	unsigned matched = 0;
 	struct error err;
 
-	up(n);
+	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->a,
+			  config('a', "", START "\n close_action = start\n dpd_action = start"));
+	WAIT(n->base, joined(n));
 	w = follow(&f, 0);
 	assert_int_equal(ike_run_terminate(n->a.run, &sel, &w, &matched, &err), 0);
 	assert_int_equal(matched, 1);
