@@ -22,6 +22,15 @@ def binary(name):
     return os.path.abspath(path)
 
 
+def tcp(net, log, options="", seconds=2):
+    """iperf3 from host-a to host-b; returns the bytes that arrived."""
+    server = net.start("host-b", "iperf3 -s -1", str(log))
+    wait_for("iperf3's server", lambda: ":5201" in net.run("host-b", "ss -Hltn"))
+    out = net.run("host-a", f"iperf3 -J -c {SITES['b'].host_addr} -t {seconds} {options}")
+    server.wait(10)
+    return json.loads(out)["end"]["sum_received"]["bytes"]
+
+
 def other(site):
     return SITES["b" if site.letter == "a" else "a"]
 
