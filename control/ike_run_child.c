@@ -36,11 +36,13 @@ static bool carries(const struct run_sa *s, const struct conn_child *child)
 
 // Both sides initiated at the same time: the SAs were set up in opposite directions and each began
 // before the other was done. Both sides see it so, because each answers the other's IKE_AUTH only
-// after it sent its own first message.
-static bool collide(const struct ike_sa_info *a, const struct ike_sa_info *b)
+// after it sent its own first message. That is a matter of order: two of these moments may well
+// share a millisecond.
+static bool collide(const struct run_sa *a, const struct ike_sa_info *a_info,
+		    const struct run_sa *b, const struct ike_sa_info *b_info)
 {
-	return a->original_initiator != b->original_initiator &&
-	       a->created_ms < b->established_ms && b->created_ms < a->established_ms;
+	return a_info->original_initiator != b_info->original_initiator &&
+	       a->began < b->authenticated && b->began < a->authenticated;
 }
 
 // May `other` give way to a new SA of `s`, or the other way round?
@@ -84,7 +86,7 @@ static bool loses_collision(const struct run_sa *s, const struct conn_child *chi
 	{
 		ike_sa_info(other->sa, &other_info);
 		if (rivals(s, &info, other, &other_info, child) && carries(other, child) &&
-		    collide(&info, &other_info) &&
+		    collide(s, &info, other, &other_info) &&
 		    memcmp(info.spi_i, other_info.spi_i, sizeof(info.spi_i)) > 0)
 			return true;
 	}
@@ -124,8 +126,9 @@ void run_child_settle(struct run_sa *s, const struct conn_child *child)
 		ike_sa_info(other->sa, &other_info);
 		if (!rivals(s, &info, other, &other_info, child))
 			continue;
-		supersede(other, collide(&info, &other_info) ? other_info.original_initiator
-							     : info.original_initiator);
+		supersede(other, collide(s, &info, other, &other_info)
+					 ? other_info.original_initiator
+					 : info.original_initiator);
 	}
 	run_leave(s->run);
 }

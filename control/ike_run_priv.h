@@ -53,6 +53,7 @@ struct run_sa {				     // an IKE SA
 	uint64_t rekey_at_ms; // a successor is to be initiated
 	uint64_t end_at_ms;   // to be deleted
 	uint64_t kill_at_ms;  // to be dropped without further words
+	uint64_t began, authenticated; // in the order of all such moments of this ike_run
 	bool half_open;	      // responder before authentication
 	bool established;     // has been
 	bool superseded;      // another SA carries its child
@@ -105,6 +106,7 @@ struct ike_run {
 	unsigned depth;	      // of run_enter
 	bool shutting_down;
 	uint32_t last_ike_id, last_child_id;
+	uint64_t order; // counts the moments that IKE SAs begin and are authenticated
 	uint64_t v1_notice_ms, limit_notice_ms; // when last said
 	uint64_t strangers_since_ms;		// lines about strangers are limited
 	unsigned stranger_lines;

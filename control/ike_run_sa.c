@@ -137,6 +137,7 @@ struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *c
 	}
 	s->sa = sa;
 	s->id = ++run->last_ike_id;
+	s->began = ++run->order;
 	s->rekey_at_ms = s->end_at_ms = s->kill_at_ms = NO_DEADLINE;
 	s->conn = conn ? conn_get(conn) : NULL;
 	TAILQ_INIT(&s->children);
@@ -198,6 +199,7 @@ static void on_established(struct run_sa *s, const struct ike_sa_info *info)
 	uint64_t now = run_now_ms(), soft = NO_DEADLINE, over;
 
 	s->established = true;
+	s->authenticated = ++s->run->order;
 	run_sa_half_open_over(s);
 	s->kill_at_ms = NO_DEADLINE;
 	if (info->original_initiator)
