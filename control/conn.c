@@ -25,6 +25,10 @@ static void child_init(struct conn *c, struct conn_child *child, struct ike_chil
 	ike->local_dynamic = config->local_dynamic;
 	ike->remote_dynamic = config->remote_dynamic;
 	ike->replay_window = config->replay_window;
+	// Up to a tenth earlier, so that the two sides do not act at once.
+	ike->rekey_time_ms = config->rekey_time_ms;
+	ike->rand_time_ms = config->rekey_time_ms / 10;
+	ike->life_time_ms = config->life_time_ms;
 	ike->user = child;
 
 	child->name = ike->name;
@@ -33,8 +37,6 @@ static void child_init(struct conn *c, struct conn_child *child, struct ike_chil
 	child->start_action = config->start_action;
 	child->dpd_action = config->dpd_action;
 	child->close_action = config->close_action;
-	child->rekey_time_ms = config->rekey_time_ms;
-	child->life_time_ms = config->life_time_ms;
 	child->tunnel = UINT32_MAX;
 	child->rest = REST_IDLE;
 }
@@ -78,7 +80,6 @@ int conn_create(const struct config_conn *config, struct conn **out)
 	}
 	c->local_port = config->local_port ? config->local_port : IKE_PORT;
 	c->remote_port = config->remote_port ? config->remote_port : IKE_PORT;
-	c->rekey_time_ms = config->rekey_time_ms;
 	c->reauth_time_ms = config->reauth_time_ms;
 	c->over_time_ms = config->over_time_ms;
 
@@ -87,6 +88,10 @@ int conn_create(const struct config_conn *config, struct conn **out)
 	c->ike.local_id = config->local_side.id;
 	c->ike.remote_id = config->remote_side.id;
 	c->ike.force_encap = config->encap;
+	c->ike.rekey_time_ms = config->rekey_time_ms;
+	c->ike.rand_time_ms = config->rekey_time_ms / 10;
+	c->ike.over_time_ms =
+		config->over_time_ms ? config->over_time_ms : config->rekey_time_ms / 10;
 	c->ike.dpd_delay_ms = config->dpd_delay_ms;
 	c->ike.retransmit_base_ms = RETRANSMIT_BASE_MS;
 	c->ike.retransmit_factor = RETRANSMIT_FACTOR;

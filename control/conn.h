@@ -32,8 +32,9 @@ struct conn_child { // a child with mode = tunnel
 	struct ike_child_conf *ike; // in conn->ike.children
 	enum config_start start_action;
 	enum config_dead dpd_action, close_action;
-	uint64_t rekey_time_ms, life_time_ms; // 0: never
-	uint32_t tunnel;		      // of the dataplane
+	uint32_t tunnel;   // of the dataplane
+	uint32_t sends_on; // outbound SPI that the tunnel has now, 0: none
+	uint32_t asked_on; // id of the IKE SA that is to make it besides its first child, 0: none
 	// Bringing it up (control/ike_start.c).
 	enum child_rest rest;
 	struct ike_run *run; // argument of the event
@@ -49,7 +50,7 @@ struct conn {
 	struct config_endpoint local[CONFIG_ENDPOINTS_MAX], remote[CONFIG_ENDPOINTS_MAX];
 	unsigned n_local, n_remote; // 0: any
 	uint16_t local_port, remote_port;
-	uint64_t rekey_time_ms, reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
+	uint64_t reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
 	struct conn_child *children;
 	size_t n_children;
 	unsigned refs;

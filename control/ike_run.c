@@ -55,6 +55,14 @@ static void env_spi_release(void *ctx, uint32_t spi)
 	dp_sa_in_retire(run->dp, spi);
 }
 
+static bool env_child_used(void *ctx, uint32_t spi_in)
+{
+	struct ike_run *run = ctx;
+	struct dp_sa_stats st;
+
+	return dp_sa_in_stats(run->dp, spi_in, &st) == 0 && st.packets > 0;
+}
+
 static const struct secret *env_psk_find(void *ctx, const struct identity *local,
 					 const struct identity *remote)
 {
@@ -371,11 +379,14 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 		.spi_release = env_spi_release,
 		.psk_find = env_psk_find,
 		.conns_find = env_conns_find,
+		.child_used = env_child_used,
 	};
 	rc = ike_socket_open(&run->sock, err);
 	if (rc)
 		goto fail;
-	rc = rx_start(run);
+	rc = run_linger_start(run);
+	if (!rc)
+		rc = rx_start(run);
 	if (rc) {
 		error_set(err, rc, "out of memory");
 		goto fail;
@@ -407,6 +418,7 @@ void ike_run_destroy(struct ike_run *run)
 	free(run->conns);
 	free(run->found);
 	free(run->by_tunnel);
+	run_linger_stop(run);
 	rx_stop(run);
 	ike_socket_close(&run->sock);
 	ike_openssl_destroy(run->crypto);

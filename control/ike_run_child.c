@@ -5,12 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/event.h>
+
 #include "lib/log.h"
 
-// How long an SA that another one replaces lives on: the side that made the better one ends the
-// other soon, its peer only if that does not come.
-#define SUPERSEDED_OURS_MS  500
-#define SUPERSEDED_PEERS_MS 5000
+#define LINGER_MS 5000 // strongSwan's delete_rekeyed_delay
 
 struct run_child_sa *run_child_by_spi(struct run_sa *s, uint32_t spi_in)
 {
@@ -22,7 +21,7 @@ struct run_child_sa *run_child_by_spi(struct run_sa *s, uint32_t spi_in)
 	return NULL;
 }
 
-static bool carries(const struct run_sa *s, const struct conn_child *child)
+bool run_child_carries(const struct run_sa *s, const struct conn_child *child)
 {
 	const struct run_child_sa *c;
 
@@ -32,131 +31,7 @@ static bool carries(const struct run_sa *s, const struct conn_child *child)
 	return false;
 }
 
-// ---- which of two ----
-
-// Both sides initiated at the same time: the SAs were set up in opposite directions and each began
-// before the other was done. Both sides see it so, because each answers the other's IKE_AUTH only
-// after it sent its own first message. That is a matter of order: two of these moments may well
-// share a millisecond.
-static bool collide(const struct run_sa *a, const struct ike_sa_info *a_info,
-		    const struct run_sa *b, const struct ike_sa_info *b_info)
-{
-	return a_info->original_initiator != b_info->original_initiator &&
-	       a->began < b->authenticated && b->began < a->authenticated;
-}
-
-// May `other` give way to a new SA of `s`, or the other way round?
-static bool rivals(const struct run_sa *s, const struct ike_sa_info *info,
-		   const struct run_sa *other, const struct ike_sa_info *other_info,
-		   const struct conn_child *child)
-{
-	const struct run_child_sa *c;
-
-	if (other == s || other->closed || !other->established || other->superseded ||
-	    other->conn != s->conn || other_info->state != IKE_ST_ESTABLISHED ||
-	    !identity_equal(&info->remote_id, &other_info->remote_id))
-		return false;
-	TAILQ_FOREACH(c, &other->children, link)
-	if (c->child != child)
-		return false;
-	return true;
-}
-
-static void supersede(struct run_sa *loser, bool ours)
-{
-	uint64_t at = run_now_ms() + (ours ? SUPERSEDED_OURS_MS : SUPERSEDED_PEERS_MS);
-	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX];
-
-	log_info(LOG_IKE, "%s: IKE SA #%u gives way to another one",
-		 run_sa_name(loser, name, sizeof(name)), loser->id);
-	loser->superseded = true;
-	loser->rekey_at_ms = NO_DEADLINE;
-	loser->end_at_ms = at;
-	run_sa_age_arm(loser);
-}
-
-// In a collision the lower SPI of the initiator stays, on both sides alike.
-static bool loses_collision(const struct run_sa *s, const struct conn_child *child)
-{
-	struct ike_sa_info info, other_info;
-	struct run_sa *other;
-
-	ike_sa_info(s->sa, &info);
-	TAILQ_FOREACH(other, &s->run->sas, link)
-	{
-		ike_sa_info(other->sa, &other_info);
-		if (rivals(s, &info, other, &other_info, child) && carries(other, child) &&
-		    collide(s, &info, other, &other_info) &&
-		    memcmp(info.spi_i, other_info.spi_i, sizeof(info.spi_i)) > 0)
-			return true;
-	}
-	return false;
-}
-
-// An initiation of ours that nobody has answered is not needed any more.
-static void drop_unanswered(struct run_sa *s, const struct conn_child *child)
-{
-	struct run_sa *other, *next;
-
-	for (other = TAILQ_FIRST(&s->run->sas); other; other = next) {
-		struct ike_sa_info info;
-
-		next = TAILQ_NEXT(other, link);
-		if (other == s || other->goal != child || other->established)
-			continue;
-		ike_sa_info(other->sa, &info);
-		if (spi_key(info.spi_r) != 0)
-			continue;
-		other->goal = NULL;
-		run_sa_drop(other);
-	}
-}
-
-void run_child_settle(struct run_sa *s, const struct conn_child *child)
-{
-	struct ike_sa_info info, other_info;
-	struct run_sa *other, *next;
-
-	run_enter(s->run);
-	watch_child_up(s, child);
-	drop_unanswered(s, child);
-	ike_sa_info(s->sa, &info);
-	for (other = TAILQ_FIRST(&s->run->sas); other && !s->superseded; other = next) {
-		next = TAILQ_NEXT(other, link);
-		ike_sa_info(other->sa, &other_info);
-		if (!rivals(s, &info, other, &other_info, child))
-			continue;
-		supersede(other, collide(s, &info, other, &other_info)
-					 ? other_info.original_initiator
-					 : info.original_initiator);
-	}
-	run_leave(s->run);
-}
-
 // ---- in the dataplane ----
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static void lifetimes(struct run_sa *s, struct run_child_sa *c)
-{
-	const struct conn_child *child = c->child;
-	uint64_t now = run_now_ms(), soft = child->rekey_time_ms;
-
-	c->rekey_at_ms = c->expires_at_ms = NO_DEADLINE;
-	if (soft) // up to a tenth earlier, so that the two sides do not act at once
-		c->rekey_at_ms = now + soft - (run_jitter(s->run, soft) - soft * 4 / 5) / 4;
-	if (child->life_time_ms)
-		c->expires_at_ms = now + child->life_time_ms;
-	if (s->superseded)
-		return;
-	// One child per IKE SA: the SA ages with its child.
-	s->rekey_at_ms = earlier(s->rekey_at_ms, c->rekey_at_ms);
-	s->end_at_ms = earlier(s->end_at_ms, c->expires_at_ms);
-	run_sa_age_arm(s);
-}
 
 static int install_failed(struct run_sa *s, const struct conn_child *child, int rc,
 			  const char *text)
@@ -185,23 +60,24 @@ int run_child_install(struct run_sa *s, struct ike_child_install *install)
 	c->spi_in = spi_in;
 	c->spi_out = spi_out;
 	c->fresh = true;
-	loses = loses_collision(s, child);
+	loses = run_rival_loses(s, child);
 	rc = dp_sa_in_publish(s->run->dp, child->tunnel, &install->in, &err);
 	if (rc)
 		goto fail;
-	if (!loses)
+	if (!loses && !install->out_later)
 		rc = dp_tunnel_set_out(s->run->dp, child->tunnel, &install->out, &err);
 	if (rc)
 		goto fail;
+	if (!loses && !install->out_later)
+		child->sends_on = spi_out;
 	c->id = ++s->run->last_child_id;
 	TAILQ_INSERT_TAIL(&s->children, c, link);
 	if (loses) {
 		struct ike_sa_info info;
 
 		ike_sa_info(s->sa, &info);
-		supersede(s, info.original_initiator);
+		run_rival_supersede(s, info.original_initiator);
 	}
-	lifetimes(s, c);
 	return 0;
 fail:
 	// Published or only reserved, the SPI goes.
@@ -210,7 +86,76 @@ fail:
 	return install_failed(s, child, rc, err.text[0] ? err.text : strerror(-rc));
 }
 
-bool run_child_remove(struct run_sa *s, uint32_t spi_in)
+void run_child_use(struct run_sa *s, struct ike_child_use *use)
+{
+	struct conn_child *child = use->conf->user;
+	struct error err = {""};
+	uint32_t spi_out = use->out.spi;
+
+	if (!run_child_by_spi(s, use->spi_in) || s->superseded)
+		return;
+	if (dp_tunnel_set_out(s->run->dp, child->tunnel, &use->out, &err))
+		log_error(LOG_CHD, "%s: child %s cannot be used for sending: %s", s->conn->ike.name,
+			  child->name, err.text);
+	else
+		child->sends_on = spi_out;
+}
+
+// ---- late packets ----
+
+static void on_linger(int fd, short what, void *arg)
+{
+	struct ike_run *run = arg;
+	uint64_t now = run_now_ms();
+	struct run_linger *l;
+
+	(void)fd;
+	(void)what;
+	while ((l = TAILQ_FIRST(&run->lingering)) && l->until_ms <= now) {
+		TAILQ_REMOVE(&run->lingering, l, link);
+		dp_sa_in_retire(run->dp, l->spi);
+		free(l);
+	}
+	if (l)
+		run_event_after(run->linger_timer, l->until_ms - now);
+}
+
+static void linger(struct ike_run *run, uint32_t spi)
+{
+	struct run_linger *l = malloc(sizeof(*l));
+
+	if (!l) {
+		dp_sa_in_retire(run->dp, spi);
+		return;
+	}
+	*l = (struct run_linger){.spi = spi, .until_ms = run_now_ms() + LINGER_MS};
+	if (TAILQ_EMPTY(&run->lingering))
+		run_event_after(run->linger_timer, LINGER_MS);
+	TAILQ_INSERT_TAIL(&run->lingering, l, link);
+}
+
+int run_linger_start(struct ike_run *run)
+{
+	TAILQ_INIT(&run->lingering);
+	run->linger_timer = evtimer_new(run->base, on_linger, run);
+	return run->linger_timer ? 0 : -ENOMEM;
+}
+
+void run_linger_stop(struct ike_run *run)
+{
+	struct run_linger *l;
+
+	if (!run->linger_timer)
+		return;
+	while ((l = TAILQ_FIRST(&run->lingering))) {
+		TAILQ_REMOVE(&run->lingering, l, link);
+		dp_sa_in_retire(run->dp, l->spi);
+		free(l);
+	}
+	event_free(run->linger_timer);
+}
+
+bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us)
 {
 	struct run_child_sa *c = run_child_by_spi(s, spi_in);
 	struct conn_child *child;
@@ -220,12 +165,37 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in)
 	child = c->child;
 	TAILQ_REMOVE(&s->children, c, link);
 	dp_tunnel_clear_out(s->run->dp, child->tunnel, c->spi_out);
-	dp_sa_in_retire(s->run->dp, c->spi_in);
+	if (child->sends_on == c->spi_out)
+		child->sends_on = 0;
+	if (late)
+		linger(s->run, c->spi_in);
+	else
+		dp_sa_in_retire(s->run->dp, c->spi_in);
 	free(c);
 	watch_child_gone(s, spi_in);
 	if (!run_child_is_up(s->run, child))
-		start_lost(s->run, child, s);
+		start_lost(s->run, child, s, by_us);
 	return true;
+}
+
+// Several SAs of one child, and the one in use was deleted: another one is replaced, which makes a
+// new outbound SA. Not from within the step that deleted it.
+void run_child_restore(struct run_sa *s)
+{
+	for (size_t i = 0; s->conn && i < s->conn->n_children; i++) {
+		struct conn_child *child = &s->conn->children[i];
+		struct run_child_sa *c;
+
+		if (child->sends_on || s->closed || s->superseded)
+			continue;
+		TAILQ_FOREACH(c, &s->children, link)
+		if (c->child == child) {
+			struct ike_event ev = {.type = IKE_EV_REKEY_CHILD, .spi_in = c->spi_in};
+
+			run_sa_step(s, &ev);
+			break;
+		}
+	}
 }
 
 bool run_child_is_up(struct ike_run *run, const struct conn_child *child)
@@ -236,10 +206,10 @@ bool run_child_is_up(struct ike_run *run, const struct conn_child *child)
 	{
 		struct ike_sa_info info;
 
-		if (s->superseded || !carries(s, child))
+		if (s->superseded || !run_child_carries(s, child))
 			continue;
 		ike_sa_info(s->sa, &info);
-		if (info.state == IKE_ST_ESTABLISHED)
+		if (ike_state_is_up(info.state))
 			return true;
 	}
 	return false;

@@ -68,7 +68,7 @@ static bool ike_is_up(const struct ike_run *run, const struct conn *conn)
 		struct ike_sa_info info;
 
 		ike_sa_info(s->sa, &info);
-		if (s->conn == conn && !s->superseded && info.state == IKE_ST_ESTABLISHED)
+		if (s->conn == conn && !s->superseded && ike_state_is_up(info.state))
 			return true;
 	}
 	return false;
@@ -109,7 +109,9 @@ static int initiate(struct ike_run *run, struct conn *conn, struct conn_child *c
 	}
 	// The first step may fail at once: the watch has to be in place before it.
 	w->ike_id = next_id;
-	rc = start_initiate(run, conn, child, NULL, err);
+	rc = child ? start_child(run, child, &s, err) : start_initiate(run, conn, NULL, &s, err);
+	if (!rc)
+		w->ike_id = s->id;
 	if (rc && child && child->start_action != START_START)
 		child->rest = REST_IDLE;
 	return rc;

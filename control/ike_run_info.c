@@ -39,11 +39,11 @@ int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run
 	if (c) {
 		shown.id = c->id;
 		shown.tunnel = c->child->tunnel;
-		shown.rekey_in_ms = left(c->rekey_at_ms, now);
-		shown.expires_in_ms = left(c->expires_at_ms, now);
+		shown.rekey_in_ms = left(shown.info.rekey_ms, now);
+		shown.expires_in_ms = left(shown.info.expires_ms, now);
 		shown.have_in = dp_sa_in_stats(run->dp, c->spi_in, &shown.in) == 0;
-		// The tunnel's outbound SA is the newest one's; an older child has none any more.
-		if (!s->superseded)
+		// The tunnel has one outbound SA: a child that was replaced has none any more.
+		if (c->child->sends_on == c->spi_out)
 			shown.have_out =
 				dp_tunnel_out_stats(run->dp, shown.tunnel, &shown.out) == 0;
 	}

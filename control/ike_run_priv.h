@@ -4,7 +4,9 @@
 //   ike_run_rx.c     messages in: find the SA, limits; NAT keepalives out
 //   ike_run_find.c   finding an IKE SA
 //   ike_run_sa.c     one IKE SA: create, step, actions, timers, destroy
-//   ike_run_child.c  its child SAs: dataplane, lifetimes, which of two wins
+//   ike_run_child.c  its child SAs in the dataplane
+//   ike_run_rival.c  two IKE SAs for the same children: which one stays
+//   ike_run_succ.c   the successor of a rekeyed IKE SA
 //   ike_run_start.c  bringing configured children up and keeping them up
 //   ike_run_cmd.c    commands: initiate, terminate, shutdown
 //   ike_run_watch.c  who follows a command
@@ -31,8 +33,7 @@ struct run_child_sa { // a child SA in the dataplane
 	uint32_t id;
 	struct conn_child *child;
 	uint32_t spi_in, spi_out;
-	uint64_t rekey_at_ms, expires_at_ms; // NO_DEADLINE: never
-	bool fresh;			     // installed by the step that is being carried out
+	bool fresh; // installed by the step that is being carried out
 };
 
 struct run_sa {				     // an IKE SA
@@ -50,7 +51,7 @@ struct run_sa {				     // an IKE SA
 	struct event *timer; // the core's
 	uint64_t timer_at_ms;
 	struct event *age;    // ours: the nearest of the deadlines below
-	uint64_t rekey_at_ms; // a successor is to be initiated
+	uint64_t rekey_at_ms; // another IKE SA is to be initiated in its place (reauthentication)
 	uint64_t end_at_ms;   // to be deleted
 	uint64_t kill_at_ms;  // to be dropped without further words
 	uint64_t began, authenticated; // in the order of all such moments of this ike_run
@@ -58,12 +59,20 @@ struct run_sa {				     // an IKE SA
 	bool established;     // has been
 	bool superseded;      // another SA carries its child
 	bool aged;	      // its lifetime is over
+	bool asked;	      // for the children that waited for it
+	bool only;	      // the peer says that it has no other one with us
 	bool peer_lost;	      // it did not answer
 	bool suspect;	      // it does not answer just now
 	bool send_failed;     // the last message could not be sent
 	bool closed;
 	enum ike_report_code last_code; // of the last error, for whoever waits
 	char last_error[IKE_REPORT_TEXT_MAX];
+};
+
+struct run_linger { // an inbound SA that was replaced: late packets on it are still welcome
+	TAILQ_ENTRY(run_linger) link;
+	uint32_t spi;
+	uint64_t until_ms;
 };
 
 struct watch {
@@ -101,6 +110,8 @@ struct ike_run {
 	struct run_sas sas, closed;
 	struct run_sa *by_spi[SA_BUCKETS], *by_peer[SA_BUCKETS];
 	TAILQ_HEAD(, watch) watches;
+	TAILQ_HEAD(, run_linger) lingering; // in the order of their ends
+	struct event *linger_timer;
 	unsigned n_half_open;
 	struct run_sa *shown; // the one ike_run_each is at
 	unsigned depth;	      // of run_enter
@@ -159,19 +170,51 @@ void rx_stop(struct ike_run *run);
 // Puts the pair into the dataplane. On failure it is logged, and the core has to be told to
 // delete the child.
 int run_child_install(struct run_sa *s, struct ike_child_install *install);
-// Takes it out again. False when it was not there.
-bool run_child_remove(struct run_sa *s, uint32_t spi_in);
+// From now on the tunnel sends on it.
+void run_child_use(struct run_sa *s, struct ike_child_use *use);
+// Takes it out again. With `late` packets on it are accepted for a moment yet; `by_us`: neither lost
+// nor deleted by the peer. False when it was not there.
+bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us);
+int run_linger_start(struct ike_run *run); // -ENOMEM
+void run_linger_stop(struct ike_run *run);
+bool run_child_carries(const struct run_sa *s, const struct conn_child *child);
 struct run_child_sa *run_child_by_spi(struct run_sa *s, uint32_t spi_in);
 // Is the child carried by an SA that is going to stay?
 bool run_child_is_up(struct ike_run *run, const struct conn_child *child);
-// After a step that installed something: older SAs of the same child end.
-void run_child_settle(struct run_sa *s, const struct conn_child *child);
+// A child whose outbound SA has gone while another SA of it is left gets a new one.
+void run_child_restore(struct run_sa *s);
 uint64_t run_child_last_inbound_ms(const struct run_sa *s, uint64_t now_ms);
+
+// ---- ike_run_rival.c ----
+// Does a child of `s` lose against one that another IKE SA of the same connection has?
+bool run_rival_loses(const struct run_sa *s, const struct conn_child *child);
+// `s` is to end: another IKE SA carries its children.
+void run_rival_supersede(struct run_sa *s, bool ours);
+// After a step that installed something: IKE SAs all of whose children `s` carries as well end.
+void run_rival_settle(struct run_sa *s, const struct conn_child *child);
+// The peer has no other IKE SA with us (INITIAL_CONTACT): what we have of it is dead.
+void run_rival_drop_stale(struct run_sa *s);
+
+// ---- ike_run_succ.c ----
+// Registers the successor of `s`. NULL when memory ran out; it is destroyed then.
+struct run_sa *run_succ_add(struct run_sa *s, struct ike_sa *sa);
+// The children of one belong to the other now. Returns the other, NULL when it is gone.
+struct run_sa *run_succ_adopt(struct ike_run *run, const struct ike_sa *from,
+			      const struct ike_sa *to);
 
 // ---- ike_run_start.c ----
 // Starts IKE_SA_INIT. `child` NULL: the IKE SA alone. An error is a sentence; nothing has begun.
 int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
 		   struct run_sa **out, struct error *err);
+// The same for a child, on an IKE SA that is there or under way if possible.
+int start_child(struct ike_run *run, struct conn_child *child, struct run_sa **out,
+		struct error *err);
+// An IKE SA is established: asks it for the children that have waited for it.
+void start_waiting(struct run_sa *s);
+// What IKE_EV_CREATE_CHILD or a rekeying wanted did not come about.
+void start_refused(struct run_sa *s, const struct ike_action *a);
+// An IKE SA is gone: the children that it was asked for have failed.
+void start_abandoned(struct run_sa *s);
 // The initiation of that child (or of the IKE SA alone) that is under way, or NULL.
 struct run_sa *start_under_way(struct ike_run *run, const struct conn *conn,
 			       const struct conn_child *child);
@@ -179,7 +222,7 @@ void start_want(struct ike_run *run, struct conn_child *child, uint64_t delay_ms
 // An initiation of this child failed.
 void start_failed(struct ike_run *run, struct conn_child *child);
 // The child's last SA is gone.
-void start_lost(struct ike_run *run, struct conn_child *child, const struct run_sa *s);
+void start_lost(struct ike_run *run, struct conn_child *child, const struct run_sa *s, bool by_us);
 // The child is up: nothing is planned any more.
 void start_succeeded(struct conn_child *child);
 // A successor for an IKE SA that grows old, or whose peer seems to have forgotten it.
@@ -192,7 +235,9 @@ struct watch *watch_add(struct ike_run *run, const struct ike_run_watch *watch);
 void watch_done(struct watch *w, int result, const char *text);
 void watch_report(struct run_sa *s, const struct ike_action *a);
 void watch_child_up(struct run_sa *s, const struct conn_child *child);
-void watch_child_failed(struct run_sa *s); // the IKE SA is there, its child is not
+void watch_child_failed(struct run_sa *s, const struct conn_child *child);
+// Whoever follows one IKE SA follows its successor.
+void watch_moved(struct ike_run *run, uint32_t from, uint32_t to);
 void watch_established(struct run_sa *s);
 void watch_child_gone(struct run_sa *s, uint32_t spi_in);
 void watch_closed(struct run_sa *s);

@@ -156,7 +156,7 @@ static void sa_close(struct run_sa *s)
 		return;
 	s->closed = true;
 	while ((c = TAILQ_FIRST(&s->children)))
-		run_child_remove(s, c->spi_in);
+		run_child_remove(s, c->spi_in, false, false);
 	run_sa_unindex_spi(s);
 	run_sa_unindex_peer(s);
 	run_sa_half_open_over(s);
@@ -166,6 +166,7 @@ static void sa_close(struct run_sa *s)
 	TAILQ_INSERT_TAIL(&s->run->closed, s, link);
 	if (s->goal && !s->established)
 		start_failed(s->run, s->goal);
+	start_abandoned(s);
 	watch_closed(s);
 }
 
@@ -206,9 +207,7 @@ static void on_established(struct run_sa *s, const struct ike_sa_info *info)
 		s->run->stats.initiated_ok++;
 	else
 		s->run->stats.responded_ok++;
-	if (c->rekey_time_ms)
-		soft = c->rekey_time_ms;
-	if (c->reauth_time_ms && c->reauth_time_ms < soft)
+	if (c->reauth_time_ms)
 		soft = c->reauth_time_ms;
 	if (soft != NO_DEADLINE) {
 		over = c->over_time_ms ? c->over_time_ms : soft / 10;
@@ -235,7 +234,7 @@ static void refresh(struct run_sa *s)
 		s->conn = conn_get(info.conn->user);
 		run_conn_put(s->run, before);
 	}
-	if (!s->established && info.state == IKE_ST_ESTABLISHED && s->conn)
+	if (!s->established && ike_state_is_up(info.state) && s->conn)
 		on_established(s, &info);
 }
 
@@ -334,9 +333,21 @@ static bool carry_out(struct run_sa *s, struct ike_action *a)
 		break;
 	case IKE_ACT_INSTALL_CHILD:
 		return run_child_install(s, a->install) == 0;
-	case IKE_ACT_REMOVE_CHILD:
-		run_child_remove(s, a->remove.spi_in);
+	case IKE_ACT_USE_CHILD:
+		run_child_use(s, a->use);
 		break;
+	case IKE_ACT_REMOVE_CHILD:
+		run_child_remove(s, a->remove.spi_in, a->remove.linger, !a->remove.peer_gone);
+		break;
+	case IKE_ACT_CHILD_FAILED:
+		start_refused(s, a);
+		break;
+	case IKE_ACT_ONLY_SA:
+		s->only = true;
+		break;
+	case IKE_ACT_SUCCESSOR:
+	case IKE_ACT_ADOPT:
+		break; // successors()
 	case IKE_ACT_REPORT:
 		act_report(s, a);
 		break;
@@ -357,13 +368,18 @@ static struct run_child_sa *next_fresh(const struct run_sa *s)
 	return NULL;
 }
 
-// The peer accepted us and refused the child: with one child per IKE SA there is nothing left to
-// keep it for.
+// The peer accepted us and refused the child. Without another one there is nothing to keep the IKE
+// SA for.
 static void goal_missed(struct run_sa *s, struct conn_child *goal)
 {
+	bool wanted = !TAILQ_EMPTY(&s->children);
+
+	for (size_t i = 0; i < s->conn->n_children; i++)
+		wanted |= s->conn->children[i].asked_on == s->id;
 	start_failed(s->run, goal);
-	watch_child_failed(s);
-	run_sa_delete(s, AGED_GRACE_MS);
+	watch_child_failed(s, goal);
+	if (!wanted)
+		run_sa_delete(s, AGED_GRACE_MS);
 }
 
 // What follows from the actions once all of them are done.
@@ -382,21 +398,56 @@ static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_ref
 
 		c->fresh = false;
 		start_succeeded(child);
-		run_child_settle(s, child);
+		run_rival_settle(s, child);
 		watch_child_up(s, child);
 	}
 	if (!s->established || s->closed)
 		return;
 	watch_established(s);
+	if (s->only) {
+		s->only = false;
+		run_rival_drop_stale(s);
+	}
+	if (!s->asked && !s->closed) {
+		s->asked = true;
+		start_waiting(s);
+	}
+	run_child_restore(s);
 	if (goal && goal == s->goal) {
 		s->goal = NULL;
-		if (TAILQ_EMPTY(&s->children))
+		if (!run_child_carries(s, goal))
 			goal_missed(s, goal);
 	}
 }
 
+enum { WOKEN_MAX = 4 };
+
+// Successors are there before anything that is about them; and they want a first step of their own
+// once all is carried out.
+static unsigned successors(struct run_sa *s, struct ike_actions *acts, struct run_sa **woken)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < acts->n && n < WOKEN_MAX; i++) {
+		struct ike_action *a = &acts->a[i];
+
+		if (a->type == IKE_ACT_SUCCESSOR) {
+			woken[n] = run_succ_add(s, a->successor);
+			a->successor = NULL;
+			n += woken[n] != NULL;
+		} else if (a->type == IKE_ACT_ADOPT) {
+			woken[n] = run_succ_adopt(s->run, a->adopt.from, a->adopt.to);
+			n += woken[n] != NULL;
+		}
+	}
+	return n;
+}
+
 void run_sa_step(struct run_sa *s, struct ike_event *ev)
 {
+	struct ike_event wake = {.type = IKE_EV_TIMER};
+	struct run_sa *woken[WOKEN_MAX];
+	unsigned n_woken;
 	struct ike_actions acts = {0};
 	uint32_t refused[SELECTORS_MAX];
 	unsigned n_refused = 0;
@@ -408,6 +459,7 @@ void run_sa_step(struct run_sa *s, struct ike_event *ev)
 	ev->now_ms = run_now_ms();
 	rc = ike_step(s->sa, ev, &acts);
 	refresh(s);
+	n_woken = successors(s, &acts, woken);
 	for (size_t i = 0; i < acts.n; i++)
 		if (acts.a[i].type == IKE_ACT_REPORT &&
 		    (acts.a[i].report.code == IKE_REPORT_DEAD_PEER ||
@@ -426,5 +478,7 @@ void run_sa_step(struct run_sa *s, struct ike_event *ev)
 		sa_close(s);
 	}
 	after_step(s, refused, n_refused);
+	for (unsigned i = 0; i < n_woken; i++)
+		run_sa_step(woken[i], &wake);
 	run_leave(s->run);
 }

@@ -6,6 +6,7 @@
 
 #include <event2/event.h>
 
+#include "control/ike/notify.h"
 #include "lib/log.h"
 
 #define RETRY_FIRST_MS	   1000
@@ -20,6 +21,17 @@ static uint64_t back_off_ms(struct ike_run *run, unsigned failures)
 	uint64_t ms = shift > 6 ? RETRY_MAX_MS : (uint64_t)RETRY_FIRST_MS << shift;
 
 	return run_jitter(run, ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS);
+}
+
+// Have we no IKE SA with that peer? Then the peer may forget what it has of us.
+static bool first_contact(const struct ike_run *run, const struct conn *conn)
+{
+	const struct run_sa *s;
+
+	TAILQ_FOREACH(s, &run->sas, link)
+	if (s->conn == conn && s->established)
+		return false;
+	return true;
 }
 
 int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
@@ -49,6 +61,7 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 	if (!s)
 		return error_set(err, -ENOMEM, "%s: out of memory", conn->ike.name);
 	s->goal = child;
+	ev.first_contact = first_contact(run, conn);
 	if (child)
 		child->last_attempt_ms = run_now_ms();
 	if (out)
@@ -60,8 +73,10 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 struct run_sa *start_under_way(struct ike_run *run, const struct conn *conn,
 			       const struct conn_child *child)
 {
-	struct run_sa *s;
+	struct run_sa *s = child && child->asked_on ? run_sa_by_id(run, child->asked_on) : NULL;
 
+	if (s)
+		return s;
 	TAILQ_FOREACH(s, &run->sas, link)
 	{
 		struct ike_sa_info info;
@@ -74,6 +89,88 @@ struct run_sa *start_under_way(struct ike_run *run, const struct conn *conn,
 			return s;
 	}
 	return NULL;
+}
+
+// The IKE SA of the connection that can carry further children: established, or (*soon) initiated
+// by us and not done yet.
+static struct run_sa *usable(struct ike_run *run, const struct conn *conn, bool *soon)
+{
+	struct run_sa *s, *connecting = NULL;
+
+	TAILQ_FOREACH(s, &run->sas, link)
+	{
+		struct ike_sa_info info;
+
+		if (s->conn != conn || s->superseded || s->suspect || s->peer_lost || s->aged)
+			continue;
+		ike_sa_info(s->sa, &info);
+		*soon = false;
+		if (ike_state_is_up(info.state))
+			return s;
+		if (info.original_initiator &&
+		    (info.state == IKE_ST_CREATED || info.state == IKE_ST_CONNECTING))
+			connecting = s;
+	}
+	*soon = connecting != NULL;
+	return connecting;
+}
+
+int start_child(struct ike_run *run, struct conn_child *child, struct run_sa **out,
+		struct error *err)
+{
+	struct ike_event ev = {.type = IKE_EV_CREATE_CHILD, .child = child->ike};
+	bool soon;
+	struct run_sa *s = usable(run, child->conn, &soon);
+
+	if (!s || (soon && !s->goal))
+		return start_initiate(run, child->conn, child, out, err);
+	child->last_attempt_ms = run_now_ms();
+	child->asked_on = s->id;
+	if (out)
+		*out = s;
+	if (!soon)
+		run_sa_step(s, &ev);
+	return 0;
+}
+
+void start_waiting(struct run_sa *s)
+{
+	for (size_t i = 0; i < s->conn->n_children && !s->closed; i++) {
+		struct conn_child *child = &s->conn->children[i];
+		struct ike_event ev = {.type = IKE_EV_CREATE_CHILD, .child = child->ike};
+
+		if (child->asked_on == s->id && !run_child_carries(s, child))
+			run_sa_step(s, &ev);
+	}
+}
+
+void start_refused(struct run_sa *s, const struct ike_action *a)
+{
+	struct conn_child *child = a->failed.conf->user;
+
+	if (a->failed.spi_in) {
+		// RFC 7296 1.3: a peer that does not rekey inside of an IKE SA gets another one.
+		if (a->failed.notify == N_NO_ADDITIONAL_SAS)
+			start_successor(s);
+		return;
+	}
+	if (child->asked_on == s->id)
+		child->asked_on = 0;
+	start_failed(s->run, child);
+	watch_child_failed(s, child);
+}
+
+void start_abandoned(struct run_sa *s)
+{
+	for (size_t i = 0; s->conn && i < s->conn->n_children; i++) {
+		struct conn_child *child = &s->conn->children[i];
+
+		if (child->asked_on != s->id)
+			continue;
+		child->asked_on = 0;
+		if (!run_child_is_up(s->run, child))
+			start_failed(s->run, child);
+	}
 }
 
 static void on_retry(int fd, short what, void *arg);
@@ -109,7 +206,7 @@ static void on_retry(int fd, short what, void *arg)
 	if (run->shutting_down || child->rest != REST_NONE || run_child_is_up(run, child) ||
 	    start_under_way(run, child->conn, child))
 		return;
-	rc = start_initiate(run, child->conn, child, NULL, &err);
+	rc = start_child(run, child, NULL, &err);
 	if (rc == 0)
 		return;
 	child->last_attempt_ms = run_now_ms();
@@ -138,9 +235,7 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 
 		TAILQ_FOREACH(s, &run->sas, link)
 		{
-			struct run_child_sa *c = TAILQ_FIRST(&s->children);
-
-			if (!c || c->child != child || s->superseded)
+			if (!run_child_carries(s, child) || s->superseded)
 				continue;
 			s->rekey_at_ms = run_now_ms() + run_jitter(run, SUCCESSOR_RETRY_MS);
 			run_sa_age_arm(s);
@@ -159,11 +254,11 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 	plan(run, child, wait);
 }
 
-void start_lost(struct ike_run *run, struct conn_child *child, const struct run_sa *s)
+void start_lost(struct ike_run *run, struct conn_child *child, const struct run_sa *s, bool by_us)
 {
 	if (run->shutting_down || child->conn->retired || child->rest == REST_BY_USER)
 		return;
-	if (s->superseded || s->aged) {
+	if (s->superseded || s->aged || by_us) {
 		child->rest = REST_IDLE;
 		if (child->start_action == START_START)
 			start_want(run, child, run_jitter(run, RETRY_FIRST_MS));
@@ -180,6 +275,7 @@ void start_lost(struct ike_run *run, struct conn_child *child, const struct run_
 
 void start_succeeded(struct conn_child *child)
 {
+	child->asked_on = 0;
 	child->rest = REST_NONE;
 	child->failures = 0;
 	child->no_route = false;
@@ -192,6 +288,7 @@ void start_successor(struct run_sa *s)
 	const struct run_child_sa *c = TAILQ_FIRST(&s->children);
 	struct conn_child *child = c ? c->child : NULL;
 	struct ip_endpoint remote;
+	struct run_sa *n;
 	struct error err;
 
 	if (!s->established || s->superseded || s->run->shutting_down || s->conn->retired ||
@@ -199,8 +296,13 @@ void start_successor(struct run_sa *s)
 		return;
 	log_info(LOG_IKE, "%s: IKE SA #%u %s: setting up its successor", s->conn->ike.name, s->id,
 		 s->suspect ? "is not answered" : "grows old");
-	if (start_initiate(s->run, s->conn, child, NULL, &err) == 0)
+	if (start_initiate(s->run, s->conn, child, &n, &err) == 0) {
+		// The others follow when it is established.
+		TAILQ_FOREACH(c, &s->children, link)
+		if (c->child != child)
+			c->child->asked_on = n->id;
 		return;
+	}
 	log_notice(LOG_IKE, "%s", err.text);
 	s->rekey_at_ms = run_now_ms() + run_jitter(s->run, SUCCESSOR_RETRY_MS);
 	run_sa_age_arm(s);
@@ -215,7 +317,7 @@ void start_suspect(struct run_sa *s)
 	struct ike_sa_info info;
 
 	ike_sa_info(s->sa, &info);
-	if (info.state != IKE_ST_ESTABLISHED || info.retransmits < SUSPECT_REPEATS ||
+	if (!ike_state_is_up(info.state) || info.retransmits < SUSPECT_REPEATS ||
 	    s->superseded || !c || c->child->dpd_action != DEAD_START)
 		return;
 	s->suspect = true;
@@ -239,10 +341,28 @@ static void traffic(struct ike_run *run, struct conn_child *child)
 		plan(run, child, due > now ? due - now : 0);
 }
 
+// Replaces the SA that the child sends on.
+static void rekey(struct ike_run *run, const struct conn_child *child)
+{
+	struct run_sa *s;
+
+	TAILQ_FOREACH(s, &run->sas, link)
+	{
+		struct run_child_sa *c;
+
+		TAILQ_FOREACH(c, &s->children, link)
+		if (c->child == child && c->spi_out == child->sends_on) {
+			struct ike_event ev = {.type = IKE_EV_REKEY_CHILD, .spi_in = c->spi_in};
+
+			run_sa_step(s, &ev);
+			return;
+		}
+	}
+}
+
 void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 {
 	struct conn_child *child;
-	struct run_sa *s;
 
 	if (ev->type == DP_EV_NO_NEIGHBOUR || ev->tunnel >= run->n_by_tunnel)
 		return;
@@ -253,13 +373,5 @@ void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 		traffic(run, child);
 		return;
 	}
-	TAILQ_FOREACH(s, &run->sas, link)
-	{
-		struct run_child_sa *c = TAILQ_FIRST(&s->children);
-
-		if (!c || c->child != child || s->superseded)
-			continue;
-		s->rekey_at_ms = run_now_ms(); // DP_EV_SEQ_LOW
-		run_sa_age_arm(s);
-	}
+	rekey(run, child); // DP_EV_SEQ_LOW
 }

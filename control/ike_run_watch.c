@@ -155,13 +155,27 @@ void watch_child_up(struct run_sa *s, const struct conn_child *child)
 	run_leave(s->run);
 }
 
-void watch_child_failed(struct run_sa *s)
+void watch_moved(struct ike_run *run, uint32_t from, uint32_t to)
+{
+	struct watch *w;
+
+	TAILQ_FOREACH(w, &run->watches, link)
+	{
+		if (w->initiating && w->ike_id == from)
+			w->ike_id = to;
+		for (size_t i = 0; i < w->n_targets; i++)
+			if (w->targets[i].ike_id == from)
+				w->targets[i].ike_id = to;
+	}
+}
+
+void watch_child_failed(struct run_sa *s, const struct conn_child *child)
 {
 	struct watch *w;
 
 	run_enter(s->run);
 	TAILQ_FOREACH(w, &s->run->watches, link)
-	if (!w->dead && w->initiating && w->goal && w->ike_id == s->id)
+	if (!w->dead && w->initiating && w->goal == child && w->ike_id == s->id)
 		watch_failed(w, s);
 	run_leave(s->run);
 }

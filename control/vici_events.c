@@ -249,7 +249,7 @@ static void see_ike(void *ctx, const struct ike_run_sa *sa)
 	struct vici_events *e = ctx;
 	struct ike_run_child child;
 
-	if (sa->info.state != IKE_ST_ESTABLISHED)
+	if (!ike_state_is_up(sa->info.state))
 		return;
 	see(e, sa, NULL);
 	for (size_t i = 0; ike_run_child(e->server->d->ike, sa->id, i, &child) == 0; i++)
@@ -315,6 +315,7 @@ const char *vici_report_group(enum ike_report_code code)
 	switch (code) {
 	case IKE_REPORT_CHILD_UP:
 	case IKE_REPORT_CHILD_DOWN:
+	case IKE_REPORT_CHILD_REKEYED:
 	case IKE_REPORT_TS_MISMATCH:
 	case IKE_REPORT_ESP_MISMATCH:
 		return "CHD";
@@ -331,6 +332,8 @@ const char *vici_report_group(enum ike_report_code code)
 		return "ENC";
 	case IKE_REPORT_INFO:
 	case IKE_REPORT_ESTABLISHED:
+	case IKE_REPORT_REKEYED:
+	case IKE_REPORT_EXPIRED:
 	case IKE_REPORT_AUTH_FAILED:
 	case IKE_REPORT_PEER_REFUSED_AUTH:
 	case IKE_REPORT_PEER_DELETED:
@@ -401,7 +404,8 @@ static void on_report(void *ctx, enum ike_report_code code, enum ike_severity se
 	}
 	if (is_failure(code, severity))
 		note_failure(e, code, name, text);
-	else if (*name && (code == IKE_REPORT_ESTABLISHED || code == IKE_REPORT_CHILD_UP))
+	else if (*name && (code == IKE_REPORT_ESTABLISHED || code == IKE_REPORT_CHILD_UP ||
+			   code == IKE_REPORT_CHILD_REKEYED))
 		forget_failure(e, name);
 
 	if (vici_report_level(severity) <= 1 && vici_server_wanted(e->server, VICI_EV_LOG)) {

@@ -316,7 +316,7 @@ static void collect_state(void *ctx, const struct ike_run_sa *sa)
 	struct ike_run_child child;
 
 	add_state(list, vici_sa_name(sa), "", sa->info.state);
-	if (sa->info.state != IKE_ST_ESTABLISHED)
+	if (!ike_state_is_up(sa->info.state))
 		return;
 	for (size_t i = 0; ike_run_child(list->run, sa->id, i, &child) == 0; i++)
 		add_state(list, vici_sa_name(sa), child.info.conf->name, IKE_ST_ESTABLISHED);

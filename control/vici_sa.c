@@ -20,12 +20,31 @@ const char *vici_ike_state(enum ike_state state)
 		return "CONNECTING";
 	case IKE_ST_ESTABLISHED:
 		return "ESTABLISHED";
+	case IKE_ST_REKEYING:
+		return "REKEYING";
+	case IKE_ST_REKEYED:
+		return "REKEYED";
 	case IKE_ST_DELETING:
 		return "DELETING";
 	case IKE_ST_CLOSED:
 		break;
 	}
 	return "DESTROYING";
+}
+
+static const char *child_state(enum ike_child_state state)
+{
+	switch (state) {
+	case IKE_CHILD_REKEYING:
+		return "REKEYING";
+	case IKE_CHILD_REKEYED:
+		return "REKEYED";
+	case IKE_CHILD_DELETING:
+		return "DELETING";
+	case IKE_CHILD_INSTALLED:
+		break;
+	}
+	return "INSTALLED";
 }
 
 static void put_endpoint(struct vici_builder *b, const char *side, const struct ip_endpoint *e,
@@ -166,7 +185,7 @@ void vici_sa_child(struct vici_builder *b, const struct ike_run_child *child, un
 	vici_kv(b, "name", info->conf->name);
 	vici_kvf(b, "uniqueid", "%u", child->id);
 	vici_kvf(b, "reqid", "%u", info->reqid);
-	vici_kv(b, "state", "INSTALLED");
+	vici_kv(b, "state", child_state(child->info.state));
 	vici_kv(b, "mode", "TUNNEL");
 	vici_kv(b, "protocol", "ESP");
 	if (info->udp_encap)

@@ -6,6 +6,7 @@ enum {
 	LIMIT_IKE_PAYLOADS = 64,	     // payloads of one message
 	LIMIT_IKE_NONCE_MIN = 16,	     // bytes (RFC 7296 2.10)
 	LIMIT_IKE_NONCE_MAX = 256,	     // bytes (RFC 7296 2.10)
+	LIMIT_IKE_KE_SECRET_MAX = 1024,	     // bytes of g^ir (MODP 8192)
 	LIMIT_IKE_COOKIE_MAX = 64,	     // bytes (RFC 7296 2.6)
 	LIMIT_IKE_COOKIE_ROUNDS = 3,	     // COOKIE or INVALID_KE_PAYLOAD answers to one initiation
 	LIMIT_IKE_HALF_OPEN = 1024,	     // responder IKE SAs before authentication, in total

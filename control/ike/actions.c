@@ -88,6 +88,60 @@ bool act_install(struct step *st, struct ike_child_install *install)
 	return true;
 }
 
+void act_use(struct step *st, struct ike_child *child)
+{
+	struct ike_child_use *use = malloc(sizeof(*use));
+	struct ike_action *a = use ? action_add(st, IKE_ACT_USE_CHILD) : NULL;
+
+	if (!a) {
+		free(use);
+		st->nomem = true;
+		return;
+	}
+	*use = (struct ike_child_use){child->info.conf, child->info.spi_in, child->out};
+	child->out = (struct esp_sa){0}; // the secrets move with it
+	child->out_later = false;
+	a->use = use;
+}
+
+void act_child_failed(struct step *st, const struct child_request *r, uint16_t notify)
+{
+	struct ike_action *a = action_add(st, IKE_ACT_CHILD_FAILED);
+
+	if (!a)
+		return;
+	a->failed.conf = r->conf;
+	a->failed.spi_in = r->replaces;
+	a->failed.notify = notify;
+}
+
+bool act_successor(struct step *st, struct ike_sa *successor)
+{
+	struct ike_action *a = action_add(st, IKE_ACT_SUCCESSOR);
+
+	if (!a) {
+		ike_sa_destroy(successor);
+		return false;
+	}
+	a->successor = successor;
+	return true;
+}
+
+void act_only_sa(struct step *st)
+{
+	action_add(st, IKE_ACT_ONLY_SA);
+}
+
+void act_adopt(struct step *st, struct ike_sa *from, struct ike_sa *to)
+{
+	struct ike_action *a = action_add(st, IKE_ACT_ADOPT);
+
+	if (!a)
+		return;
+	a->adopt.from = from;
+	a->adopt.to = to;
+}
+
 bool act_remove(struct step *st, const struct ike_child *child, bool peer_gone)
 {
 	struct ike_action *a = action_add(st, IKE_ACT_REMOVE_CHILD);
@@ -98,6 +152,7 @@ bool act_remove(struct step *st, const struct ike_child *child, bool peer_gone)
 	a->remove.spi_out = child->info.spi_out;
 	a->remove.conf = child->info.conf;
 	a->remove.peer_gone = peer_gone;
+	a->remove.linger = child->replacement != 0;
 	return true;
 }
 
@@ -134,7 +189,7 @@ void act_close(struct step *st, bool peer_gone, const char *why)
 	if (sa->phase == PHASE_CLOSED)
 		return;
 	children_remove_all(st, peer_gone);
-	sa_release_first_spi(sa);
+	child_request_fini(sa);
 	sa->phase = PHASE_CLOSED;
 	act_report(st, IKE_REPORT_CLOSED, IKE_SEV_INFO, "IKE SA closed: %s", why);
 }
@@ -159,6 +214,12 @@ void ike_actions_fini(struct ike_actions *acts)
 			install_fini(a->install);
 			free(a->install);
 		}
+		if (a->type == IKE_ACT_USE_CHILD && a->use) {
+			esp_sa_fini(&a->use->out);
+			free(a->use);
+		}
+		if (a->type == IKE_ACT_SUCCESSOR)
+			ike_sa_destroy(a->successor);
 	}
 	free(acts->a);
 	*acts = (struct ike_actions){0};

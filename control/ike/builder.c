@@ -49,7 +49,7 @@ void build_finish(struct ike_builder *b)
 		write_u32_at(&b->w, 24, (uint32_t)b->w.len);
 }
 
-void build_sa(struct ike_builder *b, const struct proposal_list *list, uint32_t spi,
+void build_sa(struct ike_builder *b, const struct proposal_list *list, uint64_t spi,
 	      bool without_ke)
 {
 	build_payload(b, PAYLOAD_SA);
@@ -97,6 +97,15 @@ void build_notify(struct ike_builder *b, uint16_t type, const void *data, size_t
 	write_u8(&b->w, 0);
 	write_u16(&b->w, type);
 	write_bytes(&b->w, data, len);
+}
+
+void build_notify_esp(struct ike_builder *b, uint16_t type, uint32_t spi)
+{
+	build_payload(b, PAYLOAD_NOTIFY);
+	write_u8(&b->w, PROTO_ESP);
+	write_u8(&b->w, 4);
+	write_u16(&b->w, type);
+	write_u32(&b->w, spi);
 }
 
 void build_delete_ike(struct ike_builder *b)

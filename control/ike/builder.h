@@ -29,7 +29,7 @@ void build_payload(struct ike_builder *b, uint8_t type);
 // Fills in the lengths of the open payload and, without Encrypted payload, of the message.
 void build_finish(struct ike_builder *b);
 
-void build_sa(struct ike_builder *b, const struct proposal_list *list, uint32_t spi,
+void build_sa(struct ike_builder *b, const struct proposal_list *list, uint64_t spi,
 	      bool without_ke);
 void build_ke(struct ike_builder *b, uint16_t group, const uint8_t *public, size_t len);
 void build_octets(struct ike_builder *b, uint8_t type, const uint8_t *data, size_t len);
@@ -37,5 +37,7 @@ void build_id(struct ike_builder *b, uint8_t type, const struct identity *id);
 void build_auth(struct ike_builder *b, uint8_t method, const uint8_t *data, size_t len);
 void build_ts(struct ike_builder *b, uint8_t type, const struct selector_list *list);
 void build_notify(struct ike_builder *b, uint16_t type, const void *data, size_t len);
+// A notify about an ESP SA: REKEY_SA, CHILD_SA_NOT_FOUND (RFC 7296 3.10).
+void build_notify_esp(struct ike_builder *b, uint16_t type, uint32_t spi);
 void build_delete_ike(struct ike_builder *b);
 void build_delete_esp(struct ike_builder *b, const uint32_t *spis, size_t n);

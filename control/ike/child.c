@@ -45,6 +45,22 @@ static struct esp_sa esp_sa_of(const struct ike_sa *sa, const struct ike_child_i
 	return esp;
 }
 
+static void lifetime_start(const struct ike_sa *sa, struct ike_child_info *info, uint64_t now_ms)
+{
+	const struct ike_child_conf *conf = info->conf;
+	uint64_t rand_ms = conf->rand_time_ms;
+
+	info->installed_ms = now_ms;
+	info->rekey_ms = info->expires_ms = IKE_NEVER;
+	if (conf->rekey_time_ms) {
+		if (rand_ms >= conf->rekey_time_ms)
+			rand_ms = conf->rekey_time_ms / 2;
+		info->rekey_ms = now_ms + sa_later(sa, conf->rekey_time_ms - rand_ms, rand_ms);
+	}
+	if (conf->life_time_ms)
+		info->expires_ms = now_ms + conf->life_time_ms;
+}
+
 static struct ike_child *child_create(struct step *st, const struct child_new *new)
 {
 	const struct transform *encr = proposal_first(new->esp, TRANSFORM_ENCR);
@@ -58,61 +74,29 @@ static struct ike_child *child_create(struct step *st, const struct child_new *n
 	}
 	child->info = (struct ike_child_info){
 		.conf = new->conf,
-		.reqid = ++st->sa->last_reqid,
+		.reqid = new->replaces ? new->replaces->info.reqid : ++st->sa->last_reqid,
 		.spi_in = new->spi_in,
 		.spi_out = new->spi_out,
 		.encr = *encr,
 		.integ = {TRANSFORM_INTEG, INTEG_NONE, 0},
 		.esn = sn && sn->id == SN_ESN,
 		.udp_encap = st->sa->nat.encap,
-		.installed_ms = st->ev->now_ms,
 		.local_ts = new->local_ts,
 		.remote_ts = new->remote_ts,
 	};
 	if (integ && !transform_find(encr)->aead)
 		child->info.integ = *integ;
+	child->drop_ms = child->probe_ms = IKE_NEVER;
+	lifetime_start(st->sa, &child->info, st->ev->now_ms);
 	return child;
 }
 
-bool child_install(struct step *st, const struct child_new *new)
+static void report_up(struct step *st, const struct child_new *new, const struct ike_child *child)
 {
-	struct ike_sa *sa = st->sa;
-	struct ike_child_install install = {.conf = new->conf};
-	struct child_keys keys = {0};
-	struct ike_child *child;
 	struct text text;
-	int err;
-
-	err = child_keys_derive(sa->env->crypto, &sa->suite, &sa->keys.d, &sa->ni, &sa->nr,
-				new->esp, &keys);
-	if (err) {
-		act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR, "child '%s': cannot derive keys: %s",
-			   new->conf->name, strerror(-err));
-		return false;
-	}
-	child = child_create(st, new);
-	if (!child) {
-		child_keys_fini(&keys);
-		return false;
-	}
-	install.reqid = child->info.reqid;
-	install.in = esp_sa_of(sa, &child->info, new->spi_in);
-	install.out = esp_sa_of(sa, &child->info, new->spi_out);
-	secret_move(&install.in.encr_key, new->exchange_initiator ? &keys.encr_r : &keys.encr_i);
-	secret_move(&install.in.integ_key, new->exchange_initiator ? &keys.integ_r : &keys.integ_i);
-	secret_move(&install.out.encr_key, new->exchange_initiator ? &keys.encr_i : &keys.encr_r);
-	secret_move(&install.out.integ_key,
-		    new->exchange_initiator ? &keys.integ_i : &keys.integ_r);
-	child_keys_fini(&keys);
-	if (!act_install(st, &install)) {
-		free(child);
-		return false;
-	}
-	child->next = sa->children;
-	sa->children = child;
 
 	text_init(&text);
-	text_add(&text, "child '%s' up: ", new->conf->name);
+	text_add(&text, "child '%s' %s: ", new->conf->name, new->replaces ? "rekeyed" : "up");
 	text_add_selectors(&text, &new->local_ts);
 	text_add(&text, " === ");
 	text_add_selectors(&text, &new->remote_ts);
@@ -120,8 +104,67 @@ bool child_install(struct step *st, const struct child_new *new)
 	text_add_proposal(&text, new->esp);
 	text_add(&text, ", SPIs %08x in %08x out%s", new->spi_in, new->spi_out,
 		 child->info.udp_encap ? ", in UDP" : "");
-	act_report(st, IKE_REPORT_CHILD_UP, IKE_SEV_NOTICE, "%s", text.s);
-	return true;
+	if (new->replaces)
+		text_add(&text, ", after %08x in %08x out", new->replaces->info.spi_in,
+			 new->replaces->info.spi_out);
+	act_report(st, new->replaces ? IKE_REPORT_CHILD_REKEYED : IKE_REPORT_CHILD_UP,
+		   IKE_SEV_NOTICE, "%s", text.s);
+}
+
+// Both directions with their keys.
+static int esp_pair(const struct ike_sa *sa, const struct child_new *new,
+		    const struct ike_child_info *info, struct ike_child_install *install)
+{
+	static const struct secret none;
+	struct child_keys keys = {0};
+	bool first = new->exchange_initiator; // its direction comes first (RFC 7296 2.17)
+	int err = child_keys_derive(sa->env->crypto, &sa->suite, &sa->keys.d, new->ni, new->nr,
+				    new->shared ? new->shared : &none, new->esp, &keys);
+
+	if (err)
+		return err;
+	install->in = esp_sa_of(sa, info, info->spi_in);
+	install->out = esp_sa_of(sa, info, info->spi_out);
+	secret_move(&install->in.encr_key, first ? &keys.encr_r : &keys.encr_i);
+	secret_move(&install->in.integ_key, first ? &keys.integ_r : &keys.integ_i);
+	secret_move(&install->out.encr_key, first ? &keys.encr_i : &keys.encr_r);
+	secret_move(&install->out.integ_key, first ? &keys.integ_i : &keys.integ_r);
+	child_keys_fini(&keys);
+	return 0;
+}
+
+struct ike_child *child_install(struct step *st, const struct child_new *new)
+{
+	struct ike_sa *sa = st->sa;
+	struct ike_child_install install = {.conf = new->conf};
+	struct ike_child *child = child_create(st, new);
+	int err;
+
+	if (!child)
+		return NULL;
+	err = esp_pair(sa, new, &child->info, &install);
+	if (err) {
+		act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR, "child '%s': cannot derive keys: %s",
+			   new->conf->name, strerror(-err));
+		ike_child_free(child);
+		return NULL;
+	}
+	install.reqid = child->info.reqid;
+	install.out_later = new->replaces && !new->exchange_initiator;
+	if (install.out_later) {
+		child->out = install.out;
+		install.out.encr_key = install.out.integ_key = (struct secret){0};
+		child->out_later = true;
+		child->probe_ms = st->ev->now_ms + IKE_PROBE_MS;
+	}
+	if (!act_install(st, &install)) {
+		ike_child_free(child);
+		return NULL;
+	}
+	child->next = sa->children;
+	sa->children = child;
+	report_up(st, new, child);
+	return child;
 }
 
 struct ike_child *child_by_spi_in(struct ike_sa *sa, uint32_t spi_in)
@@ -151,24 +194,131 @@ struct ike_child *child_wanting_delete(struct ike_sa *sa)
 	return c;
 }
 
+// May it be replaced by us?
+static bool rekeyable(const struct ike_child *c)
+{
+	return !c->replacement && !c->redundant && !c->deleting && !c->want_delete;
+}
+
+bool child_is_doubtful(const struct ike_sa *sa, const struct ike_child *child)
+{
+	return child->doubtful && sa->expected_id == child->answer_id + 1;
+}
+
+struct ike_child *child_wanting_rekey(struct ike_sa *sa, uint64_t now_ms)
+{
+	struct ike_child *c = sa->children;
+
+	while (c && !(c->want_rekey && rekeyable(c) && c->retry_ms <= now_ms))
+		c = c->next;
+	return c;
+}
+
+struct ike_child *child_by_conf(struct ike_sa *sa, const struct ike_child_conf *conf)
+{
+	struct ike_child *c = sa->children;
+
+	while (c && !(c->info.conf == conf && rekeyable(c)))
+		c = c->next;
+	return c;
+}
+
+static uint64_t child_due_ms(const struct ike_child *c)
+{
+	uint64_t due = c->info.expires_ms;
+
+	if (c->deleting || c->want_delete)
+		return IKE_NEVER;
+	due = c->drop_ms < due ? c->drop_ms : due;
+	due = c->probe_ms < due ? c->probe_ms : due;
+	if (rekeyable(c) && c->want_rekey && c->retry_ms > 0 && c->retry_ms < due)
+		due = c->retry_ms;
+	return c->info.rekey_ms < due ? c->info.rekey_ms : due;
+}
+
+uint64_t children_due_ms(const struct ike_sa *sa)
+{
+	uint64_t due = IKE_NEVER;
+
+	for (const struct ike_child *c = sa->children; c; c = c->next) {
+		uint64_t at = child_due_ms(c);
+
+		due = at < due ? at : due;
+	}
+	return due;
+}
+
+static void child_timer(struct step *st, struct ike_child *c)
+{
+	const struct ike_sa *sa = st->sa;
+	uint64_t now = st->ev->now_ms;
+
+	if (now >= c->info.rekey_ms) {
+		c->info.rekey_ms = IKE_NEVER;
+		c->want_rekey = true;
+	}
+	if (now >= c->retry_ms)
+		c->retry_ms = 0;
+	if (now >= c->probe_ms) {
+		c->probe_ms = now + IKE_PROBE_MS;
+		if (c->out_later && !c->redundant && !c->replacement &&
+		    sa->env->child_used(sa->env->ctx, c->info.spi_in))
+			act_use(st, c);
+		if (!c->out_later)
+			c->probe_ms = IKE_NEVER;
+	}
+	if (now >= c->info.expires_ms) {
+		act_report(st, IKE_REPORT_EXPIRED, IKE_SEV_NOTICE,
+			   "lifetime of child '%s' is over, SPIs %08x in %08x out",
+			   c->info.conf->name, c->info.spi_in, c->info.spi_out);
+		c->want_delete = true;
+	}
+	if (now >= c->drop_ms)
+		c->want_delete = true;
+}
+
+void children_timer(struct step *st)
+{
+	for (struct ike_child *c = st->sa->children; c; c = c->next)
+		if (!c->deleting && !c->want_delete)
+			child_timer(st, c);
+}
+
+// Sends on what replaces a child, unless what replaces that in turn is in use already.
+static void use_replacement(struct step *st, const struct ike_child *child)
+{
+	struct ike_child *next = child_by_spi_in(st->sa, child->replacement), *last = next;
+
+	if (!next || next->redundant)
+		return;
+	while (last && last->out_later)
+		last = child_by_spi_in(st->sa, last->replacement);
+	if (!last)
+		act_use(st, next);
+}
+
 bool child_remove(struct step *st, struct ike_child *child, bool peer_gone)
 {
 	struct ike_child **at = &st->sa->children;
 
+	use_replacement(st, child); // first, so that there is one at any moment
 	if (!act_remove(st, child, peer_gone))
 		return false;
 	while (*at != child)
 		at = &(*at)->next;
 	*at = child->next;
-	act_report(st, IKE_REPORT_CHILD_DOWN, IKE_SEV_NOTICE,
+	act_report(st, IKE_REPORT_CHILD_DOWN,
+		   child->replacement || child->redundant ? IKE_SEV_INFO : IKE_SEV_NOTICE,
 		   "child '%s' down, SPIs %08x in %08x out", child->info.conf->name,
 		   child->info.spi_in, child->info.spi_out);
-	free(child);
+	ike_child_free(child);
 	return true;
 }
 
 void children_remove_all(struct step *st, bool peer_gone)
 {
+	for (struct ike_child *c = st->sa->children; c; c = c->next)
+		c->replacement = 0; // which goes as well
 	while (st->sa->children && child_remove(st, st->sa->children, peer_gone))
 		;
 }

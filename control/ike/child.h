@@ -13,16 +13,28 @@ struct child_new { // what both sides have agreed on
 	uint32_t spi_in, spi_out;
 	struct selector_list local_ts, remote_ts;
 	bool exchange_initiator;
+	const struct ike_nonce *ni, *nr; // of the exchange
+	const struct secret *shared;	 // of its own key exchange; NULL: none
+	struct ike_child *replaces;	 // NULL: a further child
 };
 
 // Derives keys, installs and reports. The reserved spi_in belongs to the child afterwards.
-// False when the keys could not be made (reported, or memory); the SPI is then still reserved.
-bool child_install(struct step *st, const struct child_new *new);
+// NULL when the keys could not be made (reported, or memory); the SPI is then still reserved.
+struct ike_child *child_install(struct step *st, const struct child_new *new);
 
 struct ike_child *child_by_spi_in(struct ike_sa *sa, uint32_t spi_in);
 struct ike_child *child_by_spi_out(struct ike_sa *sa, uint32_t spi_out);
 struct ike_child *child_wanting_delete(struct ike_sa *sa);
-// Tells the dataplane, reports and frees. False when memory ran out: the child stays, for whoever
-// destroys the SA to see.
+struct ike_child *child_wanting_rekey(struct ike_sa *sa, uint64_t now_ms);
+// The child of that configuration that carries traffic and has no replacement, or NULL.
+struct ike_child *child_by_conf(struct ike_sa *sa, const struct ike_child_conf *conf);
+// May the peer not know it yet?
+bool child_is_doubtful(const struct ike_sa *sa, const struct ike_child *child);
+// The next moment at which children_timer has something to do, or IKE_NEVER.
+uint64_t children_due_ms(const struct ike_sa *sa);
+// Lifetimes, and whether the peer uses what it made.
+void children_timer(struct step *st);
+// Tells the dataplane, reports and frees; its replacement, if any, is used from now on. False when
+// memory ran out: the child stays, for whoever destroys the SA to see.
 bool child_remove(struct step *st, struct ike_child *child, bool peer_gone);
 void children_remove_all(struct step *st, bool peer_gone);

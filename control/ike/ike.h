@@ -29,10 +29,10 @@
 #include "lib/selector.h"
 #include "lib/transform.h"
 
-#define IKE_NAME_MAX 64
-#define IKE_PORT 500
+#define IKE_NAME_MAX  64
+#define IKE_PORT      500
 #define IKE_NATT_PORT 4500
-#define IKE_NEVER UINT64_MAX // a deadline that does not come
+#define IKE_NEVER     UINT64_MAX // a deadline that does not come
 
 // ---- configuration, as the core wants it ----
 
@@ -42,7 +42,10 @@ struct ike_child_conf {
 	struct selector_list local_ts, remote_ts;
 	bool local_dynamic, remote_dynamic; // add the tunnel's own address to that list
 	uint32_t replay_window;		    // packets
-	void *user;			    // ike_run's
+	// A child SA is rekeyed rekey_time_ms, less up to rand_time_ms, after it was made, and
+	// deleted life_time_ms after it. 0: never.
+	uint64_t rekey_time_ms, rand_time_ms, life_time_ms;
+	void *user; // ike_run's
 };
 
 struct ike_conn {
@@ -52,8 +55,11 @@ struct ike_conn {
 	struct identity remote_id; // ID_ANY: whatever the peer says
 	bool force_encap;	   // always ESP in UDP
 	uint64_t dpd_delay_ms;	   // 0: never
-	// Retransmission (RFC 7296 2.1): the n-th wait is base * factor^n; after `tries` repeats and
-	// one more wait the peer is given up. Defaults: 4000 ms, 1.8, 5 (strongSwan's).
+	// The IKE SA is rekeyed rekey_time_ms, less up to rand_time_ms, after it was made (0:
+	// never) and deleted over_time_ms later when that did not work.
+	uint64_t rekey_time_ms, rand_time_ms, over_time_ms;
+	// Retransmission (RFC 7296 2.1): the n-th wait is base * factor^n; after `tries` repeats
+	// and one more wait the peer is given up. Defaults: 4000 ms, 1.8, 5 (strongSwan's).
 	uint64_t retransmit_base_ms;
 	double retransmit_factor;
 	unsigned retransmit_tries;
@@ -76,6 +82,8 @@ struct ike_env {
 	// Responder: connections whose addresses fit, in order of preference, ended by NULL.
 	const struct ike_conn *const *(*conns_find)(void *ctx, const struct ip_addr *local,
 						    const struct ip_addr *remote);
+	// Has the peer sent anything yet on the child SA with that inbound SPI?
+	bool (*child_used)(void *ctx, uint32_t spi_in);
 };
 
 // ---- events ----
@@ -87,17 +95,21 @@ enum ike_event_type {
 	IKE_EV_TERMINATE,	// delete the IKE SA, politely
 	IKE_EV_TERMINATE_CHILD, // delete one child SA (by its inbound SPI)
 	IKE_EV_CHECK,		// send a liveness check now
+	IKE_EV_CREATE_CHILD,	// make a further child (ev->child) of an established IKE SA
+	IKE_EV_REKEY_CHILD,	// rekey one child SA now (by its inbound SPI)
+	IKE_EV_REKEY,		// rekey the IKE SA now
 };
 
 struct ike_event {
 	enum ike_event_type type;
-	uint64_t now_ms; // monotonic
-	struct ip_endpoint local, remote;    // IKE_EV_MESSAGE: where it arrived, whence it came
-	const uint8_t *bytes;		     // IKE_EV_MESSAGE
+	uint64_t now_ms;		  // monotonic
+	struct ip_endpoint local, remote; // IKE_EV_MESSAGE: where it arrived, whence it came
+	const uint8_t *bytes;		  // IKE_EV_MESSAGE
 	size_t len;
-	const struct ike_child_conf *child;  // IKE_EV_INITIATE
-	uint32_t spi_in;		     // IKE_EV_TERMINATE_CHILD
-	uint64_t last_inbound_esp_ms;	     // IKE_EV_TIMER: last ESP decrypted for this peer, 0: never
+	const struct ike_child_conf *child; // IKE_EV_INITIATE, IKE_EV_CREATE_CHILD
+	bool first_contact;	      // IKE_EV_INITIATE: we have no other IKE SA with that peer
+	uint32_t spi_in;	      // IKE_EV_TERMINATE_CHILD, IKE_EV_REKEY_CHILD
+	uint64_t last_inbound_esp_ms; // IKE_EV_TIMER: last ESP decrypted for this peer, 0: never
 };
 
 // ---- actions ----
@@ -106,7 +118,12 @@ enum ike_action_type {
 	IKE_ACT_SEND,
 	IKE_ACT_ARM_TIMER,
 	IKE_ACT_INSTALL_CHILD,
+	IKE_ACT_USE_CHILD, // what was installed for receiving is good for sending as well now
 	IKE_ACT_REMOVE_CHILD,
+	IKE_ACT_CHILD_FAILED, // what IKE_EV_CREATE_CHILD or a rekeying wanted did not come about
+	IKE_ACT_SUCCESSOR,    // a new IKE SA that replaces an older one
+	IKE_ACT_ONLY_SA,      // the peer says that it has no other IKE SA with us
+	IKE_ACT_ADOPT,	      // the children of one IKE SA belong to another one now
 	IKE_ACT_REPORT,
 	IKE_ACT_CLOSED, // last: the SA is to be destroyed
 };
@@ -114,10 +131,13 @@ enum ike_action_type {
 // What happened, for the log, the API and the doctor. `code` is stable.
 enum ike_report_code {
 	IKE_REPORT_INFO,
-	IKE_REPORT_INIT_SENT,	      // initiator: IKE_SA_INIT request sent
-	IKE_REPORT_ESTABLISHED,	      // IKE SA authenticated
+	IKE_REPORT_INIT_SENT,	// initiator: IKE_SA_INIT request sent
+	IKE_REPORT_ESTABLISHED, // IKE SA authenticated
 	IKE_REPORT_CHILD_UP,
 	IKE_REPORT_CHILD_DOWN,
+	IKE_REPORT_CHILD_REKEYED,
+	IKE_REPORT_REKEYED,	      // the IKE SA
+	IKE_REPORT_EXPIRED,	      // a lifetime is over and rekeying did not succeed
 	IKE_REPORT_RETRANSMIT,	      // a request is repeated
 	IKE_REPORT_NO_ANSWER,	      // given up: the peer never answered (I-SILENT)
 	IKE_REPORT_PROPOSAL_MISMATCH, // N-PROPOSAL, either side
@@ -140,8 +160,18 @@ enum ike_severity { IKE_SEV_ERROR, IKE_SEV_NOTICE, IKE_SEV_INFO, IKE_SEV_DEBUG }
 
 struct ike_child_install {
 	const struct ike_child_conf *conf;
-	uint32_t reqid;	       // unique per IKE SA
+	uint32_t reqid;	       // unique per IKE SA; kept when the child is rekeyed
 	struct esp_sa in, out; // keys inside; ike_run moves them into the dataplane
+	// The exchange responder may be understood only after the initiator has its answer: it
+	// receives on the new SA at once and sends on it (IKE_ACT_USE_CHILD) when the old one goes
+	// or the peer has used the new one (RFC 7296 2.8). `out` has no keys then.
+	bool out_later;
+};
+
+struct ike_child_use {
+	const struct ike_child_conf *conf;
+	uint32_t spi_in;
+	struct esp_sa out; // keys inside
 };
 
 struct ike_action {
@@ -158,11 +188,26 @@ struct ike_action {
 		} send;
 		uint64_t deadline_ms; // ARM_TIMER: replaces the one before; IKE_NEVER disarms
 		struct ike_child_install *install;
+		struct ike_child_use *use;
 		struct {
 			uint32_t spi_in, spi_out;
 			const struct ike_child_conf *conf;
 			bool peer_gone; // lost or closed by the peer, not by us
+			bool linger;	// rekeyed: late packets on it are still welcome
 		} remove;
+		struct {
+			const struct ike_child_conf *conf;
+			uint32_t spi_in; // of the child that was to be rekeyed, 0: a new one
+			uint16_t notify; // the peer's answer, 0: another reason, reported before
+		} failed;
+		// Taken by whoever carries this out, who steps it with IKE_EV_TIMER after the
+		// other actions.
+		struct ike_sa *successor;
+		struct {
+			// `to` was handed out as a successor; it is to be stepped with
+			// IKE_EV_TIMER after the other actions.
+			struct ike_sa *from, *to;
+		} adopt;
 		struct {
 			enum ike_report_code code;
 			enum ike_severity severity;
@@ -176,7 +221,7 @@ struct ike_actions { // a zeroed struct is empty
 	size_t n, cap;
 };
 
-void ike_actions_fini(struct ike_actions *acts); // frees, wipes what was not moved out
+void ike_actions_fini(struct ike_actions *acts);	     // frees, wipes what was not moved out
 const char *ike_report_code_name(enum ike_report_code code); // "N-PROPOSAL", "established", ...
 
 // ---- the SA ----
@@ -187,9 +232,17 @@ enum ike_state { // shown by the API with strongSwan's words
 	IKE_ST_CREATED,
 	IKE_ST_CONNECTING, // IKE_SA_INIT or IKE_AUTH under way
 	IKE_ST_ESTABLISHED,
+	IKE_ST_REKEYING, // established, our request to replace it is under way
+	IKE_ST_REKEYED,	 // replaced, to be deleted by the peer
 	IKE_ST_DELETING,
 	IKE_ST_CLOSED,
 };
+
+// Authenticated and in use?
+static inline bool ike_state_is_up(enum ike_state state)
+{
+	return state == IKE_ST_ESTABLISHED || state == IKE_ST_REKEYING;
+}
 
 // First bytes of a message: what ike_run needs to find the SA. Checks length and version only.
 struct ike_header {
@@ -212,13 +265,22 @@ void ike_sa_destroy(struct ike_sa *sa); // wipes keys; NULL is allowed
 // Appends to *out, which the caller has zeroed and frees.
 int ike_step(struct ike_sa *sa, const struct ike_event *ev, struct ike_actions *out);
 
+enum ike_child_state { // with strongSwan's words
+	IKE_CHILD_INSTALLED,
+	IKE_CHILD_REKEYING, // our request to replace it is under way
+	IKE_CHILD_REKEYED,  // replaced, to be deleted
+	IKE_CHILD_DELETING,
+};
+
 struct ike_child_info {
+	enum ike_child_state state;
 	const struct ike_child_conf *conf;
 	uint32_t reqid;
 	uint32_t spi_in, spi_out; // host order
 	struct transform encr, integ;
 	bool esn, udp_encap;
 	uint64_t installed_ms;
+	uint64_t rekey_ms, expires_ms; // when; IKE_NEVER
 	struct selector_list local_ts, remote_ts;
 };
 
@@ -232,6 +294,7 @@ struct ike_sa_info {
 	struct proposal chosen;		     // n == 0 until known
 	bool nat_local, nat_remote, encap;   // NAT detected before us, before the peer, forced
 	uint64_t created_ms, established_ms; // 0: not yet
+	uint64_t rekey_ms;		     // when; IKE_NEVER
 	unsigned retransmits;		     // of the request under way
 	size_t n_children;
 };

@@ -126,7 +126,7 @@ static void established(struct step *st)
 	struct ike_sa *sa = st->sa;
 	struct text text;
 
-	sa->established_ms = st->ev->now_ms;
+	sa_lifetime_start(sa, st->ev->now_ms);
 	sa->last_inbound_ms = st->ev->now_ms;
 	if (!sa->want_terminate)
 		sa->give_up_ms = IKE_NEVER;
@@ -156,7 +156,9 @@ static bool auth_send(struct step *st, const struct secret *psk)
 		build_id(&b, PAYLOAD_IDR, &sa->conn->remote_id);
 	if (!build_own_auth(st, &b, psk))
 		return false;
-	if (sa->first_child && !first_child_offer(st, &b))
+	if (sa->first_contact) // RFC 7296 2.4: in the first IKE_AUTH request
+		build_notify(&b, N_INITIAL_CONTACT, NULL, 0);
+	if (sa->child.conf && !first_child_offer(st, &b))
 		return false;
 	return request_send(st, &b, REQUEST_AUTH);
 }
@@ -169,7 +171,7 @@ void auth_start(struct step *st, const struct ike_msg *init)
 
 	sa->local_id = sa_identity_of(&sa->conn->local_id, &sa->local.addr);
 	// RFC 6023 3: only with a responder that says so.
-	if (!sa->first_child && !ike_msg_notify(init, N_CHILDLESS_IKEV2_SUPPORTED, 0, &n)) {
+	if (!sa->child.conf && !ike_msg_notify(init, N_CHILDLESS_IKEV2_SUPPORTED, 0, &n)) {
 		act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR,
 			   "the peer makes no IKE SA without a child: initiate a child");
 		act_close(st, false, "the peer needs a child");
@@ -190,7 +192,7 @@ void auth_start(struct step *st, const struct ike_msg *init)
 // We do not believe the responder: say so and end (RFC 7296 2.21.2).
 static enum verdict responder_refused(struct step *st)
 {
-	sa_release_first_spi(st->sa);
+	child_request_fini(st->sa);
 	if (!send_auth_failed(st))
 		act_close(st, false, "the peer could not prove its identity");
 	return V_STAY;
@@ -258,9 +260,9 @@ static enum verdict on_response(struct step *st, const struct ike_msg *m)
 	if (!first_child_answered(st, m)) {
 		act_report(st, IKE_REPORT_INVALID_MESSAGE, IKE_SEV_ERROR,
 			   "the peer's answer about the child SA is malformed");
-		sa->orphan_spi = sa->first_spi;
-		sa_release_first_spi(sa);
+		sa->orphan_spi = sa->child.spi_in;
 	}
+	child_request_fini(sa);
 	sa_forget_handshake(sa);
 	return V_NEXT;
 }
@@ -378,10 +380,12 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	if (!auth_verify(st, m, psk))
 		return initiator_refused(st, m);
 	established(st);
-	if (ike_msg_notify(m, N_INITIAL_CONTACT, 0, &n))
+	if (ike_msg_notify(m, N_INITIAL_CONTACT, 0, &n)) {
+		act_only_sa(st);
 		act_report(st, IKE_REPORT_INFO, IKE_SEV_INFO,
 			   "the peer says that this is its only IKE SA with us "
 			   "(INITIAL_CONTACT)");
+	}
 	if (!auth_reply(st, m, psk, &malformed)) {
 		if (malformed)
 			return V_SYNTAX;

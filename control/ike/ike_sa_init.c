@@ -53,51 +53,15 @@ static const char *group_name(uint16_t group, char *buf, size_t size)
 	return transform_format(&t, buf, size);
 }
 
-static bool nonce_new(struct step *st, struct ike_nonce *nonce)
-{
-	const struct ike_crypto *c = st->sa->env->crypto;
-
-	nonce->len = IKE_NONCE_LEN;
-	return c->random(c->ctx, nonce->data, nonce->len) == 0;
-}
-
-static bool ke_new(struct step *st, uint16_t group)
-{
-	struct ike_sa *sa = st->sa;
-	const struct ike_crypto *c = sa->env->crypto;
-	struct ike_ke *ke;
-
-	if (c->ke_create(c->ctx, group, &ke))
-		return false;
-	if (sa->ke)
-		c->ke_destroy(c->ctx, sa->ke);
-	sa->ke = ke;
-	sa->suite.ke_group = group;
-	return true;
-}
-
-static int build_own_ke(struct ike_builder *b, const struct ike_sa *sa)
-{
-	const struct ike_crypto *c = sa->env->crypto;
-	uint8_t public[IKE_KE_PUBLIC_MAX];
-	size_t len = sizeof(public);
-	int err = c->ke_public(c->ctx, sa->ke, public, &len);
-
-	if (!err)
-		build_ke(b, sa->suite.ke_group, public, len);
-	return err;
-}
-
 // g^ir and all keys of the IKE SA. -EBADMSG for a public value that is none.
 static int derive_keys(struct ike_sa *sa, const struct ike_ke_payload *ke, const uint8_t spi_r[8])
 {
-	const struct ike_crypto *c = sa->env->crypto;
 	struct secret shared = {0};
-	int err = c->ke_derive(c->ctx, sa->ke, ke->data, ke->len, &shared);
+	int err = kex_derive(sa->env, &sa->kex, ke, &shared);
 
 	if (!err)
-		err = ike_keys_derive(c, &sa->suite, &sa->ni, &sa->nr, &shared, sa->spi_i, spi_r,
-				      &sa->keys);
+		err = ike_keys_derive(sa->env->crypto, &sa->suite, &sa->ni, &sa->nr, &shared,
+				      sa->spi_i, spi_r, &sa->keys);
 	sa->have_keys = !err;
 	secret_fini(&shared);
 	return err;
@@ -127,7 +91,7 @@ static bool init_send(struct step *st)
 	// The full list every time, whatever group was asked for: a shorter one could be the
 	// wish of somebody on the path (RFC 7296 2.7).
 	build_sa(&b, &conn->ike, 0, false);
-	if (build_own_ke(&b, sa))
+	if (kex_build(&b, sa->env, &sa->kex))
 		return false;
 	build_octets(&b, PAYLOAD_NONCE, sa->ni.data, sa->ni.len);
 	if (nat_build(&b, sa->env->crypto, sa->spi_i, sa->spi_r, &sa->local, &sa->remote,
@@ -150,8 +114,10 @@ void init_start(struct step *st)
 
 	for (unsigned i = 0; i < sa->conn->ike.n && !group; i++)
 		group = proposal_first(&sa->conn->ike.p[i], TRANSFORM_KE);
-	sa->first_child = st->ev->child;
-	if (!group || !nonce_new(st, &sa->ni) || !ke_new(st, group->id) || !init_send(st)) {
+	sa->child.conf = st->ev->child;
+	sa->first_contact = st->ev->first_contact;
+	if (!group || nonce_new(sa->env, &sa->ni) || kex_new(sa->env, group->id, &sa->kex) ||
+	    !init_send(st)) {
 		act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR,
 			   "cannot begin IKE_SA_INIT: no key exchange group, or the cryptography "
 			   "refuses it");
@@ -236,12 +202,12 @@ static enum verdict on_invalid_ke(struct step *st, const struct ike_notify *n)
 	if (n->len != 2)
 		return V_SYNTAX;
 	group.id = (uint16_t)(n->data[0] << 8 | n->data[1]);
-	if (group.id == sa->suite.ke_group)
+	if (group.id == sa->kex.group)
 		return V_STAY; // a late repetition
 	for (unsigned i = 0; i < sa->conn->ike.n; i++)
 		offered |= proposal_has(&sa->conn->ike.p[i], &group);
 	group_name(group.id, wanted, sizeof(wanted));
-	group_name(sa->suite.ke_group, sent, sizeof(sent));
+	group_name(sa->kex.group, sent, sizeof(sent));
 	if (!offered) {
 		text_init(&text);
 		text_add(&text,
@@ -252,7 +218,7 @@ static enum verdict on_invalid_ke(struct step *st, const struct ike_notify *n)
 	act_report(st, IKE_REPORT_KE_MISMATCH, IKE_SEV_INFO,
 		   "the peer wants key exchange group %s instead of %s: trying again", wanted,
 		   sent);
-	if (!ke_new(st, group.id))
+	if (kex_new(sa->env, group.id, &sa->kex))
 		return refused(st, IKE_REPORT_KE_MISMATCH,
 			       "the key exchange group that the peer wants cannot be used here");
 	return init_again(st);
@@ -272,7 +238,7 @@ static bool answer_ok(struct ike_sa *sa, const struct sa_offer *answer,
 	offer.p[0].number = p->number;
 	if (!proposal_is_answer_to(p, &offer, false) || ike_suite_of(p, &suite))
 		return false;
-	if (suite.ke_group != sa->suite.ke_group || ke->group != suite.ke_group)
+	if (suite.ke_group != sa->kex.group || ke->group != suite.ke_group)
 		return false;
 	sa->suite = suite;
 	sa->chosen = *p;
@@ -399,7 +365,7 @@ static bool init_reply(struct step *st, const struct ike_msg *m, bool force_enca
 
 	reply_begin(st, &b, m);
 	build_sa(&b, &chosen, 0, false);
-	if (build_own_ke(&b, sa))
+	if (kex_build(&b, sa->env, &sa->kex))
 		return false;
 	build_octets(&b, PAYLOAD_NONCE, sa->nr.data, sa->nr.len);
 	if (sa->nat.supported && nat_build(&b, sa->env->crypto, sa->spi_i, sa->spi_r, &sa->local,
@@ -453,8 +419,8 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 
 	sa->ni.len = ni.len;
 	memcpy(sa->ni.data, ni.data, ni.len);
-	if (!sa_random_spi(sa->env, spi_r) || !nonce_new(st, &sa->nr) ||
-	    !ke_new(st, sa->suite.ke_group)) {
+	if (!sa_random_spi(sa->env, spi_r) || nonce_new(sa->env, &sa->nr) ||
+	    kex_new(sa->env, sa->suite.ke_group, &sa->kex)) {
 		act_close(st, false, "no random numbers, or no key exchange");
 		return V_STAY;
 	}

@@ -245,13 +245,30 @@ static void on_initiate(struct step *st)
 {
 	struct ike_sa *sa = st->sa;
 
-	if (sa->phase != PHASE_CREATED || !sa->original_initiator) {
-		act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR,
-			   "this IKE SA is already under way: further children are not "
-			   "supported yet");
-		return;
+	if (sa->phase == PHASE_CREATED && sa->original_initiator)
+		init_start(st);
+}
+
+static void on_create_child(struct step *st)
+{
+	struct ike_sa *sa = st->sa;
+
+	if (sa->phase == PHASE_ESTABLISHED && !sa->want_terminate) {
+		if (!sa_want_child(sa, st->ev->child, 0))
+			st->nomem = true;
+	} else {
+		struct child_request none = {.conf = st->ev->child};
+
+		act_child_failed(st, &none, 0);
 	}
-	init_start(st);
+}
+
+static void on_rekey_child(struct step *st)
+{
+	struct ike_child *child = child_by_spi_in(st->sa, st->ev->spi_in);
+
+	if (child)
+		child->want_rekey = true;
 }
 
 // The last sign of life of an authenticated peer.
@@ -264,7 +281,7 @@ static uint64_t last_seen_ms(const struct ike_sa *sa)
 // When the peer has to be asked whether it lives (RFC 7296 2.4).
 static uint64_t liveness_due_ms(const struct ike_sa *sa)
 {
-	if (sa->phase != PHASE_ESTABLISHED || sa->request.kind != REQUEST_NONE ||
+	if (sa->phase != PHASE_ESTABLISHED || sa->request.kind != REQUEST_NONE || sa->want_check ||
 	    sa->conn->dpd_delay_ms == 0)
 		return IKE_NEVER;
 	return last_seen_ms(sa) + sa->conn->dpd_delay_ms;
@@ -284,13 +301,32 @@ static void on_timer(struct step *st)
 				   ip_endpoint_format(&sa->remote, peer, sizeof(peer)));
 		act_close(st, false,
 			  sa->phase == PHASE_HALF_OPEN ? "not authenticated in time"
+			  : sa->phase == PHASE_REKEYED ? "replaced"
 			  : sa->refused		       ? "IKE_SA_INIT refused by the peer"
-						       : "terminated while the peer was silent");
+						       : "no end came of it");
 		return;
 	}
 	request_timer(st);
+	if (sa->phase != PHASE_ESTABLISHED)
+		return;
+	children_timer(st);
 	if (st->ev->now_ms >= liveness_due_ms(sa))
 		sa->want_check = true;
+	if (st->ev->now_ms >= sa->retry_ms)
+		sa->retry_ms = 0;
+	for (size_t i = 0; i < sa->n_wants; i++)
+		if (st->ev->now_ms >= sa->wants[i].retry_ms)
+			sa->wants[i].retry_ms = 0;
+	if (st->ev->now_ms >= sa->rekey_ms) {
+		sa->rekey_ms = IKE_NEVER;
+		sa->want_rekey = true;
+	}
+	if (st->ev->now_ms >= sa->over_ms) {
+		sa->over_ms = IKE_NEVER;
+		sa->want_terminate = true;
+		act_report(st, IKE_REPORT_EXPIRED, IKE_SEV_NOTICE,
+			   "lifetime of the IKE SA is over");
+	}
 }
 
 static void on_terminate(struct step *st)
@@ -312,6 +348,9 @@ static void on_terminate(struct step *st)
 		sa->want_terminate = true;
 		if (sa->request.kind != REQUEST_NONE)
 			sa->give_up_ms = st->ev->now_ms + IKE_TERMINATE_WAIT_MS;
+		break;
+	case PHASE_REKEYED:
+		act_close(st, false, "terminated");
 		break;
 	default:
 		break;
@@ -347,6 +386,17 @@ static void on_event(struct step *st)
 	case IKE_EV_CHECK:
 		sa->want_check = sa->phase == PHASE_ESTABLISHED;
 		break;
+	case IKE_EV_CREATE_CHILD:
+		on_create_child(st);
+		break;
+	case IKE_EV_REKEY_CHILD:
+		on_rekey_child(st);
+		break;
+	case IKE_EV_REKEY:
+		sa->want_rekey =
+			sa->phase == PHASE_ESTABLISHED && sa->request.kind != REQUEST_REKEY;
+		sa->retry_ms = 0;
+		break;
 	}
 }
 
@@ -360,8 +410,21 @@ static void arm(struct step *st)
 	struct ike_sa *sa = st->sa;
 	uint64_t due = min_ms(sa->give_up_ms, liveness_due_ms(sa));
 
+	if (sa->phase == PHASE_ESTABLISHED) {
+		due = min_ms(due, min_ms(children_due_ms(sa), sa->over_ms));
+		due = min_ms(due, sa->rekey_ms);
+		if (sa->want_rekey && sa->retry_ms > 0)
+			due = min_ms(due, sa->retry_ms);
+		for (size_t i = 0; i < sa->n_wants; i++)
+			if (sa->wants[i].retry_ms > 0)
+				due = min_ms(due, sa->wants[i].retry_ms);
+	}
 	if (sa->request.kind != REQUEST_NONE)
 		due = min_ms(due, sa->request.next_ms);
+	// What was put off (a child that was being deleted, children of another IKE SA) may be
+	// overdue when it counts again.
+	if (due <= st->ev->now_ms)
+		due = st->ev->now_ms + 1;
 	if (due == sa->armed_ms && st->ev->type != IKE_EV_TIMER)
 		return;
 	sa->armed_ms = due;

@@ -7,6 +7,7 @@
 #include "control/ike/informational.h"
 
 #include "control/ike/child.h"
+#include "control/ike/create_child.h"
 #include "control/ike/payload.h"
 #include "control/ike/request.h"
 #include "control/ike/transition.h"
@@ -31,6 +32,22 @@ static const struct ike_transition rows[] = {
 		.role = AS_EXCHANGE_INITIATOR,
 		.handler = on_response,
 		.next = PHASE_ESTABLISHED,
+	},
+	{
+		.story = "the peer deletes an IKE SA that it has replaced",
+		.from = PHASE_REKEYED,
+		.exchange = EXCHANGE_INFORMATIONAL,
+		.role = AS_EXCHANGE_RESPONDER,
+		.handler = on_request,
+		.next = PHASE_REKEYED,
+	},
+	{
+		.story = "our last liveness check on it is answered",
+		.from = PHASE_REKEYED,
+		.exchange = EXCHANGE_INFORMATIONAL,
+		.role = AS_EXCHANGE_INITIATOR,
+		.handler = on_response,
+		.next = PHASE_REKEYED,
 	},
 	{
 		.story = "both sides delete the IKE SA, or the peer was not aware yet",
@@ -102,11 +119,45 @@ bool send_auth_failed(struct step *st)
 	return true;
 }
 
+static bool names_spi(const struct ike_msg *m, uint32_t spi)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		struct ike_delete d;
+		struct reader r;
+
+		if (m->p[i].type != PAYLOAD_DELETE || payload_delete_parse(&m->p[i], &d) ||
+		    d.protocol != PROTO_ESP)
+			continue;
+		r = reader_of(d.spis, (size_t)d.n * d.spi_len);
+		for (unsigned k = 0; k < d.n; k++)
+			if (read_u32(&r) == spi)
+				return true;
+	}
+	return false;
+}
+
+// The answer names the peer's half of the pair, or nothing when the peer had closed it already
+// (RFC 7296 1.4.1); ours goes in both cases. It is gone when the peer deleted the same pair
+// meanwhile. A peer that may not have known the child yet, and says nothing of it, is told again.
+static void on_child_deleted(struct step *st, const struct ike_msg *m)
+{
+	struct ike_child *child = child_by_spi_in(st->sa, st->sa->request.spi_in);
+
+	if (!child)
+		return;
+	if (st->sa->request.doubtful && !names_spi(m, child->info.spi_out)) {
+		child->deleting = false;
+		child->drop_ms = st->ev->now_ms + IKE_DOUBT_RETRY_MS;
+		// Nothing else is to become of it.
+		child->info.rekey_ms = child->info.expires_ms = child->probe_ms = IKE_NEVER;
+		return;
+	}
+	child_remove(st, child, false);
+}
+
 static enum verdict on_response(struct step *st, const struct ike_msg *m)
 {
-	struct ike_sa *sa = st->sa;
 	struct ike_notify n;
-	struct ike_child *child;
 
 	switch (st->answered) {
 	case REQUEST_DELETE_IKE:
@@ -116,12 +167,7 @@ static enum verdict on_response(struct step *st, const struct ike_msg *m)
 		act_close(st, false, "the peer could not prove its identity");
 		return V_STAY;
 	case REQUEST_DELETE_CHILD:
-		// The answer names the peer's half of the pair, or nothing when the peer had
-		// closed it already (RFC 7296 1.4.1); ours goes in both cases. It is gone when
-		// the peer deleted the same pair meanwhile.
-		child = child_by_spi_in(sa, sa->request.spi_in);
-		if (child)
-			child_remove(st, child, false);
+		on_child_deleted(st, m);
 		break;
 	default:
 		break;
@@ -157,15 +203,19 @@ static bool peer_ended(struct step *st, const struct ike_msg *m)
 		return false;
 	reply_begin(st, &b, m);
 	reply_send(st, &b, m);
+	rekey_rival_wins(st); // the peer is done with this SA, its successor has the children
 	if (refused) {
 		act_report(st, IKE_REPORT_PEER_REFUSED_AUTH, IKE_SEV_ERROR,
 			   "the peer refused our authentication (AUTHENTICATION_FAILED): it does "
 			   "not accept our pre-shared key or identity; its log tells more");
 		act_close(st, true, "the peer refused our authentication");
 	} else {
-		act_report(st, IKE_REPORT_PEER_DELETED, IKE_SEV_NOTICE,
-			   "the peer deleted the IKE SA");
-		act_close(st, true, "deleted by the peer");
+		bool replaced = st->sa->phase == PHASE_REKEYED || st->sa->rival_nonce.len > 0;
+
+		act_report(st, IKE_REPORT_PEER_DELETED, replaced ? IKE_SEV_INFO : IKE_SEV_NOTICE,
+			   "the peer deleted the IKE SA%s",
+			   replaced ? " that it has replaced" : "");
+		act_close(st, true, replaced ? "replaced" : "deleted by the peer");
 	}
 	return true;
 }
@@ -210,6 +260,7 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 
 	if (peer_ended(st, m))
 		return V_STAY;
+	rekey_rival_used(st);
 	n = peer_deletes(st, m, spis);
 	reply_begin(st, &b, m);
 	if (n > 0)

@@ -79,6 +79,31 @@ static void keys_move(struct ike_keys *to, struct ike_keys *from)
 	secret_move(&to->pr, &from->pr);
 }
 
+// {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} =
+//                                     prf+ (SKEYSEED, Ni | Nr | SPIi | SPIr)
+// RFC 7296 2.14. `seed` is Ni | Nr | SPIi | SPIr.
+static int keys_from_seed(const struct ike_crypto *c, const struct ike_suite *suite,
+			  const struct secret *skeyseed, const struct writer *seed,
+			  struct ike_keys *out)
+{
+	struct ike_keys fresh = {0};
+	const struct key_slot slots[] = {
+		{&fresh.d, suite->prf_len},	   {&fresh.ai, suite->integ_key_len},
+		{&fresh.ar, suite->integ_key_len}, {&fresh.ei, suite->encr_key_len},
+		{&fresh.er, suite->encr_key_len},  {&fresh.pi, suite->prf_len},
+		{&fresh.pr, suite->prf_len},
+	};
+	int err = keys_expand(c, suite->prf, skeyseed, seed->data, seed->len, slots,
+			      sizeof(slots) / sizeof(slots[0]));
+
+	if (!err) {
+		ike_keys_fini(out);
+		keys_move(out, &fresh);
+	}
+	ike_keys_fini(&fresh);
+	return err;
+}
+
 int ike_keys_derive(const struct ike_crypto *c, const struct ike_suite *suite,
 		    const struct ike_nonce *ni, const struct ike_nonce *nr,
 		    const struct secret *shared, const uint8_t spi_i[8], const uint8_t spi_r[8],
@@ -90,7 +115,6 @@ int ike_keys_derive(const struct ike_crypto *c, const struct ike_suite *suite,
 	uint8_t skeyseed[IKE_PRF_MAX];
 	size_t skeyseed_len = sizeof(skeyseed), nonces_len;
 	struct secret key = {0};
-	struct ike_keys fresh = {0};
 	int err;
 
 	write_bytes(&w, ni->data, ni->len);
@@ -99,28 +123,43 @@ int ike_keys_derive(const struct ike_crypto *c, const struct ike_suite *suite,
 	write_bytes(&w, spi_i, 8);
 	write_bytes(&w, spi_r, 8);
 
-	// RFC 7296 2.14: SKEYSEED = prf(Ni | Nr, g^ir), then
-	// {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} =
-	//                                     prf+ (SKEYSEED, Ni | Nr | SPIi | SPIr)
+	// RFC 7296 2.14: SKEYSEED = prf(Ni | Nr, g^ir)
 	err = c->prf(c->ctx, suite->prf, seed, nonces_len, &piece, 1, skeyseed, &skeyseed_len);
 	if (!err)
 		err = secret_set(&key, skeyseed, skeyseed_len);
-	if (!err) {
-		const struct key_slot slots[] = {
-			{&fresh.d, suite->prf_len},	   {&fresh.ai, suite->integ_key_len},
-			{&fresh.ar, suite->integ_key_len}, {&fresh.ei, suite->encr_key_len},
-			{&fresh.er, suite->encr_key_len},  {&fresh.pi, suite->prf_len},
-			{&fresh.pr, suite->prf_len},
-		};
+	if (!err)
+		err = keys_from_seed(c, suite, &key, &w, out);
+	secret_fini(&key);
+	wipe(skeyseed, sizeof(skeyseed));
+	return err;
+}
 
-		err = keys_expand(c, suite->prf, &key, seed, w.len, slots,
-				  sizeof(slots) / sizeof(slots[0]));
-	}
-	if (!err) {
-		ike_keys_fini(out);
-		keys_move(out, &fresh);
-	}
-	ike_keys_fini(&fresh);
+int ike_keys_rekey(const struct ike_crypto *c, const struct ike_suite *suite, uint16_t old_prf,
+		   const struct secret *old_d, const struct ike_nonce *ni,
+		   const struct ike_nonce *nr, const struct secret *shared, const uint8_t spi_i[8],
+		   const uint8_t spi_r[8], struct ike_keys *out)
+{
+	uint8_t seed[2 * LIMIT_IKE_NONCE_MAX + 16];
+	struct writer w = writer_of(seed, sizeof(seed));
+	struct ike_buf pieces[2] = {{shared->data, shared->len}, {seed, 0}};
+	uint8_t skeyseed[IKE_PRF_MAX];
+	size_t skeyseed_len = sizeof(skeyseed);
+	struct secret key = {0};
+	int err;
+
+	write_bytes(&w, ni->data, ni->len);
+	write_bytes(&w, nr->data, nr->len);
+	pieces[1].len = w.len;
+	write_bytes(&w, spi_i, 8);
+	write_bytes(&w, spi_r, 8);
+
+	// RFC 7296 2.18: SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr), with the old PRF; all
+	// that follows uses the new one.
+	err = c->prf(c->ctx, old_prf, old_d->data, old_d->len, pieces, 2, skeyseed, &skeyseed_len);
+	if (!err)
+		err = secret_set(&key, skeyseed, skeyseed_len);
+	if (!err)
+		err = keys_from_seed(c, suite, &key, &w, out);
 	secret_fini(&key);
 	wipe(skeyseed, sizeof(skeyseed));
 	return err;
@@ -139,14 +178,14 @@ void ike_keys_fini(struct ike_keys *k)
 
 int child_keys_derive(const struct ike_crypto *c, const struct ike_suite *suite,
 		      const struct secret *sk_d, const struct ike_nonce *ni,
-		      const struct ike_nonce *nr, const struct proposal *esp,
-		      struct child_keys *out)
+		      const struct ike_nonce *nr, const struct secret *shared,
+		      const struct proposal *esp, struct child_keys *out)
 {
 	const struct transform *encr = proposal_first(esp, TRANSFORM_ENCR);
 	const struct transform *integ = proposal_first(esp, TRANSFORM_INTEG);
 	const struct transform_info *encr_info = encr ? transform_find(encr) : NULL;
 	const struct transform_info *integ_info = NULL;
-	uint8_t seed[2 * LIMIT_IKE_NONCE_MAX];
+	uint8_t seed[LIMIT_IKE_KE_SECRET_MAX + 2 * LIMIT_IKE_NONCE_MAX];
 	struct writer w = writer_of(seed, sizeof(seed));
 	struct child_keys fresh = {0};
 	size_t integ_len = 0;
@@ -163,11 +202,14 @@ int child_keys_derive(const struct ike_crypto *c, const struct ike_suite *suite,
 	// Confidentiality without integrity is not on offer (RFC 8221 4).
 	if (!encr_info->aead && integ_len == 0)
 		return -ENOTSUP;
+	if (shared->len > LIMIT_IKE_KE_SECRET_MAX)
+		return -ENOTSUP;
+	write_bytes(&w, shared->data, shared->len);
 	write_bytes(&w, ni->data, ni->len);
 	write_bytes(&w, nr->data, nr->len);
 
-	// RFC 7296 2.17: KEYMAT = prf+(SK_d, Ni | Nr); the direction from the exchange initiator
-	// first, and in each direction encryption before integrity.
+	// RFC 7296 2.17: KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr); the direction from the exchange
+	// initiator first, and in each direction encryption before integrity.
 	const struct key_slot slots[] = {
 		{&fresh.encr_i, encr_info->key_len},
 		{&fresh.integ_i, integ_len},
@@ -184,6 +226,7 @@ int child_keys_derive(const struct ike_crypto *c, const struct ike_suite *suite,
 		secret_move(&out->integ_r, &fresh.integ_r);
 	}
 	child_keys_fini(&fresh);
+	wipe(seed, sizeof(seed));
 	return err;
 }
 

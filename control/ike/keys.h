@@ -44,13 +44,19 @@ int ike_keys_derive(const struct ike_crypto *c, const struct ike_suite *suite,
 		    const struct ike_nonce *ni, const struct ike_nonce *nr,
 		    const struct secret *shared, const uint8_t spi_i[8], const uint8_t spi_r[8],
 		    struct ike_keys *out);
+// The same for an IKE SA that replaces another one (RFC 7296 2.18): `old_prf` and `old_d` are the
+// PRF and SK_d of that one.
+int ike_keys_rekey(const struct ike_crypto *c, const struct ike_suite *suite, uint16_t old_prf,
+		   const struct secret *old_d, const struct ike_nonce *ni,
+		   const struct ike_nonce *nr, const struct secret *shared, const uint8_t spi_i[8],
+		   const uint8_t spi_r[8], struct ike_keys *out);
 void ike_keys_fini(struct ike_keys *k);
 
-// KEYMAT of a child without a key exchange of its own (RFC 7296 2.17).
+// KEYMAT of a child (RFC 7296 2.17). `shared`: g^ir of its own key exchange, empty without one.
 int child_keys_derive(const struct ike_crypto *c, const struct ike_suite *suite,
 		      const struct secret *sk_d, const struct ike_nonce *ni,
-		      const struct ike_nonce *nr, const struct proposal *esp,
-		      struct child_keys *out);
+		      const struct ike_nonce *nr, const struct secret *shared,
+		      const struct proposal *esp, struct child_keys *out);
 void child_keys_fini(struct child_keys *k);
 
 // AUTH with a shared key (RFC 7296 2.15) over one side's IKE_SA_INIT message, the other side's

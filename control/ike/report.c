@@ -125,6 +125,12 @@ const char *ike_report_code_name(enum ike_report_code code)
 		return "child-up";
 	case IKE_REPORT_CHILD_DOWN:
 		return "child-down";
+	case IKE_REPORT_CHILD_REKEYED:
+		return "child-rekeyed";
+	case IKE_REPORT_REKEYED:
+		return "rekeyed";
+	case IKE_REPORT_EXPIRED:
+		return "expired";
 	case IKE_REPORT_RETRANSMIT:
 		return "retransmit";
 	case IKE_REPORT_NO_ANSWER:

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "control/ike/child.h"
+#include "control/ike/create_child.h"
 #include "control/ike/informational.h"
 #include "control/ike/sk.h"
 
@@ -77,6 +78,7 @@ bool request_send(struct step *st, struct ike_builder *b, enum request_kind kind
 	r->kind = kind;
 	r->exchange = exchange;
 	r->message_id = sa->next_request_id;
+	r->doubtful = false;
 	r->repeats = 0;
 	r->tries_max = sa->conn->retransmit_tries;
 	if (kind == REQUEST_DELETE_IKE || kind == REQUEST_AUTH_FAILED)
@@ -111,6 +113,8 @@ bool reply_notify(struct step *st, const struct ike_msg *m, uint16_t type, const
 
 void reply_repeat(struct step *st, const struct ike_msg *m)
 {
+	if (st->sa->phase == PHASE_REKEYED) // it does not have our answer yet
+		st->sa->give_up_ms = st->ev->now_ms + IKE_REPLACED_WAIT_MS;
 	if (st->sa->reply.len > 0)
 		act_send(st, &st->sa->reply, m->h.exchange, m->h.message_id, true, true);
 }
@@ -120,6 +124,20 @@ void request_done(struct ike_sa *sa)
 	sa->request.kind = REQUEST_NONE;
 	sa->next_request_id = sa->request.message_id + 1;
 	octets_fini(&sa->request.message);
+}
+
+static const char *request_name(enum request_kind kind)
+{
+	switch (kind) {
+	case REQUEST_CHILD:
+		return "CREATE_CHILD_SA for a child SA";
+	case REQUEST_REKEY:
+		return "CREATE_CHILD_SA for the IKE SA";
+	case REQUEST_DELETE_CHILD:
+		return "DELETE of a child SA";
+	default:
+		return "liveness check";
+	}
 }
 
 static void give_up(struct step *st)
@@ -155,8 +173,7 @@ static void give_up(struct step *st)
 	default:
 		act_report(st, IKE_REPORT_DEAD_PEER, IKE_SEV_ERROR,
 			   "peer %s is dead: %s unanswered (%u messages in %llu s)", peer,
-			   r->kind == REQUEST_LIVENESS ? "liveness check" : "DELETE of a child SA",
-			   sent, (unsigned long long)(waited_ms / 1000));
+			   request_name(r->kind), sent, (unsigned long long)(waited_ms / 1000));
 		act_close(st, true, "the peer does not answer any more");
 	}
 }
@@ -182,24 +199,64 @@ void request_timer(struct step *st)
 		   ip_endpoint_format(&sa->remote, peer, sizeof(peer)), r->repeats, r->tries_max);
 }
 
+// Takes the first child that is to be made, and whose time has come, off the list.
+static const struct ike_child_conf *want_take(struct ike_sa *sa, uint64_t now_ms)
+{
+	for (size_t i = 0; i < sa->n_wants; i++) {
+		const struct ike_child_conf *conf = sa->wants[i].conf;
+
+		if (sa->wants[i].retry_ms > now_ms)
+			continue;
+		sa->n_wants--;
+		memmove(&sa->wants[i], &sa->wants[i + 1], (sa->n_wants - i) * sizeof(*sa->wants));
+		return conf;
+	}
+	return NULL;
+}
+
+static bool send_delete_of(struct step *st, struct ike_child *child)
+{
+	child->want_delete = false;
+	child->deleting = true;
+	if (!send_delete_child(st, child->info.spi_in))
+		return false;
+	st->sa->request.doubtful = child_is_doubtful(st->sa, child);
+	return true;
+}
+
+static bool send_orphan_delete(struct step *st)
+{
+	uint32_t spi = st->sa->orphan_spi;
+
+	st->sa->orphan_spi = 0;
+	return send_delete_child(st, spi);
+}
+
 void request_next(struct step *st)
 {
 	struct ike_sa *sa = st->sa;
+	uint64_t now = st->ev->now_ms;
+	const struct ike_child_conf *conf;
+	struct ike_child *child;
 	bool sent = true;
 
-	if (sa->phase != PHASE_ESTABLISHED || sa->request.kind != REQUEST_NONE)
+	// Nothing is begun on a successor of which it is not known yet whether it stays.
+	if (sa->phase != PHASE_ESTABLISHED || sa->request.kind != REQUEST_NONE || sa->predecessor)
 		return;
 	if (sa->want_terminate) {
 		sent = send_delete_ike(st);
 	} else if (sa->orphan_spi) {
-		sent = send_delete_child(st, sa->orphan_spi);
-		sa->orphan_spi = 0;
-	} else if (child_wanting_delete(sa)) {
-		struct ike_child *child = child_wanting_delete(sa);
-
-		child->want_delete = false;
-		child->deleting = true;
-		sent = send_delete_child(st, child->info.spi_in);
+		sent = send_orphan_delete(st);
+	} else if ((child = child_wanting_delete(sa))) {
+		sent = send_delete_of(st, child);
+	} else if (sa->want_rekey && sa->retry_ms <= now) {
+		sa->want_rekey = false;
+		sent = send_rekey(st);
+	} else if ((child = child_wanting_rekey(sa, now))) {
+		child->want_rekey = false;
+		sent = send_child(st, child->info.conf, child);
+	} else if ((conf = want_take(sa, now))) {
+		sent = send_child(st, conf, NULL);
 	} else if (sa->want_check) {
 		sa->want_check = false;
 		sent = send_liveness(st);

@@ -34,7 +34,7 @@ bool sa_random_spi(const struct ike_env *env, uint8_t spi[8])
 	return false;
 }
 
-static struct ike_sa *sa_create(const struct ike_env *env, bool original_initiator)
+struct ike_sa *sa_create(const struct ike_env *env, bool original_initiator)
 {
 	struct ike_sa *sa = calloc(1, sizeof(*sa));
 
@@ -44,7 +44,34 @@ static struct ike_sa *sa_create(const struct ike_env *env, bool original_initiat
 	sa->original_initiator = original_initiator;
 	sa->give_up_ms = IKE_NEVER;
 	sa->armed_ms = IKE_NEVER;
+	sa->rekey_ms = sa->over_ms = IKE_NEVER;
 	return sa;
+}
+
+uint64_t sa_later(const struct ike_sa *sa, uint64_t ms, uint64_t spread)
+{
+	const struct ike_crypto *c = sa->env->crypto;
+	uint32_t r = 0;
+
+	if (spread == 0 || c->random(c->ctx, &r, sizeof(r)))
+		return ms;
+	return ms + (uint64_t)r * spread / UINT32_MAX;
+}
+
+void sa_lifetime_start(struct ike_sa *sa, uint64_t now_ms)
+{
+	const struct ike_conn *conn = sa->conn;
+	uint64_t rand_ms = conn->rand_time_ms;
+
+	sa->established_ms = now_ms;
+	sa->rekey_ms = sa->over_ms = IKE_NEVER;
+	if (conn->rekey_time_ms == 0)
+		return;
+	if (rand_ms >= conn->rekey_time_ms)
+		rand_ms = conn->rekey_time_ms / 2;
+	sa->rekey_ms = now_ms + sa_later(sa, conn->rekey_time_ms - rand_ms, rand_ms);
+	if (conn->over_time_ms)
+		sa->over_ms = now_ms + conn->rekey_time_ms + conn->over_time_ms;
 }
 
 int ike_sa_create_initiator(const struct ike_env *env, const struct ike_conn *conn,
@@ -76,18 +103,38 @@ int ike_sa_create_responder(const struct ike_env *env, struct ike_sa **out)
 	return 0;
 }
 
-void sa_release_first_spi(struct ike_sa *sa)
+void child_request_fini(struct ike_sa *sa)
 {
-	if (sa->first_spi)
-		sa->env->spi_release(sa->env->ctx, sa->first_spi);
-	sa->first_spi = 0;
+	if (sa->child.spi_in)
+		sa->env->spi_release(sa->env->ctx, sa->child.spi_in);
+	kex_fini(sa->env, &sa->child.kex);
+	sa->child = (struct child_request){0};
+}
+
+bool sa_want_child(struct ike_sa *sa, const struct ike_child_conf *conf, uint64_t retry_ms)
+{
+	struct child_want *wants;
+
+	for (size_t i = 0; i < sa->n_wants; i++)
+		if (sa->wants[i].conf == conf)
+			return true;
+	wants = realloc(sa->wants, (sa->n_wants + 1) * sizeof(*wants));
+	if (!wants)
+		return false;
+	sa->wants = wants;
+	wants[sa->n_wants++] = (struct child_want){conf, retry_ms};
+	return true;
+}
+
+void ike_child_free(struct ike_child *child)
+{
+	esp_sa_fini(&child->out);
+	free(child);
 }
 
 void sa_forget_handshake(struct ike_sa *sa)
 {
-	if (sa->ke)
-		sa->env->crypto->ke_destroy(sa->env->crypto->ctx, sa->ke);
-	sa->ke = NULL;
+	kex_fini(sa->env, &sa->kex);
 	octets_fini(&sa->init_request);
 	octets_fini(&sa->init_response);
 }
@@ -96,7 +143,16 @@ void ike_sa_destroy(struct ike_sa *sa)
 {
 	if (!sa)
 		return;
-	sa_release_first_spi(sa);
+	// The other end of a rekeying under way does not look back.
+	if (sa->rival && sa->rival->predecessor == sa)
+		sa->rival->predecessor = NULL;
+	if (sa->predecessor) {
+		sa->predecessor->rival = NULL;
+		sa->predecessor->rival_nonce.len = 0;
+	}
+	ike_sa_destroy(sa->next);
+	child_request_fini(sa);
+	free(sa->wants);
 	sa_forget_handshake(sa);
 	octets_fini(&sa->request.message);
 	octets_fini(&sa->reply);
@@ -104,7 +160,7 @@ void ike_sa_destroy(struct ike_sa *sa)
 	while (sa->children) {
 		struct ike_child *next = sa->children->next;
 
-		free(sa->children);
+		ike_child_free(sa->children);
 		sa->children = next;
 	}
 	wipe(sa, sizeof(*sa));
@@ -146,7 +202,9 @@ static enum ike_state state_of(const struct ike_sa *sa)
 	case PHASE_AUTH_SENT:
 		return IKE_ST_CONNECTING;
 	case PHASE_ESTABLISHED:
-		return IKE_ST_ESTABLISHED;
+		return sa->request.kind == REQUEST_REKEY ? IKE_ST_REKEYING : IKE_ST_ESTABLISHED;
+	case PHASE_REKEYED:
+		return IKE_ST_REKEYED;
 	case PHASE_DELETING:
 		return IKE_ST_DELETING;
 	default:
@@ -170,6 +228,7 @@ void ike_sa_info(const struct ike_sa *sa, struct ike_sa_info *out)
 		.encap = sa->nat.encap,
 		.created_ms = sa->created_ms,
 		.established_ms = sa->established_ms,
+		.rekey_ms = sa->rekey_ms,
 		.retransmits = sa->request.kind == REQUEST_NONE ? 0 : sa->request.repeats,
 	};
 	memcpy(out->spi_i, sa->spi_i, 8);
@@ -187,5 +246,11 @@ int ike_sa_child_info(const struct ike_sa *sa, size_t i, struct ike_child_info *
 	if (!c)
 		return -ENOENT;
 	*out = c->info;
+	if (c->deleting)
+		out->state = IKE_CHILD_DELETING;
+	else if (c->replacement || c->redundant || c->want_delete)
+		out->state = IKE_CHILD_REKEYED;
+	else if (sa->child.conf && sa->child.replaces == c->info.spi_in)
+		out->state = IKE_CHILD_REKEYING;
 	return 0;
 }

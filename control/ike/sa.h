@@ -10,13 +10,22 @@
 #include <stdint.h>
 
 #include "control/ike/ike.h"
+#include "control/ike/kex.h"
 #include "control/ike/keys.h"
 #include "control/ike/message.h"
 
-enum { IKE_NONCE_LEN = 32 };		// bytes: half the key of every PRF we have (RFC 7296 2.10)
 enum { IKE_DELETE_TRIES = 2 };		// repeats of a DELETE of the IKE SA: closing is bounded
 enum { IKE_REFUSED_WAIT_MS = 1000 };	// see refused() in ike_sa_init.c
 enum { IKE_TERMINATE_WAIT_MS = 10000 }; // for the request under way, before the SA is closed
+enum { IKE_RETRY_MS = 10000 };		// after TEMPORARY_FAILURE (RFC 7296 2.25), plus up to half
+enum { IKE_REFUSED_RETRY_MS = 60000 };	// after another refusal of a rekeying
+enum {
+	IKE_REPLACED_WAIT_MS = 180000
+};				     // for the peer to delete what it has replaced: as long as
+				     // it may repeat the request, should our answer be lost
+enum { IKE_DOUBT_RETRY_MS = 2000 };  // for the peer to learn of a child that it has asked for
+enum { IKE_RIVAL_WAIT_MS = 300000 }; // for it to be known which of two successors stays
+enum { IKE_PROBE_MS = 500 };	     // whether the peer uses a new child already
 
 struct octets { // owned bytes
 	uint8_t *data;
@@ -32,6 +41,7 @@ enum ike_phase {	   // where in its life the SA is; the states of the transition
 	PHASE_HALF_OPEN,   // responder waits for IKE_AUTH
 	PHASE_AUTH_SENT,   // initiator waits for the IKE_AUTH response
 	PHASE_ESTABLISHED, // authenticated
+	PHASE_REKEYED,	   // the peer has replaced it and is to delete it
 	PHASE_DELETING,	   // our DELETE is on its way
 	PHASE_CLOSED,
 };
@@ -41,6 +51,8 @@ enum request_kind { // why we began an exchange
 	REQUEST_INIT,
 	REQUEST_AUTH,
 	REQUEST_LIVENESS,
+	REQUEST_CHILD, // a further child, or one that replaces another
+	REQUEST_REKEY, // an IKE SA that replaces this one
 	REQUEST_DELETE_CHILD,
 	REQUEST_DELETE_IKE,
 	REQUEST_AUTH_FAILED, // tells the peer that its AUTH does not verify
@@ -54,6 +66,22 @@ struct ike_request { // ours that is under way; the window is 1 (RFC 7296 2.3)
 	unsigned repeats, tries_max;
 	uint64_t first_ms, next_ms;
 	uint32_t spi_in; // REQUEST_DELETE_CHILD
+	bool doubtful;	 // the same: the peer may not know the child yet
+};
+
+struct child_request {			   // the child SA that our request under way is to make
+	const struct ike_child_conf *conf; // NULL: none
+	uint32_t spi_in;		   // reserved, 0: none
+	struct selector_list local_ts, remote_ts; // as offered
+	// CREATE_CHILD_SA only
+	struct ike_nonce ni;
+	struct kex kex;	    // empty without a key exchange of its own
+	uint32_t replaces;  // inbound SPI of the child that it replaces, 0: a further one
+	bool doubtful;	    // the peer may not know that child yet
+	unsigned rounds;    // INVALID_KE_PAYLOAD answers so far
+	uint32_t rival_spi; // inbound SPI of the child that the peer made meanwhile for the same
+			    // purpose, 0: none (RFC 7296 2.8.1)
+	struct ike_nonce rival_nonce; // the lower one of that exchange
 };
 
 struct ike_child {
@@ -61,6 +89,23 @@ struct ike_child {
 	struct ike_child_info info;
 	bool want_delete; // as soon as the window is free
 	bool deleting;	  // our DELETE is on its way
+	bool want_rekey;
+	uint64_t retry_ms;    // not to be rekeyed before
+	uint32_t replacement; // inbound SPI of the child that replaces it, 0: none
+	bool redundant;	      // lost against another replacement: never to be used
+	uint64_t drop_ms;     // to be deleted by us if the peer has not by then
+	// Made by a request of the peer, which may not have our answer yet; it has when it sends
+	// its next request (its window is 1).
+	bool doubtful;
+	uint32_t answer_id;
+	bool out_later; // `out` waits here for its use
+	struct esp_sa out;
+	uint64_t probe_ms; // with out_later: has the peer used it?
+};
+
+struct child_want { // a child to be made as soon as the window is free
+	const struct ike_child_conf *conf;
+	uint64_t retry_ms; // not before
 };
 
 struct ike_sa {
@@ -81,7 +126,7 @@ struct ike_sa {
 	} nat;
 
 	// IKE_SA_INIT and IKE_AUTH, freed once established
-	struct ike_ke *ke;
+	struct kex kex;
 	struct ike_nonce ni, nr;
 	size_t cookie_len;
 	uint8_t cookie[LIMIT_IKE_COOKIE_MAX];
@@ -90,19 +135,31 @@ struct ike_sa {
 	struct octets init_request, init_response; // the final ones, for AUTH (RFC 7296 2.15)
 	unsigned auth_failures;
 	bool peer_childless; // RFC 6023
-	const struct ike_child_conf *first_child;
-	uint32_t first_spi;				      // reserved for it, 0: none
-	struct selector_list first_local_ts, first_remote_ts; // as offered
+	bool first_contact;  // we have no other IKE SA with this peer (RFC 7296 2.4)
 
 	uint32_t next_request_id, expected_id; // ours, the peer's (RFC 7296 2.2)
 	struct ike_request request;
 	struct octets reply; // to expected_id - 1, kept for its repetition
 	uint8_t reply_exchange;
 
+	struct child_request child;
+	struct child_want *wants;
+	size_t n_wants;
 	struct ike_child *children;
 	uint32_t last_reqid;
 	uint32_t orphan_spi; // of a child that the peer has and we refused: to be deleted, 0: none
-	bool want_terminate, want_check;
+	bool want_terminate, want_check, want_rekey;
+
+	// Rekeying the IKE SA itself (RFC 7296 2.8, 2.18). `next` is ours until its keys exist;
+	// then it is handed out. `rival` was made by a request of the peer while ours was on its
+	// way: it is handed out, and gets the children when it turns out to be the one that stays.
+	struct ike_sa *next;
+	struct ike_sa *rival;
+	struct ike_nonce rival_nonce; // the lower one of that exchange
+	struct ike_sa *predecessor;   // of a rival, while it may still get the children
+	unsigned rekey_rounds;	      // INVALID_KE_PAYLOAD answers so far
+	uint64_t rekey_ms, retry_ms;  // when to begin, and not before; IKE_NEVER
+	uint64_t over_ms;	      // lifetime; IKE_NEVER
 
 	uint64_t created_ms, established_ms;
 	uint64_t give_up_ms; // half open, refused or terminated: then closed
@@ -125,6 +182,13 @@ void act_send(struct step *st, const struct octets *message, uint8_t exchange, u
 void act_arm_timer(struct step *st, uint64_t deadline_ms);
 // Takes the secrets of `install` in any case. False when memory ran out: nothing is installed.
 bool act_install(struct step *st, struct ike_child_install *install);
+// Takes the secrets of child->out.
+void act_use(struct step *st, struct ike_child *child);
+void act_child_failed(struct step *st, const struct child_request *r, uint16_t notify);
+// Takes `successor`. False when memory ran out; it is destroyed then.
+bool act_successor(struct step *st, struct ike_sa *successor);
+void act_only_sa(struct step *st);
+void act_adopt(struct step *st, struct ike_sa *from, struct ike_sa *to);
 // False when memory ran out: the child is to be kept.
 bool act_remove(struct step *st, const struct ike_child *child, bool peer_gone);
 void act_report(struct step *st, enum ike_report_code code, enum ike_severity severity,
@@ -135,7 +199,12 @@ void act_closed(struct step *st);
 
 // ---- sa.c ----
 
-bool sa_random_spi(const struct ike_env *env, uint8_t spi[8]); // never zero
+bool sa_random_spi(const struct ike_env *env, uint8_t spi[8]);		      // never zero
+struct ike_sa *sa_create(const struct ike_env *env, bool original_initiator); // NULL: no memory
+// `ms` and up to `spread` more at random.
+uint64_t sa_later(const struct ike_sa *sa, uint64_t ms, uint64_t spread);
+// Sets the deadlines of an IKE SA that has just been established.
+void sa_lifetime_start(struct ike_sa *sa, uint64_t now_ms);
 // Our identity: the configured one or our address; the peer's identity stays what it says.
 struct identity sa_identity_of(const struct identity *configured, const struct ip_addr *a);
 // The key for the SA's identities; a peer configured as %any is also found by its address. NULL
@@ -143,5 +212,8 @@ struct identity sa_identity_of(const struct identity *configured, const struct i
 const struct secret *sa_psk(const struct ike_sa *sa, const struct identity *remote);
 // Frees and wipes what only IKE_SA_INIT and IKE_AUTH needed.
 void sa_forget_handshake(struct ike_sa *sa);
-// Gives the SPI reserved for the first child back, if any.
-void sa_release_first_spi(struct ike_sa *sa);
+// Gives up the child that a request was to make: its SPI goes back, its key exchange is freed.
+void child_request_fini(struct ike_sa *sa);
+bool sa_want_child(struct ike_sa *sa, const struct ike_child_conf *conf, uint64_t retry_ms);
+// Wipes and frees one that is in no list any more.
+void ike_child_free(struct ike_child *child);

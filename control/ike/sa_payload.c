@@ -70,7 +70,7 @@ static int proposal_read(struct reader *r, uint8_t protocol, struct sa_offer *ou
 	struct reader body;
 	struct proposal p = {0};
 	uint8_t spi_len, n;
-	uint32_t spi = 0;
+	uint64_t spi = 0;
 	bool known;
 
 	read_u8(r); // RESERVED
@@ -85,17 +85,20 @@ static int proposal_read(struct reader *r, uint8_t protocol, struct sa_offer *ou
 	n = read_u8(&body);
 	if (spi_len == 4)
 		spi = read_u32(&body);
+	else if (spi_len == 8)
+		spi = read_u64(&body);
 	else
 		read_bytes(&body, spi_len);
 	if (r->failed || body.failed || transforms_parse(&body, n, &p, &known))
 		return -EBADMSG;
-	// RFC 7296 3.3.1: no SPI in IKE_SA_INIT, four octets for ESP, whose values up to 255 are
-	// reserved (RFC 4303 2.1).
+	// RFC 7296 3.3.1: no SPI in IKE_SA_INIT and eight octets when an IKE SA is rekeyed; four
+	// octets for ESP, whose values up to 255 are reserved (RFC 4303 2.1).
 	if (p.protocol != protocol || !known || out->list.n == PROPOSALS_MAX) {
 		out->skipped++;
 		return 0;
 	}
-	if (protocol == PROTO_ESP ? spi_len != 4 || spi <= 255 : spi_len != 0)
+	if (protocol == PROTO_ESP ? spi_len != 4 || spi <= 255
+				  : spi_len != 0 && (spi_len != 8 || spi == 0))
 		return -EBADMSG;
 	out->spi[out->list.n] = spi;
 	out->list.p[out->list.n++] = p;
@@ -134,11 +137,11 @@ static void transform_write(struct writer *w, const struct transform *t, bool la
 	}
 }
 
-static void proposal_write(struct writer *w, const struct proposal *p, uint8_t number, uint32_t spi,
+static void proposal_write(struct writer *w, const struct proposal *p, uint8_t number, uint64_t spi,
 			   bool last, bool without_ke)
 {
 	size_t start = w->len;
-	uint8_t n = 0, written = 0;
+	uint8_t n = 0, written = 0, spi_len = p->protocol == PROTO_ESP ? 4 : spi ? 8 : 0;
 
 	for (unsigned i = 0; i < p->n; i++)
 		if (!(without_ke && p->t[i].type == TRANSFORM_KE))
@@ -148,10 +151,12 @@ static void proposal_write(struct writer *w, const struct proposal *p, uint8_t n
 	write_u16(w, 0); // the length, below
 	write_u8(w, number);
 	write_u8(w, p->protocol);
-	write_u8(w, p->protocol == PROTO_ESP ? 4 : 0);
+	write_u8(w, spi_len);
 	write_u8(w, n);
-	if (p->protocol == PROTO_ESP)
-		write_u32(w, spi);
+	if (spi_len == 4)
+		write_u32(w, (uint32_t)spi);
+	else if (spi_len == 8)
+		write_u64(w, spi);
 	for (unsigned i = 0; i < p->n; i++) {
 		if (without_ke && p->t[i].type == TRANSFORM_KE)
 			continue;
@@ -161,7 +166,7 @@ static void proposal_write(struct writer *w, const struct proposal *p, uint8_t n
 	write_u16_at(w, start + 2, (uint16_t)(w->len - start));
 }
 
-void sa_payload_write(struct writer *w, const struct proposal_list *list, uint32_t spi,
+void sa_payload_write(struct writer *w, const struct proposal_list *list, uint64_t spi,
 		      bool without_ke)
 {
 	for (unsigned i = 0; i < list->n; i++) {

@@ -12,7 +12,7 @@
 
 struct sa_offer { // what an SA payload says about one protocol
 	struct proposal_list list;
-	uint32_t spi[PROPOSALS_MAX]; // host order, of ESP; 0 for IKE
+	uint64_t spi[PROPOSALS_MAX]; // host order; for IKE 0 unless it is rekeyed (RFC 7296 3.3.1)
 	unsigned skipped; // proposals left out: other protocol, or a transform type we do not know
 };
 
@@ -22,7 +22,8 @@ struct sa_offer { // what an SA payload says about one protocol
 int sa_payload_parse(const struct ike_payload *p, uint8_t protocol, struct sa_offer *out);
 
 // Writes a body: all proposals of the list, numbered from 1, or, when a proposal carries a
-// number, with that one (an answer). spi: host order, written for ESP only. With `without_ke`
+// number, with that one (an answer). spi: host order, four octets for ESP, eight for IKE or, when
+// it is 0, none (RFC 7296 3.3.1: only an IKE SA that is rekeyed has one). With `without_ke`
 // key exchange transforms are left out (RFC 7296 1.2: the first child has none).
-void sa_payload_write(struct writer *w, const struct proposal_list *list, uint32_t spi,
+void sa_payload_write(struct writer *w, const struct proposal_list *list, uint64_t spi,
 		      bool without_ke);

@@ -38,7 +38,7 @@ static void configure(struct sim *s, uint64_t *rng)
 	s->a.conf.local_ts = ts[below(rng, 4)];
 	s->b.conf.remote_ts = ts[below(rng, 4)];
 	if (below(rng, 8) == 0)
-		s->b.conf.psk = "another";
+		s->b.conf.psk = "not the same key";
 	if (below(rng, 8) == 0)
 		s->b.conf.remote_id = "%any";
 	if (below(rng, 12) == 0)
@@ -59,7 +59,7 @@ static void act(struct sim *s, uint64_t *rng)
 	// Somebody behind a NAT cannot be called.
 	if (s->nat && !sim_sa(&s->a, IKE_ST_ESTABLISHED))
 		p = &s->a;
-	switch (below(rng, 12)) {
+	switch (below(rng, 16)) {
 	case 0:
 	case 1:
 	case 2:
@@ -85,14 +85,122 @@ static void act(struct sim *s, uint64_t *rng)
 	case 9:
 		p->last_inbound_esp_ms = s->now_ms;
 		break;
+	case 10:
+		sim_rekey(s, p);
+		break;
+	case 11:
+		sim_rekey_child(s, p);
+		break;
+	case 12:
+		sim_create_child(s, p, 0);
+		break;
 	default:
 		break;
 	}
 }
 
 static struct {
-	unsigned long established, children, messages;
+	unsigned long established, children, messages, rekeyings, packets;
 } total;
+
+// ---- a tunnel that carries traffic while everything is replaced all the time ----
+
+static void configure_storm(struct sim *s, uint64_t *rng)
+{
+	static const char *const esp[] = {"aes128gcm16", "aes128gcm16-x25519",
+					  "aes128gcm16-x25519-ecp256,aes128gcm16"};
+	struct sim_peer *p[] = {&s->a, &s->b};
+
+	for (unsigned i = 0; i < 2; i++) {
+		p[i]->conf.esp = esp[below(rng, 3)];
+		p[i]->conf.ike = below(rng, 2) ? "aes128gcm16-prfsha256-x25519-ecp256"
+					       : "aes128gcm16-prfsha256-ecp256-x25519";
+		p[i]->conf.dpd_delay_ms = 20000 + below(rng, 40000);
+		p[i]->conf.tries = 20; // a lossy wire is no dead peer
+	}
+	s->a.conf.extra_child_local_ts = s->b.conf.extra_child_remote_ts = "10.11.0.0/16";
+	s->a.conf.extra_child_remote_ts = s->b.conf.extra_child_local_ts = "10.12.0.0/16";
+	s->delay_ms = 1 + below(rng, 50);
+	s->nat = below(rng, 5) == 0;
+	s->nat_port = (uint16_t)(10000 + below(rng, 20000));
+}
+
+static void act_storm(struct sim *s, uint64_t *rng)
+{
+	struct sim_peer *p = below(rng, 2) ? &s->a : &s->b;
+	bool both = below(rng, 3) == 0;
+
+	for (unsigned i = 0; i < (both ? 2 : 1); i++) {
+		switch (below(rng, 8)) {
+		case 0:
+		case 1:
+		case 2:
+			sim_rekey_child(s, p);
+			break;
+		case 3:
+		case 4:
+			sim_rekey(s, p);
+			break;
+		case 5:
+			sim_create_child(s, p, 1);
+			break;
+		case 6:
+			sim_check(s, p);
+			break;
+		default:
+			s->drop_next = (unsigned)below(rng, 3);
+			break;
+		}
+		p = p == &s->a ? &s->b : &s->a;
+	}
+}
+
+static size_t children_of(const struct sim_peer *p, unsigned which)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < SIM_CHILDREN; i++)
+		n += p->children[i].live && p->children[i].conf == &p->child[which];
+	return n;
+}
+
+// Nothing but rekeying, new children and liveness checks, on a bad wire: in the end there is one
+// IKE SA with one child of the first kind, and no packet was ever without an SA.
+static bool run_storm(struct sim *s, uint64_t seed, bool verbose)
+{
+	uint64_t rng = seed * 77 + 2;
+
+	sim_init(s, seed);
+	s->verbose = verbose;
+	configure_storm(s, &rng);
+	sim_initiate(s, &s->a);
+	sim_run_until(s, s->now_ms + 1000);
+	sim_flow_start(s);
+	s->drop = below(&rng, 3) ? (unsigned)below(&rng, 300) : 0;
+	s->dup = below(&rng, 3) ? (unsigned)below(&rng, 400) : 0;
+	s->corrupt = below(&rng, 3) ? 0 : (unsigned)below(&rng, 200);
+	s->jitter_ms = below(&rng, 2) ? below(&rng, 4000) : 0;
+	for (uint64_t n = 1 + below(&rng, 12); n > 0; n--) {
+		act_storm(s, &rng);
+		sim_run_until(s,
+			      s->now_ms + (below(&rng, 2) ? below(&rng, 60) : below(&rng, 20000)));
+	}
+	s->drop = s->dup = s->corrupt = s->drop_next = 0;
+	s->jitter_ms = 0;
+	sim_run_until(s, s->now_ms + 400000);
+	sim_agree(s);
+	if (!s->broken[0] && (sim_open(&s->a) != 1 || sim_open(&s->b) != 1 ||
+			      children_of(&s->a, 0) != 1 || children_of(&s->b, 0) != 1))
+		snprintf(s->broken, sizeof(s->broken), "%zu and %zu IKE SAs, %zu and %zu children",
+			 sim_open(&s->a), sim_open(&s->b), children_of(&s->a, 0),
+			 children_of(&s->b, 0));
+	total.rekeyings += s->a.installs + s->b.installs - 2;
+	total.packets += s->delivered;
+	total.messages += s->a.sent + s->b.sent;
+	return sim_fini(s);
+}
+
+// ---- anything at all ----
 
 static bool run(struct sim *s, uint64_t seed, bool verbose)
 {
@@ -142,7 +250,8 @@ int main(int argc, char **argv)
 	for (unsigned long i = 0; i < runs; i++) {
 		uint64_t seed = first + i;
 
-		if (run(s, seed, argc > 2 && runs == 1))
+		if (seed % 2 ? run(s, seed / 2, argc > 2 && runs == 1)
+			     : run_storm(s, seed / 2, argc > 2 && runs == 1))
 			continue;
 		printf("seed %llu: %s\n", (unsigned long long)seed, s->broken);
 		if (++failed == 5)
@@ -154,6 +263,8 @@ int main(int argc, char **argv)
 	       (unsigned long long)first, seconds, (double)runs / seconds, failed);
 	printf("%lu ended established, %lu child halves installed, %lu messages\n",
 	       total.established, total.children, total.messages);
+	printf("%lu halves replaced under traffic, %lu packets of it, none without an SA\n",
+	       total.rekeyings, total.packets);
 	free(s);
 	return failed ? 1 : 0;
 }

@@ -158,44 +158,6 @@ static void check_repeat(struct sim *s, struct sim_peer *p, struct sim_sa *x,
 	memcpy(*bytes, a->send.bytes, *len);
 }
 
-static void install(struct sim_peer *p, struct ike_child_install *i)
-{
-	if (!sim_spi_change(p, i->in.spi, SPI_RESERVED, SPI_INSTALLED, "install"))
-		return;
-	p->installs++;
-	if (i->in.encr_key.len == 0 || i->out.encr_key.len == 0 || i->out.spi == 0)
-		sim_broken(p->sim, "%s: a child without keys or SPI", p->name);
-	for (size_t k = 0; k < SIM_CHILDREN; k++) {
-		struct sim_child *c = &p->children[k];
-
-		if (c->live)
-			continue;
-		c->live = true;
-		c->in = i->in;
-		c->out = i->out;
-		i->in = (struct esp_sa){0};
-		i->out = (struct esp_sa){0};
-		return;
-	}
-	sim_broken(p->sim, "%s: too many children", p->name);
-}
-
-static void remove_child(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out)
-{
-	for (size_t k = 0; k < SIM_CHILDREN; k++) {
-		struct sim_child *c = &p->children[k];
-
-		if (!c->live || c->in.spi != spi_in || c->out.spi != spi_out)
-			continue;
-		c->live = false;
-		esp_sa_fini(&c->in);
-		esp_sa_fini(&c->out);
-		sim_spi_change(p, spi_in, SPI_INSTALLED, SPI_FREE, "remove");
-		return;
-	}
-	sim_broken(p->sim, "%s: removal of a child that is not installed", p->name);
-}
-
 static void take_report(struct sim *s, struct sim_peer *p, const struct ike_action *a)
 {
 	struct sim_report *r;
@@ -236,17 +198,109 @@ static void drop_without_a_word(struct sim_peer *p, struct sim_sa *x)
 	for (size_t i = 0; !ike_sa_child_info(x->sa, i, &info); i++)
 		for (size_t k = 0; k < SIM_CHILDREN; k++)
 			if (p->children[k].live && p->children[k].in.spi == info.spi_in)
-				remove_child(p, info.spi_in, info.spi_out);
+				sim_child_remove(p, info.spi_in, info.spi_out, false);
 	sim_sa_close(x);
+}
+
+static struct sim_sa *slot_new(struct sim_peer *p)
+{
+	for (size_t i = 0; i < SIM_SAS; i++)
+		if (!p->sa[i].sa) {
+			p->sa[i] = (struct sim_sa){.deadline_ms = IKE_NEVER};
+			if (i >= p->n_sas)
+				p->n_sas = i + 1;
+			return &p->sa[i];
+		}
+	return NULL;
+}
+
+static struct sim_sa *slot_of(struct sim_peer *p, const struct ike_sa *sa)
+{
+	for (size_t i = 0; i < p->n_sas; i++)
+		if (p->sa[i].sa == sa)
+			return &p->sa[i];
+	return NULL;
+}
+
+static void take_successor(struct sim_peer *p, struct ike_action *a)
+{
+	struct sim_sa *x = slot_new(p);
+
+	if (!x) {
+		sim_broken(p->sim, "%s: too many IKE SAs", p->name);
+		return;
+	}
+	x->sa = a->successor;
+	a->successor = NULL;
+}
+
+static void step(struct sim_peer *p, struct sim_sa *x, struct ike_event *ev);
+
+static void wake(struct sim_peer *p, const struct ike_sa *sa)
+{
+	struct ike_event ev = {.type = IKE_EV_TIMER};
+	struct sim_sa *x = sa ? slot_of(p, sa) : NULL;
+
+	if (x)
+		step(p, x, &ev);
+}
+
+// False: the SA is closed.
+static bool carry_out(struct sim_peer *p, struct sim_sa *x, struct ike_action *a)
+{
+	struct sim *s = p->sim;
+
+	switch (a->type) {
+	case IKE_ACT_SEND:
+		check_repeat(s, p, x, a);
+		p->sent++;
+		wire_send(s, p, a);
+		break;
+	case IKE_ACT_ARM_TIMER:
+		x->deadline_ms = a->deadline_ms;
+		if (a->deadline_ms <= s->now_ms)
+			sim_broken(s, "%s: a deadline in the past", p->name);
+		break;
+	case IKE_ACT_INSTALL_CHILD:
+		sim_child_install(p, a->install);
+		break;
+	case IKE_ACT_USE_CHILD:
+		sim_child_use(p, a->use);
+		break;
+	case IKE_ACT_REMOVE_CHILD:
+		sim_child_remove(p, a->remove.spi_in, a->remove.spi_out, a->remove.linger);
+		break;
+	case IKE_ACT_CHILD_FAILED:
+		p->failed++;
+		break;
+	case IKE_ACT_SUCCESSOR:
+		take_successor(p, a);
+		break;
+	case IKE_ACT_ONLY_SA:
+		break;
+	case IKE_ACT_ADOPT:
+		if (a->adopt.from != x->sa && a->adopt.to != x->sa)
+			sim_broken(s, "%s: an SA meddles with two others", p->name);
+		break;
+	case IKE_ACT_REPORT:
+		take_report(s, p, a);
+		break;
+	case IKE_ACT_CLOSED:
+		return false;
+	}
+	return true;
 }
 
 static void step(struct sim_peer *p, struct sim_sa *x, struct ike_event *ev)
 {
 	struct sim *s = p->sim;
 	struct ike_actions acts = {0};
+	struct ike_sa *woken[4] = {NULL};
 	bool closed = false;
+	unsigned n_woken = 0;
 	int err;
 
+	sim_flow_send(s);
 	ev->now_ms = s->now_ms;
 	if (s->around)
 		s->around(true);
@@ -260,48 +314,21 @@ static void step(struct sim_peer *p, struct sim_sa *x, struct ike_event *ev)
 
 		if (closed)
 			sim_broken(s, "%s: an action after CLOSED", p->name);
-		switch (a->type) {
-		case IKE_ACT_SEND:
-			check_repeat(s, p, x, a);
-			p->sent++;
-			wire_send(s, p, a);
-			break;
-		case IKE_ACT_ARM_TIMER:
-			x->deadline_ms = a->deadline_ms;
-			if (a->deadline_ms <= s->now_ms)
-				sim_broken(s, "%s: a deadline in the past", p->name);
-			break;
-		case IKE_ACT_INSTALL_CHILD:
-			install(p, a->install);
-			break;
-		case IKE_ACT_REMOVE_CHILD:
-			remove_child(p, a->remove.spi_in, a->remove.spi_out);
-			break;
-		case IKE_ACT_REPORT:
-			take_report(s, p, a);
-			break;
-		case IKE_ACT_CLOSED:
+		if (a->type == IKE_ACT_SUCCESSOR && n_woken < 4)
+			woken[n_woken++] = a->successor;
+		if (a->type == IKE_ACT_ADOPT && n_woken < 4)
+			woken[n_woken++] = a->adopt.to;
+		if (!carry_out(p, x, a))
 			closed = true;
-			break;
-		}
 	}
 	ike_actions_fini(&acts);
 	if (err)
 		drop_without_a_word(p, x);
 	else if (closed)
 		sim_sa_close(x);
-}
-
-static struct sim_sa *slot_new(struct sim_peer *p)
-{
-	for (size_t i = 0; i < SIM_SAS; i++)
-		if (!p->sa[i].sa) {
-			p->sa[i] = (struct sim_sa){.deadline_ms = IKE_NEVER};
-			if (i >= p->n_sas)
-				p->n_sas = i + 1;
-			return &p->sa[i];
-		}
-	return NULL;
+	for (unsigned i = 0; i < n_woken; i++)
+		wake(p, woken[i]);
+	sim_flow_send(s);
 }
 
 // As ike_run does: by our own SPI, or, for a first request, by the peer's.
@@ -326,6 +353,16 @@ static struct sim_sa *find(struct sim_peer *p, const struct ike_header *h)
 		}
 	}
 	return NULL;
+}
+
+static void check_circles(struct sim *s, struct sim_sa *x)
+{
+	if (s->now_ms - x->timers_since_ms > 100) {
+		x->timers_since_ms = s->now_ms;
+		x->timers = 0;
+	}
+	if (++x->timers > 50)
+		sim_broken(s, "more than 50 timers in 100 ms");
 }
 
 static void deliver(struct sim *s, struct sim_packet *pkt)
@@ -382,7 +419,10 @@ void sim_run_until(struct sim *s, uint64_t ms)
 		struct sim_sa *timer = NULL;
 		struct sim_peer *peers[] = {&s->a, &s->b};
 		uint64_t next = ms + 1;
+		bool data = sim_flow_next_ms(s) < next;
 
+		if (data)
+			next = sim_flow_next_ms(s);
 		for (size_t i = 0; i < SIM_WIRE; i++) {
 			struct sim_packet *w = &s->wire[i];
 
@@ -390,6 +430,7 @@ void sim_run_until(struct sim *s, uint64_t ms)
 					(pkt && w->at_ms == next && w->order < pkt->order))) {
 				pkt = w;
 				next = w->at_ms;
+				data = false;
 			}
 		}
 		for (size_t k = 0; k < 2; k++)
@@ -398,18 +439,22 @@ void sim_run_until(struct sim *s, uint64_t ms)
 					timer_peer = peers[k];
 					timer = &peers[k]->sa[i];
 					next = timer->deadline_ms;
+					data = false;
 				}
 		if (next > ms || s->broken[0])
 			break;
 		if (next > s->now_ms)
 			s->now_ms = next;
-		if (timer) {
+		if (data) {
+			sim_flow_deliver(s);
+		} else if (timer) {
 			struct ike_event ev = {
 				.type = IKE_EV_TIMER,
 				.last_inbound_esp_ms = timer_peer->last_inbound_esp_ms,
 			};
 
 			timer->deadline_ms = IKE_NEVER;
+			check_circles(s, timer);
 			step(timer_peer, timer, &ev);
 		} else {
 			struct sim_packet copy = *pkt;
@@ -466,6 +511,39 @@ void sim_check(struct sim *s, struct sim_peer *p)
 	step_all(p, IKE_EV_CHECK);
 }
 
+void sim_rekey(struct sim *s, struct sim_peer *p)
+{
+	(void)s;
+	step_all(p, IKE_EV_REKEY);
+}
+
+void sim_rekey_child(struct sim *s, struct sim_peer *p)
+{
+	(void)s;
+	for (size_t i = 0; i < p->n_sas; i++) {
+		struct ike_event ev = {.type = IKE_EV_REKEY_CHILD};
+		struct ike_child_info info;
+
+		for (size_t k = 0; p->sa[i].sa && !ike_sa_child_info(p->sa[i].sa, k, &info); k++) {
+			if (info.conf != &p->child[0] || info.state != IKE_CHILD_INSTALLED)
+				continue;
+			ev.spi_in = info.spi_in;
+			step(p, &p->sa[i], &ev);
+			break;
+		}
+	}
+}
+
+void sim_create_child(struct sim *s, struct sim_peer *p, unsigned which)
+{
+	struct ike_event ev = {.type = IKE_EV_CREATE_CHILD, .child = &p->child[which]};
+	struct ike_sa *sa = sim_sa(p, IKE_ST_ESTABLISHED);
+
+	(void)s;
+	if (sa)
+		step(p, slot_of(p, sa), &ev);
+}
+
 void sim_terminate_child(struct sim *s, struct sim_peer *p)
 {
 	(void)s;
@@ -517,6 +595,7 @@ static void peer_fini(struct sim *s, struct sim_peer *p)
 
 bool sim_fini(struct sim *s)
 {
+	s->flow = false;
 	peer_fini(s, &s->a);
 	peer_fini(s, &s->b);
 	for (size_t i = 0; i < SIM_WIRE; i++)

@@ -18,6 +18,8 @@
 #define SIM_CHILDREN 24		 // installed children of one peer
 #define SIM_WIRE     128	 // messages on their way
 #define SIM_REPORTS  512	 // of one peer
+#define SIM_DATA     256	 // ESP packets on their way
+#define SIM_LINGER   5000	 // ms that a rekeyed child is received on (as control/ike_run)
 #define SIM_NAT_ADDR 0xcb007101u // 203.0.113.1, the outside of the NAT
 
 struct sim_conf {	       // of one peer; strings are borrowed
@@ -28,6 +30,9 @@ struct sim_conf {	       // of one peer; strings are borrowed
 	bool childless, force_encap, no_conns;
 	uint64_t dpd_delay_ms;
 	const char *extra_child_local_ts, *extra_child_remote_ts; // a second child, NULL: none
+	// Lifetimes of the IKE SA and of its children, as in struct ike_conn; 0: never.
+	uint64_t ike_rekey_ms, ike_over_ms, rekey_ms, life_ms;
+	unsigned tries; // retransmissions, at even intervals; 0: five, as by default
 };
 
 struct sim_sa {
@@ -35,6 +40,8 @@ struct sim_sa {
 	uint64_t deadline_ms;
 	uint32_t last_request_id;
 	bool any_request;
+	uint64_t timers_since_ms; // a core that keeps asking for a timer turns in circles
+	unsigned timers;
 	struct { // the last request and reply sent, to compare repetitions
 		uint8_t *bytes;
 		size_t len;
@@ -43,6 +50,10 @@ struct sim_sa {
 
 struct sim_child {
 	bool live;
+	bool out_later;	     // receives only, as yet
+	uint64_t lingers_ms; // removed; received on until then
+	uint32_t spi_in;     // of one that lingers
+	const struct ike_child_conf *conf;
 	struct esp_sa in, out;
 };
 
@@ -71,7 +82,11 @@ struct sim_peer {
 		uint32_t spi;
 		enum { SPI_FREE, SPI_RESERVED, SPI_INSTALLED } state;
 	} spi[2 * SIM_CHILDREN];
-	bool no_spis; // spi_reserve fails
+	bool no_spis;	      // spi_reserve fails
+	uint32_t sends_on[2]; // outbound SPI of each configured child, 0: none
+	uint32_t used[8];     // inbound SPIs that data came on lately
+	unsigned n_used;
+	unsigned failed; // IKE_ACT_CHILD_FAILED
 	uint64_t last_inbound_esp_ms;
 	struct sim_report *report; // grows
 	size_t n_reports;
@@ -87,6 +102,12 @@ struct sim_packet {
 	bool marker;
 	uint8_t *bytes;
 	size_t len;
+};
+
+struct sim_data { // an ESP packet on its way
+	uint64_t at_ms;
+	struct sim_peer *dest;
+	uint32_t spi;
 };
 
 struct sim {
@@ -107,7 +128,13 @@ struct sim {
 	void (*around)(bool entering);
 	bool verbose;
 	bool key_may_show; // the peer may say it itself (fuzzing)
-	char broken[256];  // the first violation, "" when none
+	// Both sides send ESP all the time: there must be an SA for it at every moment, and the
+	// receiver must know it when it arrives. sim_flow_start.
+	bool flow;
+	struct sim_data data[SIM_DATA];
+	size_t n_data;
+	unsigned long delivered;
+	char broken[256]; // the first violation, "" when none
 };
 
 // Defaults: AES-GCM, x25519, one child 10.1.0.0/16 === 10.2.0.0/16. Tests change s->a.conf and
@@ -122,11 +149,17 @@ struct ike_sa *sim_initiate(struct sim *s, struct sim_peer *p); // NULL when the
 void sim_terminate(struct sim *s, struct sim_peer *p);		// all its SAs
 void sim_terminate_child(struct sim *s, struct sim_peer *p);	// its first child
 void sim_check(struct sim *s, struct sim_peer *p);		// liveness, all its SAs
+void sim_rekey(struct sim *s, struct sim_peer *p);		// all its IKE SAs
+void sim_rekey_child(struct sim *s, struct sim_peer *p);	// its children of the first kind
+void sim_create_child(struct sim *s, struct sim_peer *p, unsigned which); // on its newest SA
+// Traffic in both directions from now on; both must have their first child.
+void sim_flow_start(struct sim *s);
 void sim_run_until(struct sim *s, uint64_t ms);
 // Delivers bytes to an SA of a peer as they stand.
 void sim_inject(struct sim *s, struct sim_peer *to, const uint8_t *bytes, size_t len);
 
-// The newest open SA of a peer in that state, or NULL.
+// The newest open SA of a peer in that state, or NULL. One that is being rekeyed counts as
+// established.
 struct ike_sa *sim_sa(const struct sim_peer *p, enum ike_state state);
 size_t sim_open(const struct sim_peer *p);     // SAs not closed
 size_t sim_children(const struct sim_peer *p); // installed

@@ -10,7 +10,8 @@ struct ike_sa *sim_sa(const struct sim_peer *p, enum ike_state state)
 		if (!p->sa[i].sa)
 			continue;
 		ike_sa_info(p->sa[i].sa, &info);
-		if (info.state == state)
+		if (info.state == state ||
+		    (state == IKE_ST_ESTABLISHED && info.state == IKE_ST_REKEYING))
 			return p->sa[i].sa;
 	}
 	return NULL;

@@ -6,6 +6,18 @@
 // Remembers the first violation.
 void sim_broken(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+// ---- sim_child.c: the children in the dataplane, and ESP ----
+
+void sim_child_install(struct sim_peer *p, struct ike_child_install *i);
+void sim_child_use(struct sim_peer *p, struct ike_child_use *u);
+void sim_child_remove(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out, bool linger);
+bool sim_child_used(void *ctx, uint32_t spi_in);
+// One packet in each direction on whatever SA is in use now.
+void sim_flow_send(struct sim *s);
+// When the next one arrives, or IKE_NEVER; takes what has arrived.
+uint64_t sim_flow_next_ms(const struct sim *s);
+void sim_flow_deliver(struct sim *s);
+
 // ---- sim_peer.c: what the core borrows ----
 
 void sim_peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t last,

@@ -105,7 +105,12 @@ static void selectors_from(const char *text, struct selector_list *out, bool *dy
 static void child_configure(struct ike_child_conf *child, const char *name,
 			    const struct sim_conf *c, const char *local_ts, const char *remote_ts)
 {
-	*child = (struct ike_child_conf){.replay_window = 64};
+	*child = (struct ike_child_conf){
+		.replay_window = 64,
+		.rekey_time_ms = c->rekey_ms,
+		.rand_time_ms = c->rekey_ms / 10,
+		.life_time_ms = c->life_ms,
+	};
 	snprintf(child->name, sizeof(child->name), "%s", name);
 	proposals_from(c->esp, PROTO_ESP, &child->esp);
 	selectors_from(local_ts, &child->local_ts, &child->local_dynamic);
@@ -122,8 +127,11 @@ void sim_peer_configure(struct sim_peer *p)
 		.force_encap = c->force_encap,
 		.dpd_delay_ms = c->dpd_delay_ms,
 		.retransmit_base_ms = 4000,
-		.retransmit_factor = 1.8,
-		.retransmit_tries = 5,
+		.retransmit_factor = c->tries ? 1.0 : 1.8,
+		.retransmit_tries = c->tries ? c->tries : 5,
+		.rekey_time_ms = c->ike_rekey_ms,
+		.rand_time_ms = c->ike_rekey_ms / 10,
+		.over_time_ms = c->ike_over_ms,
 		.children = p->child,
 		.n_children = c->extra_child_local_ts ? 2 : 1,
 	};
@@ -152,6 +160,7 @@ void sim_peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t 
 		.spi_release = spi_release,
 		.psk_find = psk_find,
 		.conns_find = conns_find,
+		.child_used = sim_child_used,
 	};
 	p->conf = (struct sim_conf){
 		.ike = "aes128gcm16-prfsha256-x25519",

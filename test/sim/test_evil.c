@@ -309,17 +309,50 @@ static void test_message_ids_out_of_the_window(void **state)
 	end(s);
 }
 
-static void test_rekeying_is_refused(void **state)
+// CREATE_CHILD_SA requests that no honest peer sends. What is malformed ends the IKE SA (RFC 7296
+// 2.21.3); what only makes no sense is answered and changes nothing.
+static void test_create_child_sa_of_all_kinds(void **state)
 {
-	struct sim *s = established();
-	struct ike_builder b;
+	static const uint8_t nonce[32] = {7}, public[36] = {0, 31};
+	enum { NO_NONCE, SHORT_NONCE, NO_SELECTORS, UNKNOWN_CHILD, FOREIGN_TS, NO_KE, IKE_NO_SPI };
+	static const struct {
+		int what;
+		bool fatal;
+		uint16_t children; // of the victim afterwards
+	} rows[] = {
+		{NO_NONCE, true, 0},	   {SHORT_NONCE, true, 0}, {NO_SELECTORS, true, 0},
+		{UNKNOWN_CHILD, false, 1}, {FOREIGN_TS, false, 1}, {NO_KE, true, 0},
+		{IKE_NO_SPI, false, 1},
+	};
 
 	(void)state;
-	evil_begin(&b);
-	add_child(&b, "aes128gcm16", 1, "10.1.0.0/16", "10.2.0.0/16");
-	evil_send(s, &s->b, &s->a, EXCHANGE_CREATE_CHILD_SA, false, 0, &b);
-	CHECK(s->a.sent == 3 && sim_children(&s->a) == 1 && sim_sa(&s->a, IKE_ST_ESTABLISHED));
-	end(s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sim *s = established();
+		struct proposal_list ike = s->a.conn.ike;
+		int what = rows[i].what;
+		struct ike_builder b;
+
+		evil_begin(&b);
+		if (what == UNKNOWN_CHILD)
+			build_notify_esp(&b, N_REKEY_SA, 0xdeadbeef);
+		if (what != NO_NONCE)
+			build_octets(&b, PAYLOAD_NONCE, nonce, what == SHORT_NONCE ? 15 : 32);
+		if (what == NO_KE || what == IKE_NO_SPI)
+			build_sa(&b, &ike, what == NO_KE ? 42 : 0, false);
+		else if (what != NO_SELECTORS)
+			add_child(&b, "aes128gcm16", 1,
+				  what == FOREIGN_TS ? "11.1.0.0/16" : "10.2.0.0/16",
+				  "10.1.0.0/16");
+		if (what == IKE_NO_SPI)
+			build_octets(&b, PAYLOAD_KE, public, sizeof(public));
+		if (what == NO_SELECTORS)
+			build_sa(&b, &s->a.child[0].esp, 0x1234567, false);
+		evil_send(s, &s->b, &s->a, EXCHANGE_CREATE_CHILD_SA, false, 0, &b);
+		CHECK(s->a.sent == 3); // there is one answer
+		CHECK((sim_open(&s->a) == 0) == rows[i].fatal);
+		CHECK(sim_children(&s->a) == rows[i].children);
+		end(s);
+	}
 }
 
 static void test_deletes_of_all_kinds(void **state)
@@ -443,7 +476,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_critical_payload),
 		cmocka_unit_test(test_malformed_request_is_fatal),
 		cmocka_unit_test(test_message_ids_out_of_the_window),
-		cmocka_unit_test(test_rekeying_is_refused),
+		cmocka_unit_test(test_create_child_sa_of_all_kinds),
 		cmocka_unit_test(test_deletes_of_all_kinds),
 		cmocka_unit_test(test_only_a_one_sided_delete_is_answered_with_one),
 		cmocka_unit_test(test_peer_takes_its_belief_back),

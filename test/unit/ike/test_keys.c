@@ -87,6 +87,8 @@ static bool secret_is(const struct secret *s, const char *hex)
 	return bytes_are(s->data, s->len, hex);
 }
 
+static const struct secret none; // no key exchange of its own
+
 static struct ike_nonce nonce_from(uint8_t first)
 {
 	struct ike_nonce n = {.len = 32};
@@ -152,7 +154,7 @@ static void test_child_keys(void **state)
 		derive(&rows[i], &suite, &keys);
 		if (rows[i].esp)
 			CHECK(!proposal_parse(rows[i].esp, PROTO_ESP, &esp, NULL));
-		CHECK(!child_keys_derive(crypto, &suite, &keys.d, &ni, &nr, &esp, &child));
+		CHECK(!child_keys_derive(crypto, &suite, &keys.d, &ni, &nr, &none, &esp, &child));
 		CHECK(secret_is(&child.encr_i, rows[i].encr_i));
 		CHECK(secret_is(&child.integ_i, rows[i].integ_i));
 		CHECK(secret_is(&child.encr_r, rows[i].encr_r));
@@ -176,7 +178,7 @@ static void test_child_without_integrity_is_refused(void **state)
 
 	(void)state;
 	derive(&rows[0], &suite, &keys);
-	CHECK(child_keys_derive(crypto, &suite, &keys.d, &ni, &nr, &bare, &child));
+	CHECK(child_keys_derive(crypto, &suite, &keys.d, &ni, &nr, &none, &bare, &child));
 	CHECK(child.encr_i.data == NULL);
 	ike_keys_fini(&keys);
 }

@@ -1,0 +1,153 @@
+// What the dataplane does with child SAs, and the ESP that must never be without one.
+#include <string.h>
+
+#include "test/sim/sim_internal.h"
+
+static unsigned which(const struct sim_peer *p, const struct ike_child_conf *conf)
+{
+	return conf == &p->child[1] ? 1 : 0;
+}
+
+static struct sim_child *slot_free(struct sim_peer *p)
+{
+	for (size_t k = 0; k < SIM_CHILDREN; k++)
+		if (!p->children[k].live && p->children[k].lingers_ms <= p->sim->now_ms)
+			return &p->children[k];
+	return NULL;
+}
+
+void sim_child_install(struct sim_peer *p, struct ike_child_install *i)
+{
+	struct sim_child *c = slot_free(p);
+
+	if (!sim_spi_change(p, i->in.spi, SPI_RESERVED, SPI_INSTALLED, "install"))
+		return;
+	p->installs++;
+	if (i->in.encr_key.len == 0 || (i->out.encr_key.len == 0) != i->out_later ||
+	    i->out.spi == 0)
+		sim_broken(p->sim, "%s: a child without keys or SPI", p->name);
+	if (!c) {
+		sim_broken(p->sim, "%s: too many children", p->name);
+		return;
+	}
+	*c = (struct sim_child){
+		.live = true,
+		.out_later = i->out_later,
+		.conf = i->conf,
+		.in = i->in,
+		.out = i->out,
+	};
+	i->in = (struct esp_sa){0};
+	i->out = (struct esp_sa){0};
+	if (!c->out_later)
+		p->sends_on[which(p, c->conf)] = c->out.spi;
+}
+
+void sim_child_use(struct sim_peer *p, struct ike_child_use *u)
+{
+	for (size_t k = 0; k < SIM_CHILDREN; k++) {
+		struct sim_child *c = &p->children[k];
+
+		if (!c->live || c->in.spi != u->spi_in || !c->out_later)
+			continue;
+		if (u->out.encr_key.len == 0 || u->out.spi != c->out.spi)
+			sim_broken(p->sim, "%s: use of a child without keys", p->name);
+		c->out = u->out;
+		u->out = (struct esp_sa){0};
+		c->out_later = false;
+		p->sends_on[which(p, c->conf)] = c->out.spi;
+		return;
+	}
+	sim_broken(p->sim, "%s: use of a child that does not wait for it", p->name);
+}
+
+void sim_child_remove(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out, bool linger)
+{
+	for (size_t k = 0; k < SIM_CHILDREN; k++) {
+		struct sim_child *c = &p->children[k];
+
+		if (!c->live || c->in.spi != spi_in || c->out.spi != spi_out)
+			continue;
+		if (p->sends_on[which(p, c->conf)] == spi_out)
+			p->sends_on[which(p, c->conf)] = 0;
+		c->live = false;
+		c->spi_in = spi_in;
+		c->lingers_ms = linger ? p->sim->now_ms + SIM_LINGER : 0;
+		esp_sa_fini(&c->in);
+		esp_sa_fini(&c->out);
+		sim_spi_change(p, spi_in, SPI_INSTALLED, SPI_FREE, "remove");
+		return;
+	}
+	sim_broken(p->sim, "%s: removal of a child that is not installed", p->name);
+}
+
+bool sim_child_used(void *ctx, uint32_t spi_in)
+{
+	const struct sim_peer *p = ctx;
+
+	for (unsigned i = 0; i < sizeof(p->used) / sizeof(p->used[0]); i++)
+		if (p->used[i] == spi_in)
+			return true;
+	return false;
+}
+
+// ---- ESP ----
+
+void sim_flow_start(struct sim *s)
+{
+	s->flow = true;
+	sim_flow_send(s);
+}
+
+static void send_one(struct sim *s, struct sim_peer *from)
+{
+	uint32_t spi = from->sends_on[0];
+
+	if (spi == 0)
+		sim_broken(s, "%s: no SA to send on at %llu ms", from->name,
+			   (unsigned long long)s->now_ms);
+	if (spi == 0 || s->n_data == SIM_DATA)
+		return;
+	s->data[s->n_data++] = (struct sim_data){
+		.at_ms = s->now_ms + s->delay_ms,
+		.dest = from == &s->a ? &s->b : &s->a,
+		.spi = spi,
+	};
+}
+
+void sim_flow_send(struct sim *s)
+{
+	if (!s->flow || s->broken[0])
+		return;
+	send_one(s, &s->a);
+	send_one(s, &s->b);
+}
+
+uint64_t sim_flow_next_ms(const struct sim *s)
+{
+	return s->n_data > 0 ? s->data[0].at_ms : IKE_NEVER;
+}
+
+static bool receives(struct sim_peer *p, uint32_t spi, uint64_t now_ms)
+{
+	for (size_t k = 0; k < SIM_CHILDREN; k++) {
+		const struct sim_child *c = &p->children[k];
+
+		if (c->live ? c->in.spi == spi : c->spi_in == spi && c->lingers_ms > now_ms)
+			return true;
+	}
+	return false;
+}
+
+void sim_flow_deliver(struct sim *s)
+{
+	struct sim_data d = s->data[0];
+
+	s->n_data--;
+	memmove(&s->data[0], &s->data[1], s->n_data * sizeof(s->data[0]));
+	if (!receives(d.dest, d.spi, s->now_ms))
+		sim_broken(s, "%s: ESP for SPI %08x, which it does not know, at %llu ms",
+			   d.dest->name, d.spi, (unsigned long long)s->now_ms);
+	d.dest->used[d.dest->n_used++ % (sizeof(d.dest->used) / sizeof(d.dest->used[0]))] = d.spi;
+	s->delivered++;
+}
