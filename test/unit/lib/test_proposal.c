@@ -333,6 +333,26 @@ static void test_choose(void **state)
 	}
 }
 
+static void test_defaults_meet_most_peers(void **state)
+{
+	static const char *const peers[] = {
+		"aes256gcm16-prfsha384-ecp521",	  "chacha20poly1305-prfsha512-x448",
+		"aes256-sha256-modp4096",	  "aes128-sha512-modp3072",
+		"aes128gcm16-prfsha256-modp2048", "aes256-sha384-prfsha256-x25519",
+	};
+	struct proposal_list ours;
+
+	(void)state;
+	proposal_defaults(PROTO_IKE, &ours);
+	for (size_t i = 0; i < COUNT(peers); i++) {
+		struct proposal_list theirs = listed(peers[i], PROTO_IKE);
+		struct proposal chosen;
+
+		CHECK_INT(proposal_choose(&ours, &theirs, false, &chosen), 0, peers[i]);
+		CHECK_INT(proposal_choose(&theirs, &ours, false, &chosen), 0, peers[i]);
+	}
+}
+
 static void test_first_child_ignores_the_group(void **state)
 {
 	struct proposal_list ours = listed("aes128gcm16-x25519", PROTO_ESP);
@@ -470,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_first_and_has),
 		cmocka_unit_test(test_format_unknown_and_small),
 		cmocka_unit_test(test_choose),
+		cmocka_unit_test(test_defaults_meet_most_peers),
 		cmocka_unit_test(test_first_child_ignores_the_group),
 		cmocka_unit_test(test_none_is_said_or_left_out),
 		cmocka_unit_test(test_choose_wants_every_mandatory_type),
