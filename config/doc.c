@@ -127,6 +127,30 @@ static void algorithms(FILE *out)
 	fprintf(out, "\n");
 }
 
+static void refused_algorithms(FILE *out)
+{
+	const struct transform_info *info;
+
+	fprintf(out, "Refused, whatever the peer offers:\n\n| keyword | why |\n|---|---|\n");
+	for (size_t i = 0; (info = transform_at(i)) != NULL; i++) {
+		if (info->refused != NULL)
+			fprintf(out, "| `%s` | %s |\n", info->keyword, info->refused);
+	}
+	fprintf(out,
+		"\nKeywords of strongSwan that stand in neither table are read, and refused as not "
+		"available.\n\n"
+		"An AEAD (GCM, ChaCha20-Poly1305) stands without an integrity algorithm, every "
+		"other "
+		"cipher with one, so both kinds never share a proposal (RFC 7296 3.3). As in "
+		"strongSwan, an IKE proposal without a PRF takes the hash of its integrity "
+		"algorithm; "
+		"a hash beside an AEAD means the PRF and nothing else. A group in an ESP proposal "
+		"asks "
+		"for a key exchange of the child's own (PFS); the first child, made in IKE_AUTH, "
+		"has "
+		"none (RFC 7296 1.2). `none` beside groups lets the peer do without.\n\n");
+}
+
 static void proposals(FILE *out, const char *what, enum protocol_id protocol)
 {
 	struct proposal_list list = {0};
@@ -145,8 +169,15 @@ int config_doc_write(FILE *out)
 	supported(out);
 	fprintf(out, "## Algorithms\n\n");
 	algorithms(out);
+	refused_algorithms(out);
 	proposals(out, "IKE", PROTO_IKE);
 	proposals(out, "ESP", PROTO_ESP);
+	fprintf(out, "In no default, but accepted by name: `sha1` and `prfsha1`, which RFC 8247 "
+		     "keeps for "
+		     "old peers only; `modp6144` and `modp8192`, with which a stranger can make us "
+		     "spend "
+		     "milliseconds on each of his messages; counter mode, 192-bit keys and short "
+		     "ICVs.\n\n");
 	fprintf(out,
 		"## Keys of strongSwan without effect here\n\nThey are read, and a warning names "
 		"them.\n\n");

@@ -231,7 +231,8 @@ const struct schema_key schema_keys[] = {
 	{CHILD, "remote_ts", FORM_SELECTORS,
 	 .doc = "Required. The peer's networks, as above; \"dynamic\" is the peer's address."},
 	{CHILD, "esp_proposals", FORM_PROPOSALS, .def = "default",
-	 .doc = "ESP proposals in strongSwan's keywords: \"aes128gcm16\"."},
+	 .doc = "ESP proposals in strongSwan's keywords: \"aes128gcm16\", or "
+		"\"aes128gcm16-x25519\" for a key exchange of the child's own."},
 	{CHILD, "mode", FORM_CHOICE, .def = "tunnel",
 	 .choices = "tunnel transport transport_proxy beet iptfs pass drop",
 	 .not_yet = "transport transport_proxy beet iptfs", .why = "tunnel mode only",

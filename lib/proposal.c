@@ -97,6 +97,10 @@ static int unavailable_keyword(const char *word, const struct transform_info *in
 	if (info->refused)
 		return error_set(err, -ENOTSUP, "algorithm '%s' is refused: %s", word,
 				 info->refused);
+	// IKE exchanges keys in any case (RFC 7296 3.3.3); NONE is for children.
+	if (info->type == TRANSFORM_KE && info->id == KE_NONE)
+		return error_set(err, -ENOTSUP, "'%s' is for ESP: IKE itself always exchanges keys",
+				 word);
 	// RFC 7296 3.3.2 (5): ENCR_NULL is not for IKE.
 	if (info->type == TRANSFORM_ENCR && info->id == ENCR_NULL && protocol == PROTO_IKE)
 		return error_set(err, -ENOTSUP,
@@ -116,10 +120,13 @@ static int unavailable_keyword(const char *word, const struct transform_info *in
 static int add_keyword(const char *text, const char *word, struct proposal *p, struct error *err)
 {
 	const struct transform_info *info = transform_find_keyword(word);
+	const char *foreign = transform_foreign_keyword(word);
 	struct transform t;
 
 	if (!*word)
 		return error_set(err, -EINVAL, "empty algorithm in proposal '%s'", text);
+	if (foreign)
+		return error_set(err, -ENOTSUP, "algorithm '%s' is refused: %s", word, foreign);
 	if (!info)
 		return unknown_keyword(text, word, err);
 	if (!type_belongs(info->type, p->protocol))
@@ -164,6 +171,7 @@ static bool derive_prf(struct proposal *p)
 	static const struct {
 		uint16_t integ, prf;
 	} rows[] = {
+		{INTEG_HMAC_SHA1_96, PRF_HMAC_SHA1},
 		{INTEG_HMAC_SHA2_256_128, PRF_HMAC_SHA2_256},
 		{INTEG_HMAC_SHA2_384_192, PRF_HMAC_SHA2_384},
 		{INTEG_HMAC_SHA2_512_256, PRF_HMAC_SHA2_512},
@@ -215,12 +223,14 @@ static int check_protection(const char *text, const struct proposal *p, struct e
 				 keyword_of(aead), keyword_of(plain), text);
 	if (aead && integ && p->protocol != PROTO_IKE) // in IKE it names the PRF: complete_ike()
 		return error_set(err, -EINVAL,
-				 "'%s' authenticates by itself: remove '%s' from proposal '%s'",
+				 "'%s' authenticates by itself (RFC 5282 8): remove '%s' from "
+				 "proposal '%s'",
 				 keyword_of(aead), keyword_of(integ), text);
 	if (plain && !integ)
 		return error_set(
 			err, -EINVAL,
-			"'%s' needs an integrity algorithm such as 'sha256' in proposal '%s'",
+			"'%s' needs an integrity algorithm such as 'sha256' in proposal '%s' "
+			"(RFC 7296 3.3.3, RFC 8221 4)",
 			keyword_of(plain), text);
 	return 0;
 }
@@ -285,14 +295,18 @@ int proposal_parse(const char *text, enum protocol_id protocol, struct proposal 
 	return 0;
 }
 
+// What every default of IKE ends with. MODP-2048, the weakest, comes last and is still there
+// because everybody has it (RFC 8247 2.4: MUST). MODP-6144 and -8192 must be asked for by name:
+// a stranger could make us spend milliseconds on each of his messages.
+#define DEFAULT_PRF "prfsha256-prfsha384-prfsha512-"
+#define DEFAULT_KE  "x25519-ecp256-ecp384-ecp521-x448-modp3072-modp4096-modp2048"
+
 void proposal_defaults(enum protocol_id protocol, struct proposal_list *out)
 {
 	// 128-bit keys first: they match the strength of x25519 and cost a third less per byte.
 	static const char *const ike[] = {
-		"aes128gcm16-aes256gcm16-prfsha256-prfsha384-prfsha512-x25519-ecp256-ecp384-"
-		"modp2048",
-		"aes128-aes256-sha256-sha384-sha512-prfsha256-prfsha384-prfsha512-x25519-ecp256-"
-		"ecp384-modp2048",
+		"aes128gcm16-aes256gcm16-chacha20poly1305-" DEFAULT_PRF DEFAULT_KE,
+		"aes128-aes256-sha256-sha384-sha512-" DEFAULT_PRF DEFAULT_KE,
 	};
 	static const char *const esp[] = {"aes128gcm16-aes256gcm16-noesn"};
 	const char *const *text = protocol == PROTO_IKE ? ike : esp;

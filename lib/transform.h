@@ -82,8 +82,8 @@ const struct transform_info *transform_find(const struct transform *t);
 const struct transform_info *transform_find_keyword(const char *keyword);
 // The i-th algorithm of the registry, NULL past the last: for whoever lists them all.
 const struct transform_info *transform_at(size_t i);
-// All we know, in order of preference within each type.
-const struct transform_info *transform_registry(size_t *n);
+// Why a keyword of strongSwan's that stands for no algorithm of IANA's is refused; NULL for others.
+const char *transform_foreign_keyword(const char *keyword);
 // "AES_GCM_16_128", "PRF_HMAC_SHA2_256", "CURVE_25519", or "ENCR_(77)" when unknown.
 #define TRANSFORM_TEXT_MAX 40
 char *transform_format(const struct transform *t, char *buf, size_t size);

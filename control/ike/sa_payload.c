@@ -32,6 +32,42 @@ static bool attributes_parse(struct reader *r, struct transform *t, bool *known)
 	return true;
 }
 
+// Whether we could ever choose it for that protocol. NONE is always of use (RFC 7296 3.3.3).
+static bool of_use(const struct transform *t, uint8_t protocol)
+{
+	const struct transform_info *info = transform_find(t);
+
+	if (t->id == 0 && (t->type == TRANSFORM_INTEG || t->type == TRANSFORM_KE))
+		return true;
+	return info && (protocol == PROTO_IKE ? info->ike : info->esp);
+}
+
+static bool only_one_of_its_type(const struct proposal *p, const struct transform *t)
+{
+	unsigned n = 0;
+
+	for (uint8_t i = 0; i < p->n; i++)
+		n += p->t[i].type == t->type;
+	return n == 1;
+}
+
+// Keeps what we can. Some peers send by default all they have, more than we hold: what is of no use
+// to us makes room then, but no type of transform disappears, because it says what they insist on.
+static void transform_keep(struct proposal *p, const struct transform *t)
+{
+	if (p->n < PROPOSAL_TRANSFORMS_MAX) {
+		p->t[p->n++] = *t;
+		return;
+	}
+	if (!of_use(t, p->protocol) && proposal_first(p, t->type))
+		return;
+	for (uint8_t i = p->n; i-- > 0;)
+		if (!of_use(&p->t[i], p->protocol) && !only_one_of_its_type(p, &p->t[i])) {
+			p->t[i] = *t;
+			return;
+		}
+}
+
 // Reads the n transforms of one proposal. *known is false when the proposal is to be left out.
 static int transforms_parse(struct reader *r, unsigned n, struct proposal *p, bool *known)
 {
@@ -57,8 +93,8 @@ static int transforms_parse(struct reader *r, unsigned n, struct proposal *p, bo
 			return -EBADMSG;
 		if (t.type < TRANSFORM_ENCR || t.type > TRANSFORM_SN)
 			*known = false;
-		if (attributes_known && p->n < PROPOSAL_TRANSFORMS_MAX)
-			p->t[p->n++] = t;
+		if (attributes_known)
+			transform_keep(p, &t);
 	}
 	return r->len > 0 ? -EBADMSG : 0;
 }

@@ -18,7 +18,8 @@ struct sa_offer { // what an SA payload says about one protocol
 
 // Reads the proposals of `protocol`. One with a transform type that we do not know is left out
 // (RFC 7296 3.3.6), as is a transform with an attribute that we do not know. What is over
-// PROPOSALS_MAX or PROPOSAL_TRANSFORMS_MAX is not looked at.
+// PROPOSALS_MAX is not looked at; over PROPOSAL_TRANSFORMS_MAX, algorithms that we never choose are
+// left out first.
 int sa_payload_parse(const struct ike_payload *p, uint8_t protocol, struct sa_offer *out);
 
 // Writes a body: all proposals of the list, numbered from 1, or, when a proposal carries a

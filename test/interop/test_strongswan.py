@@ -7,12 +7,21 @@ from gateways import CLEAR, Capture, tcp
 from test_tunnel import child, ping
 from topology import A, B, wait_for
 
+# Every algorithm of IKE at least once; test_ike_proposals runs each row in both roles.
 IKE_PROPOSALS = [
     ("aes128gcm16-prfsha256-x25519", "AES_GCM_16-128/PRF_HMAC_SHA2_256/CURVE_25519"),
     ("aes256gcm16-prfsha384-ecp384", "AES_GCM_16-256/PRF_HMAC_SHA2_384/ECP_384"),
     ("aes128-sha256-modp2048", "AES_CBC-128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_2048"),
     ("aes256-sha512-ecp256", "AES_CBC-256/HMAC_SHA2_512_256/PRF_HMAC_SHA2_512/ECP_256"),
     ("aes192-sha384-x25519", "AES_CBC-192/HMAC_SHA2_384_192/PRF_HMAC_SHA2_384/CURVE_25519"),
+    ("aes128ctr-sha256-modp3072",
+     "AES_CTR-128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_3072"),
+    ("aes192ctr-sha1-modp4096", "AES_CTR-192/HMAC_SHA1_96/PRF_HMAC_SHA1/MODP_4096"),
+    ("aes256ctr-sha512-prfsha1-x448", "AES_CTR-256/HMAC_SHA2_512_256/PRF_HMAC_SHA1/CURVE_448"),
+    ("aes128gcm8-prfsha512-ecp521", "AES_GCM_8-128/PRF_HMAC_SHA2_512/ECP_521"),
+    ("aes256gcm12-prfsha384-modp6144", "AES_GCM_12-256/PRF_HMAC_SHA2_384/MODP_6144"),
+    ("chacha20poly1305-prfsha256-modp8192",
+     "CHACHA20_POLY1305/PRF_HMAC_SHA2_256/MODP_8192"),
 ]
 
 
@@ -29,6 +38,15 @@ def test_ike_proposals(net, a, charon_b, ike, shown, initiator):
         assert shown in out and "INSTALLED" in out, out
     assert ping(net) == (20, 20)
     assert ping(net, "host-b", A.host_addr) == (20, 20)
+
+
+def test_all_that_strongswan_has(net, a, charon_b):
+    """With more plugins its default has more transforms than we hold, the groups at the end."""
+    charon_b.PLUGINS += " ccm xcbc cmac gcrypt ctr chapoly"
+    charon_b.start(charon_b.default_config(proposals="default"))
+    a.start(a.default_config(start=False, conn="proposals = aes256-sha512-modp2048"))
+    charon_b.swanctl("--initiate --child net")
+    assert "AES_CBC-256/HMAC_SHA2_512_256/PRF_HMAC_SHA2_512/MODP_2048" in a.swanctl("--list-sas")
 
 
 @pytest.mark.parametrize("esp", ["aes128gcm16", "aes256gcm16"])

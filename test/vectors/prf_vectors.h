@@ -212,6 +212,50 @@ static const struct prf_vector prf_vectors[] = {
 		.data = "7768617420646f2079612077616e7420666f72206e6f7468696e673f",
 		.out = "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
 	},
+	{
+		.name = "RFC 2202 3, case 3",
+		.prf = PRF_HMAC_SHA1,
+		.key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		.data = "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
+		 "dddddddddddddddddddddddddddddddddddd",
+		.out = "125d7342b9ac11cd91a39af48aa17b4f63f175d3",
+	},
+	{
+		.name = "RFC 2202 3, case 4",
+		.prf = PRF_HMAC_SHA1,
+		.key = "0102030405060708090a0b0c0d0e0f10111213141516171819",
+		.data = "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
+		 "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd",
+		.out = "4c9007f4026250c6bc8414f9bf50c86c2d7235da",
+	},
+	{
+		.name = "RFC 2202 3, case 5",
+		.prf = PRF_HMAC_SHA1,
+		.key = "0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c",
+		.data = "546573742057697468205472756e636174696f6e",
+		.out = "4c1a03424b55e07fe7f27be1d58bb9324a9a5a04",
+	},
+	{
+		.name = "RFC 2202 3, case 6",
+		.prf = PRF_HMAC_SHA1,
+		.key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		.data = "54657374205573696e67204c6172676572205468616e20426c6f636b2d53697a"
+		 "65204b6579202d2048617368204b6579204669727374",
+		.out = "aa4ae5e15272d00e95705637ce8a3b55ed402112",
+	},
+	{
+		.name = "RFC 2202 3, case 7",
+		.prf = PRF_HMAC_SHA1,
+		.key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		.data = "54657374205573696e67204c6172676572205468616e20426c6f636b2d53697a"
+		 "65204b657920616e64204c6172676572205468616e204f6e6520426c6f636b2d"
+		 "53697a652044617461",
+		.out = "e8e99d0f45237d786d6bbaa7965c7808bbff1a91",
+	},
 };
 
 struct prf_plus_vector {

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#include <openssl/bn.h>
+
 #include "control/openssl/context.h"
 #include "control/openssl/ike_openssl.h"
 #include "lib/secret.h"
@@ -114,16 +116,26 @@ static void test_room_and_unknown_groups(void **state)
 
 // ---- public values that must be refused ----
 
-// RFC 3526 3.
-#define MODP_2048_PRIME                                                                            \
-	"ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74"                         \
-	"020bbea63b139b22514a08798e3404ddef9519b3cd3a431b302b0a6df25f1437"                         \
-	"4fe1356d6d51c245e485b576625e7ec6f44c42e9a637ed6b0bff5cb6f406b7ed"                         \
-	"ee386bfb5a899fa5ae9f24117c4b1fe649286651ece45b3dc2007cb8a163bf05"                         \
-	"98da48361c55d39a69163fa8fd24cf5f83655d23dca3ad961c62f356208552bb"                         \
-	"9ed529077096966d670c354e4abc9804f1746c08ca18217c32905e462e36ce3b"                         \
-	"e39e772c180e86039b2783a2ec07a28fb5c55df06f4c52c9de2bcbf695581718"                         \
-	"3995497cea956ae515d2261898fa051015728e5a8aacaa68ffffffffffffffff"
+// The primes of RFC 3526, from libcrypto's other copy of them.
+static const struct {
+	uint16_t group;
+	BIGNUM *(*prime)(BIGNUM *p);
+} modp[] = {
+	{KE_MODP_2048, BN_get_rfc3526_prime_2048}, {KE_MODP_3072, BN_get_rfc3526_prime_3072},
+	{KE_MODP_4096, BN_get_rfc3526_prime_4096}, {KE_MODP_6144, BN_get_rfc3526_prime_6144},
+	{KE_MODP_8192, BN_get_rfc3526_prime_8192},
+};
+
+static size_t prime_of(size_t i, uint8_t *out)
+{
+	BIGNUM *p = modp[i].prime(NULL);
+	int len;
+
+	assert_non_null(p);
+	len = BN_bn2bin(p, out);
+	BN_free(p);
+	return (size_t)len;
+}
 
 // A number of `len` octets: `fill` and then `last`.
 static void number(uint8_t *out, size_t len, uint8_t fill, uint8_t last)
@@ -150,44 +162,120 @@ static void refused(uint16_t group, const uint8_t *value, size_t len, const char
 
 static void test_modp_values_refused(void **state)
 {
-	uint8_t y[257] = {0}, p[256];
-
 	(void)state;
-	assert_int_equal(hex_bytes(MODP_2048_PRIME, p, sizeof(p)), sizeof(p));
-	number(y, 256, 0, 0);
-	refused(KE_MODP_2048, y, 256, "y = 0");
-	number(y, 256, 0, 1);
-	refused(KE_MODP_2048, y, 256, "y = 1: the secret is 1");
-	memcpy(y, p, 256);
-	y[255]--;
-	refused(KE_MODP_2048, y, 256, "y = p - 1: the secret is 1 or p - 1");
-	refused(KE_MODP_2048, p, 256, "y = p");
-	number(y, 256, 0xff, 0xff);
-	refused(KE_MODP_2048, y, 256, "y > p");
-	number(y, 255, 0, 4);
-	refused(KE_MODP_2048, y, 255, "one octet too short (RFC 7296 3.4)");
-	number(y, 257, 0, 4);
-	refused(KE_MODP_2048, y, 257, "one octet too long");
-	refused(KE_MODP_2048, y, 0, "empty");
+	for (size_t i = 0; i < COUNT(modp); i++) {
+		uint8_t y[IKE_KE_PUBLIC_MAX + 1] = {0}, p[IKE_KE_PUBLIC_MAX];
+		uint16_t group = modp[i].group;
+		size_t len = prime_of(i, p);
+
+		print_message("# MODP-%zu\n", 8 * len);
+		number(y, len, 0, 0);
+		refused(group, y, len, "y = 0");
+		number(y, len, 0, 1);
+		refused(group, y, len, "y = 1: the secret is 1");
+		memcpy(y, p, len);
+		y[len - 1]--;
+		refused(group, y, len, "y = p - 1: the secret is 1 or p - 1");
+		refused(group, p, len, "y = p");
+		number(y, len, 0xff, 0xff);
+		refused(group, y, len, "y > p");
+		number(y, len - 1, 0, 4);
+		refused(group, y, len - 1, "one octet too short (RFC 7296 3.4)");
+		number(y, len + 1, 0, 4);
+		refused(group, y, len + 1, "one octet too long");
+		refused(group, y, 0, "empty");
+	}
 }
 
-static void test_ecp_values_refused(void **state)
+// 2^10 and 4^10: the value on the wire and the secret keep the length of the prime, however many
+// octets are zero (RFC 7296 2.14, 3.4).
+static void test_modp_values_are_padded(void **state)
 {
-	uint8_t point[64], other[132] = {0};
+	static const uint8_t x[] = {10};
+	struct ike_buf private_key = {x, sizeof(x)};
 
 	(void)state;
-	hex_bytes(ke_vectors[4].peer, point, sizeof(point)); // RFC 5903 8.1
-	assert_int_equal(ke_vectors[4].group, KE_ECP_256);
-	point[63] ^= 1;
-	refused(KE_ECP_256, point, 64, "not on the curve");
-	refused(KE_ECP_256, other, 64, "(0, 0)");
-	refused(KE_ECP_521, other, 132, "(0, 0) of P-521");
-	memset(other, 0xff, sizeof(other));
-	refused(KE_ECP_256, other, 64, "coordinates beyond the prime");
-	point[63] ^= 1;
-	refused(KE_ECP_256, point, 63, "one octet too short");
-	refused(KE_ECP_256, point, 32, "x alone");
-	refused(KE_ECP_384, point, 64, "a point of another group");
+	for (size_t i = 0; i < COUNT(modp); i++) {
+		uint8_t ours[IKE_KE_PUBLIC_MAX] = {0}, peer[IKE_KE_PUBLIC_MAX] = {0};
+		uint8_t want[IKE_KE_PUBLIC_MAX] = {0}, out[IKE_KE_PUBLIC_MAX];
+		size_t len = prime_of(i, out), out_len = sizeof(out);
+		struct ike_buf public_value = {ours, len};
+		struct secret shared = {0};
+		struct ike_ke *ke = NULL;
+
+		ours[len - 2] = 1 << 2;
+		peer[len - 1] = 4;
+		want[len - 3] = 1 << 4;
+		assert_int_equal(ke_import(c->ctx, modp[i].group, &private_key, &public_value, &ke),
+				 0);
+		assert_int_equal(c->ke_public(c->ctx, ke, out, &out_len), 0);
+		assert_int_equal(out_len, len);
+		assert_memory_equal(out, ours, len);
+		assert_int_equal(c->ke_derive(c->ctx, ke, peer, len, &shared), 0);
+		assert_int_equal(shared.len, len);
+		assert_memory_equal(shared.data, want, len);
+		secret_fini(&shared);
+		c->ke_destroy(c->ctx, ke);
+	}
+}
+
+static const struct ke_vector *rfc5903(uint16_t group)
+{
+	for (size_t i = 0; i < COUNT(ke_vectors); i++)
+		if (ke_vectors[i].group == group && strstr(ke_vectors[i].name, "RFC 5903"))
+			return &ke_vectors[i];
+	fail_msg("no vector of group %u", group);
+	return NULL;
+}
+
+// RFC 6989 2.3.
+static void test_ecp_values_refused(void **state)
+{
+	static const uint16_t ecp[] = {KE_ECP_256, KE_ECP_384, KE_ECP_521};
+	uint8_t other[134];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(ecp); i++) {
+		uint8_t point[134] = {0};
+		size_t len = hex_bytes(rfc5903(ecp[i])->peer, point, sizeof(point));
+
+		print_message("# group %u\n", ecp[i]);
+		point[len - 1] ^= 1;
+		refused(ecp[i], point, len, "not on the curve: another y");
+		point[len - 1] ^= 1;
+		point[len / 2 - 1] ^= 1;
+		refused(ecp[i], point, len, "not on the curve: another x");
+		point[len / 2 - 1] ^= 1;
+		refused(ecp[i], point, len - 1, "one octet too short");
+		refused(ecp[i], point, len + 1, "one octet too long");
+		refused(ecp[i], point, len / 2, "x alone");
+		refused(ecp[i], point, 0, "empty");
+		memmove(point + 1, point, len);
+		point[0] = 4;
+		refused(ecp[i], point, len + 1, "with the octet of SEC 1 in front");
+		refused(ecp[(i + 1) % 3], point + 1, len, "a point of another group");
+		memset(other, 0, sizeof(other));
+		refused(ecp[i], other, len, "(0, 0)");
+		memset(other, 0xff, sizeof(other));
+		refused(ecp[i], other, len, "coordinates beyond the prime");
+	}
+}
+
+// The curve point itself, with p added to x: 521 bits leave room for it in 66 octets.
+static void test_ecp521_coordinate_beyond_the_prime(void **state)
+{
+	uint8_t point[132];
+	unsigned carry = 0;
+
+	(void)state;
+	hex_bytes(rfc5903(KE_ECP_521)->peer, point, sizeof(point));
+	for (size_t i = 66; i-- > 0;) { // p = 2^521 - 1: 0x01 and 65 times 0xff
+		carry += point[i] + (i == 0 ? 0x01u : 0xffu);
+		point[i] = (uint8_t)carry;
+		carry >>= 8;
+	}
+	assert_int_equal(carry, 0);
+	refused(KE_ECP_521, point, sizeof(point), "x + p");
 }
 
 // The values of small order of Curve25519 (RFC 7748 6.1, RFC 8031 5): the secret would be zero.
@@ -213,18 +301,32 @@ static void test_x25519_values_refused(void **state)
 	}
 	refused(KE_CURVE25519, u, 31, "one octet too short");
 	refused(KE_CURVE25519, u, 33, "one octet too long");
-	memset(u, 0, sizeof(u));
-	refused(KE_CURVE448, u, 32, "a value of Curve25519's length");
 }
 
-static void test_x448_zero_refused(void **state)
+// The same for Curve448, whose prime is 2^448 - 2^224 - 1, little-endian (RFC 7748 5).
+static void test_x448_values_refused(void **state)
 {
-	uint8_t u[56] = {0};
+	static const struct {
+		uint8_t first, low, middle, high; // octets 0, 1 to 27, 28, 29 to 55
+		const char *why;
+	} rows[] = {
+		{0x00, 0x00, 0x00, 0x00, "u = 0"},     {0x01, 0x00, 0x00, 0x00, "u = 1"},
+		{0xfe, 0xff, 0xfe, 0xff, "u = p - 1"}, {0xff, 0xff, 0xfe, 0xff, "u = p"},
+		{0x00, 0x00, 0xff, 0xff, "u = p + 1"},
+	};
+	uint8_t u[57] = {5};
 
 	(void)state;
-	refused(KE_CURVE448, u, sizeof(u), "u = 0");
-	u[0] = 1;
-	refused(KE_CURVE448, u, sizeof(u), "u = 1");
+	refused(KE_CURVE448, u, 55, "one octet too short");
+	refused(KE_CURVE448, u, 57, "one octet too long");
+	refused(KE_CURVE448, u, 32, "a value of Curve25519's length");
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		u[0] = rows[i].first;
+		memset(u + 1, rows[i].low, 27);
+		u[28] = rows[i].middle;
+		memset(u + 29, rows[i].high, 27);
+		refused(KE_CURVE448, u, 56, rows[i].why);
+	}
 }
 
 int main(void)
@@ -234,9 +336,11 @@ int main(void)
 		cmocka_unit_test(test_two_sides_agree),
 		cmocka_unit_test(test_room_and_unknown_groups),
 		cmocka_unit_test(test_modp_values_refused),
+		cmocka_unit_test(test_modp_values_are_padded),
 		cmocka_unit_test(test_ecp_values_refused),
+		cmocka_unit_test(test_ecp521_coordinate_beyond_the_prime),
 		cmocka_unit_test(test_x25519_values_refused),
-		cmocka_unit_test(test_x448_zero_refused),
+		cmocka_unit_test(test_x448_values_refused),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -165,6 +165,98 @@ static void test_more_than_we_hold(void **state)
 	CHECK(offer.list.n == PROPOSALS_MAX && offer.skipped == 40 - PROPOSALS_MAX);
 }
 
+// Writes an IKE proposal of a peer that sends all it has: 13 ciphers, 6 integrity algorithms, 6
+// PRFs, and the groups last.
+static size_t all_it_has(uint8_t *buf, size_t room, const uint16_t *groups, size_t n_groups)
+{
+	struct writer w = writer_of(buf, room);
+	const struct {
+		uint8_t type, n;
+		uint16_t first;
+	} unknown[] = {
+		{TRANSFORM_ENCR, 13, 200}, {TRANSFORM_INTEG, 6, 200}, {TRANSFORM_PRF, 6, 200}};
+	const struct transform useful[] = {
+		{TRANSFORM_ENCR, ENCR_AES_CTR, 256},
+		{TRANSFORM_INTEG, INTEG_HMAC_SHA2_512_256, 0},
+		{TRANSFORM_PRF, PRF_HMAC_SHA2_512, 0},
+	};
+
+	write_bytes(&w, (const uint8_t[]){0, 0, 0, 0, 1, 1, 0, (uint8_t)(28 + n_groups)}, 8);
+	for (size_t i = 0; i < COUNT(unknown); i++) {
+		for (uint16_t k = 0; k < unknown[i].n; k++) {
+			write_bytes(&w, (const uint8_t[]){3, 0, 0, 8, unknown[i].type, 0}, 6);
+			write_u16(&w, (uint16_t)(unknown[i].first + k));
+		}
+		write_bytes(
+			&w,
+			(const uint8_t[]){3, 0, 0, useful[i].key_bits ? 12 : 8, useful[i].type, 0},
+			6);
+		write_u16(&w, useful[i].id);
+		if (useful[i].key_bits) {
+			write_u16(&w, 0x800e);
+			write_u16(&w, useful[i].key_bits);
+		}
+	}
+	for (size_t i = 0; i < n_groups; i++) {
+		write_bytes(&w, (const uint8_t[]){i + 1 == n_groups ? 0 : 3, 0, 0, 8, 4, 0}, 6);
+		write_u16(&w, groups[i]);
+	}
+	write_u16_at(&w, 2, (uint16_t)w.len);
+	CHECK(!w.failed);
+	return w.len;
+}
+
+static void test_useful_algorithms_come_before_others(void **state)
+{
+	static const uint16_t known_last[] = {1027, 1028, 1029,		1030,
+					      2,    5,	  KE_MODP_3072, KE_MODP_2048};
+	static const uint16_t none_known[] = {1027, 1028, 1029, 1030, 1031, 1032};
+	struct proposal_list ours = {.n = 1};
+	struct proposal chosen;
+	struct sa_offer offer;
+	uint8_t buf[512];
+
+	(void)state;
+	CHECK(!proposal_parse("aes256ctr-sha512-modp2048", PROTO_IKE, &ours.p[0], NULL));
+	CHECK(!sa_parse(buf, all_it_has(buf, sizeof(buf), known_last, COUNT(known_last)), PROTO_IKE,
+			&offer));
+	CHECK(offer.list.n == 1 && offer.list.p[0].n == PROPOSAL_TRANSFORMS_MAX);
+	CHECK(!proposal_choose(&ours, &offer.list, false, &chosen));
+	CHECK(proposal_first(&chosen, TRANSFORM_KE)->id == KE_MODP_2048);
+
+	// They insist on a group, and that must not be lost, or we would answer without one.
+	for (size_t n = 1; n <= COUNT(none_known); n++) {
+		CHECK(!sa_parse(buf, all_it_has(buf, sizeof(buf), none_known, n), PROTO_IKE,
+				&offer));
+		CHECK(proposal_first(&offer.list.p[0], TRANSFORM_KE));
+		for (uint8_t type = TRANSFORM_ENCR; type <= TRANSFORM_INTEG; type++)
+			CHECK(proposal_first(&offer.list.p[0], type));
+		CHECK(proposal_choose(&ours, &offer.list, false, &chosen) == -ENOENT);
+	}
+}
+
+// Groups in ESP proposals (PFS) travel like any other transform.
+static void test_esp_with_groups(void **state)
+{
+	struct proposal_list list = {.n = 1};
+	struct writer w;
+	struct sa_offer offer;
+	uint8_t buf[256];
+
+	(void)state;
+	CHECK(!proposal_parse("aes128gcm16-x448-modp8192-none", PROTO_ESP, &list.p[0], NULL));
+	w = writer_of(buf, sizeof(buf));
+	sa_payload_write(&w, &list, 0xc0000001, false);
+	CHECK(!w.failed && !sa_parse(buf, w.len, PROTO_ESP, &offer));
+	CHECK(offer.list.n == 1 && offer.list.p[0].n == list.p[0].n);
+	for (uint8_t i = 0; i < list.p[0].n; i++)
+		CHECK(proposal_has(&offer.list.p[0], &list.p[0].t[i]));
+	w = writer_of(buf, sizeof(buf));
+	sa_payload_write(&w, &list, 0xc0000001, true);
+	CHECK(!w.failed && !sa_parse(buf, w.len, PROTO_ESP, &offer));
+	CHECK(!proposal_first(&offer.list.p[0], TRANSFORM_KE));
+}
+
 // ---- traffic selectors ----
 
 static int ts_parse(const uint8_t *data, size_t len, struct selector_list *out)
@@ -330,6 +422,8 @@ int main(void)
 		cmocka_unit_test(test_bent_proposals),
 		cmocka_unit_test(test_unknown_parts),
 		cmocka_unit_test(test_more_than_we_hold),
+		cmocka_unit_test(test_useful_algorithms_come_before_others),
+		cmocka_unit_test(test_esp_with_groups),
 		cmocka_unit_test(test_selectors_written_are_read),
 		cmocka_unit_test(test_bent_selectors),
 		cmocka_unit_test(test_narrow),

@@ -51,12 +51,14 @@ static void sealed(struct ike_builder *b, const struct ike_suite *suite, struct 
 
 static void test_seal_and_open(void **state)
 {
-	static const char *const suites[] = {"aes128gcm16-prfsha256-x25519",
-					     "aes256-sha512-prfsha512-x25519",
-					     "aes128-sha256-x25519"};
+	static const char *const suites[] = {
+		"aes128gcm16-prfsha256-x25519", "aes256-sha512-prfsha512-x25519",
+		"aes128-sha256-x25519",		"aes128-sha1-x25519",
+		"aes192ctr-sha384-x25519",	"aes256gcm8-prfsha256-x25519",
+		"aes192gcm12-prfsha256-x25519", "chacha20poly1305-prfsha256-x25519"};
 
 	(void)state;
-	for (size_t k = 0; k < 3; k++) {
+	for (size_t k = 0; k < sizeof(suites) / sizeof(suites[0]); k++) {
 		struct secret encr = {0}, integ = {0};
 		struct sk_keys keys = {&encr, &integ};
 		struct ike_suite suite;
@@ -87,6 +89,45 @@ static void test_seal_and_open(void **state)
 		secret_fini(&encr);
 		secret_fini(&integ);
 	}
+}
+
+// RFC 7634 appendix B: a whole message of ChaCha20-Poly1305, header and payloads.
+static void test_message_of_rfc7634(void **state)
+{
+	static const uint8_t message[] = {
+		0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7, // SPIi
+		0xd0, 0xd1, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, // SPIr
+		0x2e, 0x20, 0x25, 0x00, 0x00, 0x00, 0x00, 0x09, // INFORMATIONAL, number 9
+		0x00, 0x00, 0x00, 0x45, 0x29, 0x00, 0x00, 0x29, // length; Encrypted payload
+		0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, // IV
+		0x61, 0x03, 0x94, 0x70, 0x1f, 0x8d, 0x01, 0x7f, // ciphertext
+		0x7c, 0x12, 0x92, 0x48, 0x89, 0x6b, 0x71, 0xbf, // ciphertext, ICV
+		0xe2, 0x52, 0x36, 0xef, 0xd7, 0xcd, 0xc6, 0x70, // ICV
+		0x66, 0x90, 0x63, 0x15, 0xb2,
+	};
+	static const uint8_t salt[4] = {0xa0, 0xa1, 0xa2, 0xa3};
+	struct secret encr = {0}, integ = {0};
+	struct sk_keys keys = {&encr, &integ};
+	struct ike_suite suite;
+	uint8_t buf[sizeof(message)];
+	const uint8_t *plain;
+	struct ike_notify n;
+	struct ike_msg m;
+	size_t len;
+
+	(void)state;
+	suite_of("chacha20poly1305-prfsha256-x25519", &suite, &encr, &integ);
+	CHECK(encr.len == 36 && integ.len == 0);
+	for (uint8_t i = 0; i < 32; i++)
+		encr.data[i] = (uint8_t)(0x80 + i);
+	memcpy(encr.data + 32, salt, sizeof(salt));
+	CHECK(!ike_msg_parse(message, sizeof(message), &m) && m.has_sk);
+	CHECK(!sk_open(&m, crypto, &suite, keys, buf, &plain, &len) && len == 12);
+	CHECK(!ike_msg_parse_inner(&m, plain, len));
+	CHECK(ike_msg_notify(&m, 16385, 0, &n)); // SET_WINDOW_SIZE
+	CHECK(n.len == 4 && n.data[3] == 10);
+	secret_fini(&encr);
+	secret_fini(&integ);
 }
 
 static void test_every_length(void **state)
@@ -231,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_seal_and_open),
+		cmocka_unit_test(test_message_of_rfc7634),
 		cmocka_unit_test(test_every_length),
 		cmocka_unit_test(test_pad_length_beyond_the_payload),
 		cmocka_unit_test(test_message_that_does_not_fit),

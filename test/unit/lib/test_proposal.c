@@ -29,7 +29,8 @@ static void test_parse_and_format(void **state)
 		 "IKE:AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384",
 		 "beside an AEAD the hash is the PRF's"},
 		{PROTO_IKE, "aes256gcm16-sha384-prfsha512-ecp384",
-		 "IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/ECP_384", "and nothing with a PRF of its own"},
+		 "IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/ECP_384",
+		 "and nothing with a PRF of its own"},
 		{PROTO_IKE, "aes128-sha256-prfsha512-modp2048",
 		 "IKE:AES_CBC_128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_512/MODP_2048",
 		 "a PRF of its own wins"},
@@ -46,9 +47,25 @@ static void test_parse_and_format(void **state)
 		 "ESP:AES_GCM_16_128/AES_GCM_16_256/CURVE_25519/NO_EXT_SEQ", "with a group"},
 		{PROTO_ESP, "default", "ESP:AES_GCM_16_128/AES_GCM_16_256/NO_EXT_SEQ", "default"},
 		{PROTO_IKE, "default",
-		 "IKE:AES_GCM_16_128/AES_GCM_16_256/PRF_HMAC_SHA2_256/PRF_HMAC_SHA2_384/"
-		 "PRF_HMAC_SHA2_512/CURVE_25519/ECP_256/ECP_384/MODP_2048",
+		 "IKE:AES_GCM_16_128/AES_GCM_16_256/CHACHA20_POLY1305/PRF_HMAC_SHA2_256/"
+		 "PRF_HMAC_SHA2_384/PRF_HMAC_SHA2_512/CURVE_25519/ECP_256/ECP_384/ECP_521/"
+		 "CURVE_448/MODP_3072/MODP_4096/MODP_2048",
 		 "default"},
+		{PROTO_IKE, "aes128ctr-sha256-modp3072",
+		 "IKE:AES_CTR_128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_3072", "counter mode"},
+		{PROTO_IKE, "aes256ctr-aes256-sha512-x448",
+		 "IKE:AES_CTR_256/AES_CBC_256/HMAC_SHA2_512_256/PRF_HMAC_SHA2_512/CURVE_448",
+		 "counter mode shares a proposal with CBC"},
+		{PROTO_IKE, "chacha20poly1305-aes128gcm8-prfsha256-ecp521",
+		 "IKE:CHACHA20_POLY1305/AES_GCM_8_128/PRF_HMAC_SHA2_256/ECP_521", "AEADs together"},
+		{PROTO_IKE, "aes128-sha1-modp8192",
+		 "IKE:AES_CBC_128/HMAC_SHA1_96/PRF_HMAC_SHA1/MODP_8192",
+		 "SHA-1 when it is named, as integrity and as PRF"},
+		{PROTO_IKE, "aes256gcm12-prfsha1-modp6144",
+		 "IKE:AES_GCM_12_256/PRF_HMAC_SHA1/MODP_6144", "a PRF alone"},
+		{PROTO_ESP, "aes256gcm16-modp4096-x448-none",
+		 "ESP:AES_GCM_16_256/MODP_4096/CURVE_448/NONE/NO_EXT_SEQ",
+		 "a group if the peer has one"},
 	};
 	char text[PROPOSAL_TEXT_MAX];
 
@@ -89,12 +106,24 @@ static void test_bad_proposals_say_why(void **state)
 		{PROTO_ESP, "aes128gcm16-prfsha256", -EINVAL,
 		 "'prfsha256' (prf) does not belong in the ESP proposal"},
 		{PROTO_ESP, "noesn", -EINVAL, "no encryption"},
-		{PROTO_IKE, "chacha20poly1305-prfsha256-x25519", -ENOTSUP,
-		 "'chacha20poly1305' is known, but not available yet for IKE"},
-		{PROTO_IKE, "aes128-sha1-modp2048", -ENOTSUP,
-		 "available for integrity: sha256, sha384, sha512"},
-		{PROTO_IKE, "aes128-sha256-ecp521", -ENOTSUP,
-		 "available for key exchange: x25519, ecp256, ecp384, modp2048"},
+		{PROTO_IKE, "aes128ctr-prfsha256-x25519", -EINVAL,
+		 "'aes128ctr' needs an integrity algorithm"},
+		{PROTO_IKE, "aes128-prfsha256-x25519", -EINVAL, "RFC 7296 3.3.3, RFC 8221 4"},
+		{PROTO_IKE, "chacha20poly1305-aes128ctr-sha256-x25519", -EINVAL, "two proposals"},
+		{PROTO_IKE, "aes128ccm16-prfsha256-x25519", -ENOTSUP,
+		 "'aes128ccm16' is known, but not available yet for IKE"},
+		{PROTO_ESP, "chacha20poly1305", -ENOTSUP,
+		 "'chacha20poly1305' is known, but not available yet for ESP"},
+		{PROTO_IKE, "aes128-aesxcbc-modp2048", -ENOTSUP,
+		 "available for integrity: sha256, sha384, sha512, sha1"},
+		{PROTO_IKE, "aes128-sha256-ecp256bp", -ENOTSUP,
+		 "available for key exchange: x25519, ecp256, ecp384, ecp521, x448, modp3072, "
+		 "modp4096, modp6144, modp8192, modp2048"},
+		{PROTO_IKE, "aes128-sha256-none", -ENOTSUP, "always exchanges keys"},
+		{PROTO_IKE, "serpent256-sha256-x25519", -ENOTSUP,
+		 "'serpent256' is refused: it has no number at IANA"},
+		{PROTO_ESP, "aes128gcm16-ntru256", -ENOTSUP, "'ntru256' is refused"},
+		{PROTO_IKE, "chacha20poly1305compat-prfsha256-x25519", -ENOTSUP, "RFC 7634 3"},
 		{PROTO_ESP, "aes128-sha256", -ENOTSUP,
 		 "'aes128' is known, but not available yet for ESP; available for encryption: "
 		 "aes128gcm16, aes256gcm16"},
@@ -136,6 +165,7 @@ static void test_bad_proposals_say_why(void **state)
 
 static void test_defaults(void **state)
 {
+	static const char *const by_name_only[] = {"sha1", "prfsha1", "modp6144", "modp8192"};
 	struct proposal_list list;
 	char text[PROPOSAL_TEXT_MAX];
 
@@ -145,7 +175,8 @@ static void test_defaults(void **state)
 	assert_string_equal(proposal_format(&list.p[1], text, sizeof(text)),
 			    "IKE:AES_CBC_128/AES_CBC_256/HMAC_SHA2_256_128/HMAC_SHA2_384_192/"
 			    "HMAC_SHA2_512_256/PRF_HMAC_SHA2_256/PRF_HMAC_SHA2_384/"
-			    "PRF_HMAC_SHA2_512/CURVE_25519/ECP_256/ECP_384/MODP_2048");
+			    "PRF_HMAC_SHA2_512/CURVE_25519/ECP_256/ECP_384/ECP_521/CURVE_448/"
+			    "MODP_3072/MODP_4096/MODP_2048");
 	// RFC 7296 3.3: an AEAD and other ciphers never share a proposal.
 	assert_null(proposal_first(&list.p[0], TRANSFORM_INTEG));
 	assert_non_null(proposal_first(&list.p[1], TRANSFORM_INTEG));
@@ -162,6 +193,15 @@ static void test_defaults(void **state)
 				assert_non_null(info);
 				assert_true(protocol == PROTO_IKE ? info->ike : info->esp);
 			}
+	}
+	// What RFC 8247 only tolerates, or costs a stranger less than us, must be asked for.
+	proposal_defaults(PROTO_IKE, &list);
+	for (size_t i = 0; i < COUNT(by_name_only); i++) {
+		const struct transform_info *info = transform_find_keyword(by_name_only[i]);
+		struct transform t = {info->type, info->id, info->key_bits};
+
+		CHECK_ROW(!proposal_has(&list.p[0], &t) && !proposal_has(&list.p[1], &t),
+			  by_name_only[i]);
 	}
 	proposal_defaults(PROTO_AH, &list);
 	assert_int_equal(list.n, 0);
@@ -257,6 +297,19 @@ static void test_choose(void **state)
 		 "they insist on a group, we have none"},
 		{PROTO_ESP, "aes128gcm16-x25519", "aes128gcm16", NULL, 0,
 		 "we insist on a group, they have none"},
+		{PROTO_ESP, "aes128gcm16-modp3072-x25519", "aes128gcm16-x25519-modp3072",
+		 "ESP:AES_GCM_16_128/MODP_3072/NO_EXT_SEQ", 1, "our order of groups decides"},
+		{PROTO_ESP, "aes128gcm16-x448-none", "aes128gcm16", "ESP:AES_GCM_16_128/NO_EXT_SEQ",
+		 1, "we can do without a group"},
+		{PROTO_ESP, "aes128gcm16-x448-none", "aes128gcm16-x448",
+		 "ESP:AES_GCM_16_128/CURVE_448/NO_EXT_SEQ", 1, "but take theirs"},
+		{PROTO_ESP, "aes128gcm16-x448-none", "aes128gcm16-x25519-none",
+		 "ESP:AES_GCM_16_128/NONE/NO_EXT_SEQ", 1, "both can do without"},
+		{PROTO_ESP, "aes128gcm16-x25519", "aes128gcm16-x448-none", NULL, 0,
+		 "we insist, they would do without"},
+		{PROTO_IKE, "chacha20poly1305-prfsha256-x25519",
+		 "aes128gcm16-chacha20poly1305-prfsha256-x25519",
+		 "IKE:CHACHA20_POLY1305/PRF_HMAC_SHA2_256/CURVE_25519", 1, "no key length"},
 	};
 
 	(void)state;
@@ -277,6 +330,26 @@ static void test_choose(void **state)
 			   rows[i].why);
 		CHECK_INT(chosen.number, rows[i].number, rows[i].why);
 		CHECK_ROW(proposal_is_answer_to(&chosen, &theirs, false), rows[i].why);
+	}
+}
+
+static void test_defaults_meet_most_peers(void **state)
+{
+	static const char *const peers[] = {
+		"aes256gcm16-prfsha384-ecp521",	  "chacha20poly1305-prfsha512-x448",
+		"aes256-sha256-modp4096",	  "aes128-sha512-modp3072",
+		"aes128gcm16-prfsha256-modp2048", "aes256-sha384-prfsha256-x25519",
+	};
+	struct proposal_list ours;
+
+	(void)state;
+	proposal_defaults(PROTO_IKE, &ours);
+	for (size_t i = 0; i < COUNT(peers); i++) {
+		struct proposal_list theirs = listed(peers[i], PROTO_IKE);
+		struct proposal chosen;
+
+		CHECK_INT(proposal_choose(&ours, &theirs, false, &chosen), 0, peers[i]);
+		CHECK_INT(proposal_choose(&theirs, &ours, false, &chosen), 0, peers[i]);
 	}
 }
 
@@ -417,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_first_and_has),
 		cmocka_unit_test(test_format_unknown_and_small),
 		cmocka_unit_test(test_choose),
+		cmocka_unit_test(test_defaults_meet_most_peers),
 		cmocka_unit_test(test_first_child_ignores_the_group),
 		cmocka_unit_test(test_none_is_said_or_left_out),
 		cmocka_unit_test(test_choose_wants_every_mandatory_type),
