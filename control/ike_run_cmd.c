@@ -104,14 +104,14 @@ static int initiate(struct ike_run *run, struct conn *conn, struct conn_child *c
 		return 0;
 	}
 	if (child) {
-		child->rest = REST_NONE;
+		start_rest(run, child, REST_NONE);
 		child->failures = 0;
 	}
 	// The first step may fail at once: the watch has to be in place before it.
 	w->ike_id = next_id;
 	rc = start_initiate(run, conn, child, NULL, err);
 	if (rc && child && child->start_action != START_START)
-		child->rest = REST_IDLE;
+		start_rest(run, child, REST_IDLE);
 	return rc;
 }
 
@@ -193,7 +193,7 @@ static int select_targets(struct ike_run *run, const struct ike_run_select *sel,
 			continue;
 		if (s->goal && (!sel->child || strcmp(sel->child, s->goal->name) == 0) &&
 		    !sel->child_id) { // still being set up
-			s->goal->rest = REST_BY_USER;
+			start_rest(run, s->goal, REST_BY_USER);
 			if (target_add(w, s->id, 0))
 				return -ENOMEM;
 			continue;
@@ -202,7 +202,7 @@ static int select_targets(struct ike_run *run, const struct ike_run_select *sel,
 		{
 			if (!child_selected(sel, c))
 				continue;
-			c->child->rest = REST_BY_USER;
+			start_rest(run, c->child, REST_BY_USER);
 			if (children && target_add(w, s->id, c->spi_in))
 				return -ENOMEM;
 		}
@@ -231,7 +231,7 @@ static unsigned cancel_planned(struct ike_run *run, const struct ike_run_select 
 			    !event_pending(child->retry, EV_TIMEOUT, NULL))
 				continue;
 			event_del(child->retry);
-			child->rest = REST_BY_USER;
+			start_rest(run, child, REST_BY_USER);
 			n++;
 		}
 	}

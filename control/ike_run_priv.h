@@ -175,13 +175,15 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 // The initiation of that child (or of the IKE SA alone) that is under way, or NULL.
 struct run_sa *start_under_way(struct ike_run *run, const struct conn *conn,
 			       const struct conn_child *child);
+// Why the child is not being brought up; the dataplane is told whether its packets may wait.
+void start_rest(struct ike_run *run, struct conn_child *child, enum child_rest rest);
 void start_want(struct ike_run *run, struct conn_child *child, uint64_t delay_ms);
 // An initiation of this child failed.
 void start_failed(struct ike_run *run, struct conn_child *child);
 // The child's last SA is gone.
 void start_lost(struct ike_run *run, struct conn_child *child, const struct run_sa *s);
 // The child is up: nothing is planned any more.
-void start_succeeded(struct conn_child *child);
+void start_succeeded(struct ike_run *run, struct conn_child *child);
 // A successor for an IKE SA that grows old, or whose peer seems to have forgotten it.
 void start_successor(struct run_sa *s);
 // A request of an established IKE SA was repeated.

@@ -22,6 +22,16 @@ static uint64_t back_off_ms(struct ike_run *run, unsigned failures)
 	return run_jitter(run, ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS);
 }
 
+// Packets wait for a child that is to come up, but not for one that nobody is after.
+void start_rest(struct ike_run *run, struct conn_child *child, enum child_rest rest)
+{
+	bool wait = rest == REST_NONE || (rest == REST_DEAD && child->start_action == START_START);
+
+	child->rest = rest;
+	if (child->tunnel != DP_TUNNEL_NONE)
+		dp_tunnel_hold(run->dp, child->tunnel, wait);
+}
+
 int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
 		   struct run_sa **out, struct error *err)
 {
@@ -93,7 +103,7 @@ static void plan(struct ike_run *run, struct conn_child *child, uint64_t delay_m
 
 void start_want(struct ike_run *run, struct conn_child *child, uint64_t delay_ms)
 {
-	child->rest = REST_NONE;
+	start_rest(run, child, REST_NONE);
 	plan(run, child, delay_ms);
 }
 
@@ -115,7 +125,7 @@ static void on_retry(int fd, short what, void *arg)
 	child->last_attempt_ms = run_now_ms();
 	if (rc == -EINVAL) { // nothing that time heals
 		log_warn(LOG_IKE, "%s", err.text);
-		child->rest = REST_IDLE;
+		start_rest(run, child, REST_IDLE);
 		return;
 	}
 	// A route or an address may come at any moment: a look costs nothing.
@@ -150,7 +160,7 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 	if (child->rest != REST_NONE)
 		return;
 	if (child->start_action != START_START) {
-		child->rest = REST_IDLE;
+		start_rest(run, child, REST_IDLE);
 		return;
 	}
 	wait = back_off_ms(run, child->failures);
@@ -164,23 +174,23 @@ void start_lost(struct ike_run *run, struct conn_child *child, const struct run_
 	if (run->shutting_down || child->conn->retired || child->rest == REST_BY_USER)
 		return;
 	if (s->superseded || s->aged) {
-		child->rest = REST_IDLE;
+		start_rest(run, child, REST_IDLE);
 		if (child->start_action == START_START)
 			start_want(run, child, run_jitter(run, RETRY_FIRST_MS));
 	} else if (s->peer_lost) {
-		child->rest = REST_DEAD;
+		start_rest(run, child, REST_DEAD);
 		if (child->dpd_action == DEAD_START)
 			start_want(run, child, 0);
 	} else {
-		child->rest = REST_BY_PEER;
+		start_rest(run, child, REST_BY_PEER);
 		if (child->close_action == DEAD_START)
 			start_want(run, child, run_jitter(run, RETRY_FIRST_MS));
 	}
 }
 
-void start_succeeded(struct conn_child *child)
+void start_succeeded(struct ike_run *run, struct conn_child *child)
 {
-	child->rest = REST_NONE;
+	start_rest(run, child, REST_NONE);
 	child->failures = 0;
 	child->no_route = false;
 	if (child->retry)

@@ -114,7 +114,11 @@ int dp_tunnel_del(struct dp *dp, uint32_t tunnel);
 // Publishes the outbound SA of a tunnel, at once for all workers; the one before it is retired.
 // Sequence numbers start at 1. Takes sa's secrets (sa is emptied) on success.
 int dp_tunnel_set_out(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct error *err);
-// Takes the outbound SA away if it has that SPI. Packets are then dropped as no-sa.
+// What happens to packets of a tunnel without an outbound SA: they are dropped as no-sa, or, with
+// `on`, wait for one for up to 1 s, because somebody is going to bring one up. DP_EV_NO_SA is
+// reported either way.
+int dp_tunnel_hold(struct dp *dp, uint32_t tunnel, bool on);
+// Takes the outbound SA away if it has that SPI.
 int dp_tunnel_clear_out(struct dp *dp, uint32_t tunnel, uint32_t spi);
 
 // IKE announces an inbound SPI before the keys exist, so choosing and filling are two calls.

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "dataplane/acquire.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
 #include "dataplane/icmp.h"
@@ -38,8 +39,12 @@ static void report(struct worker *w, _Atomic uint64_t *last_tsc, const struct dp
 		dp_event_put(w->dp, ev);
 }
 
-static void drop_no_sa(struct worker *w, struct tunnel *t, struct rte_mbuf *m)
+// A packet without an SA asks for one, and waits when somebody is going to bring it. With an SA it
+// comes here because others of its tunnel still wait, and stays behind them.
+static void no_sa(struct worker *w, const struct batch *b, uint16_t i)
 {
+	struct rte_mbuf *m = b->pkt[i];
+	struct tunnel *t = b->tunnel[i];
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	const struct dp_event ev = {
 		.type = DP_EV_NO_SA,
@@ -48,12 +53,19 @@ static void drop_no_sa(struct worker *w, struct tunnel *t, struct rte_mbuf *m)
 		.addr2 = ip_addr_v4(rte_be_to_cpu_32(ip->dst_addr)),
 	};
 
-	report(w, &t->no_sa_tsc, &ev);
-	drop(w, m, DROP_NO_SA);
+	if (tunnel_sa(t) == NULL) {
+		report(w, &t->no_sa_tsc, &ev);
+		if (!tunnel_holds(t)) {
+			drop(w, m, DROP_NO_SA);
+			return;
+		}
+	}
+	acquire_put(w, b, i);
 }
 
 // The group of a tunnel's current SA. The pointer is loaded once for each group: a rekey in the
-// middle of a batch takes effect with the next one. NULL when the tunnel has no SA.
+// middle of a batch takes effect with the next one. NULL when the tunnel has no SA, or packets that
+// still wait for it.
 static struct group *find_group(struct worker *w, struct out_batch *o, struct tunnel *t)
 {
 	const int last = (int)o->n_groups - 1;
@@ -64,7 +76,7 @@ static struct group *find_group(struct worker *w, struct out_batch *o, struct tu
 		if (o->group[i].tunnel == t)
 			return &o->group[i];
 	sa = tunnel_sa(t);
-	if (sa == NULL)
+	if (sa == NULL || (w->n_waiting > 0 && acquire_waits(w, t)))
 		return NULL;
 	g = &o->group[o->n_groups++];
 	*g = (struct group){
@@ -137,7 +149,7 @@ static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, st
 		struct group *g = find_group(w, o, b->tunnel[i]);
 
 		if (g == NULL) {
-			drop_no_sa(w, b->tunnel[i], m);
+			no_sa(w, b, i);
 		} else if (!selectors_match(g->sa, m)) {
 			// The policy may be wider than what the peer agreed to.
 			drop(w, m, DROP_OUT_SELECTOR);

@@ -117,7 +117,18 @@ int dp_tunnel_del(struct dp *dp, uint32_t id)
 		return -EBUSY;
 	// No policy leads to it any more; a worker may still be in the batch of an older snapshot.
 	dp->tunnels->slot[id] = NULL;
+	atomic_fetch_add_explicit(&dp->tunnels->removed, 1, memory_order_release);
 	dp_defer_free(dp, tunnel_free, t);
+	return 0;
+}
+
+int dp_tunnel_hold(struct dp *dp, uint32_t id, bool on)
+{
+	struct tunnel *t = tunnel_get(dp, id);
+
+	if (t == NULL)
+		return -ENOENT;
+	atomic_store_explicit(&t->hold, on, memory_order_relaxed);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,6 +52,7 @@ struct tunnel {
 	_Atomic(struct sa_out *) sa; // control: store, workers: load
 	uint32_t id;
 	uint32_t n_policies; // control: entries of the current snapshot that name it
+	_Atomic bool hold;   // control: rw, workers: ro; packets without an SA wait for one
 	_Atomic uint64_t no_sa_tsc, seq_low_tsc; // workers: when the event was last reported
 	char name[DP_NAME_MAX];
 };
@@ -58,12 +60,27 @@ struct tunnel {
 struct tunnels {
 	struct tunnel **slot; // control: by id, NULL when free
 	uint32_t n_slots;
+	_Atomic uint32_t removed; // control: rw, workers: ro; counts removed tunnels
 	struct crypto *crypto; // control: expands keys
 };
 
 static inline struct sa_out *tunnel_sa(const struct tunnel *t)
 {
 	return atomic_load_explicit((_Atomic(struct sa_out *) *)(uintptr_t)&t->sa,
+				    memory_order_acquire);
+}
+
+// Does a packet that finds no SA wait for one?
+static inline bool tunnel_holds(const struct tunnel *t)
+{
+	return atomic_load_explicit((_Atomic bool *)(uintptr_t)&t->hold, memory_order_relaxed);
+}
+
+// Changes before a tunnel that was removed is freed: a worker that keeps pointers to tunnels over
+// a quiescent point has to look here before it uses one.
+static inline uint32_t tunnels_removed(const struct tunnels *t)
+{
+	return atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&t->removed,
 				    memory_order_acquire);
 }
 

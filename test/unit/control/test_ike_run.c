@@ -240,6 +240,30 @@ static void test_down_by_hand_stays_down(void **state)
 	assert_int_equal(f.done, 1); // already up
 }
 
+// Packets wait for a child that is on its way or up, not for one that nobody is after.
+static void test_packets_wait_only_for_what_is_to_come(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_select sel = {.conn = "lab"};
+	struct error err;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	assert_false(holds(&n->b, "lab.net"));
+	wire_no_route(true);
+	gateway_configure(&n->a, config('a', "", START));
+	assert_true(holds(&n->a, "lab.net"));
+	turn(n->base, 50);
+	assert_true(holds(&n->a, "lab.net")); // it goes on trying
+	wire_no_route(false);
+	WAIT(n->base, joined(n));
+	assert_true(holds(&n->a, "lab.net"));
+	assert_true(holds(&n->b, "lab.net")); // a moment without SA is bridged
+	assert_int_equal(ike_run_terminate(n->a.run, &sel, NULL, NULL, &err), 0);
+	assert_false(holds(&n->a, "lab.net"));
+	WAIT(n->base, established(&n->b) == 0);
+	assert_false(holds(&n->b, "lab.net"));
+}
+
 static void test_child_alone_down_and_up(void **state)
 {
 	struct net *n = *state;
@@ -550,6 +574,7 @@ int main(void)
 		T(test_a_peer_that_is_not_there_yet),
 		T(test_a_route_that_is_not_there_yet),
 		T(test_down_by_hand_stays_down),
+		T(test_packets_wait_only_for_what_is_to_come),
 		T(test_child_alone_down_and_up),
 		T(test_names_that_are_not_there),
 		T(test_wrong_key_fails_once_with_a_reason),

@@ -250,6 +250,31 @@ static void test_no_sa_is_dropped_and_reported_once_in_100_ms(void **state)
 	assert_int_equal(dropped(DROP_NO_SA), 4);
 }
 
+static void test_without_an_sa_a_packet_waits_when_one_is_to_come(void **state)
+{
+	(void)state;
+	assert_int_equal(dp_tunnel_hold(&fake.dp, tunnel, true), 0);
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(fake.n_waiting, 1);
+	assert_int_equal(fake.n_events, 1);
+	// The SA has come and others still wait: no packet goes past them.
+	set_out(SPI, 128, false);
+	fake.w->n_waiting = 1;
+	fake.w->now_tsc += fake.dp.tsc_hz;
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(fake.n_waiting, 2);
+	assert_int_equal(fake.n_events, 1); // but nothing is asked for
+	fake.w->n_waiting = 0;
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 1);
+	batch_free(&b);
+	assert_int_equal(dropped_total(), 0);
+}
+
 static void test_packet_outside_the_sa_is_dropped(void **state)
 {
 	uint8_t ip[100];
@@ -514,6 +539,7 @@ int main(void)
 		T(test_batch_keeps_order_and_numbers_are_contiguous),
 		T(test_many_tunnels_in_one_batch),
 		T(test_no_sa_is_dropped_and_reported_once_in_100_ms),
+		T(test_without_an_sa_a_packet_waits_when_one_is_to_come),
 		T(test_packet_outside_the_sa_is_dropped),
 		T(test_too_big),
 		T(test_full_icmp_batch_takes_no_more),
