@@ -278,6 +278,18 @@ void config_destroy(struct config *c)
 	free(c);
 }
 
+const char *config_start_name(unsigned start_action)
+{
+	static const char *const names[] = {
+		[START_NONE] = "none",
+		[START_START] = "start",
+		[START_TRAP] = "trap",
+		[START_START | START_TRAP] = "trap|start",
+	};
+
+	return names[start_action & (START_START | START_TRAP)];
+}
+
 const struct config_conn *config_conn_find(const struct config *c, const char *name)
 {
 	for (size_t i = 0; i < c->n_conns; i++) {

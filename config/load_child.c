@@ -64,21 +64,18 @@ static int load_start_action(struct loader *l, struct loader_section s, struct c
 	const struct config_node *key = loader_key(l, s, "start_action");
 	const char *text = key != NULL ? key->value : NULL;
 	char word[32], shown[CONFIG_SHOWN_MAX];
-	bool too_long = false, rule = child->mode != MODE_TUNNEL;
+	bool too_long = false;
 
 	while (value_next(&text, "| ,", word, sizeof(word), &too_long) != NULL) {
 		if (value_among(word, "start restart")) {
-			child->start_action = START_START;
+			child->start_action |= START_START;
 		} else if (value_among(word, "trap route")) {
-			if (!rule)
-				return config_node_error(l->err, -ENOTSUP, key,
-							 "'%s': initiating on traffic is not "
-							 "available yet; use start",
-							 word);
+			child->start_action |= START_TRAP;
 		} else if (!value_among(word, "none clear")) {
-			return config_node_error(l->err, -EINVAL, key, "'%s' is not none or start",
+			return config_node_error(l->err, -EINVAL, key,
+						 "'%s' is not none, start or trap",
 						 config_shown(key->value, shown, sizeof(shown)));
-		} else if (rule) {
+		} else if (child->mode != MODE_TUNNEL) {
 			return loader_warn(l, key,
 					   "has no effect: the rule is in force as soon as it is "
 					   "loaded");
@@ -90,7 +87,11 @@ static int load_start_action(struct loader *l, struct loader_section s, struct c
 static enum config_dead load_dead_action(struct loader *l, struct loader_section s,
 					 const char *name)
 {
-	return value_among(loader_text(l, s, name), "start restart") ? DEAD_START : DEAD_CLEAR;
+	const char *text = loader_text(l, s, name);
+
+	if (value_among(text, "start restart"))
+		return DEAD_START;
+	return value_among(text, "trap route hold") ? DEAD_TRAP : DEAD_CLEAR;
 }
 
 static int load_rule_selectors(struct loader *l, struct loader_section s,

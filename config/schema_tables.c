@@ -239,17 +239,17 @@ const struct schema_key schema_keys[] = {
 		"with "
 		"pass and drop are in force as soon as the configuration is loaded."},
 	{CHILD, "start_action", FORM_TEXT, .def = "none",
-	 .doc = "start: initiate when the configuration is loaded. none: wait for the peer or for "
-		"\"port500 up\". \"trap\" is not available yet."},
+	 .doc = "start: initiate when the configuration is loaded. trap (or route): initiate when "
+		"there is traffic for it; the packet that asks for it waits. none: wait for the "
+		"peer or for \"port500 up\". \"trap|start\": both."},
 	{CHILD, "dpd_action", FORM_CHOICE, .def = "clear",
-	 .choices = "clear none start restart trap route hold", .not_yet = "trap route hold",
-	 .why = "initiating on traffic is not available yet; use start",
+	 .choices = "clear none start restart trap route hold",
 	 .doc = "When the peer is found dead. clear: close. start (or restart): close and initiate "
-		"again."},
+		"again. trap (or route, hold): close and initiate again when there is traffic."},
 	{CHILD, "close_action", FORM_CHOICE, .def = "none",
-	 .choices = "clear none start restart trap route hold", .not_yet = "trap route hold",
-	 .why = "initiating on traffic is not available yet; use start",
-	 .doc = "When the peer closes the child. none: nothing. start: initiate again."},
+	 .choices = "clear none start restart trap route hold",
+	 .doc = "When the peer closes the child. none: nothing. start: initiate again. trap: "
+		"initiate again when there is traffic."},
 	{CHILD, "replay_window", FORM_NUMBER, .def = "1024", .max = 1024,
 	 .doc = "Anti-replay window in packets, rounded up to a multiple of 64; 0 switches the "
 		"check "

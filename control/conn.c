@@ -37,6 +37,7 @@ static void child_init(struct conn *c, struct conn_child *child, struct ike_chil
 	child->life_time_ms = config->life_time_ms;
 	child->tunnel = UINT32_MAX;
 	child->rest = REST_IDLE;
+	child->trapped = config->start_action & START_TRAP;
 }
 
 static int children_create(struct conn *c, const struct config_conn *config)

@@ -135,6 +135,7 @@ static int conn_add_tunnels(struct ike_run *run, struct conn *c, struct error *e
 		if (rc)
 			return error_set(err, rc, "%s: no tunnel in the dataplane: %s", name,
 					 strerror(-rc));
+		start_rest(run, child, child->rest);
 	}
 	return 0;
 }
@@ -336,7 +337,7 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 		struct conn *c = run->conns[i];
 
 		for (size_t k = 0; k < c->n_children; k++) // new connections only
-			if (c->children[k].start_action == START_START &&
+			if ((c->children[k].start_action & START_START) &&
 			    c->children[k].rest == REST_IDLE && c->children[k].last_attempt_ms == 0)
 				start_want(run, &c->children[k], 0);
 	}

@@ -110,7 +110,7 @@ static int initiate(struct ike_run *run, struct conn *conn, struct conn_child *c
 	// The first step may fail at once: the watch has to be in place before it.
 	w->ike_id = next_id;
 	rc = start_initiate(run, conn, child, NULL, err);
-	if (rc && child && child->start_action != START_START)
+	if (rc && child && !(child->start_action & START_START))
 		start_rest(run, child, REST_IDLE);
 	return rc;
 }
@@ -145,6 +145,28 @@ int ike_run_initiate(struct ike_run *run, const char *conn_name, const char *chi
 		w->dead = true;
 	run_leave(run);
 	return rc;
+}
+
+// ---- trap ----
+
+int ike_run_trap(struct ike_run *run, const char *conn_name, const char *child_name, bool on,
+		 struct error *err)
+{
+	struct conn_child *child;
+	struct ip_endpoint remote;
+	struct conn *conn;
+
+	if (!child_name)
+		return error_set(err, -EINVAL, "no child is named");
+	if (!find_goal(run, conn_name, child_name, &conn, &child))
+		return unknown_name(run, conn_name, child_name, err);
+	if (on && !conn_remote(conn, 0, &remote))
+		return error_set(
+			err, -EINVAL,
+			"%s: remote_addrs names no single address: the peer has to initiate",
+			conn->ike.name);
+	start_trap(run, child, on);
+	return 0;
 }
 
 // ---- terminate ----

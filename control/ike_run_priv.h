@@ -177,6 +177,8 @@ struct run_sa *start_under_way(struct ike_run *run, const struct conn *conn,
 			       const struct conn_child *child);
 // Why the child is not being brought up; the dataplane is told whether its packets may wait.
 void start_rest(struct ike_run *run, struct conn_child *child, enum child_rest rest);
+// Traffic initiates the child from now on, or no longer.
+void start_trap(struct ike_run *run, struct conn_child *child, bool on);
 void start_want(struct ike_run *run, struct conn_child *child, uint64_t delay_ms);
 // An initiation of this child failed.
 void start_failed(struct ike_run *run, struct conn_child *child);

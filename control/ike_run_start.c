@@ -25,11 +25,18 @@ static uint64_t back_off_ms(struct ike_run *run, unsigned failures)
 // Packets wait for a child that is to come up, but not for one that nobody is after.
 void start_rest(struct ike_run *run, struct conn_child *child, enum child_rest rest)
 {
-	bool wait = rest == REST_NONE || (rest == REST_DEAD && child->start_action == START_START);
+	bool wait = rest == REST_NONE || child->trapped ||
+		    (rest == REST_DEAD && (child->start_action & START_START));
 
 	child->rest = rest;
 	if (child->tunnel != DP_TUNNEL_NONE)
 		dp_tunnel_hold(run->dp, child->tunnel, wait);
+}
+
+void start_trap(struct ike_run *run, struct conn_child *child, bool on)
+{
+	child->trapped = on;
+	start_rest(run, child, child->rest);
 }
 
 int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
@@ -125,6 +132,7 @@ static void on_retry(int fd, short what, void *arg)
 	child->last_attempt_ms = run_now_ms();
 	if (rc == -EINVAL) { // nothing that time heals
 		log_warn(LOG_IKE, "%s", err.text);
+		child->trapped = false;
 		start_rest(run, child, REST_IDLE);
 		return;
 	}
@@ -159,7 +167,7 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 	}
 	if (child->rest != REST_NONE)
 		return;
-	if (child->start_action != START_START) {
+	if (!(child->start_action & START_START)) {
 		start_rest(run, child, REST_IDLE);
 		return;
 	}
@@ -175,16 +183,20 @@ void start_lost(struct ike_run *run, struct conn_child *child, const struct run_
 		return;
 	if (s->superseded || s->aged) {
 		start_rest(run, child, REST_IDLE);
-		if (child->start_action == START_START)
+		if (child->start_action & START_START)
 			start_want(run, child, run_jitter(run, RETRY_FIRST_MS));
 	} else if (s->peer_lost) {
 		start_rest(run, child, REST_DEAD);
 		if (child->dpd_action == DEAD_START)
 			start_want(run, child, 0);
+		else if (child->dpd_action == DEAD_TRAP)
+			start_trap(run, child, true);
 	} else {
 		start_rest(run, child, REST_BY_PEER);
 		if (child->close_action == DEAD_START)
 			start_want(run, child, run_jitter(run, RETRY_FIRST_MS));
+		else if (child->close_action == DEAD_TRAP)
+			start_trap(run, child, true);
 	}
 }
 
@@ -233,20 +245,34 @@ void start_suspect(struct run_sa *s)
 	run_sa_age_arm(s);
 }
 
-// A packet waits for a child: a planned attempt is made sooner, a lost peer is looked for again.
+// When may traffic make the next attempt? The first at once, later ones not in a row.
+static uint64_t traffic_due_ms(struct ike_run *run, const struct conn_child *child)
+{
+	uint64_t wait = back_off_ms(run, child->failures);
+
+	if (child->last_attempt_ms == 0)
+		return 0;
+	return child->last_attempt_ms + (wait < TRAFFIC_RETRY_MS ? wait : TRAFFIC_RETRY_MS);
+}
+
+// A packet waits for a child: a trapped one is initiated, a planned attempt is made sooner, a lost
+// peer is looked for again.
 static void traffic(struct ike_run *run, struct conn_child *child)
 {
+	bool start = child->start_action & START_START;
 	uint64_t now = run_now_ms(), due = child->last_attempt_ms + TRAFFIC_RETRY_MS;
 
-	if (child->start_action != START_START)
+	if (!start && !child->trapped)
 		return;
-	if (child->rest == REST_DEAD) {
-		start_want(run, child, 0);
-		return;
+	if (child->rest == REST_NONE) {
+		if (child->retry && event_pending(child->retry, EV_TIMEOUT, NULL) &&
+		    due < child->retry_at_ms)
+			plan(run, child, due > now ? due - now : 0);
+	} else if (child->trapped || child->rest == REST_DEAD) {
+		log_info(LOG_IKE, "%s: traffic for %s", child->conn->ike.name, child->name);
+		due = traffic_due_ms(run, child);
+		start_want(run, child, due > now ? due - now : 0);
 	}
-	if (child->rest == REST_NONE && child->retry &&
-	    event_pending(child->retry, EV_TIMEOUT, NULL) && due < child->retry_at_ms)
-		plan(run, child, due > now ? due - now : 0);
 }
 
 void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)

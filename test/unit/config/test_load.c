@@ -337,6 +337,40 @@ static void test_limits(void **state)
 	config_destroy(NULL);
 }
 
+// strongSwan's words for one thing.
+static void test_actions_and_their_aliases(void **state)
+{
+	static const struct {
+		const char *line;
+		unsigned start;
+		enum config_dead dpd, close;
+	} rows[] = {
+		{"start_action = trap", START_TRAP, DEAD_CLEAR, DEAD_CLEAR},
+		{"start_action = route", START_TRAP, DEAD_CLEAR, DEAD_CLEAR},
+		{"start_action = trap|start", START_TRAP | START_START, DEAD_CLEAR, DEAD_CLEAR},
+		{"start_action = restart", START_START, DEAD_CLEAR, DEAD_CLEAR},
+		{"start_action = clear", START_NONE, DEAD_CLEAR, DEAD_CLEAR},
+		{"dpd_action = trap", START_NONE, DEAD_TRAP, DEAD_CLEAR},
+		{"dpd_action = hold", START_NONE, DEAD_TRAP, DEAD_CLEAR},
+		{"dpd_action = restart", START_NONE, DEAD_START, DEAD_CLEAR},
+		{"close_action = route", START_NONE, DEAD_CLEAR, DEAD_TRAP},
+		{"close_action = none", START_NONE, DEAD_CLEAR, DEAD_CLEAR},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config *c = load_with(CHILD, rows[i].line);
+		const struct config_child *child = &c->conns[0].children[0];
+
+		if (child->start_action != rows[i].start || child->dpd_action != rows[i].dpd ||
+		    child->close_action != rows[i].close)
+			fail_msg("%s", rows[i].line);
+		config_destroy(c);
+	}
+	assert_string_equal(config_start_name(START_TRAP | START_START), "trap|start");
+	assert_string_equal(config_start_name(START_NONE), "none");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +378,7 @@ int main(void)
 		cmocka_unit_test(test_gateway),
 		cmocka_unit_test(test_connection),
 		cmocka_unit_test(test_children),
+		cmocka_unit_test(test_actions_and_their_aliases),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_bools),
 		cmocka_unit_test(test_ends_of_ranges),
