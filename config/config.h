@@ -75,6 +75,13 @@ enum config_start { // START_START and START_TRAP may both be set
 };
 enum config_dead { DEAD_CLEAR, DEAD_START, DEAD_TRAP }; // dpd_action and close_action
 
+// A limit of a child SA. 0: none.
+struct config_limit {
+	uint64_t rekey; // it is replaced; up to `rand` earlier, at random
+	uint64_t life;	// it ends
+	uint64_t rand;
+};
+
 // connections.<c>.children.<child>
 struct config_child {
 	char name[CONFIG_NAME_MAX];
@@ -85,6 +92,8 @@ struct config_child {
 	unsigned start_action; // enum config_start
 	enum config_dead dpd_action, close_action;
 	uint64_t rekey_time_ms, life_time_ms; // 0: never
+	uint64_t rand_time_ms;		      // taken off rekey_time_ms, at random
+	struct config_limit bytes, packets;
 	uint32_t replay_window;		      // packets
 	uint32_t priority;		      // 0: by specificity
 	struct config_where where;

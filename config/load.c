@@ -108,6 +108,16 @@ uint64_t loader_number(const struct loader *l, struct loader_section s, const ch
 	return v;
 }
 
+uint64_t loader_size(const struct loader *l, struct loader_section s, const char *key)
+{
+	const char *text = loader_text(l, s, key);
+	uint64_t v = 0;
+
+	if (text != NULL)
+		value_size(text, &v);
+	return v;
+}
+
 uint64_t loader_time_ms(const struct loader *l, struct loader_section s, const char *key)
 {
 	const char *text = loader_text(l, s, key);

@@ -35,6 +35,9 @@ static void child_init(struct conn *c, struct conn_child *child, struct ike_chil
 	child->close_action = config->close_action;
 	child->rekey_time_ms = config->rekey_time_ms;
 	child->life_time_ms = config->life_time_ms;
+	child->rand_time_ms = config->rand_time_ms;
+	child->bytes = config->bytes;
+	child->packets = config->packets;
 	child->tunnel = UINT32_MAX;
 	child->rest = REST_IDLE;
 	child->trapped = config->start_action & START_TRAP;

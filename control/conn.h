@@ -33,6 +33,8 @@ struct conn_child { // a child with mode = tunnel
 	unsigned start_action; // enum config_start
 	enum config_dead dpd_action, close_action;
 	uint64_t rekey_time_ms, life_time_ms; // 0: never
+	uint64_t rand_time_ms;
+	struct config_limit bytes, packets;
 	uint32_t tunnel;		      // of the dataplane
 	// Bringing it up (control/ike_run_start.c).
 	enum child_rest rest;

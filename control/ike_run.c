@@ -32,6 +32,15 @@ uint64_t run_jitter(struct ike_run *run, uint64_t ms)
 	return ms - ms / 5 + (ms * 2 / 5) * (r % 1024) / 1024;
 }
 
+uint64_t run_random(struct ike_run *run, uint64_t max)
+{
+	uint64_t r = 0;
+
+	if (run->crypto->random(run->crypto->ctx, &r, sizeof(r)))
+		return 0;
+	return max == UINT64_MAX ? r : r % (max + 1);
+}
+
 int run_event_after(struct event *ev, uint64_t ms)
 {
 	struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (long)(ms % 1000) * 1000};

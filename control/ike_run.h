@@ -39,7 +39,7 @@ int ike_run_trap(struct ike_run *run, const char *conn, const char *child, bool 
 // Does traffic initiate that child of the connection at that place of the configuration?
 bool ike_run_is_trapped(const struct ike_run *run, size_t conn, const char *child);
 
-// What the dataplane asks for (DP_EV_NO_SA, DP_EV_SEQ_LOW).
+// What the dataplane asks for (DP_EV_NO_SA, DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE).
 void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev);
 
 // Follows one initiate or terminate. `progress` gets each report's text; `done` comes exactly

@@ -146,8 +146,8 @@ static void lifetimes(struct run_sa *s, struct run_child_sa *c)
 	uint64_t now = run_now_ms(), soft = child->rekey_time_ms;
 
 	c->rekey_at_ms = c->expires_at_ms = NO_DEADLINE;
-	if (soft) // up to a tenth earlier, so that the two sides do not act at once
-		c->rekey_at_ms = now + soft - (run_jitter(s->run, soft) - soft * 4 / 5) / 4;
+	if (soft) // earlier by chance, so that the two sides do not act at once
+		c->rekey_at_ms = now + soft - run_random(s->run, child->rand_time_ms);
 	if (child->life_time_ms)
 		c->expires_at_ms = now + child->life_time_ms;
 	if (s->superseded)
@@ -156,6 +156,30 @@ static void lifetimes(struct run_sa *s, struct run_child_sa *c)
 	s->rekey_at_ms = earlier(s->rekey_at_ms, c->rekey_at_ms);
 	s->end_at_ms = earlier(s->end_at_ms, c->expires_at_ms);
 	run_sa_age_arm(s);
+}
+
+static uint64_t soft_limit(struct ike_run *run, const struct config_limit *limit)
+{
+	// By chance it may be all of it: 0 would be no limit.
+	const uint64_t soft = limit->rekey - run_random(run, limit->rand);
+
+	return limit->rekey && !soft ? 1 : soft;
+}
+
+// The dataplane counts what passes.
+static void volumes(struct ike_run *run, const struct conn_child *child,
+		    struct ike_child_install *install)
+{
+	install->in.soft = (struct esp_life){
+		.packets = soft_limit(run, &child->packets),
+		.bytes = soft_limit(run, &child->bytes),
+	};
+	install->in.hard = (struct esp_life){
+		.packets = child->packets.life,
+		.bytes = child->bytes.life,
+	};
+	install->out.soft = install->in.soft;
+	install->out.hard = install->in.hard;
 }
 
 static int install_failed(struct run_sa *s, const struct conn_child *child, int rc,
@@ -186,6 +210,7 @@ int run_child_install(struct run_sa *s, struct ike_child_install *install)
 	c->spi_out = spi_out;
 	c->fresh = true;
 	loses = loses_collision(s, child);
+	volumes(s->run, child, install);
 	rc = dp_sa_in_publish(s->run->dp, child->tunnel, &install->in, &err);
 	if (rc)
 		goto fail;

@@ -32,6 +32,7 @@ struct run_child_sa { // a child SA in the dataplane
 	struct conn_child *child;
 	uint32_t spi_in, spi_out;
 	uint64_t rekey_at_ms, expires_at_ms; // NO_DEADLINE: never
+	bool worn;			     // its replacement by volume has been asked for
 	bool fresh;			     // installed by the step that is being carried out
 };
 
@@ -120,6 +121,8 @@ struct ike_run {
 uint64_t run_now_ms(void); // monotonic
 // `ms`, more or less a fifth, so that peers do not act in step.
 uint64_t run_jitter(struct ike_run *run, uint64_t ms);
+// 0 to max, both included, by chance.
+uint64_t run_random(struct ike_run *run, uint64_t max);
 void run_conn_put(struct ike_run *run, struct conn *c); // with its tunnels, at the last reference
 int run_event_after(struct event *ev, uint64_t ms);
 

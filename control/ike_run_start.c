@@ -275,6 +275,29 @@ static void traffic(struct ike_run *run, struct conn_child *child)
 	}
 }
 
+// A child SA has come to a limit that the dataplane counts. The soft one is told again and again;
+// once it is heard, failures set the pace.
+static void worn(struct run_sa *s, struct run_child_sa *c, const struct dp_event *ev)
+{
+	static const char *const what[] = {
+		[DP_LIFE_SEQ] = "sequence numbers",
+		[DP_LIFE_PACKETS] = "packets",
+		[DP_LIFE_BYTES] = "bytes",
+	};
+	bool over = ev->type == DP_EV_HARD_LIFE;
+
+	if (s->superseded || (c->worn && !over))
+		return;
+	log_info(LOG_CHD, "%s: child %s has used %s its %s (SPI %08x)", s->conn->ike.name,
+		 c->child->name, over ? "up" : "most of", what[ev->why], ev->spi);
+	c->worn = true;
+	if (over)
+		s->end_at_ms = run_now_ms();
+	else
+		s->rekey_at_ms = run_now_ms();
+	run_sa_age_arm(s);
+}
+
 void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 {
 	struct conn_child *child;
@@ -291,11 +314,10 @@ void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 	}
 	TAILQ_FOREACH(s, &run->sas, link)
 	{
-		struct run_child_sa *c = TAILQ_FIRST(&s->children);
+		struct run_child_sa *c;
 
-		if (!c || c->child != child || s->superseded)
-			continue;
-		s->rekey_at_ms = run_now_ms(); // DP_EV_SEQ_LOW
-		run_sa_age_arm(s);
+		TAILQ_FOREACH(c, &s->children, link)
+		if (c->child == child && (ev->inbound ? c->spi_in : c->spi_out) == ev->spi)
+			worn(s, c, ev);
 	}
 }

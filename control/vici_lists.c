@@ -138,8 +138,8 @@ static void put_child_conf(struct vici_builder *b, const struct config_child *ch
 	vici_section(b, child->name);
 	vici_kv(b, "mode", mode_name(child->mode));
 	vici_kvf(b, "rekey_time", "%" PRIu64, child->rekey_time_ms / 1000);
-	vici_kv(b, "rekey_bytes", "0");
-	vici_kv(b, "rekey_packets", "0");
+	vici_kvf(b, "rekey_bytes", "%" PRIu64, child->bytes.rekey);
+	vici_kvf(b, "rekey_packets", "%" PRIu64, child->packets.rekey);
 	vici_kv(b, "dpd_action", dead_name(child->dpd_action));
 	vici_kv(b, "close_action", dead_name(child->close_action));
 	vici_kv(b, "start_action", config_start_name(child->start_action));

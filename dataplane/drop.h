@@ -14,6 +14,7 @@
 	X(NO_SA_FULL, "no-sa-full", "too many packets wait for an outbound SA: the oldest goes")   \
 	X(OUT_SELECTOR, "out-selector", "policy matches but the SA's negotiated selectors do not") \
 	X(SEQ_EXHAUSTED, "seq-exhausted", "outbound sequence number would wrap (RFC 4303 3.3.3)")  \
+	X(SA_LIFE, "sa-life", "life_bytes or life_packets of the SA are used up, either way")      \
 	X(TOO_BIG, "too-big", "does not fit into the tunnel or the port, ICMP sent if allowed")    \
 	X(NO_ROUTE, "no-route", "no route to the destination")                                     \
 	X(NO_NEIGHBOUR, "no-neighbour", "next hop's MAC address not resolved in time")             \

@@ -28,7 +28,7 @@
 #define SA_OUT_OUTER_MAX (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr)) // bytes
 #define SA_OUT_SEQ_MAX	 UINT32_MAX // RFC 4303 3.3.3: never beyond, without ESN
 #define SA_OUT_SEQ_LOW	 ((uint64_t)SA_OUT_SEQ_MAX / 10 * 9)
-#define TUNNEL_EVENT_MS	 100 // an event of one tunnel is repeated at most that often
+#define TUNNEL_EVENT_MS	 100 // an event of one tunnel or SA is repeated at most that often
 
 struct sa_out {
 	uint32_t spi; // read only from here on, once published
@@ -43,8 +43,12 @@ struct sa_out {
 	// IV as well: no other place hands them out (RFC 4106 3.1).
 	_Alignas(64) _Atomic uint64_t seq; // last one given away
 	_Atomic uint64_t packets, bytes, last_tsc;
+	// Read only, here because this line is at hand where they are compared.
+	uint64_t seq_check, bytes_check; // from here on the slow way: look at all the limits
+	uint64_t seq_hard, bytes_hard;	 // nothing beyond
 
 	_Alignas(64) struct esp_selectors ts;
+	_Atomic uint64_t soft_tsc, hard_tsc; // workers: when the event was last reported
 	struct crypto_key key;
 };
 
@@ -53,7 +57,7 @@ struct tunnel {
 	uint32_t id;
 	uint32_t n_policies; // control: entries of the current snapshot that name it
 	_Atomic bool hold;   // control: rw, workers: ro; packets without an SA wait for one
-	_Atomic uint64_t no_sa_tsc, seq_low_tsc; // workers: when the event was last reported
+	_Atomic uint64_t no_sa_tsc; // workers: when the event was last reported
 	char name[DP_NAME_MAX];
 };
 

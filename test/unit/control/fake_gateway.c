@@ -203,6 +203,8 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct 
 	assert_true(dp->tunnel[tunnel].used);
 	assert_true(sa->encr_key.len > 0);
 	dp->tunnel[tunnel].out_spi = sa->spi;
+	dp->tunnel[tunnel].soft = sa->soft;
+	dp->tunnel[tunnel].hard = sa->hard;
 	dp->tunnel[tunnel].outs++;
 	esp_sa_fini(sa);
 	return 0;

@@ -15,10 +15,11 @@ struct dp { // what the dataplane would hold
 	struct {
 		bool used;
 		char name[DP_NAME_MAX];
-		uint32_t out_spi; // 0: none
-		bool hold;	  // packets wait for one
-		unsigned outs;	  // set so far
-		unsigned gaps;	  // times it was left without one
+		uint32_t out_spi;	    // 0: none
+		bool hold;		    // packets wait for one
+		unsigned outs;		    // set so far
+		struct esp_life soft, hard; // of the last
+		unsigned gaps;		    // times it was left without one
 	} tunnel[FAKE_TUNNELS];
 	struct {
 		uint32_t spi; // 0: free

@@ -505,6 +505,73 @@ static void test_successor_without_a_gap(void **state)
 	assert_true(joined(n));
 }
 
+static void wear(struct gateway *g, enum dp_event_type type, uint32_t spi, bool inbound)
+{
+	struct dp_event ev = {
+		.type = type,
+		.spi = spi,
+		.inbound = inbound,
+		.why = DP_LIFE_BYTES,
+	};
+
+	while (!g->dp.tunnel[ev.tunnel].used)
+		ev.tunnel++;
+	ike_run_dp_event(g->run, &ev);
+}
+
+static void test_volume_is_limited_and_renewed(void **state)
+{
+	struct net *n = *state;
+	uint32_t before;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->a, config('a', "",
+					START "\n rekey_bytes = 1m\n rand_bytes = 0\n"
+					      "rekey_packets = 1000\n life_packets = 2000"));
+	WAIT(n->base, joined(n));
+	assert_int_equal(n->a.dp.tunnel[0].soft.bytes, 1 << 20);
+	assert_int_equal(n->a.dp.tunnel[0].hard.bytes, (1 << 20) + (1 << 20) / 10);
+	assert_in_range(n->a.dp.tunnel[0].soft.packets, 1, 1000);
+	assert_int_equal(n->a.dp.tunnel[0].hard.packets, 2000);
+	assert_int_equal(n->b.dp.tunnel[0].soft.bytes + n->b.dp.tunnel[0].hard.packets, 0);
+	before = out_spi(&n->a, "lab.net");
+	wear(&n->a, DP_EV_SOFT_LIFE, before + 77, false); // of an SA that is gone
+	turn(n->base, 50);
+	assert_int_equal(out_spi(&n->a, "lab.net"), before);
+	wear(&n->a, DP_EV_SOFT_LIFE, before, false);
+	WAIT(n->base, joined(n) && out_spi(&n->a, "lab.net") != before);
+	assert_int_equal(n->a.dp.tunnel[0].gaps, 0);
+	WAIT(n->base, established(&n->a) == 1);
+	before = out_spi(&n->a, "lab.net");
+	wear(&n->a, DP_EV_SOFT_LIFE, out_spi(&n->b, "lab.net"), true);
+	WAIT(n->base, joined(n) && out_spi(&n->a, "lab.net") != before);
+	WAIT(n->base, established(&n->a) == 1 && joined(n));
+	// What could not be replaced ends, and comes back where it is to be up.
+	before = out_spi(&n->a, "lab.net");
+	wear(&n->a, DP_EV_HARD_LIFE, before, false);
+	WAIT(n->base, out_spi(&n->a, "lab.net") == 0);
+	WAIT(n->base, joined(n));
+}
+
+// The event comes again every 100 ms while there is traffic: attempts that fail do not.
+static void test_worn_sa_is_replaced_at_the_pace_of_failures(void **state)
+{
+	struct net *n = *state;
+	uint32_t spi, ids;
+
+	up(n);
+	spi = out_spi(&n->a, "lab.net");
+	n->b.deaf = true;
+	quick(&n->a, 20, 1);
+	ids = n->a.run->last_ike_id;
+	for (unsigned i = 0; i < 40; i++) {
+		wear(&n->a, DP_EV_SOFT_LIFE, spi, false);
+		turn(n->base, 10);
+	}
+	assert_int_equal(n->a.run->last_ike_id, ids + 1);
+	n->b.deaf = false;
+}
+
 static void test_lifetime_is_a_hard_end(void **state)
 {
 	struct net *n = *state;
@@ -694,6 +761,8 @@ int main(void)
 		T(test_silent_peer_times_out_and_names_it),
 		T(test_unwatch_means_silence),
 		T(test_successor_without_a_gap),
+		T(test_volume_is_limited_and_renewed),
+		T(test_worn_sa_is_replaced_at_the_pace_of_failures),
 		T(test_lifetime_is_a_hard_end),
 		T(test_restarted_peer_replaces_the_old),
 		T(test_restarted_peer_is_found_by_liveness),

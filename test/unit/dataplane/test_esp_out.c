@@ -411,8 +411,11 @@ static void test_sequence_numbers_running_low_are_reported(void **state)
 	esp_out(fake.w, &b, &icmp);
 	batch_free(&b);
 	assert_int_equal(fake.n_events, 1);
-	assert_int_equal(fake.event.type, DP_EV_SEQ_LOW);
+	assert_int_equal(fake.event.type, DP_EV_SOFT_LIFE);
+	assert_int_equal(fake.event.why, DP_LIFE_SEQ);
 	assert_int_equal(fake.event.tunnel, tunnel);
+	assert_int_equal(fake.event.spi, SPI);
+	assert_false(fake.event.inbound);
 	put_udp(100, 0, false);
 	esp_out(fake.w, &b, &icmp);
 	batch_free(&b);
@@ -422,6 +425,119 @@ static void test_sequence_numbers_running_low_are_reported(void **state)
 	esp_out(fake.w, &b, &icmp);
 	batch_free(&b);
 	assert_int_equal(fake.n_events, 2);
+}
+
+// ---- lifetimes in packets and bytes ----
+
+static void set_out_life(struct esp_life soft, struct esp_life hard)
+{
+	struct esp_sa sa = fake_esp_sa(SPI, 128, false);
+
+	sa.soft = soft;
+	sa.hard = hard;
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+}
+
+// Sends n packets of 100 bytes in one batch; how many went out.
+static unsigned send_batch(unsigned n)
+{
+	unsigned sent;
+
+	for (unsigned i = 0; i < n; i++)
+		put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	sent = b.n;
+	batch_free(&b);
+	return sent;
+}
+
+static void expect_event(unsigned n, enum dp_event_type type, enum dp_life why)
+{
+	assert_int_equal(fake.n_events, n);
+	assert_int_equal(fake.event.type, type);
+	assert_int_equal(fake.event.why, why);
+	assert_int_equal(fake.event.spi, SPI);
+}
+
+static void test_life_in_packets(void **state)
+{
+	struct dp_sa_stats st;
+
+	(void)state;
+	set_out_life((struct esp_life){.packets = 10}, (struct esp_life){.packets = 15});
+	assert_int_equal(send_batch(9), 9);
+	assert_int_equal(fake.n_events, 0);
+	assert_int_equal(send_batch(1), 1);
+	expect_event(1, DP_EV_SOFT_LIFE, DP_LIFE_PACKETS);
+	assert_int_equal(send_batch(4), 4);
+	assert_int_equal(fake.n_events, 1); // once in 100 ms
+	assert_int_equal(send_batch(3), 1); // 15
+	expect_event(2, DP_EV_HARD_LIFE, DP_LIFE_PACKETS);
+	assert_int_equal(send_batch(3), 0);
+	assert_int_equal(dropped(DROP_SA_LIFE), 5);
+	assert_int_equal(dropped(DROP_SEQ_EXHAUSTED), 0);
+	assert_int_equal(dp_tunnel_out_stats(&fake.dp, tunnel, &st), 0);
+	assert_int_equal(st.packets, 15);
+	assert_int_equal(st.bytes, 1500);
+	assert_int_equal(st.seq, 15);
+	// The SA that takes its place begins anew.
+	set_out_life((struct esp_life){.packets = 10}, (struct esp_life){.packets = 15});
+	assert_int_equal(send_batch(10), 10);
+	expect_event(3, DP_EV_SOFT_LIFE, DP_LIFE_PACKETS);
+}
+
+static void test_life_in_bytes(void **state)
+{
+	struct dp_sa_stats st;
+
+	(void)state;
+	set_out_life((struct esp_life){.bytes = 1000}, (struct esp_life){.bytes = 1550});
+	assert_int_equal(send_batch(9), 9);
+	assert_int_equal(fake.n_events, 0);
+	assert_int_equal(send_batch(2), 2);
+	expect_event(1, DP_EV_SOFT_LIFE, DP_LIFE_BYTES);
+	assert_int_equal(send_batch(20), 4);
+	expect_event(2, DP_EV_HARD_LIFE, DP_LIFE_BYTES);
+	assert_int_equal(dropped(DROP_SA_LIFE), 16);
+	assert_int_equal(dp_tunnel_out_stats(&fake.dp, tunnel, &st), 0);
+	assert_int_equal(st.packets, 15);
+	assert_int_equal(st.bytes, 1500);
+}
+
+// Without a soft end nobody is told before the hard one is passed.
+static void test_life_that_only_ends(void **state)
+{
+	(void)state;
+	set_out_life((struct esp_life){0}, (struct esp_life){.packets = 10, .bytes = 5000});
+	assert_int_equal(send_batch(10), 10);
+	assert_int_equal(fake.n_events, 0);
+	assert_int_equal(send_batch(1), 0);
+	expect_event(1, DP_EV_HARD_LIFE, DP_LIFE_PACKETS);
+}
+
+static void test_other_tunnels_in_the_batch_go_on(void **state)
+{
+	struct esp_sa sa = fake_esp_sa(SPI + 1, 128, false);
+	uint32_t other;
+
+	(void)state;
+	set_out_life((struct esp_life){0}, (struct esp_life){.packets = 2});
+	assert_int_equal(dp_tunnel_add(&fake.dp, "other", &other), 0);
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, other, &sa, NULL), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		put_udp(100, 0, false);
+		b.tunnel[i] = tunnel_get(&fake.dp, i & 1 ? other : tunnel);
+	}
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 2 + 4);
+	for (unsigned i = 0; i < 6; i++) {
+		static const uint32_t expect[] = {SPI, SPI + 1, SPI, SPI + 1, SPI + 1, SPI + 1};
+		uint32_t word;
+
+		memcpy(&word, rte_pktmbuf_mtod_offset(b.pkt[i], void *, 20), 4);
+		assert_int_equal(rte_be_to_cpu_32(word), expect[i]);
+	}
+	batch_free(&b);
 }
 
 struct sender {
@@ -547,6 +663,10 @@ int main(void)
 		T(test_buffers_that_cannot_be_written),
 		T(test_sequence_number_never_wraps),
 		T(test_sequence_numbers_running_low_are_reported),
+		T(test_life_in_packets),
+		T(test_life_in_bytes),
+		T(test_life_that_only_ends),
+		T(test_other_tunnels_in_the_batch_go_on),
 		T(test_workers_never_share_a_sequence_number),
 		T(test_stats),
 		T(test_offload_flags_of_the_inner_packet_are_forgotten),
