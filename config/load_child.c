@@ -55,6 +55,9 @@ static int load_selectors(struct loader *l, struct loader_section s, const char 
 	}
 	if (list->n == 0 && !*dynamic)
 		return config_node_error(l->err, -EINVAL, key, "no network");
+	if (list->n + *dynamic > SELECTORS_MAX) // its place is taken at run time
+		return config_node_error(l->err, -EINVAL, key,
+					 "more than %d networks with 'dynamic'", SELECTORS_MAX);
 	return 0;
 }
 

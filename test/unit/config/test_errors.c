@@ -90,6 +90,10 @@ static const struct row errors[] = {
 	{CONN, "local-2 { auth = psk }",
 	 "f:14: connections.a.local: a second round of authentication "
 	 "(after 'local-2') is not available"},
+	{CHILD,
+	 "local_ts = dynamic,10.0.0.0,10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4,10.0.0.5,10.0.0.6,"
+	 "10.0.0.7,10.0.0.8,10.0.0.9,10.0.0.10,10.0.0.11,10.0.0.12,10.0.0.13,10.0.0.14,10.0.0.15",
+	 "f:24: connections.a.children.n.local_ts: more than 16 networks with 'dynamic'"},
 	{CHILD, "mode = transport",
 	 "f:24: connections.a.children.n.mode: 'transport': tunnel mode only"},
 	{CHILD, "updown = /etc/my_updown iptables",

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -292,6 +293,45 @@ static void test_packet_outside_the_sa_is_dropped(void **state)
 	assert_int_equal(dropped(DROP_OUT_SELECTOR), 2);
 	check_outer(b.pkt[0], ip, sizeof(ip), 128, false, 1); // no number was wasted
 	batch_free(&b);
+}
+
+// As many selectors as there may be: every pair of the two sides, and none beside them.
+static void test_full_lists_of_selectors(void **state)
+{
+	struct esp_sa sa = fake_esp_sa(SPI, 128, false);
+	uint8_t ip[100];
+
+	(void)state;
+	sa.local_ts.n = sa.remote_ts.n = SELECTORS_MAX;
+	for (unsigned i = 0; i < SELECTORS_MAX; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "10.1.%u.0/24", i);
+		sa.local_ts.s[i] = sel(text);
+		snprintf(text, sizeof(text), "10.2.%u.0/24 6 %u-%u", i, 5000 + i, 5000 + i);
+		sa.remote_ts.s[i] = sel(text);
+	}
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+	for (unsigned l = 0; l <= SELECTORS_MAX; l++) {
+		for (unsigned r = 0; r <= SELECTORS_MAX; r++) {
+			const bool inside = l < SELECTORS_MAX && r < SELECTORS_MAX;
+			char src[32], dst[32];
+
+			snprintf(src, sizeof(src), "10.1.%u.9", l);
+			snprintf(dst, sizeof(dst), "10.2.%u.9", r);
+			make_ip(ip, sizeof(ip), src, dst, IPPROTO_TCP, 1, (uint16_t)(5000 + r));
+			put_inner(ip, sizeof(ip));
+			make_ip(ip, sizeof(ip), src, dst, IPPROTO_TCP, 1, (uint16_t)(5001 + r));
+			put_inner(ip, sizeof(ip));
+			make_ip(ip, sizeof(ip), src, dst, IPPROTO_UDP, 1, (uint16_t)(5000 + r));
+			put_inner(ip, sizeof(ip));
+			esp_out(fake.w, &b, &icmp);
+			if (b.n != inside)
+				fail_msg("%s to %s: %u of 3 packets", src, dst, b.n);
+			batch_free(&b);
+		}
+	}
+	assert_int_equal(dropped(DROP_OUT_SELECTOR), dropped_total());
 }
 
 static void test_too_big(void **state)
@@ -657,6 +697,7 @@ int main(void)
 		T(test_no_sa_is_dropped_and_reported_once_in_100_ms),
 		T(test_without_an_sa_a_packet_waits_when_one_is_to_come),
 		T(test_packet_outside_the_sa_is_dropped),
+		T(test_full_lists_of_selectors),
 		T(test_too_big),
 		T(test_full_icmp_batch_takes_no_more),
 		T(test_no_route_to_the_peer),
