@@ -297,14 +297,14 @@ static int check_child(struct loader *l, const struct config_conn *c,
 	if (child->mode != MODE_TUNNEL || has_address(c))
 		return 0;
 	for (size_t i = 0; i < 3; i++) {
-		bool starts = i == 0 ? child->start_action == START_START : dead[i] == DEAD_START;
+		bool starts = i == 0 ? child->start_action & START_START : dead[i] == DEAD_START;
+		bool traps = i == 0 ? child->start_action & START_TRAP : dead[i] == DEAD_TRAP;
 
-		if (starts)
+		if (starts || traps)
 			return config_node_error(
 				l->err, -EINVAL, loader_place(l, s, actions[i]),
-				"start needs an address of the peer: remote_addrs of "
-				"%s names none",
-				c->name);
+				"%s needs an address of the peer: remote_addrs of %s names none",
+				starts ? "start" : "trap", c->name);
 	}
 	return 0;
 }

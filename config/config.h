@@ -68,8 +68,19 @@ struct config_side {
 };
 
 enum config_mode { MODE_TUNNEL, MODE_PASS, MODE_DROP };
-enum config_start { START_NONE, START_START };
-enum config_dead { DEAD_CLEAR, DEAD_START }; // dpd_action and close_action: none/clear, start
+enum config_start { // START_START and START_TRAP may both be set
+	START_NONE = 0,
+	START_START = 1 << 0, // when the configuration is loaded
+	START_TRAP = 1 << 1,  // when there is traffic for it
+};
+enum config_dead { DEAD_CLEAR, DEAD_START, DEAD_TRAP }; // dpd_action and close_action
+
+// A limit of a child SA. 0: none.
+struct config_limit {
+	uint64_t rekey; // it is replaced; up to `rand` earlier, at random
+	uint64_t life;	// it ends
+	uint64_t rand;
+};
 
 // connections.<c>.children.<child>
 struct config_child {
@@ -78,9 +89,11 @@ struct config_child {
 	struct proposal_list esp;
 	struct selector_list local_ts, remote_ts;
 	bool local_dynamic, remote_dynamic; // that side holds "dynamic": the tunnel's own address
-	enum config_start start_action;
+	unsigned start_action; // enum config_start
 	enum config_dead dpd_action, close_action;
 	uint64_t rekey_time_ms, life_time_ms; // 0: never
+	uint64_t rand_time_ms;		      // taken off rekey_time_ms, at random
+	struct config_limit bytes, packets;
 	uint32_t replay_window;		      // packets
 	uint32_t priority;		      // 0: by specificity
 	struct config_where where;
@@ -140,5 +153,7 @@ void config_destroy(struct config *c);
 // peer, over one naming us, over one for all; as strongSwan ranks them. NULL when none.
 const struct config_psk *config_psk_find(const struct config *c, const struct identity *local,
 					 const struct identity *remote);
+// "none", "start", "trap" or "trap|start".
+const char *config_start_name(unsigned start_action);
 const struct config_conn *config_conn_find(const struct config *c, const char *name);
 const struct config_port *config_port_find(const struct config *c, const char *name);

@@ -54,6 +54,11 @@ static bool side_equal(const struct config_side *a, const struct config_side *b)
 	return a->auth == b->auth && identity_equal(&a->id, &b->id);
 }
 
+static bool limit_equal(const struct config_limit *a, const struct config_limit *b)
+{
+	return a->rekey == b->rekey && a->life == b->life && a->rand == b->rand;
+}
+
 static bool child_equal(const struct config_child *a, const struct config_child *b)
 {
 	return strcmp(a->name, b->name) == 0 && a->mode == b->mode &&
@@ -62,8 +67,9 @@ static bool child_equal(const struct config_child *a, const struct config_child 
 	       a->local_dynamic == b->local_dynamic && a->remote_dynamic == b->remote_dynamic &&
 	       a->start_action == b->start_action && a->dpd_action == b->dpd_action &&
 	       a->close_action == b->close_action && a->rekey_time_ms == b->rekey_time_ms &&
-	       a->life_time_ms == b->life_time_ms && a->replay_window == b->replay_window &&
-	       a->priority == b->priority;
+	       a->life_time_ms == b->life_time_ms && a->rand_time_ms == b->rand_time_ms &&
+	       limit_equal(&a->bytes, &b->bytes) && limit_equal(&a->packets, &b->packets) &&
+	       a->replay_window == b->replay_window && a->priority == b->priority;
 }
 
 bool config_conn_equal(const struct config_conn *a, const struct config_conn *b)

@@ -108,6 +108,16 @@ uint64_t loader_number(const struct loader *l, struct loader_section s, const ch
 	return v;
 }
 
+uint64_t loader_size(const struct loader *l, struct loader_section s, const char *key)
+{
+	const char *text = loader_text(l, s, key);
+	uint64_t v = 0;
+
+	if (text != NULL)
+		value_size(text, &v);
+	return v;
+}
+
 uint64_t loader_time_ms(const struct loader *l, struct loader_section s, const char *key)
 {
 	const char *text = loader_text(l, s, key);
@@ -276,6 +286,18 @@ void config_destroy(struct config *c)
 		free(c->files[i]);
 	free(c->files);
 	free(c);
+}
+
+const char *config_start_name(unsigned start_action)
+{
+	static const char *const names[] = {
+		[START_NONE] = "none",
+		[START_START] = "start",
+		[START_TRAP] = "trap",
+		[START_START | START_TRAP] = "trap|start",
+	};
+
+	return names[start_action & (START_START | START_TRAP)];
 }
 
 const struct config_conn *config_conn_find(const struct config *c, const char *name)

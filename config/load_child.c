@@ -55,6 +55,9 @@ static int load_selectors(struct loader *l, struct loader_section s, const char 
 	}
 	if (list->n == 0 && !*dynamic)
 		return config_node_error(l->err, -EINVAL, key, "no network");
+	if (list->n + *dynamic > SELECTORS_MAX) // its place is taken at run time
+		return config_node_error(l->err, -EINVAL, key,
+					 "more than %d networks with 'dynamic'", SELECTORS_MAX);
 	return 0;
 }
 
@@ -64,21 +67,18 @@ static int load_start_action(struct loader *l, struct loader_section s, struct c
 	const struct config_node *key = loader_key(l, s, "start_action");
 	const char *text = key != NULL ? key->value : NULL;
 	char word[32], shown[CONFIG_SHOWN_MAX];
-	bool too_long = false, rule = child->mode != MODE_TUNNEL;
+	bool too_long = false;
 
 	while (value_next(&text, "| ,", word, sizeof(word), &too_long) != NULL) {
 		if (value_among(word, "start restart")) {
-			child->start_action = START_START;
+			child->start_action |= START_START;
 		} else if (value_among(word, "trap route")) {
-			if (!rule)
-				return config_node_error(l->err, -ENOTSUP, key,
-							 "'%s': initiating on traffic is not "
-							 "available yet; use start",
-							 word);
+			child->start_action |= START_TRAP;
 		} else if (!value_among(word, "none clear")) {
-			return config_node_error(l->err, -EINVAL, key, "'%s' is not none or start",
+			return config_node_error(l->err, -EINVAL, key,
+						 "'%s' is not none, start or trap",
 						 config_shown(key->value, shown, sizeof(shown)));
-		} else if (rule) {
+		} else if (child->mode != MODE_TUNNEL) {
 			return loader_warn(l, key,
 					   "has no effect: the rule is in force as soon as it is "
 					   "loaded");
@@ -90,7 +90,11 @@ static int load_start_action(struct loader *l, struct loader_section s, struct c
 static enum config_dead load_dead_action(struct loader *l, struct loader_section s,
 					 const char *name)
 {
-	return value_among(loader_text(l, s, name), "start restart") ? DEAD_START : DEAD_CLEAR;
+	const char *text = loader_text(l, s, name);
+
+	if (value_among(text, "start restart"))
+		return DEAD_START;
+	return value_among(text, "trap route hold") ? DEAD_TRAP : DEAD_CLEAR;
 }
 
 static int load_rule_selectors(struct loader *l, struct loader_section s,
@@ -107,19 +111,70 @@ static int load_rule_selectors(struct loader *l, struct loader_section s,
 		child->mode == MODE_PASS ? "pass" : "drop");
 }
 
+// strongSwan's defaults: an SA lives a tenth longer than it should, and may be replaced that much
+// earlier. Where a limit says nothing, `life` is 0.
+static struct config_limit limit_of(uint64_t rekey, const uint64_t *life, const uint64_t *rand)
+{
+	struct config_limit m = {.rekey = rekey};
+
+	if (life)
+		m.life = *life;
+	else if (__builtin_add_overflow(rekey, rekey / 10, &m.life))
+		m.life = UINT64_MAX;
+	m.rand = rand ? *rand : m.life > rekey ? m.life - rekey : 0;
+	if (m.rand > rekey)
+		m.rand = rekey;
+	return m;
+}
+
+static int warn_short_life(struct loader *l, struct loader_section s, const char *name,
+			   const char *rekey_name, const struct config_limit *m)
+{
+	if (m->life == 0 || m->rekey == 0 || m->life > m->rekey)
+		return 0;
+	return loader_warn(l, loader_place(l, s, name),
+			   "is not %s than %s: the SA ends before it is replaced",
+			   strcmp(name, "life_time") == 0 ? "longer" : "more", rekey_name);
+}
+
 static int load_times(struct loader *l, struct loader_section s, struct config_child *child)
 {
-	child->rekey_time_ms = loader_time_ms(l, s, "rekey_time");
-	if (loader_key(l, s, "life_time") == NULL) {
-		child->life_time_ms = child->rekey_time_ms + child->rekey_time_ms / 10;
-		return 0;
-	}
-	child->life_time_ms = loader_time_ms(l, s, "life_time");
-	if (child->life_time_ms != 0 && child->life_time_ms <= child->rekey_time_ms)
-		return loader_warn(
-			l, loader_key(l, s, "life_time"),
-			"is not longer than rekey_time: the SA ends before it is replaced");
-	return 0;
+	const uint64_t life = loader_time_ms(l, s, "life_time");
+	const uint64_t rand = loader_time_ms(l, s, "rand_time");
+	const struct config_limit m = limit_of(loader_time_ms(l, s, "rekey_time"),
+					       loader_key(l, s, "life_time") ? &life : NULL,
+					       loader_key(l, s, "rand_time") ? &rand : NULL);
+
+	child->rekey_time_ms = m.rekey;
+	child->life_time_ms = m.life;
+	child->rand_time_ms = m.rand;
+	return warn_short_life(l, s, "life_time", "rekey_time", &m);
+}
+
+// The keys of one kind of volume: rekey_bytes, life_bytes, rand_bytes.
+static int load_volume(struct loader *l, struct loader_section s, const char *const name[3],
+		       uint64_t (*number)(const struct loader *, struct loader_section,
+					  const char *),
+		       struct config_limit *out)
+{
+	const uint64_t life = number(l, s, name[1]), rand = number(l, s, name[2]);
+
+	*out = limit_of(number(l, s, name[0]), loader_key(l, s, name[1]) ? &life : NULL,
+			loader_key(l, s, name[2]) ? &rand : NULL);
+	return warn_short_life(l, s, name[1], name[0], out);
+}
+
+static int load_limits(struct loader *l, struct loader_section s, struct config_child *child)
+{
+	static const char *const bytes[] = {"rekey_bytes", "life_bytes", "rand_bytes"};
+	static const char *const packets[] = {"rekey_packets", "life_packets", "rand_packets"};
+	int rc = load_times(l, s, child);
+
+	if (rc == 0)
+		rc = load_volume(l, s, bytes, loader_size, &child->bytes);
+	if (rc == 0)
+		rc = load_volume(l, s, packets, loader_number, &child->packets);
+	return rc;
 }
 
 int load_child(struct loader *l, const struct config_node *n, struct config_child *child)
@@ -139,7 +194,7 @@ int load_child(struct loader *l, const struct config_node *n, struct config_chil
 	child->close_action = load_dead_action(l, s, "close_action");
 	child->replay_window = (uint32_t)loader_number(l, s, "replay_window");
 	child->priority = (uint32_t)loader_number(l, s, "priority");
-	rc = load_times(l, s, child);
+	rc = load_limits(l, s, child);
 	if (rc == 0)
 		rc = load_start_action(l, s, child);
 	if (rc == 0)

@@ -33,6 +33,7 @@ const struct config_node *loader_key(const struct loader *l, struct loader_secti
 const char *loader_text(const struct loader *l, struct loader_section s, const char *key);
 bool loader_bool(const struct loader *l, struct loader_section s, const char *key);
 uint64_t loader_number(const struct loader *l, struct loader_section s, const char *key);
+uint64_t loader_size(const struct loader *l, struct loader_section s, const char *key); // bytes
 uint64_t loader_time_ms(const struct loader *l, struct loader_section s, const char *key);
 // Where a message about a key points: to the key, else to its section.
 const struct config_node *loader_place(const struct loader *l, struct loader_section s,

@@ -6,7 +6,6 @@
 #define EAP    "EAP is not available: this is a site-to-site gateway with pre-shared keys"
 #define IKEV1  "it concerns IKEv1, which is not available yet"
 #define RANDOM "the random part is a tenth of the time"
-#define VOLUME "SAs are renewed by age and by sequence number, not by volume"
 #define MARKS  "Linux's packet marks and XFRM interfaces do not exist in this dataplane"
 #define POOLS  "virtual addresses are not available: this is a site-to-site gateway"
 
@@ -240,17 +239,17 @@ const struct schema_key schema_keys[] = {
 		"with "
 		"pass and drop are in force as soon as the configuration is loaded."},
 	{CHILD, "start_action", FORM_TEXT, .def = "none",
-	 .doc = "start: initiate when the configuration is loaded. none: wait for the peer or for "
-		"\"port500 up\". \"trap\" is not available yet."},
+	 .doc = "start: initiate when the configuration is loaded. trap (or route): initiate when "
+		"there is traffic for it; the packet that asks for it waits. none: wait for the "
+		"peer or for \"port500 up\". \"trap|start\": both."},
 	{CHILD, "dpd_action", FORM_CHOICE, .def = "clear",
-	 .choices = "clear none start restart trap route hold", .not_yet = "trap route hold",
-	 .why = "initiating on traffic is not available yet; use start",
+	 .choices = "clear none start restart trap route hold",
 	 .doc = "When the peer is found dead. clear: close. start (or restart): close and initiate "
-		"again."},
+		"again. trap (or route, hold): close and initiate again when there is traffic."},
 	{CHILD, "close_action", FORM_CHOICE, .def = "none",
-	 .choices = "clear none start restart trap route hold", .not_yet = "trap route hold",
-	 .why = "initiating on traffic is not available yet; use start",
-	 .doc = "When the peer closes the child. none: nothing. start: initiate again."},
+	 .choices = "clear none start restart trap route hold",
+	 .doc = "When the peer closes the child. none: nothing. start: initiate again. trap: "
+		"initiate again when there is traffic."},
 	{CHILD, "replay_window", FORM_NUMBER, .def = "1024", .max = 1024,
 	 .doc = "Anti-replay window in packets, rounded up to a multiple of 64; 0 switches the "
 		"check "
@@ -264,20 +263,23 @@ const struct schema_key schema_keys[] = {
 		"connection. 0: never."},
 	{CHILD, "life_time", FORM_TIME, .def_doc = "rekey_time + 10 %",
 	 .doc = "Age at which a child SA without successor is deleted. 0: never."},
-	{CHILD, "rand_time", FORM_TIME, KEY_IGNORED, .def_doc = "a tenth of rekey_time",
-	 .why = RANDOM, .doc = "Random time taken off rekey_time."},
-	{CHILD, "rekey_bytes", FORM_SIZE, KEY_IGNORED, .def = "0", .quiet = "0", .why = VOLUME,
-	 .doc = "Volume after which the child SA is rekeyed."},
-	{CHILD, "life_bytes", FORM_SIZE, KEY_IGNORED, .quiet = "0", .why = VOLUME,
-	 .doc = "Volume after which it is closed."},
-	{CHILD, "rand_bytes", FORM_SIZE, KEY_IGNORED, .quiet = "0", .why = VOLUME,
+	{CHILD, "rand_time", FORM_TIME, .def_doc = "life_time - rekey_time",
+	 .doc = "The child SA is replaced up to that much before rekey_time, by chance, so that "
+		"the two sides do not act at once."},
+	{CHILD, "rekey_bytes", FORM_SIZE, .def = "0",
+	 .doc = "Volume of inner packets, each way, after which the child SA is replaced. 0: not "
+		"by volume."},
+	{CHILD, "life_bytes", FORM_SIZE, .def_doc = "rekey_bytes + 10 %",
+	 .doc = "Volume after which it carries nothing more and is deleted. 0: no limit."},
+	{CHILD, "rand_bytes", FORM_SIZE, .def_doc = "life_bytes - rekey_bytes",
 	 .doc = "Random volume taken off rekey_bytes."},
-	{CHILD, "rekey_packets", FORM_NUMBER, KEY_IGNORED, .def = "0", .max = UINT64_MAX,
-	 .quiet = "0", .why = VOLUME, .doc = "Packets after which the child SA is rekeyed."},
-	{CHILD, "life_packets", FORM_NUMBER, KEY_IGNORED, .max = UINT64_MAX, .quiet = "0",
-	 .why = VOLUME, .doc = "Packets after which it is closed."},
-	{CHILD, "rand_packets", FORM_NUMBER, KEY_IGNORED, .max = UINT64_MAX, .quiet = "0",
-	 .why = VOLUME, .doc = "Random number taken off rekey_packets."},
+	{CHILD, "rekey_packets", FORM_NUMBER, .def = "0", .max = UINT64_MAX,
+	 .doc = "Packets, each way, after which the child SA is replaced. 0: not by their number."},
+	{CHILD, "life_packets", FORM_NUMBER, .max = UINT64_MAX, .def_doc = "rekey_packets + 10 %",
+	 .doc = "Packets after which it carries nothing more and is deleted. 0: no limit."},
+	{CHILD, "rand_packets", FORM_NUMBER, .max = UINT64_MAX,
+	 .def_doc = "life_packets - rekey_packets",
+	 .doc = "Random number taken off rekey_packets."},
 	{CHILD, "inactivity", FORM_TIME, KEY_IGNORED, .def = "0s", .quiet = "0 0s",
 	 .why = "child SAs stay up without traffic", .doc = "Close a child without traffic."},
 	{CHILD, "ipcomp", FORM_BOOL, KEY_IGNORED, .def = "no", .quiet = "no false disabled 0",

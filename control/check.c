@@ -80,7 +80,7 @@ static void report_child(FILE *out, const struct config_child *child)
 		return;
 	fprintf(out, "      proposals    ");
 	print_proposals(out, &child->esp);
-	fprintf(out, "\n      start        %s", child->start_action == START_START ? "yes" : "no");
+	fprintf(out, "\n      start        %s", config_start_name(child->start_action));
 	print_duration(out, "renewed after", child->rekey_time_ms);
 	print_duration(out, "ends after", child->life_time_ms);
 	fprintf(out, "\n");

@@ -25,9 +25,8 @@ static void child_init(struct conn *c, struct conn_child *child, struct ike_chil
 	ike->local_dynamic = config->local_dynamic;
 	ike->remote_dynamic = config->remote_dynamic;
 	ike->replay_window = config->replay_window;
-	// Up to a tenth earlier, so that the two sides do not act at once.
 	ike->rekey_time_ms = config->rekey_time_ms;
-	ike->rand_time_ms = config->rekey_time_ms / 10;
+	ike->rand_time_ms = config->rand_time_ms;
 	ike->life_time_ms = config->life_time_ms;
 	ike->user = child;
 
@@ -37,8 +36,11 @@ static void child_init(struct conn *c, struct conn_child *child, struct ike_chil
 	child->start_action = config->start_action;
 	child->dpd_action = config->dpd_action;
 	child->close_action = config->close_action;
+	child->bytes = config->bytes;
+	child->packets = config->packets;
 	child->tunnel = UINT32_MAX;
 	child->rest = REST_IDLE;
+	child->trapped = config->start_action & START_TRAP;
 }
 
 static int children_create(struct conn *c, const struct config_conn *config)

@@ -30,13 +30,15 @@ struct conn_child { // a child with mode = tunnel
 	const char *name;
 	struct conn *conn;
 	struct ike_child_conf *ike; // in conn->ike.children
-	enum config_start start_action;
+	unsigned start_action; // enum config_start
 	enum config_dead dpd_action, close_action;
+	struct config_limit bytes, packets;
 	uint32_t tunnel;   // of the dataplane
 	uint32_t sends_on; // outbound SPI that the tunnel has now, 0: none
 	uint32_t asked_on; // id of the IKE SA that is to make it besides its first child, 0: none
-	// Bringing it up (control/ike_start.c).
+	// Bringing it up (control/ike_run_start.c).
 	enum child_rest rest;
+	bool trapped;	     // traffic initiates it
 	struct ike_run *run; // argument of the event
 	struct event *retry; // pending while a next attempt is planned
 	uint64_t retry_at_ms;

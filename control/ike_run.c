@@ -32,6 +32,15 @@ uint64_t run_jitter(struct ike_run *run, uint64_t ms)
 	return ms - ms / 5 + (ms * 2 / 5) * (r % 1024) / 1024;
 }
 
+uint64_t run_random(struct ike_run *run, uint64_t max)
+{
+	uint64_t r = 0;
+
+	if (run->crypto->random(run->crypto->ctx, &r, sizeof(r)))
+		return 0;
+	return max == UINT64_MAX ? r : r % (max + 1);
+}
+
 int run_event_after(struct event *ev, uint64_t ms)
 {
 	struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (long)(ms % 1000) * 1000};
@@ -143,6 +152,7 @@ static int conn_add_tunnels(struct ike_run *run, struct conn *c, struct error *e
 		if (rc)
 			return error_set(err, rc, "%s: no tunnel in the dataplane: %s", name,
 					 strerror(-rc));
+		start_rest(run, child, child->rest);
 	}
 	return 0;
 }
@@ -344,7 +354,7 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 		struct conn *c = run->conns[i];
 
 		for (size_t k = 0; k < c->n_children; k++) // new connections only
-			if (c->children[k].start_action == START_START &&
+			if ((c->children[k].start_action & START_START) &&
 			    c->children[k].rest == REST_IDLE && c->children[k].last_attempt_ms == 0)
 				start_want(run, &c->children[k], 0);
 	}

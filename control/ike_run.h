@@ -32,7 +32,14 @@ void ike_run_destroy(struct ike_run *run);
 // deleted politely and, where changed, started again.
 int ike_run_configure(struct ike_run *run, const struct config *config, struct error *err);
 
-// What the dataplane asks for (DP_EV_NO_SA, DP_EV_SEQ_LOW).
+// Lets traffic initiate a child, or no longer (start_action = trap by hand). -ENOENT (with the
+// nearest name), -EINVAL (%any).
+int ike_run_trap(struct ike_run *run, const char *conn, const char *child, bool on,
+		 struct error *err);
+// Does traffic initiate that child of the connection at that place of the configuration?
+bool ike_run_is_trapped(const struct ike_run *run, size_t conn, const char *child);
+
+// What the dataplane asks for (DP_EV_NO_SA, DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE).
 void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev);
 
 // Follows one initiate or terminate. `progress` gets each report's text; `done` comes exactly

@@ -33,6 +33,27 @@ bool run_child_carries(const struct run_sa *s, const struct conn_child *child)
 
 // ---- in the dataplane ----
 
+static uint64_t soft_limit(struct ike_run *run, const struct config_limit *limit)
+{
+	// By chance it may be all of it: 0 would be no limit.
+	const uint64_t soft = limit->rekey - run_random(run, limit->rand);
+
+	return limit->rekey && !soft ? 1 : soft;
+}
+
+// The dataplane counts what passes.
+static void volumes(struct ike_run *run, const struct conn_child *child, struct esp_sa *sa)
+{
+	sa->soft = (struct esp_life){
+		.packets = soft_limit(run, &child->packets),
+		.bytes = soft_limit(run, &child->bytes),
+	};
+	sa->hard = (struct esp_life){
+		.packets = child->packets.life,
+		.bytes = child->bytes.life,
+	};
+}
+
 static int install_failed(struct run_sa *s, const struct conn_child *child, int rc,
 			  const char *text)
 {
@@ -61,6 +82,8 @@ int run_child_install(struct run_sa *s, struct ike_child_install *install)
 	c->spi_out = spi_out;
 	c->fresh = true;
 	loses = run_rival_loses(s, child);
+	volumes(s->run, child, &install->in);
+	volumes(s->run, child, &install->out);
 	rc = dp_sa_in_publish(s->run->dp, child->tunnel, &install->in, &err);
 	if (rc)
 		goto fail;
@@ -94,6 +117,7 @@ void run_child_use(struct run_sa *s, struct ike_child_use *use)
 
 	if (!run_child_by_spi(s, use->spi_in) || s->superseded)
 		return;
+	volumes(s->run, child, &use->out);
 	if (dp_tunnel_set_out(s->run->dp, child->tunnel, &use->out, &err))
 		log_error(LOG_CHD, "%s: child %s cannot be used for sending: %s", s->conn->ike.name,
 			  child->name, err.text);

@@ -104,7 +104,7 @@ static int initiate(struct ike_run *run, struct conn *conn, struct conn_child *c
 		return 0;
 	}
 	if (child) {
-		child->rest = REST_NONE;
+		start_rest(run, child, REST_NONE);
 		child->failures = 0;
 	}
 	// The first step may fail at once: the watch has to be in place before it.
@@ -112,8 +112,8 @@ static int initiate(struct ike_run *run, struct conn *conn, struct conn_child *c
 	rc = child ? start_child(run, child, &s, err) : start_initiate(run, conn, NULL, &s, err);
 	if (!rc)
 		w->ike_id = s->id;
-	if (rc && child && child->start_action != START_START)
-		child->rest = REST_IDLE;
+	if (rc && child && !(child->start_action & START_START))
+		start_rest(run, child, REST_IDLE);
 	return rc;
 }
 
@@ -147,6 +147,28 @@ int ike_run_initiate(struct ike_run *run, const char *conn_name, const char *chi
 		w->dead = true;
 	run_leave(run);
 	return rc;
+}
+
+// ---- trap ----
+
+int ike_run_trap(struct ike_run *run, const char *conn_name, const char *child_name, bool on,
+		 struct error *err)
+{
+	struct conn_child *child;
+	struct ip_endpoint remote;
+	struct conn *conn;
+
+	if (!child_name)
+		return error_set(err, -EINVAL, "no child is named");
+	if (!find_goal(run, conn_name, child_name, &conn, &child))
+		return unknown_name(run, conn_name, child_name, err);
+	if (on && !conn_remote(conn, 0, &remote))
+		return error_set(
+			err, -EINVAL,
+			"%s: remote_addrs names no single address: the peer has to initiate",
+			conn->ike.name);
+	start_trap(run, child, on);
+	return 0;
 }
 
 // ---- terminate ----
@@ -195,7 +217,7 @@ static int select_targets(struct ike_run *run, const struct ike_run_select *sel,
 			continue;
 		if (s->goal && (!sel->child || strcmp(sel->child, s->goal->name) == 0) &&
 		    !sel->child_id) { // still being set up
-			s->goal->rest = REST_BY_USER;
+			start_rest(run, s->goal, REST_BY_USER);
 			if (target_add(w, s->id, 0))
 				return -ENOMEM;
 			continue;
@@ -204,7 +226,7 @@ static int select_targets(struct ike_run *run, const struct ike_run_select *sel,
 		{
 			if (!child_selected(sel, c))
 				continue;
-			c->child->rest = REST_BY_USER;
+			start_rest(run, c->child, REST_BY_USER);
 			if (children && target_add(w, s->id, c->spi_in))
 				return -ENOMEM;
 		}
@@ -233,7 +255,7 @@ static unsigned cancel_planned(struct ike_run *run, const struct ike_run_select 
 			    !event_pending(child->retry, EV_TIMEOUT, NULL))
 				continue;
 			event_del(child->retry);
-			child->rest = REST_BY_USER;
+			start_rest(run, child, REST_BY_USER);
 			n++;
 		}
 	}

@@ -51,6 +51,14 @@ int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run
 	return 0;
 }
 
+bool ike_run_is_trapped(const struct ike_run *run, size_t conn, const char *child)
+{
+	const struct conn_child *c =
+		conn < run->n_conns ? conn_child_find(run->conns[conn], child) : NULL;
+
+	return c && c->trapped;
+}
+
 void ike_run_stats(const struct ike_run *run, struct ike_run_stats *out)
 {
 	struct ike_run_stats st = run->stats;

@@ -33,6 +33,7 @@ struct run_child_sa { // a child SA in the dataplane
 	uint32_t id;
 	struct conn_child *child;
 	uint32_t spi_in, spi_out;
+	bool worn;  // its replacement by volume has been asked for
 	bool fresh; // installed by the step that is being carried out
 };
 
@@ -131,6 +132,8 @@ struct ike_run {
 uint64_t run_now_ms(void); // monotonic
 // `ms`, more or less a fifth, so that peers do not act in step.
 uint64_t run_jitter(struct ike_run *run, uint64_t ms);
+// 0 to max, both included, by chance.
+uint64_t run_random(struct ike_run *run, uint64_t max);
 void run_conn_put(struct ike_run *run, struct conn *c); // with its tunnels, at the last reference
 int run_event_after(struct event *ev, uint64_t ms);
 
@@ -218,13 +221,17 @@ void start_abandoned(struct run_sa *s);
 // The initiation of that child (or of the IKE SA alone) that is under way, or NULL.
 struct run_sa *start_under_way(struct ike_run *run, const struct conn *conn,
 			       const struct conn_child *child);
+// Why the child is not being brought up; the dataplane is told whether its packets may wait.
+void start_rest(struct ike_run *run, struct conn_child *child, enum child_rest rest);
+// Traffic initiates the child from now on, or no longer.
+void start_trap(struct ike_run *run, struct conn_child *child, bool on);
 void start_want(struct ike_run *run, struct conn_child *child, uint64_t delay_ms);
 // An initiation of this child failed.
 void start_failed(struct ike_run *run, struct conn_child *child);
 // The child's last SA is gone.
 void start_lost(struct ike_run *run, struct conn_child *child, const struct run_sa *s, bool by_us);
 // The child is up: nothing is planned any more.
-void start_succeeded(struct conn_child *child);
+void start_succeeded(struct ike_run *run, struct conn_child *child);
 // A successor for an IKE SA that grows old, or whose peer seems to have forgotten it.
 void start_successor(struct run_sa *s);
 // A request of an established IKE SA was repeated.

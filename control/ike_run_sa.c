@@ -397,7 +397,7 @@ static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_ref
 		struct conn_child *child = c->child;
 
 		c->fresh = false;
-		start_succeeded(child);
+		start_succeeded(s->run, child);
 		run_rival_settle(s, child);
 		watch_child_up(s, child);
 	}

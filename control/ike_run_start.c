@@ -34,6 +34,23 @@ static bool first_contact(const struct ike_run *run, const struct conn *conn)
 	return true;
 }
 
+// Packets wait for a child that is to come up, but not for one that nobody is after.
+void start_rest(struct ike_run *run, struct conn_child *child, enum child_rest rest)
+{
+	bool wait = rest == REST_NONE || child->trapped ||
+		    (rest == REST_DEAD && (child->start_action & START_START));
+
+	child->rest = rest;
+	if (child->tunnel != DP_TUNNEL_NONE)
+		dp_tunnel_hold(run->dp, child->tunnel, wait);
+}
+
+void start_trap(struct ike_run *run, struct conn_child *child, bool on)
+{
+	child->trapped = on;
+	start_rest(run, child, child->rest);
+}
+
 int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
 		   struct run_sa **out, struct error *err)
 {
@@ -190,7 +207,7 @@ static void plan(struct ike_run *run, struct conn_child *child, uint64_t delay_m
 
 void start_want(struct ike_run *run, struct conn_child *child, uint64_t delay_ms)
 {
-	child->rest = REST_NONE;
+	start_rest(run, child, REST_NONE);
 	plan(run, child, delay_ms);
 }
 
@@ -212,7 +229,8 @@ static void on_retry(int fd, short what, void *arg)
 	child->last_attempt_ms = run_now_ms();
 	if (rc == -EINVAL) { // nothing that time heals
 		log_warn(LOG_IKE, "%s", err.text);
-		child->rest = REST_IDLE;
+		child->trapped = false;
+		start_rest(run, child, REST_IDLE);
 		return;
 	}
 	// A route or an address may come at any moment: a look costs nothing.
@@ -244,8 +262,8 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 	}
 	if (child->rest != REST_NONE)
 		return;
-	if (child->start_action != START_START) {
-		child->rest = REST_IDLE;
+	if (!(child->start_action & START_START)) {
+		start_rest(run, child, REST_IDLE);
 		return;
 	}
 	wait = back_off_ms(run, child->failures);
@@ -259,24 +277,28 @@ void start_lost(struct ike_run *run, struct conn_child *child, const struct run_
 	if (run->shutting_down || child->conn->retired || child->rest == REST_BY_USER)
 		return;
 	if (s->superseded || s->aged || by_us) {
-		child->rest = REST_IDLE;
-		if (child->start_action == START_START)
+		start_rest(run, child, REST_IDLE);
+		if (child->start_action & START_START)
 			start_want(run, child, run_jitter(run, RETRY_FIRST_MS));
 	} else if (s->peer_lost) {
-		child->rest = REST_DEAD;
+		start_rest(run, child, REST_DEAD);
 		if (child->dpd_action == DEAD_START)
 			start_want(run, child, 0);
+		else if (child->dpd_action == DEAD_TRAP)
+			start_trap(run, child, true);
 	} else {
-		child->rest = REST_BY_PEER;
+		start_rest(run, child, REST_BY_PEER);
 		if (child->close_action == DEAD_START)
 			start_want(run, child, run_jitter(run, RETRY_FIRST_MS));
+		else if (child->close_action == DEAD_TRAP)
+			start_trap(run, child, true);
 	}
 }
 
-void start_succeeded(struct conn_child *child)
+void start_succeeded(struct ike_run *run, struct conn_child *child)
 {
 	child->asked_on = 0;
-	child->rest = REST_NONE;
+	start_rest(run, child, REST_NONE);
 	child->failures = 0;
 	child->no_route = false;
 	if (child->retry)
@@ -325,44 +347,63 @@ void start_suspect(struct run_sa *s)
 	run_sa_age_arm(s);
 }
 
-// A packet waits for a child: a planned attempt is made sooner, a lost peer is looked for again.
-static void traffic(struct ike_run *run, struct conn_child *child)
+// When may traffic make the next attempt? The first at once, later ones not in a row.
+static uint64_t traffic_due_ms(struct ike_run *run, const struct conn_child *child)
 {
-	uint64_t now = run_now_ms(), due = child->last_attempt_ms + TRAFFIC_RETRY_MS;
+	uint64_t wait = back_off_ms(run, child->failures);
 
-	if (child->start_action != START_START)
-		return;
-	if (child->rest == REST_DEAD) {
-		start_want(run, child, 0);
-		return;
-	}
-	if (child->rest == REST_NONE && child->retry &&
-	    event_pending(child->retry, EV_TIMEOUT, NULL) && due < child->retry_at_ms)
-		plan(run, child, due > now ? due - now : 0);
+	if (child->last_attempt_ms == 0)
+		return 0;
+	return child->last_attempt_ms + (wait < TRAFFIC_RETRY_MS ? wait : TRAFFIC_RETRY_MS);
 }
 
-// Replaces the SA that the child sends on.
-static void rekey(struct ike_run *run, const struct conn_child *child)
+// A packet waits for a child: a trapped one is initiated, a planned attempt is made sooner, a lost
+// peer is looked for again.
+static void traffic(struct ike_run *run, struct conn_child *child)
 {
-	struct run_sa *s;
+	bool start = child->start_action & START_START;
+	uint64_t now = run_now_ms(), due = child->last_attempt_ms + TRAFFIC_RETRY_MS;
 
-	TAILQ_FOREACH(s, &run->sas, link)
-	{
-		struct run_child_sa *c;
-
-		TAILQ_FOREACH(c, &s->children, link)
-		if (c->child == child && c->spi_out == child->sends_on) {
-			struct ike_event ev = {.type = IKE_EV_REKEY_CHILD, .spi_in = c->spi_in};
-
-			run_sa_step(s, &ev);
-			return;
-		}
+	if (!start && !child->trapped)
+		return;
+	if (child->rest == REST_NONE) {
+		if (child->retry && event_pending(child->retry, EV_TIMEOUT, NULL) &&
+		    due < child->retry_at_ms)
+			plan(run, child, due > now ? due - now : 0);
+	} else if (child->trapped || child->rest == REST_DEAD) {
+		log_info(LOG_IKE, "%s: traffic for %s", child->conn->ike.name, child->name);
+		due = traffic_due_ms(run, child);
+		start_want(run, child, due > now ? due - now : 0);
 	}
+}
+
+// A child SA has come to a limit that the dataplane counts. The soft one is told again and again;
+// once it is heard, failures set the pace.
+static void worn(struct run_sa *s, struct run_child_sa *c, const struct dp_event *ev)
+{
+	static const char *const what[] = {
+		[DP_LIFE_SEQ] = "sequence numbers",
+		[DP_LIFE_PACKETS] = "packets",
+		[DP_LIFE_BYTES] = "bytes",
+	};
+	bool over = ev->type == DP_EV_HARD_LIFE;
+	struct ike_event do_it = {
+		.type = over ? IKE_EV_TERMINATE_CHILD : IKE_EV_REKEY_CHILD,
+		.spi_in = c->spi_in,
+	};
+
+	if (s->superseded || (c->worn && !over))
+		return;
+	log_info(LOG_CHD, "%s: child %s has used %s its %s (SPI %08x)", s->conn->ike.name,
+		 c->child->name, over ? "up" : "most of", what[ev->why], ev->spi);
+	c->worn = true;
+	run_sa_step(s, &do_it);
 }
 
 void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 {
 	struct conn_child *child;
+	struct run_sa *s;
 
 	if (ev->type == DP_EV_NO_NEIGHBOUR || ev->tunnel >= run->n_by_tunnel)
 		return;
@@ -373,5 +414,14 @@ void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 		traffic(run, child);
 		return;
 	}
-	rekey(run, child); // DP_EV_SEQ_LOW
+	TAILQ_FOREACH(s, &run->sas, link)
+	{
+		struct run_child_sa *c;
+
+		TAILQ_FOREACH(c, &s->children, link)
+		if (c->child == child && (ev->inbound ? c->spi_in : c->spi_out) == ev->spi) {
+			worn(s, c, ev);
+			return;
+		}
+	}
 }

@@ -195,6 +195,38 @@ enum vici_outcome vici_run_terminate(struct vici_session *s, const struct vici_r
 	return operation_started(s, rc, err.text, reply);
 }
 
+static enum vici_outcome trap(struct vici_session *s, const struct vici_request *req, bool on,
+			      struct vici_builder *reply)
+{
+	char child[CONFIG_NAME_MAX], ike[CONFIG_NAME_MAX];
+	struct error err = {0};
+
+	if (!vici_request_text(req, "child", child, sizeof(child)) ||
+	    !vici_request_text(req, "ike", ike, sizeof(ike)) || !*child) {
+		vici_reply_result(reply, "missing configuration name");
+		return VICI_REPLY;
+	}
+	log_info(LOG_API, "%s '%s' (client %d, uid %u)", on ? "install" : "uninstall", child,
+		 (int)s->pid, (unsigned)s->uid);
+	if (ike_run_trap(s->server->d->ike, *ike ? ike : NULL, child, on, &err))
+		vici_reply_result(reply, err.text);
+	else
+		vici_reply_result(reply, NULL);
+	return VICI_REPLY;
+}
+
+enum vici_outcome vici_run_install(struct vici_session *s, const struct vici_request *req,
+				   struct vici_builder *reply)
+{
+	return trap(s, req, true, reply);
+}
+
+enum vici_outcome vici_run_uninstall(struct vici_session *s, const struct vici_request *req,
+				     struct vici_builder *reply)
+{
+	return trap(s, req, false, reply);
+}
+
 enum vici_outcome vici_run_reload(struct vici_session *s, const struct vici_request *req,
 				  struct vici_builder *reply)
 {

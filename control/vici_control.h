@@ -1,4 +1,4 @@
-// The commands that change something: initiate, terminate, reload.
+// The commands that change something: initiate, terminate, install, uninstall, reload.
 //
 // initiate and terminate end when IKE does: until then the client gets control-log events and its
 // session is busy. A client that goes away is forgotten (ike_run_unwatch); what it started goes on.
@@ -11,6 +11,11 @@
 enum vici_outcome vici_run_initiate(struct vici_session *s, const struct vici_request *req,
 				    struct vici_builder *reply);
 enum vici_outcome vici_run_terminate(struct vici_session *s, const struct vici_request *req,
+				     struct vici_builder *reply);
+// install, uninstall: lets traffic initiate a child, or no longer.
+enum vici_outcome vici_run_install(struct vici_session *s, const struct vici_request *req,
+				   struct vici_builder *reply);
+enum vici_outcome vici_run_uninstall(struct vici_session *s, const struct vici_request *req,
 				     struct vici_builder *reply);
 enum vici_outcome vici_run_reload(struct vici_session *s, const struct vici_request *req,
 				  struct vici_builder *reply);

@@ -128,7 +128,9 @@ static const char *mode_name(enum config_mode mode)
 
 static const char *dead_name(enum config_dead action)
 {
-	return action == DEAD_START ? "start" : "none";
+	if (action == DEAD_START)
+		return "start";
+	return action == DEAD_TRAP ? "trap" : "none";
 }
 
 static void put_child_conf(struct vici_builder *b, const struct config_child *child)
@@ -136,11 +138,11 @@ static void put_child_conf(struct vici_builder *b, const struct config_child *ch
 	vici_section(b, child->name);
 	vici_kv(b, "mode", mode_name(child->mode));
 	vici_kvf(b, "rekey_time", "%" PRIu64, child->rekey_time_ms / 1000);
-	vici_kv(b, "rekey_bytes", "0");
-	vici_kv(b, "rekey_packets", "0");
+	vici_kvf(b, "rekey_bytes", "%" PRIu64, child->bytes.rekey);
+	vici_kvf(b, "rekey_packets", "%" PRIu64, child->packets.rekey);
 	vici_kv(b, "dpd_action", dead_name(child->dpd_action));
 	vici_kv(b, "close_action", dead_name(child->close_action));
-	vici_kv(b, "start_action", child->start_action == START_START ? "start" : "none");
+	vici_kv(b, "start_action", config_start_name(child->start_action));
 	vici_sa_selectors(b, "local-ts", &child->local_ts, child->local_dynamic);
 	vici_sa_selectors(b, "remote-ts", &child->remote_ts, child->remote_dynamic);
 	vici_section_end(b);
@@ -214,8 +216,15 @@ static unsigned policy_flag(enum config_mode mode)
 	return POLICY_TRAP;
 }
 
-static void put_policy(struct vici_session *s, const struct config_conn *conn,
-		       const struct config_child *child)
+// Is a child of the connection at the cursor initiated by traffic?
+static const char *trap_name(const struct vici_session *s, const struct vici_stream *st,
+			     const struct config_child *child)
+{
+	return ike_run_is_trapped(s->server->d->ike, st->cursor, child->name) ? "yes" : "no";
+}
+
+static void put_policy(struct vici_session *s, const struct vici_stream *st,
+		       const struct config_conn *conn, const struct config_child *child)
 {
 	char name[2 * CONFIG_NAME_MAX];
 	struct vici_builder b = {0};
@@ -225,6 +234,8 @@ static void put_policy(struct vici_session *s, const struct config_conn *conn,
 	vici_kv(&b, "child", child->name);
 	vici_kv(&b, "ike", conn->name);
 	vici_kv(&b, "mode", mode_name(child->mode));
+	if (child->mode == MODE_TUNNEL)
+		vici_kv(&b, "trap", trap_name(s, st, child));
 	if (child->priority)
 		vici_kvf(&b, "priority", "%u", child->priority);
 	vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);
@@ -247,7 +258,7 @@ static bool next_policies(struct vici_session *s, struct vici_stream *st)
 		for (size_t i = 0; i < conn->n_children; i++)
 			if (name_fits(st->child, conn->children[i].name) &&
 			    (st->flags & policy_flag(conn->children[i].mode)))
-				put_policy(s, conn, &conn->children[i]);
+				put_policy(s, st, conn, &conn->children[i]);
 	}
 	return true;
 }
@@ -369,7 +380,9 @@ static void put_show_conn(struct vici_session *s, const struct vici_stream *st,
 		vici_section(&b, child->name);
 		vici_kv(&b, "mode", mode_name(child->mode));
 		vici_kv(&b, "state", tunnel ? state_of(st, conn->name, child->name) : "up");
-		vici_kv(&b, "start_action", child->start_action == START_START ? "start" : "none");
+		vici_kv(&b, "start_action", config_start_name(child->start_action));
+		if (tunnel)
+			vici_kv(&b, "trap", trap_name(s, st, child));
 		vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);
 		vici_sa_selectors(&b, "remote-ts", &child->remote_ts, child->remote_dynamic);
 		vici_section_end(&b);

@@ -112,15 +112,20 @@ int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *tunnel);
 // Removes it with its outbound SA. Policies that name it must be gone: -EBUSY.
 int dp_tunnel_del(struct dp *dp, uint32_t tunnel);
 // Publishes the outbound SA of a tunnel, at once for all workers; the one before it is retired.
-// Sequence numbers start at 1. Takes sa's secrets (sa is emptied) on success.
+// Sequence numbers start at 1. Beyond sa->soft DP_EV_SOFT_LIFE is reported, beyond sa->hard nothing
+// is sent. Takes sa's secrets (sa is emptied) on success.
 int dp_tunnel_set_out(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct error *err);
-// Takes the outbound SA away if it has that SPI. Packets are then dropped as no-sa.
+// What happens to packets of a tunnel without an outbound SA: they are dropped as no-sa, or, with
+// `on`, wait for one for up to 1 s, because somebody is going to bring one up. DP_EV_NO_SA is
+// reported either way.
+int dp_tunnel_hold(struct dp *dp, uint32_t tunnel, bool on);
+// Takes the outbound SA away if it has that SPI.
 int dp_tunnel_clear_out(struct dp *dp, uint32_t tunnel, uint32_t spi);
 
 // IKE announces an inbound SPI before the keys exist, so choosing and filling are two calls.
 // -ENOSPC when the table is full.
 int dp_sa_in_reserve(struct dp *dp, uint32_t *spi);
-// Fills a reserved SPI (sa->spi). Takes sa's secrets (sa is emptied) on success.
+// Fills a reserved SPI (sa->spi). sa->soft and sa->hard as above. Takes sa's secrets (sa is emptied) on success.
 int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct error *err);
 // Hides the SA, or gives the reservation back.
 int dp_sa_in_retire(struct dp *dp, uint32_t spi);
@@ -158,15 +163,26 @@ int dp_policies_set(struct dp *dp, const struct dp_policy *p, size_t n);
 enum dp_event_type {
 	DP_EV_NO_SA,	    // a protect policy matched and its tunnel has no outbound SA
 	DP_EV_NO_NEIGHBOUR, // a next hop's MAC address is needed
-	DP_EV_SEQ_LOW,	    // outbound sequence numbers of a tunnel are 90 % used
+	DP_EV_SOFT_LIFE,    // an SA is to be replaced
+	DP_EV_HARD_LIFE,    // an SA is used up: it drops packets (sa-life, seq-exhausted)
+};
+
+enum dp_life { // what of an SA comes to its end
+	DP_LIFE_SEQ,	 // outbound sequence numbers: the soft end is at 90 %
+	DP_LIFE_PACKETS, // of esp_sa's soft or hard
+	DP_LIFE_BYTES,
 };
 
 struct dp_event {
 	enum dp_event_type type;
-	uint32_t tunnel;      // DP_EV_NO_SA, DP_EV_SEQ_LOW
+	uint32_t tunnel;      // all but DP_EV_NO_NEIGHBOUR
 	unsigned port;	      // DP_EV_NO_NEIGHBOUR
 	struct ip_addr addr;  // DP_EV_NO_NEIGHBOUR: next hop; DP_EV_NO_SA: source of the packet
 	struct ip_addr addr2; // DP_EV_NO_SA: its destination
+	// DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE:
+	uint32_t spi;
+	bool inbound;
+	enum dp_life why;
 };
 
 // Takes up to `max` events; returns how many. Workers repeat an event at most every 100 ms.

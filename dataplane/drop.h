@@ -9,9 +9,12 @@
 	X(NO_POLICY, "no-policy", "no policy matches; between ports the default is discard")       \
 	X(POLICY_DISCARD, "policy-discard", "a child with mode=drop matches")                      \
 	X(CLEAR_INBOUND, "clear-inbound", "clear text arrived where ESP is due")                   \
-	X(NO_SA, "no-sa", "a protect policy matches and its tunnel has no outbound SA")            \
+	X(NO_SA, "no-sa", "a protect policy matches, no outbound SA, and nobody to set one up")    \
+	X(NO_SA_TIMEOUT, "no-sa-timeout", "waited 1 s for an outbound SA that did not come")       \
+	X(NO_SA_FULL, "no-sa-full", "too many packets wait for an outbound SA: the oldest goes")   \
 	X(OUT_SELECTOR, "out-selector", "policy matches but the SA's negotiated selectors do not") \
 	X(SEQ_EXHAUSTED, "seq-exhausted", "outbound sequence number would wrap (RFC 4303 3.3.3)")  \
+	X(SA_LIFE, "sa-life", "life_bytes or life_packets of the SA are used up, either way")      \
 	X(TOO_BIG, "too-big", "does not fit into the tunnel or the port, ICMP sent if allowed")    \
 	X(NO_ROUTE, "no-route", "no route to the destination")                                     \
 	X(NO_NEIGHBOUR, "no-neighbour", "next hop's MAC address not resolved in time")             \

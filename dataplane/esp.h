@@ -73,6 +73,19 @@ static inline void esp_mbuf_forget_headers(struct rte_mbuf *m)
 	m->packet_type = 0;
 }
 
+// Where an SA has to be looked at closely: at its soft end, else beyond its hard end.
+static inline uint64_t esp_life_check(uint64_t soft, uint64_t hard)
+{
+	if (soft != 0 && (hard == 0 || soft <= hard))
+		return soft;
+	return hard != 0 && hard != UINT64_MAX ? hard + 1 : UINT64_MAX;
+}
+
+static inline uint64_t esp_life_hard(uint64_t hard)
+{
+	return hard != 0 ? hard : UINT64_MAX;
+}
+
 // Can the dataplane carry such an SA? -ENOTSUP, -EINVAL, with a sentence.
 int esp_sa_check(const struct esp_sa *sa, struct error *err);
 // Packs the IPv4 selectors. -ENOTSUP when a side has none.

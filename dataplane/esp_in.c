@@ -3,9 +3,12 @@
 
 #include <string.h>
 
+#include <rte_branch_prediction.h>
+
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
 #include "dataplane/sad.h"
+#include "dataplane/tunnel.h"
 
 #define ECN_MASK    3u
 #define ECN_DROP    0xff
@@ -232,11 +235,33 @@ static enum drop_reason check_inner(const struct sa_in *sa, struct rte_ipv4_hdr 
 	return DROP_REASON_COUNT;
 }
 
+// The SA has come to a limit with this packet: control is told which. False: a hard one.
+static bool life_left(struct worker *w, struct sa_in *sa, uint64_t packets, uint64_t bytes)
+{
+	const bool over = packets > sa->packets_hard || bytes > sa->bytes_hard;
+	const bool by_packets = over ? packets > sa->packets_hard : packets >= sa->packets_check;
+	const struct dp_event ev = {
+		.type = over ? DP_EV_HARD_LIFE : DP_EV_SOFT_LIFE,
+		.tunnel = sa->tunnel,
+		.spi = sa->spi,
+		.inbound = true,
+		.why = by_packets ? DP_LIFE_PACKETS : DP_LIFE_BYTES,
+	};
+	uint64_t *last_tsc = over ? &sa->hard_tsc : &sa->soft_tsc;
+
+	if (*last_tsc == 0 || w->now_tsc - *last_tsc >= w->dp->tsc_hz / 1000 * TUNNEL_EVENT_MS) {
+		*last_tsc = w->now_tsc;
+		dp_event_put(w->dp, &ev);
+	}
+	return !over;
+}
+
 // Steps 6 to 10 for one packet whose job is done. DROP_REASON_COUNT: good, and bare.
 static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct rte_mbuf *m,
 				      const struct in_packet *in, const struct crypto_job *job)
 {
 	enum drop_reason reason;
+	uint64_t packets, bytes;
 	uint16_t inner_len;
 	uint32_t len;
 
@@ -257,6 +282,11 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	reason = check_inner(sa, (struct rte_ipv4_hdr *)job->text, len, in->outer_tos, &inner_len);
 	if (reason != DROP_REASON_COUNT)
 		return reason;
+	packets = counter_read(&sa->packets) + 1;
+	bytes = counter_read(&sa->bytes) + inner_len;
+	if (unlikely(packets >= sa->packets_check || bytes >= sa->bytes_check) &&
+	    !life_left(w, sa, packets, bytes))
+		return DROP_SA_LIFE;
 
 	m->data_off = (uint16_t)(m->data_off + in->strip_len);
 	m->data_len = inner_len;

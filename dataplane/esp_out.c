@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include <rte_branch_prediction.h>
+
+#include "dataplane/acquire.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
 #include "dataplane/icmp.h"
@@ -16,7 +19,9 @@ struct group {
 	struct tunnel *tunnel;
 	uint64_t seq;	    // the next one to give away
 	uint64_t bytes;	    // of inner packets
+	uint64_t bytes_end; // with `over`: of the SA, with the packets looked at so far
 	uint16_t n;	    // packets
+	bool over;	    // some of them are beyond the SA's life
 	uint16_t inner_mtu; // bytes; 0: no route
 };
 
@@ -38,8 +43,12 @@ static void report(struct worker *w, _Atomic uint64_t *last_tsc, const struct dp
 		dp_event_put(w->dp, ev);
 }
 
-static void drop_no_sa(struct worker *w, struct tunnel *t, struct rte_mbuf *m)
+// A packet without an SA asks for one, and waits when somebody is going to bring it. With an SA it
+// comes here because others of its tunnel still wait, and stays behind them.
+static void no_sa(struct worker *w, const struct batch *b, uint16_t i)
 {
+	struct rte_mbuf *m = b->pkt[i];
+	struct tunnel *t = b->tunnel[i];
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	const struct dp_event ev = {
 		.type = DP_EV_NO_SA,
@@ -48,12 +57,19 @@ static void drop_no_sa(struct worker *w, struct tunnel *t, struct rte_mbuf *m)
 		.addr2 = ip_addr_v4(rte_be_to_cpu_32(ip->dst_addr)),
 	};
 
-	report(w, &t->no_sa_tsc, &ev);
-	drop(w, m, DROP_NO_SA);
+	if (tunnel_sa(t) == NULL) {
+		report(w, &t->no_sa_tsc, &ev);
+		if (!tunnel_holds(t)) {
+			drop(w, m, DROP_NO_SA);
+			return;
+		}
+	}
+	acquire_put(w, b, i);
 }
 
 // The group of a tunnel's current SA. The pointer is loaded once for each group: a rekey in the
-// middle of a batch takes effect with the next one. NULL when the tunnel has no SA.
+// middle of a batch takes effect with the next one. NULL when the tunnel has no SA, or packets that
+// still wait for it.
 static struct group *find_group(struct worker *w, struct out_batch *o, struct tunnel *t)
 {
 	const int last = (int)o->n_groups - 1;
@@ -64,7 +80,7 @@ static struct group *find_group(struct worker *w, struct out_batch *o, struct tu
 		if (o->group[i].tunnel == t)
 			return &o->group[i];
 	sa = tunnel_sa(t);
-	if (sa == NULL)
+	if (sa == NULL || (w->n_waiting > 0 && acquire_waits(w, t)))
 		return NULL;
 	g = &o->group[o->n_groups++];
 	*g = (struct group){
@@ -137,7 +153,7 @@ static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, st
 		struct group *g = find_group(w, o, b->tunnel[i]);
 
 		if (g == NULL) {
-			drop_no_sa(w, b->tunnel[i], m);
+			no_sa(w, b, i);
 		} else if (!selectors_match(g->sa, m)) {
 			// The policy may be wider than what the peer agreed to.
 			drop(w, m, DROP_OUT_SELECTOR);
@@ -157,27 +173,72 @@ static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, st
 	b->n = kept;
 }
 
-// Step 2: one atomic add for each group takes its sequence numbers.
+static void count(struct worker *w, struct sa_out *sa, uint64_t packets)
+{
+	atomic_fetch_add_explicit(&sa->packets, packets, memory_order_relaxed);
+	atomic_store_explicit(&sa->last_tsc, w->now_tsc, memory_order_relaxed);
+}
+
+// The SA has come to a limit: control is told which, and packets beyond a hard one are marked.
+// `last` and `bytes` are what the SA has given away with this group.
+static void worn(struct worker *w, struct group *g, uint64_t last, uint64_t bytes)
+{
+	struct sa_out *sa = g->sa;
+	struct dp_event ev = {
+		.type = DP_EV_SOFT_LIFE,
+		.tunnel = g->tunnel->id,
+		.spi = sa->spi,
+		.why = DP_LIFE_BYTES,
+	};
+
+	g->over = last > sa->seq_hard || bytes > sa->bytes_hard;
+	g->bytes_end = bytes - g->bytes;
+	if (g->over)
+		ev.type = DP_EV_HARD_LIFE;
+	if (g->over ? last > sa->seq_hard : last >= sa->seq_check) {
+		const uint64_t seq_end = g->over ? SA_OUT_SEQ_MAX : SA_OUT_SEQ_LOW;
+
+		ev.why = last >= seq_end ? DP_LIFE_SEQ : DP_LIFE_PACKETS;
+	}
+	report(w, g->over ? &sa->hard_tsc : &sa->soft_tsc, &ev);
+}
+
+// Step 2: one atomic add for each group takes its sequence numbers, another its bytes.
 static void take_sequence_numbers(struct worker *w, struct out_batch *o)
 {
 	for (uint16_t i = 0; i < o->n_groups; i++) {
 		struct group *g = &o->group[i];
+		struct sa_out *sa = g->sa;
+		uint64_t last, bytes;
 
 		if (g->n == 0)
 			continue;
 		// RFC 4303 3.3.3: the first number sent is 1.
-		g->seq = atomic_fetch_add_explicit(&g->sa->seq, g->n, memory_order_relaxed) + 1;
-		if (g->seq + g->n > SA_OUT_SEQ_LOW) {
-			const struct dp_event ev = {.type = DP_EV_SEQ_LOW, .tunnel = g->tunnel->id};
-
-			report(w, &g->tunnel->seq_low_tsc, &ev);
-		}
-		if (g->seq + g->n - 1 > SA_OUT_SEQ_MAX)
-			continue; // some of them are dropped below: the last batch is not counted
-		atomic_fetch_add_explicit(&g->sa->packets, g->n, memory_order_relaxed);
-		atomic_fetch_add_explicit(&g->sa->bytes, g->bytes, memory_order_relaxed);
-		atomic_store_explicit(&g->sa->last_tsc, w->now_tsc, memory_order_relaxed);
+		g->seq = atomic_fetch_add_explicit(&sa->seq, g->n, memory_order_relaxed) + 1;
+		last = g->seq + g->n - 1;
+		bytes = atomic_fetch_add_explicit(&sa->bytes, g->bytes, memory_order_relaxed) +
+			g->bytes;
+		if (unlikely(last >= sa->seq_check || bytes >= sa->bytes_check))
+			worn(w, g, last, bytes);
+		if (!g->over)
+			count(w, sa, g->n);
 	}
+}
+
+// One packet of a group that is in part beyond its SA's life. DROP_REASON_COUNT: it may go. The
+// bytes were taken by an atomic add, so all workers together never send more than is allowed.
+static enum drop_reason admit(struct worker *w, struct group *g, uint64_t seq, uint32_t len)
+{
+	struct sa_out *sa = g->sa;
+
+	g->bytes_end += len;
+	if (seq <= sa->seq_hard && g->bytes_end <= sa->bytes_hard) {
+		count(w, sa, 1);
+		return DROP_REASON_COUNT;
+	}
+	atomic_fetch_sub_explicit(&sa->bytes, len, memory_order_relaxed);
+	// RFC 4303 3.3.3: the number never wraps; the SA is used up.
+	return seq > SA_OUT_SEQ_MAX ? DROP_SEQ_EXHAUSTED : DROP_SA_LIFE;
 }
 
 static uint16_t fold(uint32_t sum)
@@ -265,10 +326,13 @@ void esp_out(struct worker *w, struct batch *b, struct batch *icmp)
 		struct group *g = &o.group[o.group_of[i]];
 		const uint64_t seq = g->seq++;
 
-		// RFC 4303 3.3.3: never wraps; the SA is used up.
-		if (seq > SA_OUT_SEQ_MAX) {
-			drop(w, b->pkt[i], DROP_SEQ_EXHAUSTED);
-			continue;
+		if (unlikely(g->over)) {
+			const enum drop_reason reason = admit(w, g, seq, b->pkt[i]->pkt_len);
+
+			if (reason != DROP_REASON_COUNT) {
+				drop(w, b->pkt[i], reason);
+				continue;
+			}
 		}
 		encapsulate(g->sa, b->pkt[i], (uint32_t)seq, &job[kept]);
 		batch_keep(b, kept++, i);

@@ -109,6 +109,10 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 	sa->spi = esp->spi;
 	sa->tunnel = tunnel;
 	sa->udp_encap = esp->udp_encap;
+	sa->packets_check = esp_life_check(esp->soft.packets, esp->hard.packets);
+	sa->bytes_check = esp_life_check(esp->soft.bytes, esp->hard.bytes);
+	sa->packets_hard = esp_life_hard(esp->hard.packets);
+	sa->bytes_hard = esp_life_hard(esp->hard.bytes);
 	atomic_init(&sa->owner, SA_IN_NO_OWNER);
 	replay_init(&sa->replay, esp->replay_window);
 	atomic_store_explicit(&sad->slot[s], sa, memory_order_release);

@@ -40,8 +40,12 @@ struct sa_in {
 	// Owner: write, control: read.
 	_Alignas(64) counter packets, bytes, last_tsc, top_seq;
 	counter replays, auth_failures;
+	// Read only, here because this line is at hand where they are compared.
+	uint64_t packets_check, bytes_check; // from here on the slow way: look at all the limits
 
 	_Alignas(64) struct esp_selectors ts;
+	uint64_t packets_hard, bytes_hard; // nothing beyond
+	uint64_t soft_tsc, hard_tsc;	   // the owner's: when the event was last reported
 	struct crypto_key key;
 };
 

@@ -31,6 +31,8 @@ void forward(struct worker *w, struct batch *transit, struct batch *out);
 void route(struct worker *w, struct batch *b);
 // Tries held packets again when routes or neighbours have changed; drops what waited 1 s.
 void hold_retry(struct worker *w);
+// Sends on what waited for an outbound SA that is there now; drops what waited too long.
+void acquire_retry(struct worker *w);
 // Gives packets to Linux through the TAP of the port where they came in, with the Ethernet header
 // that they have in front, or one of our making for what came out of a tunnel. Empties `b`.
 void punt(struct worker *w, struct batch *b);
@@ -51,7 +53,8 @@ void policy_in_clear(struct worker *w, struct batch *b);
 
 // Outbound ESP, tunnel mode IPv4 in IPv4: takes inner packets with b->tunnel set, whose TTL is
 // already counted down; leaves outer packets ready to be routed. A packet too big for the tunnel
-// is answered with ICMP when DF is set (the answer joins `icmp`, to be routed in clear).
+// is answered with ICMP when DF is set (the answer joins `icmp`, to be routed in clear). Without an
+// SA a packet waits when somebody is going to bring one, and is dropped otherwise.
 void esp_out(struct worker *w, struct batch *b, struct batch *icmp);
 
 // Inbound ESP: takes packets to an own address that are protocol 50, or UDP to port 4500 with a

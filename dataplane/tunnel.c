@@ -117,7 +117,18 @@ int dp_tunnel_del(struct dp *dp, uint32_t id)
 		return -EBUSY;
 	// No policy leads to it any more; a worker may still be in the batch of an older snapshot.
 	dp->tunnels->slot[id] = NULL;
+	atomic_fetch_add_explicit(&dp->tunnels->removed, 1, memory_order_release);
 	dp_defer_free(dp, tunnel_free, t);
+	return 0;
+}
+
+int dp_tunnel_hold(struct dp *dp, uint32_t id, bool on)
+{
+	struct tunnel *t = tunnel_get(dp, id);
+
+	if (t == NULL)
+		return -ENOENT;
+	atomic_store_explicit(&t->hold, on, memory_order_relaxed);
 	return 0;
 }
 
@@ -129,6 +140,17 @@ static uint32_t sum_words(const void *data, size_t len)
 	for (size_t i = 0; i < len; i += 2)
 		sum += (uint32_t)p[i] | (uint32_t)p[i + 1] << 8;
 	return sum;
+}
+
+// A packet takes one sequence number, so limits of packets are limits of these.
+static void set_life(struct sa_out *sa, const struct esp_sa *esp)
+{
+	const uint64_t low = esp_life_check(esp->soft.packets, esp->hard.packets);
+
+	sa->seq_check = RTE_MIN(low, SA_OUT_SEQ_LOW);
+	sa->seq_hard = RTE_MIN(esp_life_hard(esp->hard.packets), (uint64_t)SA_OUT_SEQ_MAX);
+	sa->bytes_check = esp_life_check(esp->soft.bytes, esp->hard.bytes);
+	sa->bytes_hard = esp_life_hard(esp->hard.bytes);
 }
 
 static void build_outer(struct sa_out *sa, const struct esp_sa *esp)
@@ -181,6 +203,7 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	sa->local_be = rte_cpu_to_be_32(ip_addr_to_v4(&esp->local.addr));
 	sa->remote_be = rte_cpu_to_be_32(ip_addr_to_v4(&esp->remote.addr));
 	build_outer(sa, esp);
+	set_life(sa, esp);
 	old = atomic_exchange_explicit(&t->sa, sa, memory_order_acq_rel);
 	if (old != NULL)
 		dp_defer_free(dp, sa_out_free, old);
@@ -218,7 +241,7 @@ int dp_tunnel_out_stats(const struct dp *dp, uint32_t id, struct dp_sa_stats *ou
 		.idle_ms =
 			esp_idle_ms(dp, atomic_load_explicit(&sa->last_tsc, memory_order_relaxed)),
 		// The counter goes on when all are used up; nothing is sent then.
-		.seq = RTE_MIN(seq, (uint64_t)SA_OUT_SEQ_MAX),
+		.seq = RTE_MIN(seq, sa->seq_hard),
 	};
 	return 0;
 }

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,7 +28,7 @@
 #define SA_OUT_OUTER_MAX (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr)) // bytes
 #define SA_OUT_SEQ_MAX	 UINT32_MAX // RFC 4303 3.3.3: never beyond, without ESN
 #define SA_OUT_SEQ_LOW	 ((uint64_t)SA_OUT_SEQ_MAX / 10 * 9)
-#define TUNNEL_EVENT_MS	 100 // an event of one tunnel is repeated at most that often
+#define TUNNEL_EVENT_MS	 100 // an event of one tunnel or SA is repeated at most that often
 
 struct sa_out {
 	uint32_t spi; // read only from here on, once published
@@ -42,8 +43,12 @@ struct sa_out {
 	// IV as well: no other place hands them out (RFC 4106 3.1).
 	_Alignas(64) _Atomic uint64_t seq; // last one given away
 	_Atomic uint64_t packets, bytes, last_tsc;
+	// Read only, here because this line is at hand where they are compared.
+	uint64_t seq_check, bytes_check; // from here on the slow way: look at all the limits
+	uint64_t seq_hard, bytes_hard;	 // nothing beyond
 
 	_Alignas(64) struct esp_selectors ts;
+	_Atomic uint64_t soft_tsc, hard_tsc; // workers: when the event was last reported
 	struct crypto_key key;
 };
 
@@ -51,19 +56,35 @@ struct tunnel {
 	_Atomic(struct sa_out *) sa; // control: store, workers: load
 	uint32_t id;
 	uint32_t n_policies; // control: entries of the current snapshot that name it
-	_Atomic uint64_t no_sa_tsc, seq_low_tsc; // workers: when the event was last reported
+	_Atomic bool hold;   // control: rw, workers: ro; packets without an SA wait for one
+	_Atomic uint64_t no_sa_tsc; // workers: when the event was last reported
 	char name[DP_NAME_MAX];
 };
 
 struct tunnels {
 	struct tunnel **slot; // control: by id, NULL when free
 	uint32_t n_slots;
+	_Atomic uint32_t removed; // control: rw, workers: ro; counts removed tunnels
 	struct crypto *crypto; // control: expands keys
 };
 
 static inline struct sa_out *tunnel_sa(const struct tunnel *t)
 {
 	return atomic_load_explicit((_Atomic(struct sa_out *) *)(uintptr_t)&t->sa,
+				    memory_order_acquire);
+}
+
+// Does a packet that finds no SA wait for one?
+static inline bool tunnel_holds(const struct tunnel *t)
+{
+	return atomic_load_explicit((_Atomic bool *)(uintptr_t)&t->hold, memory_order_relaxed);
+}
+
+// Changes before a tunnel that was removed is freed: a worker that keeps pointers to tunnels over
+// a quiescent point has to look here before it uses one.
+static inline uint32_t tunnels_removed(const struct tunnels *t)
+{
+	return atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&t->removed,
 				    memory_order_acquire);
 }
 

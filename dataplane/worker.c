@@ -180,6 +180,7 @@ int worker_main(void *arg)
 				counter_add(&w->batches, 1);
 		}
 		hold_retry(w);
+		acquire_retry(w);
 		work = n + tx_flush(w);
 		rte_rcu_qsbr_quiescent(dp->qsbr, w->id);
 		if (work == 0)
@@ -232,6 +233,8 @@ void worker_destroy(struct worker *w)
 		rte_pktmbuf_free_bulk(w->tx[p].pkt, w->tx[p].n);
 	for (uint16_t i = 0; i < w->n_held; i++)
 		rte_pktmbuf_free(w->hold[i].pkt);
+	for (uint16_t i = 0; i < w->n_waiting; i++)
+		rte_pktmbuf_free(w->waiting[i].pkt);
 	rte_pktmbuf_free_bulk(w->self.pkt, w->self.n);
 	while (w->handover && rte_ring_dequeue(w->handover, &m) == 0)
 		rte_pktmbuf_free(m);

@@ -44,7 +44,16 @@ struct held { // a packet that waits for its next hop's MAC address
 	uint8_t port, origin;
 };
 
+struct waiting { // a packet that waits for its tunnel's outbound SA
+	struct rte_mbuf *pkt;
+	struct tunnel *tunnel; // good as long as tunnels_removed is that of the worker
+	uint64_t deadline_tsc;
+	uint8_t port, origin;
+	bool from_linux;
+};
+
 #define WORKER_HOLD_MAX	   64
+#define WORKER_ACQUIRE_MAX 64 // not more than BATCH_MAX
 #define WORKER_REPORTS	   64 // a power of 2
 #define WORKER_SOURCES_MAX 64
 
@@ -75,6 +84,9 @@ struct worker {
 	struct held hold[WORKER_HOLD_MAX];
 	uint16_t n_held;
 	uint32_t fib_generation; // the hold was last tried with
+	struct waiting waiting[WORKER_ACQUIRE_MAX];
+	uint16_t n_waiting;
+	uint32_t tunnels_removed; // when `waiting` was last looked at
 	struct batch self;	 // our own ICMP errors, to enter at policy_out in the next round
 	uint64_t icmp_refill_tsc;
 	unsigned icmp_tokens;

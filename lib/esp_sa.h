@@ -13,6 +13,10 @@
 
 #define ESP_REPLAY_WINDOW_DEFAULT 1024 // packets
 
+struct esp_life { // 0: not limited
+	uint64_t packets, bytes; // bytes of inner IP packet
+};
+
 struct esp_sa {
 	uint32_t spi;		   // host order
 	struct transform encr;	   // TRANSFORM_ENCR
@@ -23,6 +27,8 @@ struct esp_sa {
 	struct ip_endpoint remote; // outer address; port only with udp_encap
 	uint32_t replay_window;	   // packets, inbound only
 	struct selector_list local_ts, remote_ts;
+	struct esp_life soft;	   // the SA is to be replaced
+	struct esp_life hard;	   // nothing passes beyond
 	struct secret encr_key;	   // KEYMAT as IKE derives it: key, then salt (RFC 4106 8.1)
 	struct secret integ_key;   // empty with an AEAD
 };

@@ -195,11 +195,12 @@ static void put_policy(struct table *t, const struct node *policy)
 	table_cell(t, "%s", policy_action(tree_text(policy, "mode", "")));
 	table_cell(t, "%s", tree_join(tree_get(policy, "local-ts"), text, sizeof(text)));
 	table_cell(t, "%s", tree_join(tree_get(policy, "remote-ts"), text, sizeof(text)));
+	table_cell(t, "%s", strcmp(tree_text(policy, "trap", "no"), "yes") == 0 ? "trap" : "");
 }
 
 void show_policies(FILE *out, const struct node *root)
 {
-	static const char *const heads[] = {"POLICY", "ACTION", "LOCAL", "REMOTE", NULL};
+	static const char *const heads[] = {"POLICY", "ACTION", "LOCAL", "REMOTE", "TRAFFIC", NULL};
 	struct table t;
 
 	table_init(&t, heads);
@@ -390,6 +391,18 @@ static void put_peer(struct table *t, const struct node *root, const struct node
 	table_cell(t, "%s", tree_join(tree_get(conn, "remote_addrs"), text, sizeof(text)));
 }
 
+// A tunnel that is down and that traffic brings up is "trapped".
+static const char *child_state(const struct node *child)
+{
+	const char *mode = tree_text(child, "mode", ""), *state = tree_text(child, "state", "?");
+
+	if (strcmp(mode, "TUNNEL") != 0)
+		return policy_action(mode);
+	if (strcmp(state, "down") == 0 && strcmp(tree_text(child, "trap", "no"), "yes") == 0)
+		return "trapped";
+	return state;
+}
+
 static void put_conn(struct table *t, const struct node *root, const struct node *conn)
 {
 	const char *error = tree_text(conn, "last-error", NULL);
@@ -406,13 +419,10 @@ static void put_conn(struct table *t, const struct node *root, const struct node
 			   tree_text(conn, "last-error-code", "?"), error);
 	for (const struct node *c = children ? children->first : NULL; c; c = c->next) {
 		const struct node *sa = find_child(root, conn->name, c->name);
-		const char *mode = tree_text(c, "mode", "");
 
 		table_row(t);
 		table_cell(t, "  %s", c->name);
-		table_cell(t, "%s",
-			   strcmp(mode, "TUNNEL") == 0 ? tree_text(c, "state", "?")
-						       : policy_action(mode));
+		table_cell(t, "%s", child_state(c));
 		if (!sa)
 			continue;
 		table_cell(t, "%s", "");

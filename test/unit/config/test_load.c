@@ -337,6 +337,71 @@ static void test_limits(void **state)
 	config_destroy(NULL);
 }
 
+// strongSwan's words for one thing.
+static void test_actions_and_their_aliases(void **state)
+{
+	static const struct {
+		const char *line;
+		unsigned start;
+		enum config_dead dpd, close;
+	} rows[] = {
+		{"start_action = trap", START_TRAP, DEAD_CLEAR, DEAD_CLEAR},
+		{"start_action = route", START_TRAP, DEAD_CLEAR, DEAD_CLEAR},
+		{"start_action = trap|start", START_TRAP | START_START, DEAD_CLEAR, DEAD_CLEAR},
+		{"start_action = restart", START_START, DEAD_CLEAR, DEAD_CLEAR},
+		{"start_action = clear", START_NONE, DEAD_CLEAR, DEAD_CLEAR},
+		{"dpd_action = trap", START_NONE, DEAD_TRAP, DEAD_CLEAR},
+		{"dpd_action = hold", START_NONE, DEAD_TRAP, DEAD_CLEAR},
+		{"dpd_action = restart", START_NONE, DEAD_START, DEAD_CLEAR},
+		{"close_action = route", START_NONE, DEAD_CLEAR, DEAD_TRAP},
+		{"close_action = none", START_NONE, DEAD_CLEAR, DEAD_CLEAR},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config *c = load_with(CHILD, rows[i].line);
+		const struct config_child *child = &c->conns[0].children[0];
+
+		if (child->start_action != rows[i].start || child->dpd_action != rows[i].dpd ||
+		    child->close_action != rows[i].close)
+			fail_msg("%s", rows[i].line);
+		config_destroy(c);
+	}
+	assert_string_equal(config_start_name(START_TRAP | START_START), "trap|start");
+	assert_string_equal(config_start_name(START_NONE), "none");
+}
+
+static void test_limits_and_their_defaults(void **state)
+{
+	static const struct {
+		const char *line;
+		struct config_limit bytes, packets;
+	} rows[] = {
+		{"", {0}, {0}},
+		{"rekey_bytes = 10k", {10240, 11264, 1024}, {0}},
+		{"rekey_bytes = 1000\n life_bytes = 3000", {1000, 3000, 1000}, {0}},
+		{"rekey_bytes = 1000\n rand_bytes = 0", {1000, 1100, 0}, {0}},
+		{"life_bytes = 1g", {0, 1 << 30, 0}, {0}},
+		{"rekey_packets = 100\n rand_packets = 5", {0}, {100, 110, 5}},
+		{"rekey_packets = 100\n life_packets = 0", {0}, {100, 0, 0}},
+		{"rekey_packets = 18446744073709551615",
+		 {0},
+		 {UINT64_MAX, UINT64_MAX, 0}}, // does not wrap
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config *c = load_with(CHILD, rows[i].line);
+		const struct config_child *child = &c->conns[0].children[0];
+
+		if (memcmp(&child->bytes, &rows[i].bytes, sizeof(child->bytes)) != 0 ||
+		    memcmp(&child->packets, &rows[i].packets, sizeof(child->packets)) != 0)
+			fail_msg("'%s'", rows[i].line);
+		assert_int_equal(child->rand_time_ms, HOUR_MS / 10);
+		config_destroy(c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +409,8 @@ int main(void)
 		cmocka_unit_test(test_gateway),
 		cmocka_unit_test(test_connection),
 		cmocka_unit_test(test_children),
+		cmocka_unit_test(test_actions_and_their_aliases),
+		cmocka_unit_test(test_limits_and_their_defaults),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_bools),
 		cmocka_unit_test(test_ends_of_ranges),

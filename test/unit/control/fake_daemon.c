@@ -192,6 +192,23 @@ int ike_run_terminate(struct ike_run *run, const struct ike_run_select *sel,
 	return 0;
 }
 
+int ike_run_trap(struct ike_run *run, const char *conn, const char *child, bool on,
+		 struct error *err)
+{
+	(void)run;
+	note(conn, child);
+	if (strcmp(child, "net") != 0)
+		return error_set(err, -ENOENT, "no child is called '%s'", child);
+	fake.trapped = on;
+	return 0;
+}
+
+bool ike_run_is_trapped(const struct ike_run *run, size_t conn, const char *child)
+{
+	(void)run;
+	return conn == 0 && strcmp(child, "net") == 0 && fake.trapped;
+}
+
 void ike_run_unwatch(struct ike_run *run, void *ctx)
 {
 	(void)run;

@@ -203,8 +203,17 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct 
 	assert_true(dp->tunnel[tunnel].used);
 	assert_true(sa->encr_key.len > 0);
 	dp->tunnel[tunnel].out_spi = sa->spi;
+	dp->tunnel[tunnel].soft = sa->soft;
+	dp->tunnel[tunnel].hard = sa->hard;
 	dp->tunnel[tunnel].outs++;
 	esp_sa_fini(sa);
+	return 0;
+}
+
+int dp_tunnel_hold(struct dp *dp, uint32_t tunnel, bool on)
+{
+	assert_true(dp->tunnel[tunnel].used);
+	dp->tunnel[tunnel].hold = on;
 	return 0;
 }
 
@@ -355,6 +364,14 @@ uint32_t out_spi(struct gateway *g, const char *tunnel)
 		if (g->dp.tunnel[i].used && strcmp(g->dp.tunnel[i].name, tunnel) == 0)
 			return g->dp.tunnel[i].out_spi;
 	return 0;
+}
+
+bool holds(struct gateway *g, const char *tunnel)
+{
+	for (unsigned i = 0; i < FAKE_TUNNELS; i++)
+		if (g->dp.tunnel[i].used && strcmp(g->dp.tunnel[i].name, tunnel) == 0)
+			return g->dp.tunnel[i].hold;
+	return false;
 }
 
 bool has_in(struct gateway *g, uint32_t spi)

@@ -15,9 +15,11 @@ struct dp { // what the dataplane would hold
 	struct {
 		bool used;
 		char name[DP_NAME_MAX];
-		uint32_t out_spi; // 0: none
-		unsigned outs;	  // set so far
-		unsigned gaps;	  // times it was left without one
+		uint32_t out_spi;	    // 0: none
+		bool hold;		    // packets wait for one
+		unsigned outs;		    // set so far
+		struct esp_life soft, hard; // of the last
+		unsigned gaps;		    // times it was left without one
 	} tunnel[FAKE_TUNNELS];
 	struct {
 		uint32_t spi; // 0: free
@@ -64,4 +66,5 @@ void wire_no_route(bool on);
 
 unsigned established(struct gateway *g);		 // IKE SAs
 uint32_t out_spi(struct gateway *g, const char *tunnel); // 0: none
+bool holds(struct gateway *g, const char *tunnel);	 // packets wait while there is no SA
 bool has_in(struct gateway *g, uint32_t spi);

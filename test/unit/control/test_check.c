@@ -53,7 +53,7 @@ static void test_a_good_configuration(void **state)
 	has(out, "tunnel: 10.1.0.0/24 === 10.2.0.0/24, dynamic");
 	has(out, "drop: 10.1.0.0/24 === 10.3.0.0/24");
 	has(out, "AES_GCM_16_128");
-	has(out, "start        yes, renewed after 3600 s, ends after 3960 s");
+	has(out, "start        start, renewed after 3600 s, ends after 3960 s");
 	has(out, "The configuration is good.\n");
 	assert_null(strstr(out, "topsecret"));
 	free(out);

@@ -240,6 +240,139 @@ static void test_down_by_hand_stays_down(void **state)
 	assert_int_equal(f.done, 1); // already up
 }
 
+// Packets wait for a child that is on its way or up, not for one that nobody is after.
+static void test_packets_wait_only_for_what_is_to_come(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_select sel = {.conn = "lab"};
+	struct error err;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	assert_false(holds(&n->b, "lab.net"));
+	wire_no_route(true);
+	gateway_configure(&n->a, config('a', "", START));
+	assert_true(holds(&n->a, "lab.net"));
+	turn(n->base, 50);
+	assert_true(holds(&n->a, "lab.net")); // it goes on trying
+	wire_no_route(false);
+	WAIT(n->base, joined(n));
+	assert_true(holds(&n->a, "lab.net"));
+	assert_true(holds(&n->b, "lab.net")); // a moment without SA is bridged
+	assert_int_equal(ike_run_terminate(n->a.run, &sel, NULL, NULL, &err), 0);
+	assert_false(holds(&n->a, "lab.net"));
+	WAIT(n->base, established(&n->b) == 0);
+	assert_false(holds(&n->b, "lab.net"));
+}
+
+// ---- initiated by traffic ----
+
+static void traffic_for(struct gateway *g)
+{
+	struct dp_event ev = {.type = DP_EV_NO_SA};
+
+	while (!g->dp.tunnel[ev.tunnel].used) // the one child's
+		ev.tunnel++;
+	ike_run_dp_event(g->run, &ev);
+}
+
+static void down(struct net *n, struct gateway *g)
+{
+	struct ike_run_select sel = {.conn = "lab"};
+	struct error err;
+
+	assert_int_equal(ike_run_terminate(g->run, &sel, NULL, NULL, &err), 0);
+	WAIT(n->base, established(&n->a) == 0 && established(&n->b) == 0);
+}
+
+static void test_trapped_child_comes_up_with_traffic(void **state)
+{
+	struct net *n = *state;
+	struct error err;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->a, config('a', "", "start_action = trap"));
+	assert_true(holds(&n->a, "lab.net"));
+	turn(n->base, 100);
+	assert_int_equal(established(&n->a), 0); // nobody asked
+	traffic_for(&n->b);			 // not trapped there
+	turn(n->base, 50);
+	assert_int_equal(established(&n->a), 0);
+	traffic_for(&n->a);
+	traffic_for(&n->a);
+	WAIT(n->base, joined(n));
+	assert_int_equal(n->a.run->last_ike_id, 1);
+	down(n, &n->b); // the peer closes an idle child
+	assert_true(holds(&n->a, "lab.net"));
+	traffic_for(&n->a);
+	WAIT(n->base, joined(n));
+	down(n, &n->a); // by hand, but the trap is still there
+	traffic_for(&n->a);
+	WAIT(n->base, joined(n));
+	assert_int_equal(ike_run_trap(n->a.run, "lab", "net", false, &err), 0);
+	assert_false(ike_run_is_trapped(n->a.run, 0, "net"));
+	down(n, &n->a);
+	assert_false(holds(&n->a, "lab.net"));
+	traffic_for(&n->a);
+	turn(n->base, 1500);
+	assert_int_equal(established(&n->a), 0);
+	assert_int_equal(ike_run_trap(n->a.run, NULL, "net", true, &err), 0);
+	assert_true(ike_run_is_trapped(n->a.run, 0, "net"));
+	assert_true(holds(&n->a, "lab.net"));
+	traffic_for(&n->a);
+	WAIT(n->base, joined(n));
+	assert_int_equal(ike_run_trap(n->a.run, NULL, "nte", true, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "did you mean 'net'?"));
+}
+
+// A peer that does not answer is not called by every packet.
+static void test_traffic_does_not_make_a_storm(void **state)
+{
+	struct net *n = *state;
+	uint64_t end;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	n->b.deaf = true;
+	gateway_configure(&n->a, config('a', "", "start_action = trap"));
+	quick(&n->a, 20, 1);
+	for (end = run_now_ms() + 2600; run_now_ms() < end; turn(n->base, 10))
+		traffic_for(&n->a);
+	assert_in_range(n->a.run->last_ike_id, 2, 4); // after 0, about 1 and about 3 s
+	assert_true(holds(&n->a, "lab.net"));
+	n->b.deaf = false;
+	for (end = run_now_ms() + 10000; run_now_ms() < end && !joined(n); turn(n->base, 10))
+		traffic_for(&n->a);
+	assert_true(joined(n));
+}
+
+static void test_a_trap_for_what_was_lost_or_closed(void **state)
+{
+	struct net *n = *state;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->a, config('a', "dpd_delay = 1s",
+					START "\n dpd_action = trap\n close_action = trap"));
+	WAIT(n->base, joined(n));
+	assert_false(ike_run_is_trapped(n->a.run, 0, "net"));
+	down(n, &n->b);
+	turn(n->base, 100);
+	assert_true(ike_run_is_trapped(n->a.run, 0, "net"));
+	assert_int_equal(established(&n->a), 0);
+	traffic_for(&n->a);
+	WAIT(n->base, joined(n));
+	gateway_configure(&n->a, config('a', "dpd_delay = 1s", START "\n dpd_action = trap"));
+	WAIT(n->base, joined(n));
+	quick(&n->a, 50, 1);
+	assert_false(ike_run_is_trapped(n->a.run, 0, "net"));
+	n->b.deaf = true;
+	WAIT(n->base, established(&n->a) == 0);
+	assert_true(ike_run_is_trapped(n->a.run, 0, "net"));
+	turn(n->base, 200);
+	assert_true(TAILQ_EMPTY(&n->a.run->sas)); // it waits for traffic
+	n->b.deaf = false;
+	traffic_for(&n->a);
+	WAIT(n->base, joined(n));
+}
+
 static void test_child_alone_down_and_up(void **state)
 {
 	struct net *n = *state;
@@ -370,6 +503,77 @@ static void test_successor_without_a_gap(void **state)
 	assert_int_equal(n->a.dp.tunnel[0].gaps, 0);
 	assert_int_equal(n->b.dp.tunnel[0].gaps, 0);
 	assert_true(joined(n));
+}
+
+static void wear(struct gateway *g, enum dp_event_type type, uint32_t spi, bool inbound)
+{
+	struct dp_event ev = {
+		.type = type,
+		.spi = spi,
+		.inbound = inbound,
+		.why = DP_LIFE_BYTES,
+	};
+
+	while (!g->dp.tunnel[ev.tunnel].used)
+		ev.tunnel++;
+	ike_run_dp_event(g->run, &ev);
+}
+
+static void test_volume_is_limited_and_renewed(void **state)
+{
+	struct net *n = *state;
+	uint32_t before;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->a, config('a', "",
+					START "\n rekey_bytes = 1m\n rand_bytes = 0\n"
+					      "rekey_packets = 1000\n life_packets = 2000"));
+	WAIT(n->base, joined(n));
+	assert_int_equal(n->a.dp.tunnel[0].soft.bytes, 1 << 20);
+	assert_int_equal(n->a.dp.tunnel[0].hard.bytes, (1 << 20) + (1 << 20) / 10);
+	assert_in_range(n->a.dp.tunnel[0].soft.packets, 1, 1000);
+	assert_int_equal(n->a.dp.tunnel[0].hard.packets, 2000);
+	assert_int_equal(n->b.dp.tunnel[0].soft.bytes + n->b.dp.tunnel[0].hard.packets, 0);
+	before = out_spi(&n->a, "lab.net");
+	wear(&n->a, DP_EV_SOFT_LIFE, before + 77, false); // of an SA that is gone
+	turn(n->base, 50);
+	assert_int_equal(out_spi(&n->a, "lab.net"), before);
+	wear(&n->a, DP_EV_SOFT_LIFE, before, false);
+	WAIT(n->base, joined(n) && out_spi(&n->a, "lab.net") != before);
+	assert_int_equal(n->a.dp.tunnel[0].gaps, 0);
+	WAIT(n->base, established(&n->a) == 1);
+	before = out_spi(&n->a, "lab.net");
+	wear(&n->a, DP_EV_SOFT_LIFE, out_spi(&n->b, "lab.net"), true);
+	WAIT(n->base, joined(n) && out_spi(&n->a, "lab.net") != before);
+	WAIT(n->base, established(&n->a) == 1 && joined(n));
+	// What could not be replaced ends, and comes back where it is to be up.
+	before = out_spi(&n->a, "lab.net");
+	wear(&n->a, DP_EV_HARD_LIFE, before, false);
+	WAIT(n->base, out_spi(&n->a, "lab.net") == 0);
+	WAIT(n->base, joined(n));
+}
+
+// The event comes again every 100 ms while there is traffic: attempts that fail do not.
+static void test_worn_sa_is_replaced_at_the_pace_of_failures(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_stats before, after;
+	uint32_t spi;
+
+	up(n);
+	spi = out_spi(&n->a, "lab.net");
+	n->b.deaf = true;
+	quick(&n->a, 100, 10);
+	ike_run_stats(n->a.run, &before);
+	for (unsigned i = 0; i < 40; i++) {
+		wear(&n->a, DP_EV_SOFT_LIFE, spi, false);
+		turn(n->base, 10);
+	}
+	ike_run_stats(n->a.run, &after);
+	// One request and its repetitions.
+	assert_in_range(after.tx_messages - before.tx_messages, 2, 8);
+	n->b.deaf = false;
+	WAIT(n->base, joined(n) && out_spi(&n->a, "lab.net") != spi);
 }
 
 static void test_lifetime_is_a_hard_end(void **state)
@@ -550,6 +754,10 @@ int main(void)
 		T(test_a_peer_that_is_not_there_yet),
 		T(test_a_route_that_is_not_there_yet),
 		T(test_down_by_hand_stays_down),
+		T(test_packets_wait_only_for_what_is_to_come),
+		T(test_trapped_child_comes_up_with_traffic),
+		T(test_traffic_does_not_make_a_storm),
+		T(test_a_trap_for_what_was_lost_or_closed),
 		T(test_child_alone_down_and_up),
 		T(test_names_that_are_not_there),
 		T(test_wrong_key_fails_once_with_a_reason),
@@ -557,6 +765,8 @@ int main(void)
 		T(test_silent_peer_times_out_and_names_it),
 		T(test_unwatch_means_silence),
 		T(test_successor_without_a_gap),
+		T(test_volume_is_limited_and_renewed),
+		T(test_worn_sa_is_replaced_at_the_pace_of_failures),
 		T(test_lifetime_is_a_hard_end),
 		T(test_restarted_peer_replaces_the_old),
 		T(test_restarted_peer_is_found_by_liveness),

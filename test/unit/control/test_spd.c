@@ -167,6 +167,44 @@ static void test_every_pair_of_selectors(void **state)
 				   NULL});
 }
 
+// Full lists: each pair once, and protocol and port stay with their side.
+static void test_full_lists_of_selectors(void **state)
+{
+	struct fixture *f = fixture();
+	struct config_child *c = add_child(f, 0, "a", MODE_TUNNEL, NULL, NULL);
+	struct spd_env env = {.ctx = f, .tunnel = tunnel_of, .addrs = addrs_of};
+	bool seen[SELECTORS_MAX][SELECTORS_MAX] = {{false}};
+	struct dp_policy *p = NULL;
+	size_t n = 0;
+
+	(void)state;
+	c->local_ts.n = c->remote_ts.n = SELECTORS_MAX;
+	for (unsigned i = 0; i < SELECTORS_MAX; i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "10.1.%u.0/24", i);
+		c->local_ts.s[i] = sel(text);
+		snprintf(text, sizeof(text), "10.2.%u.0/24[tcp/%u]", i, 5000 + i);
+		c->remote_ts.s[i] = sel(text);
+	}
+	assert_int_equal(spd_build(&f->config, &env, &p, &n), 0);
+	assert_int_equal(n, SELECTORS_MAX * SELECTORS_MAX);
+	for (size_t k = 0; k < n; k++) {
+		const unsigned l = (ip_addr_to_v4(&p[k].local.lo) >> 8) & 0xff;
+		const unsigned r = (ip_addr_to_v4(&p[k].remote.lo) >> 8) & 0xff;
+
+		assert_true(l < SELECTORS_MAX && r < SELECTORS_MAX);
+		assert_false(seen[l][r]);
+		seen[l][r] = true;
+		assert_int_equal(p[k].local.proto, 0);
+		assert_int_equal(p[k].remote.proto, 6);
+		assert_int_equal(p[k].remote.port_lo, 5000 + r);
+		assert_int_equal(p[k].remote.port_hi, 5000 + r);
+	}
+	free(p);
+	free(f);
+}
+
 static void test_dynamic_is_the_address(void **state)
 {
 	struct fixture *f = fixture();
@@ -245,6 +283,7 @@ int main(void)
 		cmocka_unit_test(test_order_of_the_file_among_equals),
 		cmocka_unit_test(test_explicit_priority_beats_specificity),
 		cmocka_unit_test(test_every_pair_of_selectors),
+		cmocka_unit_test(test_full_lists_of_selectors),
 		cmocka_unit_test(test_dynamic_is_the_address),
 		cmocka_unit_test(test_dynamic_without_an_address_is_left_out),
 		cmocka_unit_test(test_child_without_a_tunnel_gets_no_policy),

@@ -573,6 +573,56 @@ static void test_disconnect_during_a_stream(void **state)
 	client_close(&other);
 }
 
+static void ask_trap(struct client *c, const char *command, const char *child, const char *success)
+{
+	struct vici_builder b = {0};
+	struct vici_packet p;
+
+	vici_kv(&b, "child", child);
+	client_ask(c, VICI_CMD_REQUEST, command, &b);
+	assert_true(client_packet(c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	expect_text(&p, "success", success);
+}
+
+static void expect_policy_trap(struct client *c, const char *value)
+{
+	struct vici_builder b = {0};
+	struct vici_packet p;
+
+	vici_kv(&b, "trap", "yes");
+	vici_kv(&b, "child", "net");
+	client_ask(c, VICI_CMD_REQUEST, "list-policies", &b);
+	expect_event(c, "list-policy", &p);
+	expect_text(&p, "site-b/net.mode", "TUNNEL");
+	expect_text(&p, "site-b/net.trap", value);
+	assert_true(client_packet(c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	client_ask(c, VICI_CMD_REQUEST, "show-conns", NULL);
+	expect_event(c, "show-conn", &p);
+	expect_text(&p, "site-b.children.net.trap", value);
+	expect_absent(&p, "site-b.children.local.trap"); // a rule
+	expect_event(c, "show-conn", &p);
+	assert_true(client_packet(c, &p));
+}
+
+static void test_install_and_uninstall_a_trap(void **state)
+{
+	struct client c = client_open();
+
+	(void)state;
+	client_register(&c, "list-policy");
+	client_register(&c, "show-conn");
+	expect_policy_trap(&c, "no");
+	ask_trap(&c, "install", "net", "yes");
+	expect_policy_trap(&c, "yes");
+	ask_trap(&c, "uninstall", "net", "yes");
+	expect_policy_trap(&c, "no");
+	ask_trap(&c, "install", "nothing", "no");
+	ask_trap(&c, "install", "", "no");
+	client_close(&c);
+}
+
 static void test_events_only_when_registered(void **state)
 {
 	struct client c = client_open();
@@ -606,6 +656,7 @@ static void test_list_conns_and_states(void **state)
 	expect_text(&p, "site-b.local-1.class", "pre-shared key");
 	expect_text(&p, "site-b.remote-1.id", "gw-b.example");
 	expect_text(&p, "site-b.children.net.mode", "TUNNEL");
+	expect_text(&p, "site-b.children.net.start_action", "start");
 	expect_text(&p, "site-b.children.local.mode", "PASS");
 	expect_event(&c, "list-conn", &p);
 	expect_absent(&p, "site-c.remote-1.id");
@@ -999,6 +1050,7 @@ int main(void)
 		TEST(test_random_bytes_do_no_harm),
 		TEST(test_unknown_command_and_event),
 		TEST(test_second_server_is_refused),
+		TEST(test_install_and_uninstall_a_trap),
 		TEST(test_stale_socket_is_replaced),
 		TEST(test_other_files_are_left_alone),
 		TEST(test_too_many_clients),

@@ -17,6 +17,7 @@
 #include <rte_eal.h>
 #include <rte_malloc.h>
 
+#include "dataplane/acquire.h"
 #include "dataplane/crypto.h"
 #include "dataplane/esp.h"
 #include "dataplane/icmp.h"
@@ -96,6 +97,19 @@ struct rte_mbuf *icmp_error(struct worker *w, const struct rte_mbuf *offending, 
 	fake.icmp_mtu = mtu;
 	fake.icmp_src_be = src_addr_be;
 	return rte_pktmbuf_alloc(pool);
+}
+
+void acquire_put(struct worker *w, const struct batch *b, uint16_t i)
+{
+	(void)w;
+	fake.n_waiting++;
+	fake.waits_for = b->tunnel[i];
+	rte_pktmbuf_free(b->pkt[i]);
+}
+
+bool acquire_waits(const struct worker *w, const struct tunnel *t)
+{
+	return w->n_waiting > 0 && t == fake.waits_for;
 }
 
 void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint8_t port)

@@ -29,6 +29,8 @@ struct fake {
 	unsigned n_events, n_handed_over, n_icmp, n_deferred;
 	struct dp_event event; // the last one
 	unsigned handed_to;
+	unsigned n_waiting;		// packets given to acquire_put
+	const struct tunnel *waits_for; // the last one's; others wait when the worker has n_waiting
 	uint16_t icmp_mtu;
 	uint32_t icmp_src_be;
 };

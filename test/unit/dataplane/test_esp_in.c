@@ -371,6 +371,64 @@ static void test_batch_of_good_and_bad_keeps_order(void **state)
 	batch_free(&b);
 }
 
+// ---- lifetimes in packets and bytes ----
+
+static void publish_life(struct esp_life soft, struct esp_life hard)
+{
+	struct esp_sa sa;
+
+	assert_int_equal(dp_sa_in_reserve(&fake.dp, &spi), 0);
+	sa = fake_esp_sa(spi, 128, false);
+	sa.soft = soft;
+	sa.hard = hard;
+	assert_int_equal(dp_sa_in_publish(&fake.dp, 7, &sa, NULL), 0);
+}
+
+static void expect_event(unsigned n, enum dp_event_type type, enum dp_life why)
+{
+	assert_int_equal(fake.n_events, n);
+	assert_int_equal(fake.event.type, type);
+	assert_int_equal(fake.event.why, why);
+	assert_int_equal(fake.event.spi, spi);
+	assert_int_equal(fake.event.tunnel, 7);
+	assert_true(fake.event.inbound);
+}
+
+static void test_life_in_packets(void **state)
+{
+	(void)state;
+	publish_life((struct esp_life){.packets = 5}, (struct esp_life){.packets = 8});
+	for (uint32_t seq = 1; seq <= 12; seq++) {
+		assert_int_equal(receive_udp(seq), seq <= 8);
+		if (seq < 5)
+			assert_int_equal(fake.n_events, 0);
+		else
+			expect_event(seq <= 8 ? 1 : 2, seq <= 8 ? DP_EV_SOFT_LIFE : DP_EV_HARD_LIFE,
+				     DP_LIFE_PACKETS);
+	}
+	assert_int_equal(dropped(DROP_SA_LIFE), 4);
+}
+
+static void test_life_in_bytes(void **state)
+{
+	struct dp_sa_stats st;
+
+	(void)state;
+	publish_life((struct esp_life){0}, (struct esp_life){.bytes = 350});
+	for (uint32_t seq = 1; seq <= 3; seq++)
+		assert_int_equal(receive_udp(seq), 1);
+	assert_int_equal(fake.n_events, 0);
+	assert_int_equal(receive_udp(4), 0);
+	expect_event(1, DP_EV_HARD_LIFE, DP_LIFE_BYTES);
+	assert_int_equal(dropped(DROP_SA_LIFE), 1);
+	assert_int_equal(dp_sa_in_stats(&fake.dp, spi, &st), 0);
+	assert_int_equal(st.bytes, 300);
+	assert_int_equal(st.packets, 3);
+	fake.w->now_tsc += fake.dp.tsc_hz / 5;
+	assert_int_equal(receive_udp(5), 0);
+	expect_event(2, DP_EV_HARD_LIFE, DP_LIFE_BYTES);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
 
 int main(void)
@@ -380,6 +438,8 @@ int main(void)
 		T(test_all_sizes_256_udp),
 		T(test_all_sizes_behind_ip_options),
 		T(test_every_byte_is_protected),
+		T(test_life_in_packets),
+		T(test_life_in_bytes),
 		T(test_replay_window),
 		T(test_replay_is_checked_before_the_icv),
 		T(test_two_copies_in_one_batch),

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -250,6 +251,31 @@ static void test_no_sa_is_dropped_and_reported_once_in_100_ms(void **state)
 	assert_int_equal(dropped(DROP_NO_SA), 4);
 }
 
+static void test_without_an_sa_a_packet_waits_when_one_is_to_come(void **state)
+{
+	(void)state;
+	assert_int_equal(dp_tunnel_hold(&fake.dp, tunnel, true), 0);
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(fake.n_waiting, 1);
+	assert_int_equal(fake.n_events, 1);
+	// The SA has come and others still wait: no packet goes past them.
+	set_out(SPI, 128, false);
+	fake.w->n_waiting = 1;
+	fake.w->now_tsc += fake.dp.tsc_hz;
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(fake.n_waiting, 2);
+	assert_int_equal(fake.n_events, 1); // but nothing is asked for
+	fake.w->n_waiting = 0;
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 1);
+	batch_free(&b);
+	assert_int_equal(dropped_total(), 0);
+}
+
 static void test_packet_outside_the_sa_is_dropped(void **state)
 {
 	uint8_t ip[100];
@@ -267,6 +293,45 @@ static void test_packet_outside_the_sa_is_dropped(void **state)
 	assert_int_equal(dropped(DROP_OUT_SELECTOR), 2);
 	check_outer(b.pkt[0], ip, sizeof(ip), 128, false, 1); // no number was wasted
 	batch_free(&b);
+}
+
+// As many selectors as there may be: every pair of the two sides, and none beside them.
+static void test_full_lists_of_selectors(void **state)
+{
+	struct esp_sa sa = fake_esp_sa(SPI, 128, false);
+	uint8_t ip[100];
+
+	(void)state;
+	sa.local_ts.n = sa.remote_ts.n = SELECTORS_MAX;
+	for (unsigned i = 0; i < SELECTORS_MAX; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "10.1.%u.0/24", i);
+		sa.local_ts.s[i] = sel(text);
+		snprintf(text, sizeof(text), "10.2.%u.0/24 6 %u-%u", i, 5000 + i, 5000 + i);
+		sa.remote_ts.s[i] = sel(text);
+	}
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+	for (unsigned l = 0; l <= SELECTORS_MAX; l++) {
+		for (unsigned r = 0; r <= SELECTORS_MAX; r++) {
+			const bool inside = l < SELECTORS_MAX && r < SELECTORS_MAX;
+			char src[32], dst[32];
+
+			snprintf(src, sizeof(src), "10.1.%u.9", l);
+			snprintf(dst, sizeof(dst), "10.2.%u.9", r);
+			make_ip(ip, sizeof(ip), src, dst, IPPROTO_TCP, 1, (uint16_t)(5000 + r));
+			put_inner(ip, sizeof(ip));
+			make_ip(ip, sizeof(ip), src, dst, IPPROTO_TCP, 1, (uint16_t)(5001 + r));
+			put_inner(ip, sizeof(ip));
+			make_ip(ip, sizeof(ip), src, dst, IPPROTO_UDP, 1, (uint16_t)(5000 + r));
+			put_inner(ip, sizeof(ip));
+			esp_out(fake.w, &b, &icmp);
+			if (b.n != inside)
+				fail_msg("%s to %s: %u of 3 packets", src, dst, b.n);
+			batch_free(&b);
+		}
+	}
+	assert_int_equal(dropped(DROP_OUT_SELECTOR), dropped_total());
 }
 
 static void test_too_big(void **state)
@@ -386,8 +451,11 @@ static void test_sequence_numbers_running_low_are_reported(void **state)
 	esp_out(fake.w, &b, &icmp);
 	batch_free(&b);
 	assert_int_equal(fake.n_events, 1);
-	assert_int_equal(fake.event.type, DP_EV_SEQ_LOW);
+	assert_int_equal(fake.event.type, DP_EV_SOFT_LIFE);
+	assert_int_equal(fake.event.why, DP_LIFE_SEQ);
 	assert_int_equal(fake.event.tunnel, tunnel);
+	assert_int_equal(fake.event.spi, SPI);
+	assert_false(fake.event.inbound);
 	put_udp(100, 0, false);
 	esp_out(fake.w, &b, &icmp);
 	batch_free(&b);
@@ -397,6 +465,119 @@ static void test_sequence_numbers_running_low_are_reported(void **state)
 	esp_out(fake.w, &b, &icmp);
 	batch_free(&b);
 	assert_int_equal(fake.n_events, 2);
+}
+
+// ---- lifetimes in packets and bytes ----
+
+static void set_out_life(struct esp_life soft, struct esp_life hard)
+{
+	struct esp_sa sa = fake_esp_sa(SPI, 128, false);
+
+	sa.soft = soft;
+	sa.hard = hard;
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+}
+
+// Sends n packets of 100 bytes in one batch; how many went out.
+static unsigned send_batch(unsigned n)
+{
+	unsigned sent;
+
+	for (unsigned i = 0; i < n; i++)
+		put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	sent = b.n;
+	batch_free(&b);
+	return sent;
+}
+
+static void expect_event(unsigned n, enum dp_event_type type, enum dp_life why)
+{
+	assert_int_equal(fake.n_events, n);
+	assert_int_equal(fake.event.type, type);
+	assert_int_equal(fake.event.why, why);
+	assert_int_equal(fake.event.spi, SPI);
+}
+
+static void test_life_in_packets(void **state)
+{
+	struct dp_sa_stats st;
+
+	(void)state;
+	set_out_life((struct esp_life){.packets = 10}, (struct esp_life){.packets = 15});
+	assert_int_equal(send_batch(9), 9);
+	assert_int_equal(fake.n_events, 0);
+	assert_int_equal(send_batch(1), 1);
+	expect_event(1, DP_EV_SOFT_LIFE, DP_LIFE_PACKETS);
+	assert_int_equal(send_batch(4), 4);
+	assert_int_equal(fake.n_events, 1); // once in 100 ms
+	assert_int_equal(send_batch(3), 1); // 15
+	expect_event(2, DP_EV_HARD_LIFE, DP_LIFE_PACKETS);
+	assert_int_equal(send_batch(3), 0);
+	assert_int_equal(dropped(DROP_SA_LIFE), 5);
+	assert_int_equal(dropped(DROP_SEQ_EXHAUSTED), 0);
+	assert_int_equal(dp_tunnel_out_stats(&fake.dp, tunnel, &st), 0);
+	assert_int_equal(st.packets, 15);
+	assert_int_equal(st.bytes, 1500);
+	assert_int_equal(st.seq, 15);
+	// The SA that takes its place begins anew.
+	set_out_life((struct esp_life){.packets = 10}, (struct esp_life){.packets = 15});
+	assert_int_equal(send_batch(10), 10);
+	expect_event(3, DP_EV_SOFT_LIFE, DP_LIFE_PACKETS);
+}
+
+static void test_life_in_bytes(void **state)
+{
+	struct dp_sa_stats st;
+
+	(void)state;
+	set_out_life((struct esp_life){.bytes = 1000}, (struct esp_life){.bytes = 1550});
+	assert_int_equal(send_batch(9), 9);
+	assert_int_equal(fake.n_events, 0);
+	assert_int_equal(send_batch(2), 2);
+	expect_event(1, DP_EV_SOFT_LIFE, DP_LIFE_BYTES);
+	assert_int_equal(send_batch(20), 4);
+	expect_event(2, DP_EV_HARD_LIFE, DP_LIFE_BYTES);
+	assert_int_equal(dropped(DROP_SA_LIFE), 16);
+	assert_int_equal(dp_tunnel_out_stats(&fake.dp, tunnel, &st), 0);
+	assert_int_equal(st.packets, 15);
+	assert_int_equal(st.bytes, 1500);
+}
+
+// Without a soft end nobody is told before the hard one is passed.
+static void test_life_that_only_ends(void **state)
+{
+	(void)state;
+	set_out_life((struct esp_life){0}, (struct esp_life){.packets = 10, .bytes = 5000});
+	assert_int_equal(send_batch(10), 10);
+	assert_int_equal(fake.n_events, 0);
+	assert_int_equal(send_batch(1), 0);
+	expect_event(1, DP_EV_HARD_LIFE, DP_LIFE_PACKETS);
+}
+
+static void test_other_tunnels_in_the_batch_go_on(void **state)
+{
+	struct esp_sa sa = fake_esp_sa(SPI + 1, 128, false);
+	uint32_t other;
+
+	(void)state;
+	set_out_life((struct esp_life){0}, (struct esp_life){.packets = 2});
+	assert_int_equal(dp_tunnel_add(&fake.dp, "other", &other), 0);
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, other, &sa, NULL), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		put_udp(100, 0, false);
+		b.tunnel[i] = tunnel_get(&fake.dp, i & 1 ? other : tunnel);
+	}
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 2 + 4);
+	for (unsigned i = 0; i < 6; i++) {
+		static const uint32_t expect[] = {SPI, SPI + 1, SPI, SPI + 1, SPI + 1, SPI + 1};
+		uint32_t word;
+
+		memcpy(&word, rte_pktmbuf_mtod_offset(b.pkt[i], void *, 20), 4);
+		assert_int_equal(rte_be_to_cpu_32(word), expect[i]);
+	}
+	batch_free(&b);
 }
 
 struct sender {
@@ -514,13 +695,19 @@ int main(void)
 		T(test_batch_keeps_order_and_numbers_are_contiguous),
 		T(test_many_tunnels_in_one_batch),
 		T(test_no_sa_is_dropped_and_reported_once_in_100_ms),
+		T(test_without_an_sa_a_packet_waits_when_one_is_to_come),
 		T(test_packet_outside_the_sa_is_dropped),
+		T(test_full_lists_of_selectors),
 		T(test_too_big),
 		T(test_full_icmp_batch_takes_no_more),
 		T(test_no_route_to_the_peer),
 		T(test_buffers_that_cannot_be_written),
 		T(test_sequence_number_never_wraps),
 		T(test_sequence_numbers_running_low_are_reported),
+		T(test_life_in_packets),
+		T(test_life_in_bytes),
+		T(test_life_that_only_ends),
+		T(test_other_tunnels_in_the_batch_go_on),
 		T(test_workers_never_share_a_sequence_number),
 		T(test_stats),
 		T(test_offload_flags_of_the_inner_packet_are_forgotten),
