@@ -69,6 +69,7 @@ struct config_side {
 
 enum config_mode { MODE_TUNNEL, MODE_PASS, MODE_DROP };
 enum config_start { START_NONE, START_START };
+enum config_fragmentation { FRAGMENT_YES, FRAGMENT_ACCEPT, FRAGMENT_NO };
 enum config_dead { DEAD_CLEAR, DEAD_START }; // dpd_action and close_action: none/clear, start
 
 // connections.<c>.children.<child>
@@ -100,6 +101,8 @@ struct config_conn {
 	struct proposal_list ike;
 	struct config_side local_side, remote_side;
 	bool encap;	       // force ESP in UDP
+	enum config_fragmentation fragmentation; // of IKE messages, default yes
+	uint16_t fragment_size;			 // bytes of an IP datagram, default 1280
 	uint64_t dpd_delay_ms; // liveness check after this silence, default 30 s; 0: never
 	uint64_t rekey_time_ms, reauth_time_ms, over_time_ms;
 	unsigned keyingtries; // 0: for ever; default 1

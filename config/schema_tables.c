@@ -122,6 +122,14 @@ const struct schema_key schema_keys[] = {
 	{CONN, "encap", FORM_BOOL, .def = "no",
 	 .doc = "Put ESP into UDP even when there is no NAT, to get through firewalls that drop "
 		"protocol 50."},
+	{CONN, "fragmentation", FORM_CHOICE, .def = "yes", .choices = "yes accept force no",
+	 .doc = "IKE fragmentation (RFC 7383). yes: announced, and large messages are sent in "
+		"fragments to a peer that announces it too. accept: announced, not used by "
+		"ourselves. no: neither. Fragments of a peer are always taken. force differs from "
+		"yes in IKEv1 only."},
+	{CONN, "fragment_size", FORM_NUMBER, .def = "1280", .min = 256, .max = 65535,
+	 .doc = "Bytes of an IP datagram with an IKE message; what is larger is sent in fragments. "
+		"In strongSwan it is one setting for all connections, charon.fragment_size."},
 	{CONN, "dpd_delay", FORM_TIME, .def = "30s",
 	 .doc = "Ask a peer that has been silent for so long whether it is alive; 0 never does. "
 		"strongSwan's default is 0: there a dead peer stays unnoticed until the next "
@@ -150,10 +158,6 @@ const struct schema_key schema_keys[] = {
 	{CONN, "mobike", FORM_BOOL, KEY_IGNORED, .def = "no", .quiet = "no false disabled 0",
 	 .why = "MOBIKE is not available yet; an SA stays with its addresses",
 	 .doc = "Moving an SA to other addresses (RFC 4555)."},
-	{CONN, "fragmentation", FORM_CHOICE, KEY_IGNORED, .def = "no",
-	 .choices = "yes accept force no", .quiet = "no",
-	 .why = "IKE fragmentation is not available yet; with pre-shared keys messages are small",
-	 .doc = "IKE fragmentation (RFC 7383)."},
 	{CONN, "childless", FORM_CHOICE, KEY_REFUSED, .def = "never",
 	 .choices = "allow prefer force never", .quiet = "allow never",
 	 .why = "an IKE SA is set up together with its first child",

@@ -87,6 +87,10 @@ int conn_create(const struct config_conn *config, struct conn **out)
 	c->ike.local_id = config->local_side.id;
 	c->ike.remote_id = config->remote_side.id;
 	c->ike.force_encap = config->encap;
+	c->ike.fragmentation = config->fragmentation == FRAGMENT_NO	  ? IKE_FRAG_NO
+			       : config->fragmentation == FRAGMENT_ACCEPT ? IKE_FRAG_ACCEPT
+									  : IKE_FRAG_YES;
+	c->ike.fragment_size = config->fragment_size;
 	c->ike.dpd_delay_ms = config->dpd_delay_ms;
 	c->ike.retransmit_base_ms = RETRANSMIT_BASE_MS;
 	c->ike.retransmit_factor = RETRANSMIT_FACTOR;

@@ -2,7 +2,8 @@
 #pragma once
 
 enum {
-	LIMIT_IKE_MESSAGE_LEN = 8192,	     // bytes of one IKE message
+	LIMIT_IKE_MESSAGE_LEN = 32768,	     // bytes of one IKE message, its fragments put together
+	LIMIT_IKE_FRAGMENTS = 128,	     // of one message; one each way and IKE SA (RFC 7383)
 	LIMIT_IKE_PAYLOADS = 64,	     // payloads of one message
 	LIMIT_IKE_NONCE_MIN = 16,	     // bytes (RFC 7296 2.10)
 	LIMIT_IKE_NONCE_MAX = 256,	     // bytes (RFC 7296 2.10)

@@ -45,12 +45,20 @@ struct ike_child_conf {
 	void *user;			    // ike_run's
 };
 
+enum ike_fragmentation { // RFC 7383, strongSwan's words
+	IKE_FRAG_YES,	 // announced; used with a peer that announces it too
+	IKE_FRAG_ACCEPT, // announced, not used by ourselves
+	IKE_FRAG_NO,	 // not announced
+};
+
 struct ike_conn {
 	char name[IKE_NAME_MAX];
 	struct proposal_list ike;
 	struct identity local_id;  // ID_ANY: our address
 	struct identity remote_id; // ID_ANY: whatever the peer says
 	bool force_encap;	   // always ESP in UDP
+	enum ike_fragmentation fragmentation;
+	size_t fragment_size; // bytes of an IP datagram: larger messages are fragmented; 0: never
 	uint64_t dpd_delay_ms;	   // 0: never
 	// Retransmission (RFC 7296 2.1): the n-th wait is base * factor^n; after `tries` repeats and
 	// one more wait the peer is given up. Defaults: 4000 ms, 1.8, 5 (strongSwan's).
@@ -155,6 +163,7 @@ struct ike_action {
 			uint8_t exchange;    // type, for the flight recorder
 			uint32_t message_id;
 			bool is_response, is_repeat;
+			uint16_t fragment, fragments; // this one of so many; 1 of 1
 		} send;
 		uint64_t deadline_ms; // ARM_TIMER: replaces the one before; IKE_NEVER disarms
 		struct ike_child_install *install;

@@ -121,6 +121,8 @@ void sim_peer_configure(struct sim_peer *p)
 	p->conn = (struct ike_conn){
 		.force_encap = c->force_encap,
 		.dpd_delay_ms = c->dpd_delay_ms,
+		.fragmentation = c->fragmentation,
+		.fragment_size = c->fragment_size,
 		.retransmit_base_ms = 4000,
 		.retransmit_factor = 1.8,
 		.retransmit_tries = 5,
@@ -157,5 +159,6 @@ void sim_peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t 
 		.ike = "aes128gcm16-prfsha256-x25519",
 		.esp = "aes128gcm16",
 		.psk = "correct horse battery staple",
+		.fragment_size = 1280,
 	};
 }

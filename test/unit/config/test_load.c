@@ -57,6 +57,8 @@ static void test_defaults(void **state)
 	assert_int_equal(conn->local_port, 500);
 	assert_int_equal(conn->remote_port, 500);
 	assert_false(conn->encap);
+	assert_int_equal(conn->fragmentation, FRAGMENT_YES);
+	assert_int_equal(conn->fragment_size, 1280);
 	assert_int_equal(conn->dpd_delay_ms, 30000);
 	assert_int_equal(conn->rekey_time_ms, 4 * HOUR_MS);
 	assert_int_equal(conn->reauth_time_ms, 0);
