@@ -45,6 +45,16 @@ struct config_port {
 	struct config_where where;
 };
 
+// gateway.ike: limits and times for all peers. The defaults of the limits stand in lib/limits.h.
+struct config_ike {
+	unsigned half_open, half_open_per_source;
+	uint64_t half_open_timeout_ms;
+	unsigned cookie_threshold, cookie_threshold_per_source; // 0: for everybody
+	uint64_t retransmit_timeout_ms; // the n-th wait is timeout * base^n, n from 0
+	double retransmit_base;
+	unsigned retransmit_tries;
+};
+
 struct config_gateway {
 	struct config_port *ports;
 	size_t n_ports;
@@ -56,6 +66,7 @@ struct config_gateway {
 	unsigned memory_mb;		 // of packet memory and tables, default 512
 	char *socket;			 // path of the vici socket, default /run/port500.vici
 	char *eal_args;			 // further EAL arguments, default ""
+	struct config_ike ike;
 	struct config_where where;
 };
 

@@ -2,6 +2,8 @@
 // documented; what it does is in config/load.c.
 #include "config/schema.h"
 
+#include "lib/limits.h"
+
 #define CERTS  "certificates are not available yet"
 #define EAP    "EAP is not available: this is a site-to-site gateway with pre-shared keys"
 #define IKEV1  "it concerns IKEv1, which is not available yet"
@@ -12,6 +14,7 @@
 
 #define GATEWAY "gateway"
 #define PORT	"gateway.ports.*"
+#define GW_IKE	"gateway.ike"
 #define CONN	"connections.*"
 #define LOCAL	"connections.*.local*"
 #define REMOTE	"connections.*.remote*"
@@ -25,6 +28,9 @@ const struct schema_section schema_sections[] = {
 	 "A port. Its name is also the name of the interface (a TAP) by which Linux sees it; at "
 	 "most "
 	 "15 bytes."},
+	{GW_IKE, "gateway.ike", KEY_SUPPORTED, NULL,
+	 "IKE with all peers: what strangers can make the gateway hold, and how long it waits. In "
+	 "strongSwan these are settings of charon in strongswan.conf. They change with a reload."},
 	{"connections", "connections", KEY_SUPPORTED, NULL, "The peers, one connection each."},
 	{CONN, "connections.<conn>", KEY_SUPPORTED, NULL,
 	 "A connection to a peer: one IKE SA and its children. At most 63 bytes of name."},
@@ -100,6 +106,31 @@ const struct schema_key schema_keys[] = {
 		"them on the port's interface. At most 8. IPv4."},
 	{PORT, "mtu", FORM_NUMBER, .def = "1500", .min = 576, .max = 9600,
 	 .doc = "Largest IP packet in bytes."},
+
+	// ---- gateway.ike ----
+	{GW_IKE, "half_open", FORM_NUMBER, .def = "16384", .min = 1, .max = LIMIT_IKE_HALF_OPEN_MAX,
+	 .doc = "IKE SAs that peers have begun and not authenticated yet, in total. What comes on "
+		"top is ignored, and counted as rx-limited."},
+	{GW_IKE, "half_open_per_source", FORM_NUMBER, .def = "16", .min = 1,
+	 .max = LIMIT_IKE_HALF_OPEN_MAX,
+	 .doc = "The same from one source, an IPv4 address or the /64 of an IPv6 address. Peers "
+		"that have shown a cookie do not count: many connections of one peer may begin at "
+		"once."},
+	{GW_IKE, "half_open_timeout", FORM_TIME, .def = "30s",
+	 .doc = "How long such an IKE SA lives; 1s to 5m."},
+	{GW_IKE, "cookie_threshold", FORM_NUMBER, .def = "30", .max = LIMIT_IKE_HALF_OPEN_MAX,
+	 .doc = "When there are so many half-open IKE SAs, whoever begins another one is asked to "
+		"prove its address by a cookie first (RFC 7296 2.6). 0: always."},
+	{GW_IKE, "cookie_threshold_per_source", FORM_NUMBER, .def = "3",
+	 .max = LIMIT_IKE_HALF_OPEN_MAX,
+	 .doc = "The same for one source; strongSwan's cookie_threshold_ip. 0: always."},
+	{GW_IKE, "retransmit_timeout", FORM_TIME, .def = "4s",
+	 .doc = "How long the first message of a request is waited for, 1s to 1m."},
+	{GW_IKE, "retransmit_base", FORM_TEXT, .def = "1.8",
+	 .doc = "Each further wait is so many times longer, 1 to 10."},
+	{GW_IKE, "retransmit_tries", FORM_NUMBER, .def = "5",
+	 .max = LIMIT_IKE_RETRANSMIT_TRIES_MAX,
+	 .doc = "Repetitions after which a peer is given up: with these defaults after 165 s."},
 
 	// ---- connections.<conn> ----
 	{CONN, "version", FORM_CHOICE, .def = "0", .choices = "0 1 2", .not_yet = "1",

@@ -18,10 +18,12 @@
 #include <sys/queue.h>
 
 #include "control/conn.h"
+#include "control/half_open.h"
+#include "control/ike/cookie.h"
 #include "control/ike_run.h"
 #include "control/ike_socket.h"
 
-#define SA_BUCKETS  4096 // a power of two
+#define SA_BUCKETS  16384 // a power of two
 #define NO_DEADLINE UINT64_MAX
 
 struct event;
@@ -37,7 +39,7 @@ struct run_child_sa { // a child SA in the dataplane
 
 struct run_sa {				     // an IKE SA
 	TAILQ_ENTRY(run_sa) link;	     // ordered by id
-	struct run_sa *next_spi, *next_peer; // in their buckets
+	struct run_sa *next_spi, *next_peer, *next_id; // in their buckets
 	struct ike_run *run;
 	struct ike_sa *sa;
 	uint32_t id;
@@ -55,6 +57,7 @@ struct run_sa {				     // an IKE SA
 	uint64_t kill_at_ms;  // to be dropped without further words
 	uint64_t began, authenticated; // in the order of all such moments of this ike_run
 	bool half_open;	      // responder before authentication
+	bool unproved;	      // and counted by source: it has not shown a cookie
 	bool established;     // has been
 	bool superseded;      // another SA carries its child
 	bool aged;	      // its lifetime is over
@@ -99,9 +102,11 @@ struct ike_run {
 	struct conn_child **by_tunnel;
 	size_t n_by_tunnel;
 	struct run_sas sas, closed;
-	struct run_sa *by_spi[SA_BUCKETS], *by_peer[SA_BUCKETS];
+	struct run_sa *by_spi[SA_BUCKETS], *by_peer[SA_BUCKETS], *by_id[SA_BUCKETS];
 	TAILQ_HEAD(, watch) watches;
 	unsigned n_half_open;
+	struct half_open unproved; // by source
+	struct cookie_jar cookies;
 	struct run_sa *shown; // the one ike_run_each is at
 	unsigned depth;	      // of run_enter
 	bool shutting_down;
@@ -143,12 +148,14 @@ uint64_t spi_key(const uint8_t spi[8]);
 void run_sa_index_spi(struct run_sa *s, uint64_t spi); // under our own SPI
 void run_sa_unindex_spi(struct run_sa *s);
 void run_sa_unindex_peer(struct run_sa *s);
+void run_sa_index_id(struct run_sa *s);
+void run_sa_unindex_id(struct run_sa *s);
 struct run_sa *run_sa_by_id(struct ike_run *run, uint32_t id);
 struct run_sa *run_sa_by_spi(struct ike_run *run, uint64_t own_spi);
 struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi);
-unsigned run_sa_half_open_from(const struct ike_run *run, const struct ip_addr *peer);
-// A responder's SA before authentication: found by the initiator's address and SPI, counted.
-void run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi);
+// A responder's SA before authentication: found by the initiator's address and SPI, counted;
+// by its source too, when that has not `proved` its address. -ENOMEM: nothing is done.
+int run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi, bool proved);
 void run_sa_half_open_over(struct run_sa *s); // authenticated, or gone
 
 // ---- ike_run_rx.c ----

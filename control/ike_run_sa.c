@@ -142,6 +142,7 @@ struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *c
 	s->conn = conn ? conn_get(conn) : NULL;
 	TAILQ_INIT(&s->children);
 	TAILQ_INSERT_TAIL(&run->sas, s, link);
+	run_sa_index_id(s);
 	ike_sa_info(sa, &info);
 	run_sa_index_spi(s, spi_key(info.original_initiator ? info.spi_i : info.spi_r));
 	return s;
@@ -159,6 +160,7 @@ static void sa_close(struct run_sa *s)
 		run_child_remove(s, c->spi_in);
 	run_sa_unindex_spi(s);
 	run_sa_unindex_peer(s);
+	run_sa_unindex_id(s);
 	run_sa_half_open_over(s);
 	event_del(s->timer);
 	event_del(s->age);

@@ -84,6 +84,7 @@ struct ike_env {
 	// Responder: connections whose addresses fit, in order of preference, ended by NULL.
 	const struct ike_conn *const *(*conns_find)(void *ctx, const struct ip_addr *local,
 						    const struct ip_addr *remote);
+	uint64_t half_open_ms; // life of a responder before authentication
 };
 
 // ---- events ----

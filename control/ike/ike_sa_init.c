@@ -481,7 +481,7 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	nat_conclude(sa, &nat, conn->force_encap);
 	sa->may_fragment = fragmentation_announced(m);
 	memcpy(sa->spi_r, spi_r, 8);
-	sa->give_up_ms = st->ev->now_ms + LIMIT_IKE_HALF_OPEN_MS;
+	sa->give_up_ms = st->ev->now_ms + sa->env->half_open_ms;
 	if (!init_reply(st, m, conn))
 		act_close(st, false, "no answer could be built");
 	return V_NEXT;

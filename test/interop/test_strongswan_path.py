@@ -41,3 +41,15 @@ def test_no_fragments_for_a_peer_that_does_not_announce_them(net, a, charon_b, w
     capture.stop()
     assert capture.lines(FRAGMENT + A.wan_addr) == []
     assert capture.lines(FRAGMENT + B.wan_addr) == []
+
+
+def test_strongswan_shows_a_cookie(net, a, charon_b):
+    """Asked for a cookie, and then for another group (RFC 7296 2.6.1)."""
+    charon_b.start(charon_b.default_config(proposals="aes128gcm16-prfsha256-x25519-ecp256"))
+    config = a.default_config(start=False, conn="proposals = aes128gcm16-prfsha256-ecp256")
+    a.start(config.replace("gateway {", "gateway {\n    ike { cookie_threshold = 0 }\n", 1))
+    charon_b.swanctl("--initiate --child net")
+    assert ping(net) == (20, 20)
+    ike = a.json("status")["status"]["ike"]
+    assert int(ike["cookies-asked"]) >= 1 and int(ike["cookies-good"]) == 2, ike
+    assert int(ike["cookies-bad"]) == 0, ike

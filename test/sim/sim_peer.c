@@ -154,6 +154,7 @@ void sim_peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t 
 		.spi_release = spi_release,
 		.psk_find = psk_find,
 		.conns_find = conns_find,
+		.half_open_ms = LIMIT_IKE_HALF_OPEN_MS,
 	};
 	p->conf = (struct sim_conf){
 		.ike = "aes128gcm16-prfsha256-x25519",

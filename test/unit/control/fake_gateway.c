@@ -87,7 +87,8 @@ static void deliver(const struct frame *f)
 			continue;
 		// What comes to 4500 without marker would be taken for ESP.
 		assert_int_equal(f->marker, f->to.port == IKE_NATT_PORT);
-		(void)!write(hosts[k].outside[f->to.port == IKE_NATT_PORT], f, sizeof(*f));
+		(void)!write(hosts[k].outside[f->to.port == IKE_NATT_PORT], f,
+			     offsetof(struct frame, bytes) + f->len);
 	}
 }
 
@@ -122,7 +123,7 @@ int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_
 {
 	static struct frame f;
 
-	if (read(s->fd[which], &f, sizeof(f)) != sizeof(f))
+	if (read(s->fd[which], &f, sizeof(f)) < (ssize_t)offsetof(struct frame, bytes))
 		return -EAGAIN;
 	assert_true(f.len <= size);
 	memcpy(buf, f.bytes, f.len);
