@@ -53,6 +53,7 @@ struct config_ike {
 	uint64_t retransmit_timeout_ms; // the n-th wait is timeout * base^n, n from 0
 	double retransmit_base;
 	unsigned retransmit_tries;
+	uint64_t keep_alive_ms; // 0: never
 };
 
 struct config_gateway {

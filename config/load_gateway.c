@@ -168,6 +168,7 @@ static int load_ike(struct loader *l, const struct config_node *gateway, struct 
 	ike->cookie_threshold_per_source =
 		(unsigned)loader_number(l, s, "cookie_threshold_per_source");
 	ike->retransmit_tries = (unsigned)loader_number(l, s, "retransmit_tries");
+	ike->keep_alive_ms = loader_time_ms(l, s, "keep_alive");
 	ike->retransmit_base = strtod(base, &end);
 	if (*end != '\0' || !(ike->retransmit_base >= 1 && ike->retransmit_base <= 10))
 		return config_node_error(l->err, -EINVAL, loader_place(l, s, "retransmit_base"),

@@ -124,6 +124,9 @@ const struct schema_key schema_keys[] = {
 	{GW_IKE, "cookie_threshold_per_source", FORM_NUMBER, .def = "3",
 	 .max = LIMIT_IKE_HALF_OPEN_MAX,
 	 .doc = "The same for one source; strongSwan's cookie_threshold_ip. 0: always."},
+	{GW_IKE, "keep_alive", FORM_TIME, .def = "20s",
+	 .doc = "Behind a NAT, a peer that nothing was sent to for so long gets a NAT keepalive "
+		"(RFC 3948 4), one octet. 0: never."},
 	{GW_IKE, "retransmit_timeout", FORM_TIME, .def = "4s",
 	 .doc = "How long the first message of a request is waited for, 1s to 1m."},
 	{GW_IKE, "retransmit_base", FORM_TEXT, .def = "1.8",

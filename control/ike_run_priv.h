@@ -59,6 +59,8 @@ struct run_sa {				     // an IKE SA
 	bool half_open;	      // responder before authentication
 	bool unproved;	      // and counted by source: it has not shown a cookie
 	bool established;     // has been
+	bool behind_nat;      // we are: its mapping has to be kept alive
+	uint64_t last_tx_ms;  // of IKE, or a NAT keepalive
 	bool superseded;      // another SA carries its child
 	bool aged;	      // its lifetime is over
 	bool peer_lost;	      // it did not answer
@@ -168,6 +170,9 @@ void rx_stop(struct ike_run *run);
 int run_child_install(struct run_sa *s, struct ike_child_install *install);
 // Takes it out again. False when it was not there.
 bool run_child_remove(struct run_sa *s, uint32_t spi_in);
+// Its outbound SA goes on between other addresses.
+void run_child_move(struct run_sa *s, uint32_t spi_in, const struct ip_endpoint *local,
+		    const struct ip_endpoint *remote);
 struct run_child_sa *run_child_by_spi(struct run_sa *s, uint32_t spi_in);
 // Is the child carried by an SA that is going to stay?
 bool run_child_is_up(struct ike_run *run, const struct conn_child *child);

@@ -8,7 +8,7 @@
 #include "lib/log.h"
 
 #define MESSAGES_PER_WAKE_UP 64
-#define KEEPALIVE_S	     20 // RFC 3948 4
+#define KEEPALIVE_TICK_S     1 // so exact is gateway.ike.keep_alive
 #define NOTICE_EVERY_MS	     60000
 
 static bool rate_ok(uint64_t *last_ms)
@@ -200,30 +200,51 @@ static void on_readable(int fd, short what, void *arg)
 	run_leave(run);
 }
 
-// RFC 3948 2.3: one byte 0xFF keeps the mapping of a NAT before us alive.
+// Since when nothing has gone to the peer, neither IKE nor ESP.
+static uint64_t last_sent_ms(const struct run_sa *s, uint64_t now_ms)
+{
+	const struct run_child_sa *c;
+	uint64_t last = s->last_tx_ms;
+
+	TAILQ_FOREACH(c, &s->children, link)
+	{
+		struct dp_sa_stats st;
+
+		if (dp_tunnel_out_stats(s->run->dp, c->child->tunnel, &st) || st.idle_ms > now_ms)
+			continue;
+		if (now_ms - st.idle_ms > last)
+			last = now_ms - st.idle_ms;
+	}
+	return last;
+}
+
+// RFC 3948 4: only when nothing else has kept the mapping of a NAT before us alive.
 static void on_keepalive(int fd, short what, void *arg)
 {
+	static const uint8_t byte = 0xff;
 	struct ike_run *run = arg;
+	uint64_t every = run->config ? run->config->gateway.ike.keep_alive_ms : 0;
+	uint64_t now = run_now_ms();
 	struct run_sa *s;
 
 	(void)fd;
 	(void)what;
 	TAILQ_FOREACH(s, &run->sas, link)
 	{
-		static const uint8_t byte = 0xff;
 		struct ike_sa_info info;
 
-		if (!s->established)
+		if (every == 0 || !s->established || !s->behind_nat ||
+		    now - last_sent_ms(s, now) < every)
 			continue;
 		ike_sa_info(s->sa, &info);
-		if (info.nat_local && info.local.port == IKE_NATT_PORT)
-			ike_socket_send(&run->sock, &info.local, &info.remote, false, &byte, 1);
+		ike_socket_send(&run->sock, &info.local, &info.remote, false, &byte, 1);
+		s->last_tx_ms = now;
 	}
 }
 
 int rx_start(struct ike_run *run)
 {
-	struct timeval every = {.tv_sec = KEEPALIVE_S};
+	struct timeval every = {.tv_sec = KEEPALIVE_TICK_S};
 
 	for (unsigned i = 0; i < IKE_SOCKETS; i++) {
 		run->readable[i] = event_new(run->base, run->sock.fd[i], EV_READ | EV_PERSIST,

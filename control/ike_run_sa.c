@@ -231,6 +231,7 @@ static void refresh(struct run_sa *s)
 	own = spi_key(info.original_initiator ? info.spi_i : info.spi_r);
 	if (own && !s->closed)
 		run_sa_index_spi(s, own);
+	s->behind_nat = info.nat_local && info.local.port == IKE_NATT_PORT;
 	if (info.conn && s->conn != info.conn->user) {
 		struct conn *before = s->conn;
 
@@ -250,6 +251,7 @@ static void act_send(struct run_sa *s, const struct ike_action *a)
 
 	if (rc == 0) {
 		run->stats.tx_messages++;
+		s->last_tx_ms = run_now_ms();
 		s->send_failed = false;
 		return;
 	}
@@ -338,6 +340,9 @@ static bool carry_out(struct run_sa *s, struct ike_action *a)
 		return run_child_install(s, a->install) == 0;
 	case IKE_ACT_REMOVE_CHILD:
 		run_child_remove(s, a->remove.spi_in);
+		break;
+	case IKE_ACT_MOVE_CHILD:
+		run_child_move(s, a->move.spi_in, &a->move.local, &a->move.remote);
 		break;
 	case IKE_ACT_REPORT:
 		act_report(s, a);

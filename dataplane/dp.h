@@ -114,6 +114,10 @@ int dp_tunnel_del(struct dp *dp, uint32_t tunnel);
 // Publishes the outbound SA of a tunnel, at once for all workers; the one before it is retired.
 // Sequence numbers start at 1. Takes sa's secrets (sa is emptied) on success.
 int dp_tunnel_set_out(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct error *err);
+// The outbound SA with that SPI goes on between other outer addresses, and UDP ports if it is in
+// UDP; its sequence numbers continue. -ENOENT when the tunnel's SA is another one.
+int dp_tunnel_move(struct dp *dp, uint32_t tunnel, uint32_t spi, const struct ip_endpoint *local,
+		   const struct ip_endpoint *remote);
 // Takes the outbound SA away if it has that SPI. Packets are then dropped as no-sa.
 int dp_tunnel_clear_out(struct dp *dp, uint32_t tunnel, uint32_t spi);
 

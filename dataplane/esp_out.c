@@ -167,7 +167,7 @@ static void take_sequence_numbers(struct worker *w, struct out_batch *o)
 			continue;
 		// RFC 4303 3.3.3: the first number sent is 1.
 		g->seq = atomic_fetch_add_explicit(&g->sa->seq, g->n, memory_order_relaxed) + 1;
-		if (g->seq + g->n > SA_OUT_SEQ_LOW) {
+		if (g->seq + g->n > SA_OUT_SEQ_LOW && g->seq < SA_OUT_SEALED) {
 			const struct dp_event ev = {.type = DP_EV_SEQ_LOW, .tunnel = g->tunnel->id};
 
 			report(w, &g->tunnel->seq_low_tsc, &ev);

@@ -130,6 +130,19 @@ bool act_remove(struct step *st, const struct ike_child *child, bool peer_gone)
 	return true;
 }
 
+void act_move(struct step *st, uint32_t spi_in, uint32_t spi_out, const struct ip_endpoint *local,
+	      const struct ip_endpoint *remote)
+{
+	struct ike_action *a = action_add(st, IKE_ACT_MOVE_CHILD);
+
+	if (!a)
+		return;
+	a->move.spi_in = spi_in;
+	a->move.spi_out = spi_out;
+	a->move.local = *local;
+	a->move.remote = *remote;
+}
+
 void act_report(struct step *st, enum ike_report_code code, enum ike_severity severity,
 		const char *fmt, ...)
 {

@@ -167,6 +167,17 @@ bool child_remove(struct step *st, struct ike_child *child, bool peer_gone)
 	return true;
 }
 
+void children_move(struct step *st)
+{
+	const struct ike_sa *sa = st->sa;
+
+	for (const struct ike_child *c = sa->children; c; c = c->next) {
+		struct esp_sa esp = esp_sa_of(sa, &c->info, c->info.spi_out);
+
+		act_move(st, c->info.spi_in, c->info.spi_out, &esp.local, &esp.remote);
+	}
+}
+
 void children_remove_all(struct step *st, bool peer_gone)
 {
 	while (st->sa->children && child_remove(st, st->sa->children, peer_gone))

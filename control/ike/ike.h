@@ -116,6 +116,7 @@ enum ike_action_type {
 	IKE_ACT_ARM_TIMER,
 	IKE_ACT_INSTALL_CHILD,
 	IKE_ACT_REMOVE_CHILD,
+	IKE_ACT_MOVE_CHILD, // its outbound SA goes to other outer addresses from now on
 	IKE_ACT_REPORT,
 	IKE_ACT_CLOSED, // last: the SA is to be destroyed
 };
@@ -173,6 +174,10 @@ struct ike_action {
 			const struct ike_child_conf *conf;
 			bool peer_gone; // lost or closed by the peer, not by us
 		} remove;
+		struct {
+			uint32_t spi_in, spi_out;
+			struct ip_endpoint local, remote; // ports 0 without UDP
+		} move;
 		struct {
 			enum ike_report_code code;
 			enum ike_severity severity;

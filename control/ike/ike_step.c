@@ -74,6 +74,7 @@ static void follow_peer(struct step *st)
 		   ip_endpoint_format(&sa->remote, was, sizeof(was)),
 		   ip_endpoint_format(&st->ev->remote, is, sizeof(is)));
 	sa->remote = st->ev->remote;
+	children_move(st);
 }
 
 // ---- messages: what to do with one that is genuine and new ----

@@ -131,6 +131,8 @@ void act_arm_timer(struct step *st, uint64_t deadline_ms);
 bool act_install(struct step *st, struct ike_child_install *install);
 // False when memory ran out: the child is to be kept.
 bool act_remove(struct step *st, const struct ike_child *child, bool peer_gone);
+void act_move(struct step *st, uint32_t spi_in, uint32_t spi_out, const struct ip_endpoint *local,
+	      const struct ip_endpoint *remote);
 void act_report(struct step *st, enum ike_report_code code, enum ike_severity severity,
 		const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 // Removes the children, reports why and closes; ike_step adds IKE_ACT_CLOSED at its end.

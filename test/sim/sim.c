@@ -218,6 +218,20 @@ static void remove_child(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out)
 	sim_broken(p->sim, "%s: removal of a child that is not installed", p->name);
 }
 
+static void move_child(struct sim_peer *p, const struct ike_action *a)
+{
+	for (size_t k = 0; k < SIM_CHILDREN; k++) {
+		struct sim_child *c = &p->children[k];
+
+		if (!c->live || c->in.spi != a->move.spi_in || c->out.spi != a->move.spi_out)
+			continue;
+		c->out.local = a->move.local;
+		c->out.remote = a->move.remote;
+		return;
+	}
+	sim_broken(p->sim, "%s: a child moves that is not installed", p->name);
+}
+
 static void take_report(struct sim *s, struct sim_peer *p, const struct ike_action *a)
 {
 	struct sim_report *r;
@@ -298,6 +312,9 @@ static void step(struct sim_peer *p, struct sim_sa *x, struct ike_event *ev)
 			break;
 		case IKE_ACT_REMOVE_CHILD:
 			remove_child(p, a->remove.spi_in, a->remove.spi_out);
+			break;
+		case IKE_ACT_MOVE_CHILD:
+			move_child(p, a);
 			break;
 		case IKE_ACT_REPORT:
 			take_report(s, p, a);

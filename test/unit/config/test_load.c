@@ -59,6 +59,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->gateway.ike.retransmit_timeout_ms, 4000);
 	assert_true(c->gateway.ike.retransmit_base > 1.79 && c->gateway.ike.retransmit_base < 1.81);
 	assert_int_equal(c->gateway.ike.retransmit_tries, 5);
+	assert_int_equal(c->gateway.ike.keep_alive_ms, 20000);
 	assert_int_equal(c->gateway.n_ports, 1);
 	assert_int_equal(c->gateway.ports[0].mtu, 1500);
 	assert_int_equal(c->gateway.ports[0].n_addrs, 0);

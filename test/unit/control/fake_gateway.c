@@ -33,6 +33,7 @@ static struct host {
 } hosts[GATEWAYS_MAX];
 static struct gateway *opening;
 static bool holding, no_route;
+unsigned keepalives;
 static struct frame *held[HELD_MAX];
 static unsigned n_held;
 
@@ -101,6 +102,7 @@ int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 	(void)s;
 	assert_non_null(f);
 	if (len == 1) { // NAT keepalive
+		keepalives++;
 		free(f);
 		return 0;
 	}
@@ -206,6 +208,16 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct 
 	dp->tunnel[tunnel].out_spi = sa->spi;
 	dp->tunnel[tunnel].outs++;
 	esp_sa_fini(sa);
+	return 0;
+}
+
+int dp_tunnel_move(struct dp *dp, uint32_t tunnel, uint32_t spi, const struct ip_endpoint *local,
+		   const struct ip_endpoint *remote)
+{
+	(void)local;
+	if (dp->tunnel[tunnel].out_spi != spi)
+		return -ENOENT;
+	dp->tunnel[tunnel].moved_to = *remote;
 	return 0;
 }
 

@@ -17,6 +17,7 @@ struct dp { // what the dataplane would hold
 		char name[DP_NAME_MAX];
 		uint32_t out_spi; // 0: none
 		unsigned outs;	  // set so far
+		struct ip_endpoint moved_to;
 		unsigned gaps;	  // times it was left without one
 	} tunnel[FAKE_TUNNELS];
 	struct {
@@ -62,6 +63,7 @@ void wire_inject(struct gateway *to, const char *from, const uint8_t *bytes, siz
 // The route look-up answers with an error.
 void wire_no_route(bool on);
 
+extern unsigned keepalives; // NAT keepalives sent by any gateway
 unsigned established(struct gateway *g);		 // IKE SAs
 uint32_t out_spi(struct gateway *g, const char *tunnel); // 0: none
 bool has_in(struct gateway *g, uint32_t spi);

@@ -584,6 +584,32 @@ static void test_no_cookie_for_a_short_message(void **state)
 	assert_int_equal(stats_of(&n->a).ike_sas, 0);
 }
 
+// RFC 3948 4: only behind a NAT, and only when nothing else was sent.
+static void test_nat_keepalives(void **state)
+{
+	struct net *n = *state;
+	struct run_sa *s;
+	uint64_t until;
+
+	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->a, limits("keep_alive = 2s"));
+	assert_int_equal(ike_run_initiate(n->a.run, "lab", "net", NULL, NULL), 0);
+	WAIT(n->base, joined(n));
+	keepalives = 0;
+	turn(n->base, 3100);
+	assert_int_equal(keepalives, 0); // no NAT
+	s = TAILQ_FIRST(&n->a.run->sas);
+	s->behind_nat = true;
+	until = run_now_ms() + 3500;
+	while (run_now_ms() < until) { // something else is sent all the time
+		s->last_tx_ms = run_now_ms();
+		turn(n->base, 100);
+	}
+	assert_int_equal(keepalives, 0);
+	WAIT(n->base, keepalives == 2);
+	assert_in_range(run_now_ms() - until, 3500, 6500);
+}
+
 #define CROWD 100
 
 // Connections of one address, many more than a stranger may have half open.
@@ -700,6 +726,7 @@ int main(void)
 		T(test_cookie_when_many_are_half_open),
 		T(test_cookie_and_another_group),
 		T(test_no_cookie_for_a_short_message),
+		T(test_nat_keepalives),
 		T(test_a_crowd_from_one_address_comes_up),
 		T(test_noise_is_counted_and_answered_by_nobody),
 		T(test_shutdown_tells_the_peers),
