@@ -45,6 +45,17 @@ struct config_port {
 	struct config_where where;
 };
 
+// gateway.ike: limits and times for all peers. The defaults of the limits stand in lib/limits.h.
+struct config_ike {
+	unsigned half_open, half_open_per_source;
+	uint64_t half_open_timeout_ms;
+	unsigned cookie_threshold, cookie_threshold_per_source; // 0: for everybody
+	uint64_t retransmit_timeout_ms; // the n-th wait is timeout * base^n, n from 0
+	double retransmit_base;
+	unsigned retransmit_tries;
+	uint64_t keep_alive_ms; // 0: never
+};
+
 struct config_gateway {
 	struct config_port *ports;
 	size_t n_ports;
@@ -56,6 +67,7 @@ struct config_gateway {
 	unsigned memory_mb;		 // of packet memory and tables, default 512
 	char *socket;			 // path of the vici socket, default /run/port500.vici
 	char *eal_args;			 // further EAL arguments, default ""
+	struct config_ike ike;
 	struct config_where where;
 };
 
@@ -73,6 +85,7 @@ enum config_start { // START_START and START_TRAP may both be set
 	START_START = 1 << 0, // when the configuration is loaded
 	START_TRAP = 1 << 1,  // when there is traffic for it
 };
+enum config_fragmentation { FRAGMENT_YES, FRAGMENT_ACCEPT, FRAGMENT_NO };
 enum config_dead { DEAD_CLEAR, DEAD_START, DEAD_TRAP }; // dpd_action and close_action
 
 // A limit of a child SA. 0: none.
@@ -113,6 +126,8 @@ struct config_conn {
 	struct proposal_list ike;
 	struct config_side local_side, remote_side;
 	bool encap;	       // force ESP in UDP
+	enum config_fragmentation fragmentation; // of IKE messages, default yes
+	uint16_t fragment_size;			 // bytes of an IP datagram, default 1280
 	uint64_t dpd_delay_ms; // liveness check after this silence, default 30 s; 0: never
 	uint64_t rekey_time_ms, reauth_time_ms, over_time_ms;
 	unsigned keyingtries; // 0: for ever; default 1

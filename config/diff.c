@@ -76,7 +76,8 @@ bool config_conn_equal(const struct config_conn *a, const struct config_conn *b)
 {
 	if (strcmp(a->name, b->name) != 0 || a->version != b->version ||
 	    a->local_port != b->local_port || a->remote_port != b->remote_port ||
-	    a->encap != b->encap || a->dpd_delay_ms != b->dpd_delay_ms ||
+	    a->encap != b->encap || a->fragmentation != b->fragmentation ||
+	    a->fragment_size != b->fragment_size || a->dpd_delay_ms != b->dpd_delay_ms ||
 	    a->rekey_time_ms != b->rekey_time_ms || a->reauth_time_ms != b->reauth_time_ms ||
 	    a->over_time_ms != b->over_time_ms || a->keyingtries != b->keyingtries ||
 	    a->n_children != b->n_children)

@@ -168,6 +168,17 @@ int loader_proposals(struct loader *l, struct loader_section s, const char *name
 	return 0;
 }
 
+static void load_fragmentation(struct loader *l, struct loader_section s, struct config_conn *c)
+{
+	const char *how = loader_text(l, s, "fragmentation");
+
+	// force differs from yes in IKEv1 only, as with strongSwan.
+	c->fragmentation = strcmp(how, "no") == 0	? FRAGMENT_NO
+			   : strcmp(how, "accept") == 0 ? FRAGMENT_ACCEPT
+							: FRAGMENT_YES;
+	c->fragment_size = (uint16_t)loader_number(l, s, "fragment_size");
+}
+
 static void load_times(struct loader *l, struct loader_section s, struct config_conn *c)
 {
 	uint64_t longer;
@@ -224,6 +235,7 @@ static int load_conn(struct loader *l, const struct config_node *n, struct confi
 	c->remote_port = (uint16_t)loader_number(l, s, "remote_port");
 	c->encap = loader_bool(l, s, "encap");
 	c->keyingtries = (unsigned)loader_number(l, s, "keyingtries");
+	load_fragmentation(l, s, c);
 	load_times(l, s, c);
 	rc = load_endpoints(l, s, "local_addrs", c->local, &c->n_local);
 	if (rc == 0)

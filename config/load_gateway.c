@@ -6,6 +6,7 @@
 
 #include "config/loader.h"
 #include "config/value.h"
+#include "lib/limits.h"
 
 #define CPU_MAX 1023
 
@@ -140,6 +141,45 @@ static int load_ports(struct loader *l, const struct config_node *gateway)
 	return 0;
 }
 
+static int load_ike_time(struct loader *l, struct loader_section s, const char *key,
+			 uint64_t min_ms, uint64_t max_ms, uint64_t *out)
+{
+	*out = loader_time_ms(l, s, key);
+	if (*out < min_ms || *out > max_ms)
+		return config_node_error(l->err, -ERANGE, loader_place(l, s, key),
+					 "%s: a time from %llu s to %llu s is wanted", key,
+					 (unsigned long long)min_ms / 1000,
+					 (unsigned long long)max_ms / 1000);
+	return 0;
+}
+
+static int load_ike(struct loader *l, const struct config_node *gateway, struct config_ike *ike)
+{
+	struct loader_section s = {
+		gateway != NULL ? config_node_find(l->tree, gateway, NODE_SECTION, "ike") : NULL,
+		"gateway.ike"};
+	const char *base = loader_text(l, s, "retransmit_base");
+	char *end;
+	int rc;
+
+	ike->half_open = (unsigned)loader_number(l, s, "half_open");
+	ike->half_open_per_source = (unsigned)loader_number(l, s, "half_open_per_source");
+	ike->cookie_threshold = (unsigned)loader_number(l, s, "cookie_threshold");
+	ike->cookie_threshold_per_source =
+		(unsigned)loader_number(l, s, "cookie_threshold_per_source");
+	ike->retransmit_tries = (unsigned)loader_number(l, s, "retransmit_tries");
+	ike->keep_alive_ms = loader_time_ms(l, s, "keep_alive");
+	ike->retransmit_base = strtod(base, &end);
+	if (*end != '\0' || !(ike->retransmit_base >= 1 && ike->retransmit_base <= 10))
+		return config_node_error(l->err, -EINVAL, loader_place(l, s, "retransmit_base"),
+					 "'%s' is not a number from 1 to 10", base);
+	rc = load_ike_time(l, s, "retransmit_timeout", 1000, 60000, &ike->retransmit_timeout_ms);
+	if (rc == 0)
+		rc = load_ike_time(l, s, "half_open_timeout", 1000, LIMIT_IKE_HALF_OPEN_MS_MAX,
+				   &ike->half_open_timeout_ms);
+	return rc;
+}
+
 int load_gateway(struct loader *l)
 {
 	struct config_gateway *g = &l->config->gateway;
@@ -167,5 +207,6 @@ int load_gateway(struct loader *l)
 	g->eal_args = strdup(loader_text(l, s, "eal_args"));
 	if (g->socket == NULL || g->eal_args == NULL)
 		return loader_no_memory(l);
-	return load_ports(l, s.node);
+	rc = load_ike(l, s.node, &g->ike);
+	return rc != 0 ? rc : load_ports(l, s.node);
 }

@@ -2,6 +2,8 @@
 // documented; what it does is in config/load.c.
 #include "config/schema.h"
 
+#include "lib/limits.h"
+
 #define CERTS  "certificates are not available yet"
 #define EAP    "EAP is not available: this is a site-to-site gateway with pre-shared keys"
 #define IKEV1  "it concerns IKEv1, which is not available yet"
@@ -11,6 +13,7 @@
 
 #define GATEWAY "gateway"
 #define PORT	"gateway.ports.*"
+#define GW_IKE	"gateway.ike"
 #define CONN	"connections.*"
 #define LOCAL	"connections.*.local*"
 #define REMOTE	"connections.*.remote*"
@@ -24,6 +27,9 @@ const struct schema_section schema_sections[] = {
 	 "A port. Its name is also the name of the interface (a TAP) by which Linux sees it; at "
 	 "most "
 	 "15 bytes."},
+	{GW_IKE, "gateway.ike", KEY_SUPPORTED, NULL,
+	 "IKE with all peers: what strangers can make the gateway hold, and how long it waits. In "
+	 "strongSwan these are settings of charon in strongswan.conf. They change with a reload."},
 	{"connections", "connections", KEY_SUPPORTED, NULL, "The peers, one connection each."},
 	{CONN, "connections.<conn>", KEY_SUPPORTED, NULL,
 	 "A connection to a peer: one IKE SA and its children. At most 63 bytes of name."},
@@ -100,6 +106,34 @@ const struct schema_key schema_keys[] = {
 	{PORT, "mtu", FORM_NUMBER, .def = "1500", .min = 576, .max = 9600,
 	 .doc = "Largest IP packet in bytes."},
 
+	// ---- gateway.ike ----
+	{GW_IKE, "half_open", FORM_NUMBER, .def = "16384", .min = 1, .max = LIMIT_IKE_HALF_OPEN_MAX,
+	 .doc = "IKE SAs that peers have begun and not authenticated yet, in total. What comes on "
+		"top is ignored, and counted as rx-limited."},
+	{GW_IKE, "half_open_per_source", FORM_NUMBER, .def = "16", .min = 1,
+	 .max = LIMIT_IKE_HALF_OPEN_MAX,
+	 .doc = "The same from one source, an IPv4 address or the /64 of an IPv6 address. Peers "
+		"that have shown a cookie do not count: many connections of one peer may begin at "
+		"once."},
+	{GW_IKE, "half_open_timeout", FORM_TIME, .def = "30s",
+	 .doc = "How long such an IKE SA lives; 1s to 5m."},
+	{GW_IKE, "cookie_threshold", FORM_NUMBER, .def = "30", .max = LIMIT_IKE_HALF_OPEN_MAX,
+	 .doc = "When there are so many half-open IKE SAs, whoever begins another one is asked to "
+		"prove its address by a cookie first (RFC 7296 2.6). 0: always."},
+	{GW_IKE, "cookie_threshold_per_source", FORM_NUMBER, .def = "3",
+	 .max = LIMIT_IKE_HALF_OPEN_MAX,
+	 .doc = "The same for one source; strongSwan's cookie_threshold_ip. 0: always."},
+	{GW_IKE, "keep_alive", FORM_TIME, .def = "20s",
+	 .doc = "Behind a NAT, a peer that nothing was sent to for so long gets a NAT keepalive "
+		"(RFC 3948 4), one octet. 0: never."},
+	{GW_IKE, "retransmit_timeout", FORM_TIME, .def = "4s",
+	 .doc = "How long the first message of a request is waited for, 1s to 1m."},
+	{GW_IKE, "retransmit_base", FORM_TEXT, .def = "1.8",
+	 .doc = "Each further wait is so many times longer, 1 to 10."},
+	{GW_IKE, "retransmit_tries", FORM_NUMBER, .def = "5",
+	 .max = LIMIT_IKE_RETRANSMIT_TRIES_MAX,
+	 .doc = "Repetitions after which a peer is given up: with these defaults after 165 s."},
+
 	// ---- connections.<conn> ----
 	{CONN, "version", FORM_CHOICE, .def = "0", .choices = "0 1 2", .not_yet = "1",
 	 .why = "IKEv1 is not available yet",
@@ -121,6 +155,14 @@ const struct schema_key schema_keys[] = {
 	{CONN, "encap", FORM_BOOL, .def = "no",
 	 .doc = "Put ESP into UDP even when there is no NAT, to get through firewalls that drop "
 		"protocol 50."},
+	{CONN, "fragmentation", FORM_CHOICE, .def = "yes", .choices = "yes accept force no",
+	 .doc = "IKE fragmentation (RFC 7383). yes: announced, and large messages are sent in "
+		"fragments to a peer that announces it too. accept: announced, not used by "
+		"ourselves. no: neither. Fragments of a peer are always taken. force differs from "
+		"yes in IKEv1 only."},
+	{CONN, "fragment_size", FORM_NUMBER, .def = "1280", .min = 256, .max = 65535,
+	 .doc = "Bytes of an IP datagram with an IKE message; what is larger is sent in fragments. "
+		"In strongSwan it is one setting for all connections, charon.fragment_size."},
 	{CONN, "dpd_delay", FORM_TIME, .def = "30s",
 	 .doc = "Ask a peer that has been silent for so long whether it is alive; 0 never does. "
 		"strongSwan's default is 0: there a dead peer stays unnoticed until the next "
@@ -149,10 +191,6 @@ const struct schema_key schema_keys[] = {
 	{CONN, "mobike", FORM_BOOL, KEY_IGNORED, .def = "no", .quiet = "no false disabled 0",
 	 .why = "MOBIKE is not available yet; an SA stays with its addresses",
 	 .doc = "Moving an SA to other addresses (RFC 4555)."},
-	{CONN, "fragmentation", FORM_CHOICE, KEY_IGNORED, .def = "no",
-	 .choices = "yes accept force no", .quiet = "no",
-	 .why = "IKE fragmentation is not available yet; with pre-shared keys messages are small",
-	 .doc = "IKE fragmentation (RFC 7383)."},
 	{CONN, "childless", FORM_CHOICE, KEY_REFUSED, .def = "never",
 	 .choices = "allow prefer force never", .quiet = "allow never",
 	 .why = "an IKE SA is set up together with its first child",

@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-// strongSwan's defaults: 4 s, 7 s, 13 s, 23 s, 42 s, 76 s.
-#define RETRANSMIT_BASE_MS 4000
-#define RETRANSMIT_FACTOR  1.8
-#define RETRANSMIT_TRIES   5
-
 static bool is_host(const struct ip_prefix *p)
 {
 	return p->addr.family != IP_NONE && p->len == ip_addr_len(&p->addr) * 8;
@@ -94,10 +89,11 @@ int conn_create(const struct config_conn *config, struct conn **out)
 	c->ike.rand_time_ms = config->rekey_time_ms / 10;
 	c->ike.over_time_ms =
 		config->over_time_ms ? config->over_time_ms : config->rekey_time_ms / 10;
+	c->ike.fragmentation = config->fragmentation == FRAGMENT_NO	  ? IKE_FRAG_NO
+			       : config->fragmentation == FRAGMENT_ACCEPT ? IKE_FRAG_ACCEPT
+									  : IKE_FRAG_YES;
+	c->ike.fragment_size = config->fragment_size;
 	c->ike.dpd_delay_ms = config->dpd_delay_ms;
-	c->ike.retransmit_base_ms = RETRANSMIT_BASE_MS;
-	c->ike.retransmit_factor = RETRANSMIT_FACTOR;
-	c->ike.retransmit_tries = RETRANSMIT_TRIES;
 	c->ike.user = c;
 	rc = children_create(c, config);
 	if (rc) {
@@ -106,6 +102,13 @@ int conn_create(const struct config_conn *config, struct conn **out)
 	}
 	*out = c;
 	return 0;
+}
+
+void conn_set_times(struct conn *c, const struct config_ike *ike)
+{
+	c->ike.retransmit_base_ms = ike->retransmit_timeout_ms;
+	c->ike.retransmit_factor = ike->retransmit_base;
+	c->ike.retransmit_tries = ike->retransmit_tries;
 }
 
 struct conn *conn_get(struct conn *c)

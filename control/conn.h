@@ -61,6 +61,8 @@ struct conn {
 
 // One reference is the caller's. -ENOMEM.
 int conn_create(const struct config_conn *config, struct conn **out);
+// Takes over what holds for all connections, whenever it may have changed.
+void conn_set_times(struct conn *c, const struct config_ike *ike);
 struct conn *conn_get(struct conn *c);
 // Frees at the last reference. NULL is allowed. The children's events must be gone by then.
 void conn_put(struct conn *c);

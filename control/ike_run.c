@@ -341,6 +341,9 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 	run->by_tunnel = plan.by_tunnel;
 	run->n_by_tunnel = plan.n_by_tunnel;
 	run->config = config;
+	run->env.half_open_ms = config->gateway.ike.half_open_timeout_ms;
+	for (size_t i = 0; i < run->n_conns; i++)
+		conn_set_times(run->conns[i], &config->gateway.ike);
 
 	run_enter(run);
 	for (size_t i = 0; i < n_old; i++) {
@@ -430,6 +433,8 @@ void ike_run_destroy(struct ike_run *run)
 	free(run->by_tunnel);
 	run_linger_stop(run);
 	rx_stop(run);
+	cookie_jar_fini(&run->cookies);
+	half_open_fini(&run->unproved);
 	ike_socket_close(&run->sock);
 	ike_openssl_destroy(run->crypto);
 	free(run);

@@ -102,6 +102,7 @@ struct ike_run_stats {
 	unsigned ike_sas, half_open, children;
 	uint64_t rx_messages, tx_messages, tx_errors;
 	uint64_t rx_malformed, rx_unknown_sa, rx_limited; // ignored for a reason
+	uint64_t cookies_asked, cookies_good, cookies_bad; // asked for; shown by a peer
 	uint64_t initiated_ok, initiated_failed, responded_ok, responded_failed;
 };
 

@@ -222,6 +222,21 @@ void run_child_restore(struct run_sa *s)
 	}
 }
 
+void run_child_move(struct run_sa *s, uint32_t spi_in, const struct ip_endpoint *local,
+		    const struct ip_endpoint *remote)
+{
+	const struct run_child_sa *c = run_child_by_spi(s, spi_in);
+	int rc = c ? dp_tunnel_move(s->run->dp, c->child->tunnel, c->spi_out, local, remote)
+		   : -ENOENT;
+	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX], to[IP_ENDPOINT_TEXT_MAX];
+
+	// The tunnel's outbound SA may be a younger one's already.
+	if (rc && rc != -ENOENT)
+		log_error(LOG_CHD, "%s: child %s stays at the peer's old address, not %s: %s",
+			  run_sa_name(s, name, sizeof(name)), c->child->name,
+			  ip_endpoint_format(remote, to, sizeof(to)), strerror(-rc));
+}
+
 bool run_child_is_up(struct ike_run *run, const struct conn_child *child)
 {
 	const struct run_sa *s;

@@ -1,5 +1,7 @@
 #include "control/ike_run_priv.h"
 
+#include <errno.h>
+
 uint64_t spi_key(const uint8_t spi[8])
 {
 	uint64_t v = 0;
@@ -15,9 +17,10 @@ static size_t bucket(uint64_t key)
 	return (size_t)((key * 0x9e3779b97f4a7c15u) >> 40) & (SA_BUCKETS - 1);
 }
 
-static size_t bucket_peer(const struct ip_addr *a)
+// One address may be behind many SAs, so the peer's SPI spreads as well.
+static size_t bucket_peer(const struct ip_addr *a, uint64_t peer_spi)
 {
-	return bucket(spi_key(a->bytes) ^ spi_key(a->bytes + 8));
+	return bucket(spi_key(a->bytes) ^ spi_key(a->bytes + 8) ^ peer_spi);
 }
 
 void run_sa_unindex_spi(struct run_sa *s)
@@ -45,21 +48,25 @@ void run_sa_index_spi(struct run_sa *s, uint64_t spi)
 	*at = s;
 }
 
-void run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi)
+int run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi, bool proved)
 {
-	struct run_sa **at = &s->run->by_peer[bucket_peer(peer)];
+	struct run_sa **at = &s->run->by_peer[bucket_peer(peer, peer_spi)];
 
+	if (!proved && half_open_add(&s->run->unproved, peer))
+		return -ENOMEM;
+	s->unproved = !proved;
 	s->half_open = true;
 	s->run->n_half_open++;
 	s->peer = *peer;
 	s->peer_spi = peer_spi;
 	s->next_peer = *at;
 	*at = s;
+	return 0;
 }
 
 void run_sa_unindex_peer(struct run_sa *s)
 {
-	struct run_sa **at = &s->run->by_peer[bucket_peer(&s->peer)];
+	struct run_sa **at = &s->run->by_peer[bucket_peer(&s->peer, s->peer_spi)];
 
 	while (*at && *at != s)
 		at = &(*at)->next_peer;
@@ -78,7 +85,7 @@ struct run_sa *run_sa_by_spi(struct ike_run *run, uint64_t own_spi)
 
 struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi)
 {
-	struct run_sa *s = run->by_peer[bucket_peer(peer)];
+	struct run_sa *s = run->by_peer[bucket_peer(peer, peer_spi)];
 
 	while (s && (s->peer_spi != peer_spi || !ip_addr_equal(&s->peer, peer)))
 		s = s->next_peer;
@@ -89,26 +96,35 @@ void run_sa_half_open_over(struct run_sa *s)
 {
 	if (s->half_open)
 		s->run->n_half_open--;
-	s->half_open = false;
+	if (s->unproved)
+		half_open_del(&s->run->unproved, &s->peer);
+	s->half_open = s->unproved = false;
 }
 
-unsigned run_sa_half_open_from(const struct ike_run *run, const struct ip_addr *peer)
+// Ids count up: neighbours never share a bucket.
+void run_sa_index_id(struct run_sa *s)
 {
-	unsigned n = 0;
+	struct run_sa **at = &s->run->by_id[s->id & (SA_BUCKETS - 1)];
 
-	for (const struct run_sa *s = run->by_peer[bucket_peer(peer)]; s; s = s->next_peer)
-		n += s->half_open && ip_addr_equal(&s->peer, peer);
-	return n;
+	s->next_id = *at;
+	*at = s;
+}
+
+void run_sa_unindex_id(struct run_sa *s)
+{
+	struct run_sa **at = &s->run->by_id[s->id & (SA_BUCKETS - 1)];
+
+	while (*at && *at != s)
+		at = &(*at)->next_id;
+	if (*at)
+		*at = s->next_id;
 }
 
 struct run_sa *run_sa_by_id(struct ike_run *run, uint32_t id)
 {
-	struct run_sa *s = run->shown;
+	struct run_sa *s = run->by_id[id & (SA_BUCKETS - 1)];
 
-	if (s && s->id == id)
-		return s;
-	TAILQ_FOREACH(s, &run->sas, link)
-	if (s->id == id)
-		return s;
-	return NULL;
+	while (s && s->id != id)
+		s = s->next_id;
+	return s;
 }

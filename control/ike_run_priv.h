@@ -20,10 +20,12 @@
 #include <sys/queue.h>
 
 #include "control/conn.h"
+#include "control/half_open.h"
+#include "control/ike/cookie.h"
 #include "control/ike_run.h"
 #include "control/ike_socket.h"
 
-#define SA_BUCKETS  4096 // a power of two
+#define SA_BUCKETS  16384 // a power of two
 #define NO_DEADLINE UINT64_MAX
 
 struct event;
@@ -39,7 +41,7 @@ struct run_child_sa { // a child SA in the dataplane
 
 struct run_sa {				     // an IKE SA
 	TAILQ_ENTRY(run_sa) link;	     // ordered by id
-	struct run_sa *next_spi, *next_peer; // in their buckets
+	struct run_sa *next_spi, *next_peer, *next_id; // in their buckets
 	struct ike_run *run;
 	struct ike_sa *sa;
 	uint32_t id;
@@ -57,7 +59,10 @@ struct run_sa {				     // an IKE SA
 	uint64_t kill_at_ms;  // to be dropped without further words
 	uint64_t began, authenticated; // in the order of all such moments of this ike_run
 	bool half_open;	      // responder before authentication
+	bool unproved;	      // and counted by source: it has not shown a cookie
 	bool established;     // has been
+	bool behind_nat;      // we are: its mapping has to be kept alive
+	uint64_t last_tx_ms;  // of IKE, or a NAT keepalive
 	bool superseded;      // another SA carries its child
 	bool aged;	      // its lifetime is over
 	bool asked;	      // for the children that waited for it
@@ -109,11 +114,13 @@ struct ike_run {
 	struct conn_child **by_tunnel;
 	size_t n_by_tunnel;
 	struct run_sas sas, closed;
-	struct run_sa *by_spi[SA_BUCKETS], *by_peer[SA_BUCKETS];
+	struct run_sa *by_spi[SA_BUCKETS], *by_peer[SA_BUCKETS], *by_id[SA_BUCKETS];
 	TAILQ_HEAD(, watch) watches;
 	TAILQ_HEAD(, run_linger) lingering; // in the order of their ends
 	struct event *linger_timer;
 	unsigned n_half_open;
+	struct half_open unproved; // by source
+	struct cookie_jar cookies;
 	struct run_sa *shown; // the one ike_run_each is at
 	unsigned depth;	      // of run_enter
 	bool shutting_down;
@@ -157,12 +164,14 @@ uint64_t spi_key(const uint8_t spi[8]);
 void run_sa_index_spi(struct run_sa *s, uint64_t spi); // under our own SPI
 void run_sa_unindex_spi(struct run_sa *s);
 void run_sa_unindex_peer(struct run_sa *s);
+void run_sa_index_id(struct run_sa *s);
+void run_sa_unindex_id(struct run_sa *s);
 struct run_sa *run_sa_by_id(struct ike_run *run, uint32_t id);
 struct run_sa *run_sa_by_spi(struct ike_run *run, uint64_t own_spi);
 struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi);
-unsigned run_sa_half_open_from(const struct ike_run *run, const struct ip_addr *peer);
-// A responder's SA before authentication: found by the initiator's address and SPI, counted.
-void run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi);
+// A responder's SA before authentication: found by the initiator's address and SPI, counted;
+// by its source too, when that has not `proved` its address. -ENOMEM: nothing is done.
+int run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi, bool proved);
 void run_sa_half_open_over(struct run_sa *s); // authenticated, or gone
 
 // ---- ike_run_rx.c ----
@@ -181,6 +190,9 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us);
 int run_linger_start(struct ike_run *run); // -ENOMEM
 void run_linger_stop(struct ike_run *run);
 bool run_child_carries(const struct run_sa *s, const struct conn_child *child);
+// Its outbound SA goes on between other addresses.
+void run_child_move(struct run_sa *s, uint32_t spi_in, const struct ip_endpoint *local,
+		    const struct ip_endpoint *remote);
 struct run_child_sa *run_child_by_spi(struct run_sa *s, uint32_t spi_in);
 // Is the child carried by an SA that is going to stay?
 bool run_child_is_up(struct ike_run *run, const struct conn_child *child);

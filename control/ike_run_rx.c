@@ -8,9 +8,8 @@
 #include "lib/log.h"
 
 #define MESSAGES_PER_WAKE_UP 64
-#define KEEPALIVE_S	     20 // RFC 3948 4
+#define KEEPALIVE_TICK_S     1 // so exact is gateway.ike.keep_alive
 #define NOTICE_EVERY_MS	     60000
-#define EXCHANGE_IKE_SA_INIT 34
 
 static bool rate_ok(uint64_t *last_ms)
 {
@@ -22,18 +21,10 @@ static bool rate_ok(uint64_t *last_ms)
 	return true;
 }
 
-// The limits on what a stranger can make us hold stand here, before anything is allocated.
-static bool within_limits(struct ike_run *run, const struct ip_endpoint *remote)
+static bool limited(struct ike_run *run, const struct ip_endpoint *remote, const char *which)
 {
-	const char *which;
 	char text[IP_ADDR_TEXT_MAX];
 
-	if (run->n_half_open >= LIMIT_IKE_HALF_OPEN)
-		which = "in total";
-	else if (run_sa_half_open_from(run, &remote->addr) >= LIMIT_IKE_HALF_OPEN_PER_SOURCE)
-		which = "from this address";
-	else
-		return true;
 	run->stats.rx_limited++;
 	if (rate_ok(&run->limit_notice_ms))
 		log_notice(LOG_IKE,
@@ -41,6 +32,56 @@ static bool within_limits(struct ike_run *run, const struct ip_endpoint *remote)
 			   ip_addr_format(&remote->addr, text, sizeof(text)), which,
 			   run->n_half_open);
 	return false;
+}
+
+static void ask_for_cookie(struct ike_run *run, const struct ike_msg *m,
+			   const struct ip_endpoint *local, const struct ip_endpoint *remote)
+{
+	uint8_t reply[COOKIE_REPLY_LEN];
+
+	if (cookie_reply(&run->cookies, run->crypto, run_now_ms(), m, &remote->addr, reply)) {
+		run->stats.rx_malformed++;
+		return;
+	}
+	run->stats.cookies_asked++;
+	if (ike_socket_send(&run->sock, local, remote, local->port == IKE_NATT_PORT, reply,
+			    sizeof(reply)))
+		run->stats.tx_errors++;
+	else
+		run->stats.tx_messages++;
+}
+
+// The limits on what a stranger can make us hold stand here, before anything is allocated. False:
+// the message is dealt with. *proved: the stranger has shown a cookie of ours.
+static bool within_limits(struct ike_run *run, const uint8_t *bytes, size_t len,
+			  const struct ip_endpoint *local, const struct ip_endpoint *remote,
+			  bool *proved)
+{
+	const struct config_ike *limits = run->config ? &run->config->gateway.ike : NULL;
+	unsigned from = half_open_count(&run->unproved, &remote->addr);
+	struct ike_msg m;
+	bool shown;
+
+	if (!limits) // nothing is configured: nobody is known
+		return false;
+	if (run->n_half_open >= limits->half_open)
+		return limited(run, remote, "in total");
+	if (ike_msg_parse(bytes, len, &m)) {
+		run->stats.rx_malformed++;
+		return false;
+	}
+	*proved =
+		cookie_proved(&run->cookies, run->crypto, run_now_ms(), &m, &remote->addr, &shown);
+	run->stats.cookies_good += *proved;
+	run->stats.cookies_bad += shown && !*proved;
+	if (*proved)
+		return true;
+	if (run->n_half_open >= limits->cookie_threshold ||
+	    from >= limits->cookie_threshold_per_source) {
+		ask_for_cookie(run, &m, local, remote);
+		return false;
+	}
+	return from < limits->half_open_per_source || limited(run, remote, "from this address");
 }
 
 static void notice_v1(struct ike_run *run, const struct ip_endpoint *remote, unsigned major)
@@ -76,20 +117,25 @@ static struct run_sa *find(struct ike_run *run, const struct ike_header *h,
 }
 
 static struct run_sa *responder_create(struct ike_run *run, const struct ike_header *h,
-				       const struct ip_endpoint *remote)
+				       const struct ike_event *ev)
 {
 	struct ike_sa *sa;
 	struct run_sa *s;
+	bool proved = false;
 
-	if (run->shutting_down || !within_limits(run, remote))
+	if (run->shutting_down ||
+	    !within_limits(run, ev->bytes, ev->len, &ev->local, &ev->remote, &proved))
 		return NULL;
 	if (ike_sa_create_responder(&run->env, &sa))
 		return NULL;
 	s = run_sa_add(run, sa, NULL);
 	if (!s)
 		return NULL;
-	run_sa_half_open(s, &remote->addr, spi_key(h->spi_i));
-	s->kill_at_ms = run_now_ms() + LIMIT_IKE_HALF_OPEN_MS + 1000;
+	if (run_sa_half_open(s, &ev->remote.addr, spi_key(h->spi_i), proved)) {
+		run_sa_drop(s);
+		return NULL;
+	}
+	s->kill_at_ms = run_now_ms() + run->env.half_open_ms + 1000;
 	run_sa_age_arm(s);
 	return s;
 }
@@ -121,7 +167,7 @@ static void message(struct ike_run *run, const uint8_t *bytes, size_t len,
 	}
 	s = find(run, &h, remote, &fresh);
 	if (!s && fresh)
-		s = responder_create(run, &h, remote);
+		s = responder_create(run, &h, &ev);
 	else if (!s)
 		run->stats.rx_unknown_sa++;
 	if (s)
@@ -154,30 +200,51 @@ static void on_readable(int fd, short what, void *arg)
 	run_leave(run);
 }
 
-// RFC 3948 2.3: one byte 0xFF keeps the mapping of a NAT before us alive.
+// Since when nothing has gone to the peer, neither IKE nor ESP.
+static uint64_t last_sent_ms(const struct run_sa *s, uint64_t now_ms)
+{
+	const struct run_child_sa *c;
+	uint64_t last = s->last_tx_ms;
+
+	TAILQ_FOREACH(c, &s->children, link)
+	{
+		struct dp_sa_stats st;
+
+		if (dp_tunnel_out_stats(s->run->dp, c->child->tunnel, &st) || st.idle_ms > now_ms)
+			continue;
+		if (now_ms - st.idle_ms > last)
+			last = now_ms - st.idle_ms;
+	}
+	return last;
+}
+
+// RFC 3948 4: only when nothing else has kept the mapping of a NAT before us alive.
 static void on_keepalive(int fd, short what, void *arg)
 {
+	static const uint8_t byte = 0xff;
 	struct ike_run *run = arg;
+	uint64_t every = run->config ? run->config->gateway.ike.keep_alive_ms : 0;
+	uint64_t now = run_now_ms();
 	struct run_sa *s;
 
 	(void)fd;
 	(void)what;
 	TAILQ_FOREACH(s, &run->sas, link)
 	{
-		static const uint8_t byte = 0xff;
 		struct ike_sa_info info;
 
-		if (!s->established)
+		if (every == 0 || !s->established || !s->behind_nat ||
+		    now - last_sent_ms(s, now) < every)
 			continue;
 		ike_sa_info(s->sa, &info);
-		if (info.nat_local && info.local.port == IKE_NATT_PORT)
-			ike_socket_send(&run->sock, &info.local, &info.remote, false, &byte, 1);
+		ike_socket_send(&run->sock, &info.local, &info.remote, false, &byte, 1);
+		s->last_tx_ms = now;
 	}
 }
 
 int rx_start(struct ike_run *run)
 {
-	struct timeval every = {.tv_sec = KEEPALIVE_S};
+	struct timeval every = {.tv_sec = KEEPALIVE_TICK_S};
 
 	for (unsigned i = 0; i < IKE_SOCKETS; i++) {
 		run->readable[i] = event_new(run->base, run->sock.fd[i], EV_READ | EV_PERSIST,

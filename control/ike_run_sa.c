@@ -142,6 +142,7 @@ struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *c
 	s->conn = conn ? conn_get(conn) : NULL;
 	TAILQ_INIT(&s->children);
 	TAILQ_INSERT_TAIL(&run->sas, s, link);
+	run_sa_index_id(s);
 	ike_sa_info(sa, &info);
 	run_sa_index_spi(s, spi_key(info.original_initiator ? info.spi_i : info.spi_r));
 	return s;
@@ -159,6 +160,7 @@ static void sa_close(struct run_sa *s)
 		run_child_remove(s, c->spi_in, false, false);
 	run_sa_unindex_spi(s);
 	run_sa_unindex_peer(s);
+	run_sa_unindex_id(s);
 	run_sa_half_open_over(s);
 	event_del(s->timer);
 	event_del(s->age);
@@ -228,6 +230,7 @@ static void refresh(struct run_sa *s)
 	own = spi_key(info.original_initiator ? info.spi_i : info.spi_r);
 	if (own && !s->closed)
 		run_sa_index_spi(s, own);
+	s->behind_nat = info.nat_local && info.local.port == IKE_NATT_PORT;
 	if (info.conn && s->conn != info.conn->user) {
 		struct conn *before = s->conn;
 
@@ -247,6 +250,7 @@ static void act_send(struct run_sa *s, const struct ike_action *a)
 
 	if (rc == 0) {
 		run->stats.tx_messages++;
+		s->last_tx_ms = run_now_ms();
 		s->send_failed = false;
 		return;
 	}
@@ -348,6 +352,9 @@ static bool carry_out(struct run_sa *s, struct ike_action *a)
 	case IKE_ACT_SUCCESSOR:
 	case IKE_ACT_ADOPT:
 		break; // successors()
+	case IKE_ACT_MOVE_CHILD:
+		run_child_move(s, a->move.spi_in, &a->move.local, &a->move.remote);
+		break;
 	case IKE_ACT_REPORT:
 		act_report(s, a);
 		break;

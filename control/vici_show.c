@@ -144,6 +144,9 @@ static void put_ike(struct vici_builder *b, const struct daemon *d)
 	put_u64(b, "rx-malformed", st.rx_malformed);
 	put_u64(b, "rx-unknown-sa", st.rx_unknown_sa);
 	put_u64(b, "rx-limited", st.rx_limited);
+	put_u64(b, "cookies-asked", st.cookies_asked);
+	put_u64(b, "cookies-good", st.cookies_good);
+	put_u64(b, "cookies-bad", st.cookies_bad);
 	put_u64(b, "initiated-ok", st.initiated_ok);
 	put_u64(b, "initiated-failed", st.initiated_failed);
 	put_u64(b, "responded-ok", st.responded_ok);
@@ -217,6 +220,9 @@ enum vici_outcome vici_run_get_counters(struct vici_session *s, const struct vic
 	put_u64(reply, "invalid", st.rx_malformed);
 	put_u64(reply, "invalid-spi", st.rx_unknown_sa);
 	put_u64(reply, "limited", st.rx_limited);
+	put_u64(reply, "cookies-asked", st.cookies_asked);
+	put_u64(reply, "cookies-good", st.cookies_good);
+	put_u64(reply, "cookies-bad", st.cookies_bad);
 	put_u64(reply, "messages-in", st.rx_messages);
 	put_u64(reply, "messages-out", st.tx_messages);
 	put_u64(reply, "send-errors", st.tx_errors);

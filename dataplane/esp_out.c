@@ -200,7 +200,8 @@ static void worn(struct worker *w, struct group *g, uint64_t last, uint64_t byte
 
 		ev.why = last >= seq_end ? DP_LIFE_SEQ : DP_LIFE_PACKETS;
 	}
-	report(w, g->over ? &sa->hard_tsc : &sa->soft_tsc, &ev);
+	if (last < SA_OUT_SEALED) // else the SA goes on under another counter (dp_tunnel_move)
+		report(w, g->over ? &sa->hard_tsc : &sa->soft_tsc, &ev);
 }
 
 // Step 2: one atomic add for each group takes its sequence numbers, another its bytes.

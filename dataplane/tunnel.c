@@ -214,6 +214,47 @@ out:
 	return res;
 }
 
+int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_endpoint *local,
+		   const struct ip_endpoint *remote)
+{
+	struct tunnel *t = tunnel_get(dp, id);
+	struct sa_out *old = t != NULL ? tunnel_sa(t) : NULL, *sa;
+	struct esp_sa outer = {.local = *local, .remote = *remote};
+
+	if (old == NULL || old->spi != spi)
+		return -ENOENT;
+	if (local->addr.family != IP_V4 || remote->addr.family != IP_V4)
+		return -EAFNOSUPPORT;
+	sa = rte_zmalloc("sa_out", sizeof(*sa), _Alignof(struct sa_out));
+	if (sa == NULL)
+		return -ENOMEM;
+	sa->spi = old->spi;
+	sa->spi_be = old->spi_be;
+	sa->ts = old->ts;
+	sa->key = old->key;
+	memcpy(sa->salt, old->salt, sizeof(sa->salt));
+	sa->local_be = rte_cpu_to_be_32(ip_addr_to_v4(&local->addr));
+	sa->remote_be = rte_cpu_to_be_32(ip_addr_to_v4(&remote->addr));
+	outer.udp_encap = old->outer_len > sizeof(struct rte_ipv4_hdr);
+	build_outer(sa, &outer);
+	// A number is the GCM IV of the same key in both SAs: none may be given away twice, not even
+	// by a worker that has loaded the old pointer and sleeps before it takes its numbers. One
+	// atomic add reads the last number given away and puts whatever the old counter gives from
+	// then on beyond SA_OUT_SEQ_MAX, where nothing is sent; the new counter goes on behind what
+	// was read. No gap has to be guessed. A batch that comes in between is dropped.
+	sa->seq = atomic_fetch_add_explicit(&old->seq, SA_OUT_SEALED, memory_order_acq_rel);
+	sa->seq_check = old->seq_check;
+	sa->seq_hard = old->seq_hard;
+	sa->bytes_check = old->bytes_check;
+	sa->bytes_hard = old->bytes_hard;
+	sa->packets = atomic_load_explicit(&old->packets, memory_order_relaxed);
+	sa->bytes = atomic_load_explicit(&old->bytes, memory_order_relaxed);
+	sa->last_tsc = atomic_load_explicit(&old->last_tsc, memory_order_relaxed);
+	atomic_store_explicit(&t->sa, sa, memory_order_release);
+	dp_defer_free(dp, sa_out_free, old);
+	return 0;
+}
+
 int dp_tunnel_clear_out(struct dp *dp, uint32_t id, uint32_t spi)
 {
 	struct tunnel *t = tunnel_get(dp, id);

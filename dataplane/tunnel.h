@@ -4,7 +4,7 @@
 // rekey is one pointer store. The SA carries everything esp_out() needs: a template of the outer
 // header, key, sequence number, selectors.
 //
-// Threads:   add, del, set_out, clear_out: control thread only. Workers reach a tunnel through
+// Threads:   add, del, set_out, move, clear_out: control thread only. Workers reach a tunnel through
 //            the policy snapshot and load its SA once per batch; both are good until the
 //            worker's next quiescent point.
 // Ownership: set_out takes the SA's secrets. What was replaced is wiped and freed once every
@@ -28,6 +28,7 @@
 #define SA_OUT_OUTER_MAX (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr)) // bytes
 #define SA_OUT_SEQ_MAX	 UINT32_MAX // RFC 4303 3.3.3: never beyond, without ESN
 #define SA_OUT_SEQ_LOW	 ((uint64_t)SA_OUT_SEQ_MAX / 10 * 9)
+#define SA_OUT_SEALED	 (UINT64_C(1) << 63) // from here on the counter's SA has a successor
 #define TUNNEL_EVENT_MS	 100 // an event of one tunnel or SA is repeated at most that often
 
 struct sa_out {

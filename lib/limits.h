@@ -2,16 +2,24 @@
 #pragma once
 
 enum {
-	LIMIT_IKE_MESSAGE_LEN = 8192,	     // bytes of one IKE message
+	LIMIT_IKE_MESSAGE_LEN = 32768,	     // bytes of one IKE message, its fragments put together
+	LIMIT_IKE_FRAGMENTS = 128,	     // of one message; one each way and IKE SA (RFC 7383)
 	LIMIT_IKE_PAYLOADS = 64,	     // payloads of one message
 	LIMIT_IKE_NONCE_MIN = 16,	     // bytes (RFC 7296 2.10)
 	LIMIT_IKE_NONCE_MAX = 256,	     // bytes (RFC 7296 2.10)
 	LIMIT_IKE_KE_SECRET_MAX = 1024,	     // bytes of g^ir (MODP 8192)
 	LIMIT_IKE_COOKIE_MAX = 64,	     // bytes (RFC 7296 2.6)
 	LIMIT_IKE_COOKIE_ROUNDS = 3,	     // COOKIE or INVALID_KE_PAYLOAD answers to one initiation
-	LIMIT_IKE_HALF_OPEN = 1024,	     // responder IKE SAs before authentication, in total
-	LIMIT_IKE_HALF_OPEN_PER_SOURCE = 16, // the same from one address
-	LIMIT_IKE_HALF_OPEN_MS = 30000,	     // life of such an SA
+	// Responder IKE SAs before authentication: defaults of gateway.ike, and what it may say at
+	// most. A source is an IPv4 address or the /64 of an IPv6 address.
+	LIMIT_IKE_HALF_OPEN = 16384, // in total
+	LIMIT_IKE_HALF_OPEN_MAX = 1000000,
+	LIMIT_IKE_HALF_OPEN_PER_SOURCE = 16, // of a source that has not shown a cookie
+	LIMIT_IKE_COOKIE_THRESHOLD = 30,     // so many in total, and cookies are asked for
+	LIMIT_IKE_COOKIE_THRESHOLD_PER_SOURCE = 3,
+	LIMIT_IKE_HALF_OPEN_MS = 30000, // life of such an SA
+	LIMIT_IKE_HALF_OPEN_MS_MAX = 300000,
+	LIMIT_IKE_RETRANSMIT_TRIES_MAX = 20,
 	LIMIT_IKE_AUTH_FAILURES = 3,	     // on one half-open SA (RFC 7296 2.21.2)
 	LIMIT_VICI_MESSAGE_LEN = 512 * 1024, // bytes (strongSwan's)
 	LIMIT_VICI_CLIENTS = 64,

@@ -5,6 +5,7 @@
 
 #include "control/ike/child.h"
 #include "control/ike/sa.h"
+#include "lib/bytes.h"
 
 // The next free action, zeroed, or NULL with st->nomem set.
 static struct ike_action *action_add(struct step *st, enum ike_action_type type)
@@ -26,25 +27,44 @@ static struct ike_action *action_add(struct step *st, enum ike_action_type type)
 	return &out->a[out->n++];
 }
 
+// The bytes of the IKE message at the beginning, which tells its own length.
+static size_t datagram_len(const uint8_t *data, size_t len)
+{
+	struct reader r = reader_of(data, len);
+	uint32_t told;
+
+	read_bytes(&r, IKE_HEADER_LEN - 4);
+	told = read_u32(&r);
+	return !r.failed && told >= IKE_HEADER_LEN && told < len ? told : len;
+}
+
+static bool send_datagram(struct step *st, const uint8_t *data, size_t len,
+			  const struct ike_action *how)
+{
+	uint8_t *bytes = malloc(len);
+	struct ike_action *a = bytes ? action_add(st, IKE_ACT_SEND) : NULL;
+
+	if (!a) {
+		free(bytes);
+		st->nomem = true;
+		return false;
+	}
+	memcpy(bytes, data, len);
+	a->send = how->send;
+	a->send.bytes = bytes;
+	a->send.len = len;
+	return true;
+}
+
 void act_send(struct step *st, const struct octets *message, uint8_t exchange, uint32_t message_id,
 	      bool is_response, bool is_repeat)
 {
 	const struct ike_sa *sa = st->sa;
-	uint8_t *bytes = malloc(message->len);
-	struct ike_action *a;
+	struct ike_action how = {0}, *a = &how;
+	uint16_t n = 0;
 
-	if (!bytes) {
-		st->nomem = true;
-		return;
-	}
-	a = action_add(st, IKE_ACT_SEND);
-	if (!a) {
-		free(bytes);
-		return;
-	}
-	memcpy(bytes, message->data, message->len);
-	a->send.bytes = bytes;
-	a->send.len = message->len;
+	for (size_t at = 0; at < message->len; n++)
+		at += datagram_len(message->data + at, message->len - at);
 	// RFC 7296 2.11: a response goes back to where the request came from.
 	a->send.local = is_response ? st->ev->local : sa->local;
 	a->send.remote = is_response ? st->ev->remote : sa->remote;
@@ -53,6 +73,15 @@ void act_send(struct step *st, const struct octets *message, uint8_t exchange, u
 	a->send.message_id = message_id;
 	a->send.is_response = is_response;
 	a->send.is_repeat = is_repeat;
+	a->send.fragments = n;
+	for (size_t at = 0; at < message->len;) {
+		size_t len = datagram_len(message->data + at, message->len - at);
+
+		a->send.fragment++;
+		if (!send_datagram(st, message->data + at, len, a))
+			return;
+		at += len;
+	}
 }
 
 void act_arm_timer(struct step *st, uint64_t deadline_ms)
@@ -154,6 +183,19 @@ bool act_remove(struct step *st, const struct ike_child *child, bool peer_gone)
 	a->remove.peer_gone = peer_gone;
 	a->remove.linger = child->replacement != 0;
 	return true;
+}
+
+void act_move(struct step *st, uint32_t spi_in, uint32_t spi_out, const struct ip_endpoint *local,
+	      const struct ip_endpoint *remote)
+{
+	struct ike_action *a = action_add(st, IKE_ACT_MOVE_CHILD);
+
+	if (!a)
+		return;
+	a->move.spi_in = spi_in;
+	a->move.spi_out = spi_out;
+	a->move.local = *local;
+	a->move.remote = *remote;
 }
 
 void act_report(struct step *st, enum ike_report_code code, enum ike_severity severity,

@@ -12,7 +12,7 @@ void build_start(struct ike_builder *b, const uint8_t spi_i[8], const uint8_t sp
 	b->w = writer_of(b->buf, sizeof(b->buf));
 	b->next_at = 16;
 	b->payload_at = 0;
-	b->sk_at = 0;
+	b->sk_at = b->sk_body = 0;
 	write_bytes(&b->w, spi_i, 8);
 	write_bytes(&b->w, spi_r, 8);
 	write_u8(&b->w, PAYLOAD_NONE);

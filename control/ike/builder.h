@@ -20,6 +20,7 @@ struct ike_builder {
 	size_t next_at;	   // offset of the field that names the next payload
 	size_t payload_at; // offset of the open payload, 0: none
 	size_t sk_at;	   // offset of the Encrypted payload, 0: none
+	size_t sk_body;	   // offset of its IV
 	uint8_t buf[LIMIT_IKE_MESSAGE_LEN];
 };
 

@@ -315,6 +315,22 @@ bool child_remove(struct step *st, struct ike_child *child, bool peer_gone)
 	return true;
 }
 
+void children_move(struct step *st)
+{
+	const struct ike_sa *sa = st->sa;
+
+	for (struct ike_child *c = sa->children; c; c = c->next) {
+		struct esp_sa esp = esp_sa_of(sa, &c->info, c->info.spi_out);
+
+		if (c->out_later) {
+			c->out.local = esp.local;
+			c->out.remote = esp.remote;
+			continue;
+		}
+		act_move(st, c->info.spi_in, c->info.spi_out, &esp.local, &esp.remote);
+	}
+}
+
 void children_remove_all(struct step *st, bool peer_gone)
 {
 	for (struct ike_child *c = st->sa->children; c; c = c->next)

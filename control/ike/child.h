@@ -37,4 +37,6 @@ void children_timer(struct step *st);
 // Tells the dataplane, reports and frees; its replacement, if any, is used from now on. False when
 // memory ran out: the child stays, for whoever destroys the SA to see.
 bool child_remove(struct step *st, struct ike_child *child, bool peer_gone);
+// The outbound SAs follow the IKE SA's addresses.
+void children_move(struct step *st);
 void children_remove_all(struct step *st, bool peer_gone);

@@ -48,12 +48,20 @@ struct ike_child_conf {
 	void *user; // ike_run's
 };
 
+enum ike_fragmentation { // RFC 7383, strongSwan's words
+	IKE_FRAG_YES,	 // announced; used with a peer that announces it too
+	IKE_FRAG_ACCEPT, // announced, not used by ourselves
+	IKE_FRAG_NO,	 // not announced
+};
+
 struct ike_conn {
 	char name[IKE_NAME_MAX];
 	struct proposal_list ike;
 	struct identity local_id;  // ID_ANY: our address
 	struct identity remote_id; // ID_ANY: whatever the peer says
 	bool force_encap;	   // always ESP in UDP
+	enum ike_fragmentation fragmentation;
+	size_t fragment_size; // bytes of an IP datagram: larger messages are fragmented; 0: never
 	uint64_t dpd_delay_ms;	   // 0: never
 	// The IKE SA is rekeyed rekey_time_ms, less up to rand_time_ms, after it was made (0:
 	// never) and deleted over_time_ms later when that did not work.
@@ -84,6 +92,7 @@ struct ike_env {
 						    const struct ip_addr *remote);
 	// Has the peer sent anything yet on the child SA with that inbound SPI?
 	bool (*child_used)(void *ctx, uint32_t spi_in);
+	uint64_t half_open_ms; // life of a responder before authentication
 };
 
 // ---- events ----
@@ -124,6 +133,7 @@ enum ike_action_type {
 	IKE_ACT_SUCCESSOR,    // a new IKE SA that replaces an older one
 	IKE_ACT_ONLY_SA,      // the peer says that it has no other IKE SA with us
 	IKE_ACT_ADOPT,	      // the children of one IKE SA belong to another one now
+	IKE_ACT_MOVE_CHILD, // its outbound SA goes to other outer addresses from now on
 	IKE_ACT_REPORT,
 	IKE_ACT_CLOSED, // last: the SA is to be destroyed
 };
@@ -185,6 +195,7 @@ struct ike_action {
 			uint8_t exchange;    // type, for the flight recorder
 			uint32_t message_id;
 			bool is_response, is_repeat;
+			uint16_t fragment, fragments; // this one of so many; 1 of 1
 		} send;
 		uint64_t deadline_ms; // ARM_TIMER: replaces the one before; IKE_NEVER disarms
 		struct ike_child_install *install;
@@ -208,6 +219,10 @@ struct ike_action {
 			// IKE_EV_TIMER after the other actions.
 			struct ike_sa *from, *to;
 		} adopt;
+		struct {
+			uint32_t spi_in, spi_out;
+			struct ip_endpoint local, remote; // ports 0 without UDP
+		} move;
 		struct {
 			enum ike_report_code code;
 			enum ike_severity severity;

@@ -77,6 +77,13 @@ static void nat_conclude(struct ike_sa *sa, const struct nat_result *nat, bool f
 	sa->nat.encap = nat->supported && (nat->local || nat->remote || force);
 }
 
+static bool fragmentation_announced(const struct ike_msg *m)
+{
+	struct ike_notify n;
+
+	return ike_msg_notify(m, N_IKEV2_FRAGMENTATION_SUPPORTED, 0, &n);
+}
+
 // ---- initiator ----
 
 static bool init_send(struct step *st)
@@ -97,6 +104,8 @@ static bool init_send(struct step *st)
 	if (nat_build(&b, sa->env->crypto, sa->spi_i, sa->spi_r, &sa->local, &sa->remote,
 		      conn->force_encap))
 		return false;
+	if (conn->fragmentation != IKE_FRAG_NO)
+		build_notify(&b, N_IKEV2_FRAGMENTATION_SUPPORTED, NULL, 0);
 	if (!request_send(st, &b, REQUEST_INIT))
 		return false;
 	if (octets_set(&sa->init_request, sa->request.message.data, sa->request.message.len)) {
@@ -282,6 +291,7 @@ static enum verdict on_answer(struct step *st, const struct ike_msg *m)
 	sa->give_up_ms = IKE_NEVER;
 	request_done(sa);
 	nat_conclude(sa, &nat, sa->conn->force_encap);
+	sa->may_fragment = fragmentation_announced(m);
 	if (sa->nat.encap) {
 		// RFC 7296 2.23: the initiator MUST move to 4500.
 		sa->local.port = IKE_NATT_PORT;
@@ -357,7 +367,7 @@ static enum verdict refuse_group(struct step *st, const struct ike_msg *m, uint1
 	return refuse(st, m, N_INVALID_KE_PAYLOAD, data, sizeof(data)); // RFC 7296 1.3
 }
 
-static bool init_reply(struct step *st, const struct ike_msg *m, bool force_encap)
+static bool init_reply(struct step *st, const struct ike_msg *m, const struct ike_conn *conn)
 {
 	struct ike_sa *sa = st->sa;
 	struct proposal_list chosen = {.n = 1, .p = {sa->chosen}};
@@ -369,9 +379,12 @@ static bool init_reply(struct step *st, const struct ike_msg *m, bool force_enca
 		return false;
 	build_octets(&b, PAYLOAD_NONCE, sa->nr.data, sa->nr.len);
 	if (sa->nat.supported && nat_build(&b, sa->env->crypto, sa->spi_i, sa->spi_r, &sa->local,
-					   &sa->remote, force_encap))
+					   &sa->remote, conn->force_encap))
 		return false;
 	build_notify(&b, N_CHILDLESS_IKEV2_SUPPORTED, NULL, 0); // RFC 6023 3
+	// RFC 7383 2.3: only to a peer that has announced it.
+	if (sa->may_fragment && conn->fragmentation != IKE_FRAG_NO)
+		build_notify(&b, N_IKEV2_FRAGMENTATION_SUPPORTED, NULL, 0);
 	if (!reply_send(st, &b, m))
 		return false;
 	if (octets_set(&sa->init_request, m->bytes, m->len) ||
@@ -432,9 +445,10 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	if (err)
 		return V_SYNTAX; // the public value
 	nat_conclude(sa, &nat, conn->force_encap);
+	sa->may_fragment = fragmentation_announced(m);
 	memcpy(sa->spi_r, spi_r, 8);
-	sa->give_up_ms = st->ev->now_ms + LIMIT_IKE_HALF_OPEN_MS;
-	if (!init_reply(st, m, conn->force_encap))
+	sa->give_up_ms = st->ev->now_ms + sa->env->half_open_ms;
+	if (!init_reply(st, m, conn))
 		act_close(st, false, "no answer could be built");
 	return V_NEXT;
 }

@@ -74,6 +74,7 @@ static void follow_peer(struct step *st)
 		   ip_endpoint_format(&sa->remote, was, sizeof(was)),
 		   ip_endpoint_format(&st->ev->remote, is, sizeof(is)));
 	sa->remote = st->ev->remote;
+	children_move(st);
 }
 
 // ---- messages: what to do with one that is genuine and new ----
@@ -174,6 +175,25 @@ static void on_plain(struct step *st, struct ike_msg *m, bool well_formed)
 		malformed(st, m);
 }
 
+// Adds an opened fragment to what is held of its message (RFC 7383 2.6). True when that is whole:
+// *plain and *len are then its payloads, in buf.
+static bool reassembled(struct step *st, struct ike_msg *m, uint8_t *buf, const uint8_t **plain,
+			size_t *len)
+{
+	struct reassembly *r = &st->sa->reassembly[m->h.is_response];
+	int err = reassembly_add(r, m, *plain, *len);
+
+	if (err == -ENOMEM)
+		st->nomem = true;
+	else if (err)
+		ignored(st, "its fragments are too large together");
+	if (err || !reassembly_complete(r))
+		return false;
+	reassembly_take(r, buf, len, &m->sk_first);
+	*plain = buf;
+	return true;
+}
+
 static void on_protected(struct step *st, struct ike_msg *m)
 {
 	struct ike_sa *sa = st->sa;
@@ -187,12 +207,20 @@ static void on_protected(struct step *st, struct ike_msg *m)
 					     : "not protected, or no keys yet");
 		return;
 	}
+	// Before anything is decrypted; a number that is not expected has been refused above.
+	if (m->fragments && age == AGE_NEW &&
+	    !reassembly_wants(&sa->reassembly[m->h.is_response], m)) {
+		ignored(st, "fragment that is here already, of a smaller set, or one too many");
+		return;
+	}
 	if (sk_open(m, sa->env->crypto, &sa->suite, keys_inbound(sa), buf, &plain, &plain_len)) {
 		ignored(st, "it does not decrypt");
 		return;
 	}
 	if (age == AGE_AGAIN) {
-		reply_repeat(st, m);
+		// RFC 7383 2.6.1: one answer for all the fragments of a repeated request.
+		if (m->fragment <= 1)
+			reply_repeat(st, m);
 		return;
 	}
 	if (!transition_find(sa->phase, m->h.exchange,
@@ -200,6 +228,9 @@ static void on_protected(struct step *st, struct ike_msg *m)
 		ignored(st, "not expected now");
 		return;
 	}
+	if (m->fragments && !reassembled(st, m, buf, &plain, &plain_len))
+		return;
+	reassembly_fini(&sa->reassembly[m->h.is_response]); // it may have come whole as well
 	sa->last_inbound_ms = st->ev->now_ms;
 	follow_peer(st);
 	if (m->h.is_response) {

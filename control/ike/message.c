@@ -34,7 +34,7 @@ int ike_header_parse(const uint8_t *bytes, size_t len, struct ike_header *h)
 
 static bool payload_known(uint8_t type)
 {
-	return type >= PAYLOAD_SA && type <= PAYLOAD_EAP;
+	return (type >= PAYLOAD_SA && type <= PAYLOAD_EAP) || type == PAYLOAD_SKF;
 }
 
 // Notify and Delete may stand in any message, so their form is checked here, once.
@@ -48,6 +48,25 @@ static bool payload_form_ok(const struct ike_payload *p)
 	if (p->type == PAYLOAD_DELETE)
 		return payload_delete_parse(p, &delete) == 0;
 	return true;
+}
+
+// The Encrypted payload in position m->n, or a fragment of one.
+static int sk_parse(struct ike_msg *m, uint8_t next)
+{
+	struct ike_payload *p = &m->p[m->n];
+	struct reader r = reader_of(p->data, p->len);
+
+	if (p->type == PAYLOAD_SKF) {
+		m->fragment = read_u16(&r);
+		m->fragments = read_u16(&r);
+		// RFC 7383 2.5: both count from 1.
+		if (r.failed || m->fragment == 0 || m->fragment > m->fragments)
+			return -EBADMSG;
+	}
+	m->has_sk = true;
+	m->sk_first = next;
+	m->sk_body = (size_t)(r.data - m->bytes);
+	return 0;
 }
 
 static int chain_parse(struct ike_msg *m, uint8_t type, struct reader *r, bool inner)
@@ -66,20 +85,16 @@ static int chain_parse(struct ike_msg *m, uint8_t type, struct reader *r, bool i
 		m->p[m->n] = (struct ike_payload){type, body, len - (size_t)IKE_PAYLOAD_LEN};
 		if (!payload_form_ok(&m->p[m->n]))
 			return -EBADMSG;
-		m->n++;
 		// RFC 7296 2.5: the bit counts only for payload types that we do not know.
 		if (critical && !payload_known(type) && m->unknown_critical == 0)
 			m->unknown_critical = type;
-		if (type == PAYLOAD_SK) {
+		if (type == PAYLOAD_SK || type == PAYLOAD_SKF) {
 			// RFC 7296 3.14: the last one, and its next field tells the first inside.
 			if (inner || r->len > 0)
 				return -EBADMSG;
-			m->has_sk = true;
-			m->sk_first = next;
-			m->sk_body = (size_t)(body - m->bytes);
-			m->n--;
-			return 0;
+			return sk_parse(m, next);
 		}
+		m->n++;
 		type = next;
 	}
 	return r->len > 0 ? -EBADMSG : 0;

@@ -45,6 +45,7 @@ enum ike_payload_type { // RFC 7296 3.2
 	PAYLOAD_SK = 46,
 	PAYLOAD_CP = 47,
 	PAYLOAD_EAP = 48,
+	PAYLOAD_SKF = 53, // RFC 7383 2.5
 };
 
 // A set of payload types, for the rows of the transition table.
@@ -62,10 +63,11 @@ struct ike_msg {
 	size_t len;
 	size_t n;
 	struct ike_payload p[LIMIT_IKE_PAYLOADS];
-	uint8_t unknown_critical; // first payload type that forbids going on, 0: none
-	bool has_sk;		  // the Encrypted payload, which is always the last
-	uint8_t sk_first;	  // type of the first payload inside
-	size_t sk_body;		  // offset of its body in bytes
+	uint8_t unknown_critical;     // first payload type that forbids going on, 0: none
+	bool has_sk;		      // an Encrypted (Fragment) payload, which is always the last
+	uint8_t sk_first;	      // type of the first payload inside
+	size_t sk_body;		      // offset of its IV in bytes
+	uint16_t fragment, fragments; // RFC 7383: this one of so many; 0, 0: a whole message
 };
 
 // Parses header and chain. The body of an Encrypted payload is left closed.

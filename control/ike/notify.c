@@ -29,6 +29,7 @@ static const struct {
 	{N_COOKIE, "COOKIE"},
 	{N_REKEY_SA, "REKEY_SA"},
 	{N_CHILDLESS_IKEV2_SUPPORTED, "CHILDLESS_IKEV2_SUPPORTED"},
+	{N_IKEV2_FRAGMENTATION_SUPPORTED, "IKEV2_FRAGMENTATION_SUPPORTED"},
 };
 
 const char *notify_name(uint16_t type, char *buf, size_t size)

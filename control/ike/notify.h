@@ -28,7 +28,8 @@ enum ike_notify_type {
 	N_NAT_DETECTION_DESTINATION_IP = 16389,
 	N_COOKIE = 16390,
 	N_REKEY_SA = 16393,
-	N_CHILDLESS_IKEV2_SUPPORTED = 16418, // RFC 6023
+	N_CHILDLESS_IKEV2_SUPPORTED = 16418,	 // RFC 6023
+	N_IKEV2_FRAGMENTATION_SUPPORTED = 16430, // RFC 7383
 };
 
 // "NO_PROPOSAL_CHOSEN", or "error"/"status" with the number for one that we do not know; buf is

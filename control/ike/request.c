@@ -35,10 +35,32 @@ void reply_begin(struct step *st, struct ike_builder *b, const struct ike_msg *m
 	begin(st->sa, b, m->h.exchange, IKE_FLAG_RESPONSE, m->h.message_id);
 }
 
-// Closes and encrypts, and keeps a copy in *to.
-static bool finish(struct step *st, struct ike_builder *b, struct octets *to)
+// Bytes that one IKE message may have before it is fragmented.
+static size_t message_room(const struct ike_sa *sa)
 {
-	const struct ike_sa *sa = st->sa;
+	const struct ike_conn *conn = sa->conn;
+
+	if (!conn || !sa->may_fragment || conn->fragmentation != IKE_FRAG_YES ||
+	    conn->fragment_size == 0)
+		return SIZE_MAX;
+	return fragment_message_room(conn->fragment_size, sa->remote.addr.family == IP_V6);
+}
+
+static int finish_fragments(const struct ike_sa *sa, struct ike_builder *b, struct octets *to)
+{
+	struct octets all = {0};
+	int err = fragment_seal(b, sa->env->crypto, &sa->suite, keys_outbound(sa), message_room(sa),
+				&all.data, &all.len);
+
+	if (!err) {
+		octets_fini(to);
+		*to = all;
+	}
+	return err;
+}
+
+static int finish_whole(const struct ike_sa *sa, struct ike_builder *b, struct octets *to)
+{
 	int err = 0;
 
 	if (b->sk_at)
@@ -47,8 +69,19 @@ static bool finish(struct step *st, struct ike_builder *b, struct octets *to)
 		build_finish(b);
 	if (!err && b->w.failed)
 		err = -EMSGSIZE;
-	if (!err)
-		err = octets_set(to, b->buf, b->w.len);
+	return err ? err : octets_set(to, b->buf, b->w.len);
+}
+
+// Closes and encrypts, and keeps a copy in *to.
+static bool finish(struct step *st, struct ike_builder *b, struct octets *to)
+{
+	const struct ike_sa *sa = st->sa;
+	int err;
+
+	if (fragment_needed(b, &sa->suite, message_room(sa)))
+		err = finish_fragments(sa, b, to);
+	else
+		err = finish_whole(sa, b, to);
 	if (err == -ENOMEM)
 		st->nomem = true;
 	else if (err)

@@ -156,6 +156,8 @@ void ike_sa_destroy(struct ike_sa *sa)
 	sa_forget_handshake(sa);
 	octets_fini(&sa->request.message);
 	octets_fini(&sa->reply);
+	reassembly_fini(&sa->reassembly[0]);
+	reassembly_fini(&sa->reassembly[1]);
 	ike_keys_fini(&sa->keys);
 	while (sa->children) {
 		struct ike_child *next = sa->children->next;

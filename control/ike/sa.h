@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/ike/fragment.h"
 #include "control/ike/ike.h"
 #include "control/ike/kex.h"
 #include "control/ike/keys.h"
@@ -62,7 +63,7 @@ struct ike_request { // ours that is under way; the window is 1 (RFC 7296 2.3)
 	enum request_kind kind;
 	uint8_t exchange;
 	uint32_t message_id;
-	struct octets message; // repeated bit by bit (RFC 7296 2.1)
+	struct octets message; // repeated bit by bit (RFC 7296 2.1); fragments back to back
 	unsigned repeats, tries_max;
 	uint64_t first_ms, next_ms;
 	uint32_t spi_in; // REQUEST_DELETE_CHILD
@@ -139,8 +140,10 @@ struct ike_sa {
 
 	uint32_t next_request_id, expected_id; // ours, the peer's (RFC 7296 2.2)
 	struct ike_request request;
-	struct octets reply; // to expected_id - 1, kept for its repetition
+	struct octets reply; // to expected_id - 1, kept for its repetition; fragments back to back
 	uint8_t reply_exchange;
+	bool may_fragment;		 // the peer reassembles (RFC 7383 2.3)
+	struct reassembly reassembly[2]; // of a request of the peer, of a response
 
 	struct child_request child;
 	struct child_want *wants;
@@ -177,6 +180,7 @@ struct step { // one call of ike_step
 
 // ---- actions.c: what a step wants done ----
 
+// One action for each of the IKE messages that stand back to back in `message`.
 void act_send(struct step *st, const struct octets *message, uint8_t exchange, uint32_t message_id,
 	      bool is_response, bool is_repeat);
 void act_arm_timer(struct step *st, uint64_t deadline_ms);
@@ -191,6 +195,8 @@ void act_only_sa(struct step *st);
 void act_adopt(struct step *st, struct ike_sa *from, struct ike_sa *to);
 // False when memory ran out: the child is to be kept.
 bool act_remove(struct step *st, const struct ike_child *child, bool peer_gone);
+void act_move(struct step *st, uint32_t spi_in, uint32_t spi_out, const struct ip_endpoint *local,
+	      const struct ip_endpoint *remote);
 void act_report(struct step *st, enum ike_report_code code, enum ike_severity severity,
 		const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 // Removes the children, reports why and closes; ike_step adds IKE_ACT_CLOSED at its end.

@@ -197,6 +197,7 @@ class Charon:
         self.conf = os.path.join(self.dir, f"charon-{site.letter}.conf")
         self.swan = os.path.join(self.dir, f"swanctl-{site.letter}")
         self.socket = os.path.join(self.dir, f"charon-{site.letter}.vici")
+        self.options = ""  # further lines of strongswan.conf
         self.process = None
 
     def default_config(self, proposals="default", esp="aes128gcm16", psk=PSK, start=False, conn="",
@@ -243,6 +244,7 @@ secrets {{
         with open(self.conf, "w", encoding="utf-8") as f:
             f.write(f"""charon-systemd {{
     load = {self.PLUGINS}
+    {self.options}
     plugins {{
         vici {{
             socket = unix://{self.socket}

@@ -80,6 +80,29 @@ void evil_sealed(struct sim *s, struct sim_peer *from_peer, struct sim_peer *to,
 		sim_inject(s, to, b.buf, b.w.len);
 }
 
+void evil_fragment(struct sim *s, struct sim_peer *from_peer, struct sim_peer *to, uint8_t exchange,
+		   bool response, uint32_t message_id, uint8_t first, uint16_t number,
+		   uint16_t total, const uint8_t *data, size_t len)
+{
+	struct ike_sa *from = evil_sa(from_peer);
+	struct sk_keys keys;
+	struct ike_builder b;
+
+	if (!from || !from->have_keys)
+		return;
+	keys = from->original_initiator ? (struct sk_keys){&from->keys.ei, &from->keys.ai}
+					: (struct sk_keys){&from->keys.er, &from->keys.ar};
+	build_start(&b, from->spi_i, from->spi_r, exchange,
+		    (uint8_t)((response ? IKE_FLAG_RESPONSE : 0) |
+			      (from->original_initiator ? IKE_FLAG_INITIATOR : 0)),
+		    message_id);
+	sk_begin_fragment(&b, &from->suite, first, number, total);
+	b.buf[b.sk_at] = first;
+	write_bytes(&b.w, data, len);
+	if (!b.w.failed && !sk_finish(&b, from->env->crypto, &from->suite, keys))
+		sim_inject(s, to, b.buf, b.w.len);
+}
+
 void evil_begin(struct ike_builder *b)
 {
 	static const uint8_t zero[8];

@@ -14,7 +14,11 @@ void evil_plain(struct sim *s, struct sim_peer *to, const uint8_t spi_i[8], cons
 void evil_sealed(struct sim *s, struct sim_peer *from, struct sim_peer *to, uint8_t exchange,
 		 bool response, uint32_t message_id, uint8_t first, const uint8_t *data,
 		 size_t len);
-// The same with payloads made by a builder, begun with evil_begin.
+// One fragment (RFC 7383), with any number and total; nothing in it is made right.
+void evil_fragment(struct sim *s, struct sim_peer *from, struct sim_peer *to, uint8_t exchange,
+		   bool response, uint32_t message_id, uint8_t first, uint16_t number,
+		   uint16_t total, const uint8_t *data, size_t len);
+// The same as evil_sealed with payloads made by a builder, begun with evil_begin.
 void evil_begin(struct ike_builder *b);
 void evil_send(struct sim *s, struct sim_peer *from, struct sim_peer *to, uint8_t exchange,
 	       bool response, uint32_t message_id, struct ike_builder *b);

@@ -31,6 +31,10 @@ static void configure(struct sim *s, uint64_t *rng)
 		p[i]->conf.ike = ike[below(rng, 4)];
 		p[i]->conf.esp = esp[below(rng, 3)];
 		p[i]->conf.force_encap = below(rng, 4) == 0;
+		if (below(rng, 2)) { // from most messages in pieces to none
+			p[i]->conf.fragment_size = 150 + below(rng, 200);
+			p[i]->conf.fragmentation = (enum ike_fragmentation)below(rng, 3);
+		}
 		p[i]->conf.childless = below(rng, 8) == 0;
 		// Without it an SA that only one side has would stay for ever.
 		p[i]->conf.dpd_delay_ms = 20000 + below(rng, 40000);

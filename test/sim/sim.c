@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/bytes.h"
 #include "test/sim/sim_internal.h"
 
 void sim_broken(struct sim *s, const char *fmt, ...)
@@ -130,6 +131,23 @@ static void wire_send(struct sim *s, struct sim_peer *from, const struct ike_act
 
 // ---- carrying actions out ----
 
+// RFC 7296 2.1, RFC 7383 2.6.1: a retransmission MUST be bitwise identical, every fragment of it.
+static void check_same(struct sim *s, const struct sim_peer *p, const uint8_t *bytes, size_t len,
+		       const struct ike_action *a)
+{
+	size_t at = 0;
+
+	for (unsigned i = 1; i < a->send.fragment && at + 28 <= len; i++) {
+		struct reader r = reader_of(bytes + at + 24, 4);
+
+		at += read_u32(&r);
+	}
+	if (at + a->send.len > len || memcmp(bytes + at, a->send.bytes, a->send.len) != 0)
+		sim_broken(s, "%s: a repeated message differs from the first", p->name);
+	if (a->send.fragment == a->send.fragments && at + a->send.len != len)
+		sim_broken(s, "%s: a message is repeated with fewer fragments", p->name);
+}
+
 static void check_repeat(struct sim *s, struct sim_peer *p, struct sim_sa *x,
 			 const struct ike_action *a)
 {
@@ -137,9 +155,13 @@ static void check_repeat(struct sim *s, struct sim_peer *p, struct sim_sa *x,
 	size_t *len = a->send.is_response ? &x->reply.len : &x->request.len;
 
 	if (a->send.is_repeat) {
-		// RFC 7296 2.1: a retransmission MUST be bitwise identical.
-		if (*len != a->send.len || memcmp(*bytes, a->send.bytes, *len) != 0)
-			sim_broken(s, "%s: a repeated message differs from the first", p->name);
+		check_same(s, p, *bytes, *len, a);
+		return;
+	}
+	if (a->send.fragment > 1) {
+		*bytes = realloc(*bytes, *len + a->send.len);
+		memcpy(*bytes + *len, a->send.bytes, a->send.len);
+		*len += a->send.len;
 		return;
 	}
 	if (!a->send.is_response) {
@@ -269,6 +291,9 @@ static bool carry_out(struct sim_peer *p, struct sim_sa *x, struct ike_action *a
 		break;
 	case IKE_ACT_REMOVE_CHILD:
 		sim_child_remove(p, a->remove.spi_in, a->remove.spi_out, a->remove.linger);
+		break;
+	case IKE_ACT_MOVE_CHILD:
+		sim_child_move(p, a->move.spi_in, a->move.spi_out, &a->move.local, &a->move.remote);
 		break;
 	case IKE_ACT_CHILD_FAILED:
 		p->failed++;

@@ -28,6 +28,8 @@ struct sim_conf {	       // of one peer; strings are borrowed
 	const char *local_ts, *remote_ts; // separated by blanks
 	const char *psk_for; // the key is found for this remote identity only; NULL: for every one
 	bool childless, force_encap, no_conns;
+	enum ike_fragmentation fragmentation; // announced by default
+	size_t fragment_size;		      // default 1280
 	uint64_t dpd_delay_ms;
 	const char *extra_child_local_ts, *extra_child_remote_ts; // a second child, NULL: none
 	// Lifetimes of the IKE SA and of its children, as in struct ike_conn; 0: never.
@@ -45,7 +47,7 @@ struct sim_sa {
 	struct { // the last request and reply sent, to compare repetitions
 		uint8_t *bytes;
 		size_t len;
-	} request, reply;
+	} request, reply; // fragments back to back
 };
 
 struct sim_child {

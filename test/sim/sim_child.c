@@ -81,6 +81,21 @@ void sim_child_remove(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out, boo
 	sim_broken(p->sim, "%s: removal of a child that is not installed", p->name);
 }
 
+void sim_child_move(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out,
+		    const struct ip_endpoint *local, const struct ip_endpoint *remote)
+{
+	for (size_t k = 0; k < SIM_CHILDREN; k++) {
+		struct sim_child *c = &p->children[k];
+
+		if (!c->live || c->in.spi != spi_in || c->out.spi != spi_out)
+			continue;
+		c->out.local = *local;
+		c->out.remote = *remote;
+		return;
+	}
+	sim_broken(p->sim, "%s: a child moves that is not installed", p->name);
+}
+
 bool sim_child_used(void *ctx, uint32_t spi_in)
 {
 	const struct sim_peer *p = ctx;

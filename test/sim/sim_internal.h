@@ -11,6 +11,8 @@ void sim_broken(struct sim *s, const char *fmt, ...) __attribute__((format(print
 void sim_child_install(struct sim_peer *p, struct ike_child_install *i);
 void sim_child_use(struct sim_peer *p, struct ike_child_use *u);
 void sim_child_remove(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out, bool linger);
+void sim_child_move(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out,
+		    const struct ip_endpoint *local, const struct ip_endpoint *remote);
 bool sim_child_used(void *ctx, uint32_t spi_in);
 // One packet in each direction on whatever SA is in use now.
 void sim_flow_send(struct sim *s);

@@ -126,6 +126,8 @@ void sim_peer_configure(struct sim_peer *p)
 	p->conn = (struct ike_conn){
 		.force_encap = c->force_encap,
 		.dpd_delay_ms = c->dpd_delay_ms,
+		.fragmentation = c->fragmentation,
+		.fragment_size = c->fragment_size,
 		.retransmit_base_ms = 4000,
 		.retransmit_factor = c->tries ? 1.0 : 1.8,
 		.retransmit_tries = c->tries ? c->tries : 5,
@@ -161,10 +163,12 @@ void sim_peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t 
 		.psk_find = psk_find,
 		.conns_find = conns_find,
 		.child_used = sim_child_used,
+		.half_open_ms = LIMIT_IKE_HALF_OPEN_MS,
 	};
 	p->conf = (struct sim_conf){
 		.ike = "aes128gcm16-prfsha256-x25519",
 		.esp = "aes128gcm16",
 		.psk = "correct horse battery staple",
+		.fragment_size = 1280,
 	};
 }

@@ -53,16 +53,16 @@ static void around(bool entering)
 	inside = entering;
 }
 
-static void test_every_allocation_fails_once(void **state)
+static void every_allocation_fails_once(size_t fragment_size)
 {
 	unsigned n = 0;
 
-	(void)state;
 	do {
 		struct sim *s = __real_malloc(sizeof(*s));
 
 		sim_init(s, 5);
 		s->around = around;
+		s->a.conf.fragment_size = s->b.conf.fragment_size = fragment_size;
 		s->a.conf.dpd_delay_ms = s->b.conf.dpd_delay_ms = 20000;
 		failed = false;
 		countdown = ++n;
@@ -91,10 +91,23 @@ static void test_every_allocation_fails_once(void **state)
 	CHECK(n > 60); // the run without a failure was the last
 }
 
+static void test_every_allocation_fails_once(void **state)
+{
+	(void)state;
+	every_allocation_fails_once(1280);
+}
+
+static void test_the_same_with_fragments(void **state)
+{
+	(void)state;
+	every_allocation_fails_once(160);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_allocation_fails_once),
+		cmocka_unit_test(test_the_same_with_fragments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

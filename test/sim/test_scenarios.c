@@ -289,6 +289,10 @@ static void test_nat_before_the_initiator(void **state)
 	sim_run_until(s, 3000);
 	ike_sa_info(sim_sa(&s->b, IKE_ST_ESTABLISHED), &b);
 	CHECK(b.remote.port == 34500);
+	// And so do its children.
+	CHECK(s->b.children[0].out.remote.port == 34500);
+	CHECK(ip_addr_equal(&s->b.children[0].out.remote.addr, &outside));
+	CHECK(s->b.children[0].out.local.port == IKE_NATT_PORT);
 	sim_check(s, &s->b);
 	sim_run_until(s, 4000);
 	CHECK(s->a.sent == 3 + 1);

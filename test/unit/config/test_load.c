@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "config_text.h"
+#include "lib/limits.h"
 
 #define HOUR_MS UINT64_C(3600000)
 
@@ -49,6 +50,16 @@ static void test_defaults(void **state)
 	assert_int_equal(c->gateway.poll, POLL_ADAPTIVE);
 	assert_int_equal(c->gateway.hugepages, HUGEPAGES_AUTO);
 	assert_int_equal(c->gateway.memory_mb, 512);
+	assert_int_equal(c->gateway.ike.half_open, LIMIT_IKE_HALF_OPEN);
+	assert_int_equal(c->gateway.ike.half_open_per_source, LIMIT_IKE_HALF_OPEN_PER_SOURCE);
+	assert_int_equal(c->gateway.ike.half_open_timeout_ms, LIMIT_IKE_HALF_OPEN_MS);
+	assert_int_equal(c->gateway.ike.cookie_threshold, LIMIT_IKE_COOKIE_THRESHOLD);
+	assert_int_equal(c->gateway.ike.cookie_threshold_per_source,
+			 LIMIT_IKE_COOKIE_THRESHOLD_PER_SOURCE);
+	assert_int_equal(c->gateway.ike.retransmit_timeout_ms, 4000);
+	assert_true(c->gateway.ike.retransmit_base > 1.79 && c->gateway.ike.retransmit_base < 1.81);
+	assert_int_equal(c->gateway.ike.retransmit_tries, 5);
+	assert_int_equal(c->gateway.ike.keep_alive_ms, 20000);
 	assert_int_equal(c->gateway.n_ports, 1);
 	assert_int_equal(c->gateway.ports[0].mtu, 1500);
 	assert_int_equal(c->gateway.ports[0].n_addrs, 0);
@@ -57,6 +68,8 @@ static void test_defaults(void **state)
 	assert_int_equal(conn->local_port, 500);
 	assert_int_equal(conn->remote_port, 500);
 	assert_false(conn->encap);
+	assert_int_equal(conn->fragmentation, FRAGMENT_YES);
+	assert_int_equal(conn->fragment_size, 1280);
 	assert_int_equal(conn->dpd_delay_ms, 30000);
 	assert_int_equal(conn->rekey_time_ms, 4 * HOUR_MS);
 	assert_int_equal(conn->reauth_time_ms, 0);

@@ -33,6 +33,7 @@ static struct host {
 } hosts[GATEWAYS_MAX];
 static struct gateway *opening;
 static bool holding, no_route;
+unsigned keepalives;
 static struct frame *held[HELD_MAX];
 static unsigned n_held;
 
@@ -87,7 +88,8 @@ static void deliver(const struct frame *f)
 			continue;
 		// What comes to 4500 without marker would be taken for ESP.
 		assert_int_equal(f->marker, f->to.port == IKE_NATT_PORT);
-		(void)!write(hosts[k].outside[f->to.port == IKE_NATT_PORT], f, sizeof(*f));
+		(void)!write(hosts[k].outside[f->to.port == IKE_NATT_PORT], f,
+			     offsetof(struct frame, bytes) + f->len);
 	}
 }
 
@@ -100,6 +102,7 @@ int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 	(void)s;
 	assert_non_null(f);
 	if (len == 1) { // NAT keepalive
+		keepalives++;
 		free(f);
 		return 0;
 	}
@@ -122,7 +125,7 @@ int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_
 {
 	static struct frame f;
 
-	if (read(s->fd[which], &f, sizeof(f)) != sizeof(f))
+	if (read(s->fd[which], &f, sizeof(f)) < (ssize_t)offsetof(struct frame, bytes))
 		return -EAGAIN;
 	assert_true(f.len <= size);
 	memcpy(buf, f.bytes, f.len);
@@ -214,6 +217,16 @@ int dp_tunnel_hold(struct dp *dp, uint32_t tunnel, bool on)
 {
 	assert_true(dp->tunnel[tunnel].used);
 	dp->tunnel[tunnel].hold = on;
+	return 0;
+}
+
+int dp_tunnel_move(struct dp *dp, uint32_t tunnel, uint32_t spi, const struct ip_endpoint *local,
+		   const struct ip_endpoint *remote)
+{
+	(void)local;
+	if (dp->tunnel[tunnel].out_spi != spi)
+		return -ENOENT;
+	dp->tunnel[tunnel].moved_to = *remote;
 	return 0;
 }
 

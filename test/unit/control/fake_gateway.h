@@ -8,7 +8,7 @@
 
 #include "control/ike_run_priv.h"
 
-#define FAKE_TUNNELS 16
+#define FAKE_TUNNELS 128
 #define FAKE_SAS     256
 
 struct dp { // what the dataplane would hold
@@ -16,6 +16,7 @@ struct dp { // what the dataplane would hold
 		bool used;
 		char name[DP_NAME_MAX];
 		uint32_t out_spi;	    // 0: none
+		struct ip_endpoint moved_to;
 		bool hold;		    // packets wait for one
 		unsigned outs;		    // set so far
 		struct esp_life soft, hard; // of the last
@@ -64,6 +65,7 @@ void wire_inject(struct gateway *to, const char *from, const uint8_t *bytes, siz
 // The route look-up answers with an error.
 void wire_no_route(bool on);
 
+extern unsigned keepalives; // NAT keepalives sent by any gateway
 unsigned established(struct gateway *g);		 // IKE SAs
 uint32_t out_spi(struct gateway *g, const char *tunnel); // 0: none
 bool holds(struct gateway *g, const char *tunnel);	 // packets wait while there is no SA

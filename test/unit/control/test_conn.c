@@ -110,6 +110,8 @@ static void test_only_tunnels_are_negotiated(void **state)
 	(void)state;
 	config.encap = true;
 	config.dpd_delay_ms = 30000;
+	config.fragmentation = FRAGMENT_ACCEPT;
+	config.fragment_size = 700;
 	assert_int_equal(conn_create(&config, &c), 0);
 	memset(children, 0xff, sizeof(children)); // the connection holds copies
 	assert_int_equal(c->ike.n_children, 1);
@@ -117,6 +119,8 @@ static void test_only_tunnels_are_negotiated(void **state)
 	assert_string_equal(c->ike.name, "lab");
 	assert_true(c->ike.force_encap);
 	assert_int_equal(c->ike.dpd_delay_ms, 30000);
+	assert_int_equal(c->ike.fragmentation, IKE_FRAG_ACCEPT);
+	assert_int_equal(c->ike.fragment_size, 700);
 	assert_int_equal(c->local_port, 500);
 	assert_int_equal(c->remote_port, 500);
 	assert_string_equal(c->ike.children[0].name, "net");

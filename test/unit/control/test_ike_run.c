@@ -663,37 +663,6 @@ static void test_dataplane_refuses_the_child(void **state)
 	WAIT(n->base, out_spi(&n->b, "lab.net") == 0); // the peer was told
 }
 
-static void test_half_open_limit_per_source(void **state)
-{
-	struct net *n = *state;
-	// A bare IKE_SA_INIT request that the core would have to hold: only its header matters
-	// here.
-	uint8_t init[28] = {[16] = 33, [17] = 0x20, [18] = 34, [19] = 0x08, [27] = 28};
-	struct ike_run_stats st;
-	struct run_sa *held[LIMIT_IKE_HALF_OPEN_PER_SOURCE];
-	struct ip_addr from;
-
-	gateway_configure(&n->a, config('a', "", ""));
-	assert_int_equal(ip_addr_parse("203.0.113.9", &from), 0);
-	for (unsigned i = 0; i < LIMIT_IKE_HALF_OPEN_PER_SOURCE; i++) {
-		struct ike_sa *sa;
-
-		assert_int_equal(ike_sa_create_responder(&n->a.run->env, &sa), 0);
-		held[i] = run_sa_add(n->a.run, sa, NULL);
-		run_sa_half_open(held[i], &from, i + 1);
-	}
-	init[7] = 99;
-	wire_inject(&n->a, "203.0.113.9", init, sizeof(init));
-	turn(n->base, 20);
-	ike_run_stats(n->a.run, &st);
-	assert_int_equal(st.rx_limited, 1);
-	assert_int_equal(st.half_open, LIMIT_IKE_HALF_OPEN_PER_SOURCE);
-	wire_inject(&n->a, "203.0.113.10", init, sizeof(init)); // another source is not limited
-	turn(n->base, 20);
-	ike_run_stats(n->a.run, &st);
-	assert_int_equal(st.rx_limited, 1);
-}
-
 static void test_noise_is_counted_and_answered_by_nobody(void **state)
 {
 	struct net *n = *state;
@@ -772,7 +741,6 @@ int main(void)
 		T(test_restarted_peer_is_found_by_liveness),
 		T(test_reload_touches_only_what_changed),
 		T(test_dataplane_refuses_the_child),
-		T(test_half_open_limit_per_source),
 		T(test_noise_is_counted_and_answered_by_nobody),
 		T(test_shutdown_tells_the_peers),
 		T(test_shutdown_does_not_wait_for_the_dead),

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -648,6 +649,50 @@ static void test_workers_never_share_a_sequence_number(void **state)
 	free(seen);
 }
 
+static void test_move_keeps_the_numbers_unique(void **state)
+{
+	struct ip_endpoint local = {.port = 4500}, remote = {.port = 61000};
+	struct tunnel *t = tunnel_get(&fake.dp, tunnel);
+	struct sa_out *old, *moved;
+	struct dp_sa_stats st;
+	const uint8_t *p;
+
+	(void)state;
+	assert_int_equal(ip_addr_parse(GW_A, &local.addr), 0);
+	assert_int_equal(ip_addr_parse(GW_B, &remote.addr), 0);
+	assert_int_equal(dp_tunnel_move(&fake.dp, tunnel, SPI, &local, &remote), -ENOENT);
+	set_out(SPI, 128, true);
+	put_udp(100, 0, false);
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	batch_free(&b);
+	old = current_sa();
+	assert_int_equal(dp_tunnel_move(&fake.dp, tunnel, SPI + 1, &local, &remote), -ENOENT);
+	assert_ptr_equal(current_sa(), old);
+	assert_int_equal(dp_tunnel_move(&fake.dp, tunnel, SPI, &local, &remote), 0);
+	moved = current_sa();
+	assert_ptr_not_equal(moved, old);
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	p = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *);
+	assert_true(ip_checksum_ok(p));
+	assert_int_equal(flow_load16(p + 20), 4500);
+	assert_int_equal(flow_load16(p + 22), 61000);
+	assert_int_equal(flow_load16(p + 32) << 16 | flow_load16(p + 34), 3); // the numbers go on
+	batch_free(&b);
+	assert_int_equal(dp_tunnel_out_stats(&fake.dp, tunnel, &st), 0);
+	assert_int_equal(st.packets, 3);
+	assert_int_equal(st.seq, 3);
+
+	// A worker that still holds the old pointer sends nothing, and alarms nobody.
+	atomic_store(&t->sa, old);
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(fake.n_events, 0);
+	atomic_store(&t->sa, moved);
+}
+
 static void test_stats(void **state)
 {
 	struct dp_sa_stats st;
@@ -709,6 +754,7 @@ int main(void)
 		T(test_life_that_only_ends),
 		T(test_other_tunnels_in_the_batch_go_on),
 		T(test_workers_never_share_a_sequence_number),
+		T(test_move_keeps_the_numbers_unique),
 		T(test_stats),
 		T(test_offload_flags_of_the_inner_packet_are_forgotten),
 	};

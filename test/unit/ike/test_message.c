@@ -111,7 +111,7 @@ static void test_critical_bit(void **state)
 		{200, 0x00, 0, "unknown"},
 		{200, 0x7f, 0, "unknown, reserved bits"},
 		{PAYLOAD_VENDOR, 0x80, 0, "known: the bit is ignored"},
-		{53, 0x80, 53, "an encrypted fragment, which we did not ask for"},
+		{54, 0x80, 54, "a number without a meaning"},
 		{1, 0x80, 1, "a number of version 1"},
 	};
 
@@ -168,6 +168,43 @@ static void test_encrypted_payload_is_the_last(void **state)
 	m.sk_first = PAYLOAD_NONE;
 	CHECK(ike_msg_parse_inner(&m, b.buf, 0) == 0 && m.n == 0);
 	CHECK(ike_msg_parse_inner(&m, b.buf, 1) == -EBADMSG);
+}
+
+// RFC 7383 2.5: number and total stand before the IV, both count from 1.
+static void test_fragment_payload(void **state)
+{
+	static const struct {
+		uint16_t number, total;
+		size_t body; // bytes
+		bool good;
+	} rows[] = {
+		{1, 1, 20, true},  {2, 3, 20, true},  {3, 3, 4, true},	{0, 3, 20, false},
+		{4, 3, 20, false}, {1, 0, 20, false}, {1, 1, 3, false}, {65535, 65535, 20, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct ike_builder b;
+		struct ike_msg m;
+
+		build_start(&b, spi_a, spi_b, EXCHANGE_IKE_AUTH, 0, 1);
+		build_payload(&b, PAYLOAD_SKF);
+		write_zeros(&b.w, rows[i].body);
+		write_u16_at(&b.w, 32, rows[i].number);
+		if (rows[i].body >= 4)
+			write_u16_at(&b.w, 34, rows[i].total);
+		b.buf[28] = PAYLOAD_IDI;
+		b.buf[29] = 0x80; // critical: the type is known
+		build_finish(&b);
+		CHECK((parse(b.buf, b.w.len, &m) == 0) == rows[i].good);
+		if (!rows[i].good)
+			continue;
+		CHECK(!ike_msg_parse(b.buf, b.w.len, &m) && m.has_sk && m.n == 0);
+		CHECK(m.fragment == rows[i].number && m.fragments == rows[i].total);
+		CHECK(m.sk_first == PAYLOAD_IDI && m.sk_body == 36 && !m.unknown_critical);
+		m = (struct ike_msg){.bytes = b.buf, .sk_first = PAYLOAD_SKF};
+		CHECK(ike_msg_parse_inner(&m, b.buf + 28, b.w.len - 28) == -EBADMSG);
+	}
 }
 
 static void test_required_and_optional(void **state)
@@ -355,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_critical_bit),
 		cmocka_unit_test(test_number_of_payloads),
 		cmocka_unit_test(test_encrypted_payload_is_the_last),
+		cmocka_unit_test(test_fragment_payload),
 		cmocka_unit_test(test_required_and_optional),
 		cmocka_unit_test(test_nonce),
 		cmocka_unit_test(test_ke),
