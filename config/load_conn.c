@@ -108,7 +108,7 @@ static int load_side(struct loader *l, const struct config_node *conn, const cha
 	rc = load_auth(l, s, &side->auth);
 	id = loader_key(l, s, "id");
 	if (rc == 0 && id != NULL)
-		rc = loader_identity(l, id, &side->id);
+		rc = loader_identity(l, id, strcmp(prefix, "remote") == 0, &side->id);
 	return rc;
 }
 

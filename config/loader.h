@@ -41,7 +41,9 @@ const struct config_node *loader_place(const struct loader *l, struct loader_sec
 size_t loader_count_sections(const struct config_node *parent);
 int loader_copy_name(struct loader *l, const struct config_node *n, char *buf, size_t size,
 		     const char *what);
-int loader_identity(struct loader *l, const struct config_node *key, struct identity *id);
+// `patterns`: it may stand for several (identity_is_pattern).
+int loader_identity(struct loader *l, const struct config_node *key, bool patterns,
+		    struct identity *id);
 
 // A list of proposals, "default" among them.
 int loader_proposals(struct loader *l, struct loader_section s, const char *name,

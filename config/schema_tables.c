@@ -197,8 +197,9 @@ const struct schema_key schema_keys[] = {
 	{LOCAL, "auth", FORM_TEXT, .doc = "Required: psk. strongSwan's default is pubkey."},
 	{LOCAL, "id", FORM_IDENTITY, .def_doc = "our address",
 	 .doc = "Our identity: an address, a domain name, a mail address, or \"@#hex\" for a key "
-		"id; "
-		"\"fqdn:\", \"email:\", \"keyid:\", \"ipv4:\", \"ipv6:\" in front force the type."},
+		"id, or a distinguished name such as \"C=CH, O=Example, CN=gw\"; \"fqdn:\", "
+		"\"email:\", \"keyid:\", \"ipv4:\", \"ipv6:\", \"asn1dn:\" in front force the "
+		"type."},
 	{LOCAL, "round", FORM_NUMBER, .def = "0", .max = UINT32_MAX,
 	 .doc = "Order of authentication rounds; there is only one."},
 	{LOCAL, "certs", FORM_TEXT, KEY_REFUSED, .why = CERTS, .doc = "Our certificates."},
@@ -209,8 +210,9 @@ const struct schema_key schema_keys[] = {
 	{REMOTE, "auth", FORM_TEXT, .def_doc = "as in local", .doc = "psk."},
 	{REMOTE, "id", FORM_IDENTITY, .def = "%any",
 	 .doc = "The peer's identity, written as ours; %any takes whatever it says, provided that "
-		"it "
-		"knows the key."},
+		"it proves it. A star at the beginning stands for any beginning (\"*.example\"), "
+		"as the value of an attribute of a distinguished name for any value "
+		"(\"O=Example, CN=*\")."},
 	{REMOTE, "round", FORM_NUMBER, .def = "0", .max = UINT32_MAX,
 	 .doc = "Order of authentication rounds; there is only one."},
 	{REMOTE, "eap_id", FORM_TEXT, KEY_REFUSED, .why = EAP, .doc = "EAP identity."},

@@ -152,7 +152,7 @@ static bool auth_send(struct step *st, const struct secret *psk)
 
 	request_begin(st, &b, EXCHANGE_IKE_AUTH);
 	build_id(&b, PAYLOAD_IDI, &sa->local_id);
-	if (sa->conn->remote_id.type != ID_ANY)
+	if (!identity_is_pattern(&sa->conn->remote_id))
 		build_id(&b, PAYLOAD_IDR, &sa->conn->remote_id);
 	if (!build_own_auth(st, &b, psk))
 		return false;

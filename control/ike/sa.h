@@ -138,8 +138,8 @@ void act_closed(struct step *st);
 bool sa_random_spi(const struct ike_env *env, uint8_t spi[8]); // never zero
 // Our identity: the configured one or our address; the peer's identity stays what it says.
 struct identity sa_identity_of(const struct identity *configured, const struct ip_addr *a);
-// The key for the SA's identities; a peer configured as %any is also found by its address. NULL
-// when there is none.
+// The key for the SA's identities; a peer configured as %any or by a pattern is also found by its
+// address. NULL when there is none.
 const struct secret *sa_psk(const struct ike_sa *sa, const struct identity *remote);
 // Frees and wipes what only IKE_SA_INIT and IKE_AUTH needed.
 void sa_forget_handshake(struct ike_sa *sa);

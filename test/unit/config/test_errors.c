@@ -153,16 +153,22 @@ static const struct row errors[] = {
 	 "local_ts "
 	 "and remote_ts; 0.0.0.0/0 is everything"},
 	// ---- identities, proposals ----
-	{REMOTE, "id = *.example",
-	 "f:19: connections.a.remote.id: '*.example': wildcards and numbered "
-	 "types of identities are not available yet; name the identity, or "
-	 "%any"},
-	{REMOTE, "id = \"C=CH, CN=x\"",
-	 "f:19: connections.a.remote.id: 'C=CH, CN=x': distinguished "
-	 "names belong to certificates, which are not available yet"},
+	{REMOTE, "id = gw.*.example",
+	 "f:19: connections.a.remote.id: 'gw.*.example': a wildcard is a star at the beginning, as "
+	 "in *.example, or a whole value of a distinguished name, as in \"O=Example, CN=*\""},
+	{REMOTE, "id = \"^gw\"",
+	 "f:19: connections.a.remote.id: '^gw': regular expressions and numbered types of "
+	 "identities are not available; name the identity, or %any"},
+	{REMOTE, "id = \"XX=CH, CN=x\"",
+	 "f:19: connections.a.remote.id: 'XX=CH, CN=x' is not an identity such as gw.example, "
+	 "192.0.2.1 or \"C=CH, O=Example, CN=gw\""},
+	{LOCAL, "id = *.example",
+	 "f:16: connections.a.local.id: '*.example': only remote.id may have a wildcard"},
+	{PSK, "id = *.example",
+	 "f:31: secrets.ike.id: '*.example': only remote.id may have a wildcard"},
 	{REMOTE, "id = \"@#xyz\"",
-	 "f:19: connections.a.remote.id: '@#xyz' is not an identity such as "
-	 "gw.example or 192.0.2.1"},
+	 "f:19: connections.a.remote.id: '@#xyz' is not an identity such as gw.example, "
+	 "192.0.2.1 or \"C=CH, O=Example, CN=gw\""},
 	// ---- what belongs together ----
 	{CONN, "remote_addrs = 192.0.2.9\nchildren { n { start_action = start } }", NULL},
 	{CHILD, "replay_window = 2048",
