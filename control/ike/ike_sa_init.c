@@ -3,7 +3,8 @@
 //	Initiator                         Responder
 //	-------------------------------------------------------------------
 //	HDR, SAi1, KEi, Ni, N(NAT..)  -->
-//	                           <--  HDR, SAr1, KEr, Nr, N(NAT..)
+//	                           <--  HDR, SAr1, KEr, Nr, [CERTREQ,] N(NAT..)
+// both with N(SIGNATURE_HASH_ALGORITHMS) when the peer is to prove itself by a signature (RFC 7427)
 // or, once or more often (2.6, 1.2):
 //	                           <--  HDR(SPIr 0), N(COOKIE) or N(INVALID_KE_PAYLOAD)
 //	HDR, [N(COOKIE),] SAi1, KEi', Ni, N(NAT..)  -->
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "control/ike/auth_cert.h"
 #include "control/ike/ike_auth.h"
 #include "control/ike/nat.h"
 #include "control/ike/payload.h"
@@ -133,6 +135,8 @@ static bool init_send(struct step *st)
 	if (nat_build(&b, sa->env->crypto, sa->spi_i, sa->spi_r, &sa->local, &sa->remote,
 		      conn->force_encap))
 		return false;
+	if (conn->remote_auth == AUTH_BY_SIGNATURE)
+		cert_build_hashes(&b);
 	if (!request_send(st, &b, REQUEST_INIT))
 		return false;
 	if (octets_set(&sa->init_request, sa->request.message.data, sa->request.message.len)) {
@@ -312,6 +316,7 @@ static enum verdict on_answer(struct step *st, const struct ike_msg *m)
 		return V_STAY;
 	}
 	memcpy(sa->spi_r, m->h.spi_r, 8);
+	sa->peer_hashes = cert_peer_hashes(m);
 	sa->refused = false;
 	sa->give_up_ms = IKE_NEVER;
 	request_done(sa);
@@ -391,7 +396,8 @@ static enum verdict refuse_group(struct step *st, const struct ike_msg *m, uint1
 	return refuse(st, m, N_INVALID_KE_PAYLOAD, data, sizeof(data)); // RFC 7296 1.3
 }
 
-static bool init_reply(struct step *st, const struct ike_msg *m, bool force_encap)
+static bool init_reply(struct step *st, const struct ike_msg *m,
+		       const struct ike_conn *const *conns, bool force_encap)
 {
 	struct ike_sa *sa = st->sa;
 	struct proposal_list chosen = {.n = 1, .p = {sa->chosen}};
@@ -406,6 +412,7 @@ static bool init_reply(struct step *st, const struct ike_msg *m, bool force_enca
 					   &sa->remote, force_encap))
 		return false;
 	build_notify(&b, N_CHILDLESS_IKEV2_SUPPORTED, NULL, 0); // RFC 6023 3
+	cert_build_init_reply(sa, &b, conns);
 	if (!reply_send(st, &b, m))
 		return false;
 	if (octets_set(&sa->init_request, m->bytes, m->len) ||
@@ -468,7 +475,8 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	nat_conclude(sa, &nat, conn->force_encap);
 	memcpy(sa->spi_r, spi_r, 8);
 	sa->give_up_ms = st->ev->now_ms + LIMIT_IKE_HALF_OPEN_MS;
-	if (!init_reply(st, m, conn->force_encap))
+	sa->peer_hashes = cert_peer_hashes(m);
+	if (!init_reply(st, m, conns, conn->force_encap))
 		act_close(st, false, "no answer could be built");
 	return V_NEXT;
 }

@@ -28,6 +28,7 @@ enum ike_notify_type {
 	N_NAT_DETECTION_DESTINATION_IP = 16389,
 	N_COOKIE = 16390,
 	N_CHILDLESS_IKEV2_SUPPORTED = 16418, // RFC 6023
+	N_SIGNATURE_HASH_ALGORITHMS = 16431, // RFC 7427
 };
 
 // "NO_PROPOSAL_CHOSEN", or "error"/"status" with the number for one that we do not know; buf is

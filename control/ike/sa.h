@@ -90,6 +90,7 @@ struct ike_sa {
 	struct octets init_request, init_response; // the final ones, for AUTH (RFC 7296 2.15)
 	unsigned auth_failures;
 	bool peer_childless; // RFC 6023
+	unsigned peer_hashes; // that it accepts in signatures (RFC 7427 4); 0: not announced
 	const struct ike_child_conf *first_child;
 	uint32_t first_spi;				      // reserved for it, 0: none
 	struct selector_list first_local_ts, first_remote_ts; // as offered

@@ -27,6 +27,9 @@ struct sim_conf {	       // of one peer; strings are borrowed
 	const char *psk_for; // the key is found for this remote identity only; NULL: for every one
 	bool childless, force_encap, no_conns;
 	uint64_t dpd_delay_ms;
+	enum auth_kind local_auth, remote_auth; // by signature: a test sets env.cred
+	enum ike_send_cert send_cert;
+	bool no_certreq;
 	const char *extra_child_local_ts, *extra_child_remote_ts; // a second child, NULL: none
 };
 
