@@ -320,7 +320,10 @@ static int check_conn(struct loader *l, const struct config_conn *c, const struc
 			return rc;
 		tunnel |= c->children[i].mode == MODE_TUNNEL;
 	}
-	return tunnel ? check_psk(l, c, ids) : 0;
+	if (!tunnel || (c->local_side.auth.kind == AUTH_BY_SIGNATURE &&
+			c->remote_side.auth.kind == AUTH_BY_SIGNATURE))
+		return 0;
+	return check_psk(l, c, ids);
 }
 
 int config_check(struct loader *l, bool from_file)

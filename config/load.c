@@ -229,6 +229,10 @@ static int load_tree(struct config_tree *tree, bool from_file, struct config **o
 	if (rc == 0)
 		rc = load_secrets(&l);
 	if (rc == 0)
+		rc = load_key_files(&l);
+	if (rc == 0)
+		rc = load_authorities(&l);
+	if (rc == 0)
 		rc = config_check(&l, from_file);
 	if (rc == 0)
 		*out = l.config;
@@ -275,9 +279,21 @@ void config_destroy(struct config *c)
 	free(c->gateway.ports);
 	free(c->gateway.socket);
 	free(c->gateway.eal_args);
-	for (size_t i = 0; i < c->n_conns; i++)
+	for (size_t i = 0; i < c->n_conns; i++) {
+		config_files_fini(&c->conns[i].local_side.certs);
+		config_files_fini(&c->conns[i].remote_side.certs);
+		config_files_fini(&c->conns[i].remote_side.cacerts);
 		free(c->conns[i].children);
+	}
 	free(c->conns);
+	config_files_fini(&c->cacerts);
+	config_files_fini(&c->crls);
+	for (size_t i = 0; i < c->n_keys; i++) {
+		free(c->keys[i].file.name);
+		free(c->keys[i].file.key);
+		secret_fini(&c->keys[i].passphrase);
+	}
+	free(c->keys);
 	for (size_t i = 0; i < c->n_psks; i++) {
 		free(c->psks[i].ids);
 		secret_fini(&c->psks[i].key);

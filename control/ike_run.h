@@ -18,6 +18,7 @@
 #include "dataplane/dp.h"
 #include "lib/error.h"
 
+struct cred;
 struct event_base;
 struct ike_run;
 
@@ -31,6 +32,10 @@ void ike_run_destroy(struct ike_run *run);
 // Later calls (reload): connections that are equal are not touched; removed and changed ones are
 // deleted politely and, where changed, started again.
 int ike_run_configure(struct ike_run *run, const struct config *config, struct error *err);
+
+// Replaces the credentials (NULL: none are needed) and returns those before, NULL at first; `creds`
+// is ike_run's from now on. Before the ike_run_configure that needs them.
+struct cred *ike_run_swap_creds(struct ike_run *run, struct cred *creds);
 
 // What the dataplane asks for (DP_EV_NO_SA, DP_EV_SEQ_LOW).
 void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev);
