@@ -231,7 +231,7 @@ static int check_psk(struct loader *l, const struct config_conn *c, const struct
 	if (peer->type != ID_ANY && is_named(ids, peer))
 		return 0;
 	// Who we are, or who the peer is, shows only when it connects: any key may fit.
-	if (l->config->n_psks != 0 && (peer->type == ID_ANY || us.type == ID_ANY))
+	if (l->config->n_psks != 0 && (identity_is_pattern(peer) || us.type == ID_ANY))
 		return 0;
 	psk = config_psk_find(l->config, &us, peer);
 	if (psk == NULL)
@@ -320,7 +320,10 @@ static int check_conn(struct loader *l, const struct config_conn *c, const struc
 			return rc;
 		tunnel |= c->children[i].mode == MODE_TUNNEL;
 	}
-	return tunnel ? check_psk(l, c, ids) : 0;
+	if (!tunnel || (c->local_side.auth.kind == AUTH_BY_SIGNATURE &&
+			c->remote_side.auth.kind == AUTH_BY_SIGNATURE))
+		return 0;
+	return check_psk(l, c, ids);
 }
 
 int config_check(struct loader *l, bool from_file)

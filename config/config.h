@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "lib/addr.h"
+#include "lib/auth_rule.h"
 #include "lib/error.h"
 #include "lib/identity.h"
 #include "lib/secret.h"
@@ -71,12 +72,28 @@ struct config_gateway {
 	struct config_where where;
 };
 
-enum config_auth { AUTH_PSK }; // others: issue of certificates
+struct config_file { // a certificate, a key or a CRL, as named; relative to the places of `where`
+	char *name;
+	char *key; // that names it, for messages: "connections.lab.local.certs"
+	struct config_where where;
+};
+
+struct config_files {
+	struct config_file *file;
+	size_t n;
+};
+
+enum config_revocation { REVOKED_RELAXED, REVOKED_IFURI, REVOKED_STRICT };
+enum config_send_cert { CERTS_IFASKED, CERTS_ALWAYS, CERTS_NEVER };
 
 // connections.<c>.{local,remote}
 struct config_side {
-	enum config_auth auth;
-	struct identity id; // ID_ANY: local, our address; remote, whatever the peer says
+	struct auth_rule auth;
+	struct identity id;	     // ID_ANY: local, our address or our certificate's subject;
+				     // remote, whatever the peer says
+	struct config_files certs;   // local: ours; remote: those that are accepted, none: any
+	struct config_files cacerts; // remote: CAs that are accepted, none: all
+	enum config_revocation revocation; // remote
 };
 
 enum config_mode { MODE_TUNNEL, MODE_PASS, MODE_DROP };
@@ -125,6 +142,8 @@ struct config_conn {
 	uint16_t local_port, remote_port; // default 500
 	struct proposal_list ike;
 	struct config_side local_side, remote_side;
+	enum config_send_cert send_cert;
+	bool send_certreq;
 	bool encap;	       // force ESP in UDP
 	enum config_fragmentation fragmentation; // of IKE messages, default yes
 	uint16_t fragment_size;			 // bytes of an IP datagram, default 1280
@@ -145,12 +164,21 @@ struct config_psk {
 	struct config_where where;
 };
 
+// secrets.{private,rsa,ecdsa,pkcs8}<suffix>: a private key's file, or a pkcs11: URI.
+struct config_key_file {
+	struct config_file file;
+	struct secret passphrase; // empty: none
+};
+
 struct config {
 	struct config_gateway gateway;
 	struct config_conn *conns;
 	size_t n_conns;
 	struct config_psk *psks;
 	size_t n_psks;
+	struct config_files cacerts, crls; // of authorities
+	struct config_key_file *keys;
+	size_t n_keys;
 	char **warnings; // "FILE:LINE: SECTION.KEY: ..."
 	size_t n_warnings;
 	char **files; // every file read
@@ -170,5 +198,11 @@ const struct config_psk *config_psk_find(const struct config *c, const struct id
 					 const struct identity *remote);
 // "none", "start", "trap" or "trap|start".
 const char *config_start_name(unsigned start_action);
+// Does any connection, does this one, need certificates or keys?
+bool config_uses_certs(const struct config *c);
+bool config_conn_uses_certs(const struct config_conn *conn);
+bool config_files_equal(const struct config_files *a, const struct config_files *b);
+// Adds a warning of whoever looks at what the configuration names.
+int config_warn(struct config *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const struct config_conn *config_conn_find(const struct config *c, const char *name);
 const struct config_port *config_port_find(const struct config *c, const char *name);

@@ -51,7 +51,9 @@ static bool endpoints_equal(const struct config_endpoint *a, unsigned n_a,
 
 static bool side_equal(const struct config_side *a, const struct config_side *b)
 {
-	return a->auth == b->auth && identity_equal(&a->id, &b->id);
+	return auth_rule_equal(&a->auth, &b->auth) && identity_equal(&a->id, &b->id) &&
+	       a->revocation == b->revocation && config_files_equal(&a->certs, &b->certs) &&
+	       config_files_equal(&a->cacerts, &b->cacerts);
 }
 
 static bool limit_equal(const struct config_limit *a, const struct config_limit *b)
@@ -77,7 +79,8 @@ bool config_conn_equal(const struct config_conn *a, const struct config_conn *b)
 	if (strcmp(a->name, b->name) != 0 || a->version != b->version ||
 	    a->local_port != b->local_port || a->remote_port != b->remote_port ||
 	    a->encap != b->encap || a->fragmentation != b->fragmentation ||
-	    a->fragment_size != b->fragment_size || a->dpd_delay_ms != b->dpd_delay_ms ||
+	    a->fragment_size != b->fragment_size || a->send_cert != b->send_cert ||
+	    a->send_certreq != b->send_certreq || a->dpd_delay_ms != b->dpd_delay_ms ||
 	    a->rekey_time_ms != b->rekey_time_ms || a->reauth_time_ms != b->reauth_time_ms ||
 	    a->over_time_ms != b->over_time_ms || a->keyingtries != b->keyingtries ||
 	    a->n_children != b->n_children)

@@ -156,32 +156,46 @@ int loader_copy_name(struct loader *l, const struct config_node *n, char *buf, s
 	return 0;
 }
 
-int loader_identity(struct loader *l, const struct config_node *key, struct identity *id)
+// A star that is no wildcard here would become a name that nobody has.
+static bool stars_are_fine(const struct identity *id, const char *text, bool patterns)
+{
+	if (id->type == ID_ANY || strchr(text, '*') == NULL)
+		return true;
+	return patterns && identity_is_pattern(id) &&
+	       (id->type == ID_DER_ASN1_DN || strchr(text, '*') == strrchr(text, '*'));
+}
+
+int loader_identity(struct loader *l, const struct config_node *key, bool patterns,
+		    struct identity *id)
 {
 	char text[CONFIG_SHOWN_MAX];
+	struct identity parsed;
 	int rc;
 
-	// strongSwan's numbered types ("{2}:x") and patterns would otherwise become domain names
-	// that nobody has.
-	if (key->value[0] == '{' || key->value[0] == '^' ||
-	    (strchr(key->value, '*') != NULL && strcmp(key->value, "*") != 0))
-		return config_node_error(l->err, -ENOTSUP, key,
-					 "'%s': wildcards and numbered types of identities are not "
-					 "available yet; name the identity, or %%any",
-					 config_shown(key->value, text, sizeof(text)));
-	rc = identity_parse(key->value, id);
-	if (rc == -ENOTSUP)
-		return config_node_error(l->err, rc, key,
-					 "'%s': distinguished names belong to certificates, which "
-					 "are not available yet",
-					 config_shown(key->value, text, sizeof(text)));
+	config_shown(key->value, text, sizeof(text));
+	// So would strongSwan's numbered types ("{2}:x") and regular expressions.
+	if (key->value[0] == '{' || key->value[0] == '^')
+		return config_node_error(
+			l->err, -ENOTSUP, key,
+			"'%s': regular expressions and numbered types of "
+			"identities are not available; name the identity, or %%any",
+			text);
+	rc = identity_parse(key->value, &parsed);
 	if (rc == -E2BIG)
 		return config_node_error(l->err, rc, key, "an identity has at most %d bytes",
 					 IDENTITY_MAX);
 	if (rc != 0)
 		return config_node_error(l->err, rc, key,
-					 "'%s' is not an identity such as gw.example or 192.0.2.1",
-					 config_shown(key->value, text, sizeof(text)));
+					 "'%s' is not an identity such as gw.example, 192.0.2.1 or "
+					 "\"C=CH, O=Example, CN=gw\"",
+					 text);
+	if (!stars_are_fine(&parsed, key->value, patterns))
+		return config_node_error(
+			l->err, -EINVAL, key, "'%s': %s", text,
+			patterns ? "a wildcard is a star at the beginning, as in *.example, or a "
+				   "whole value of a distinguished name, as in \"O=Example, CN=*\""
+				 : "only remote.id may have a wildcard");
+	*id = parsed;
 	return 0;
 }
 
@@ -224,6 +238,10 @@ static int load_tree(struct config_tree *tree, bool from_file, struct config **o
 		rc = load_connections(&l);
 	if (rc == 0)
 		rc = load_secrets(&l);
+	if (rc == 0)
+		rc = load_key_files(&l);
+	if (rc == 0)
+		rc = load_authorities(&l);
 	if (rc == 0)
 		rc = config_check(&l, from_file);
 	if (rc == 0)
@@ -271,9 +289,21 @@ void config_destroy(struct config *c)
 	free(c->gateway.ports);
 	free(c->gateway.socket);
 	free(c->gateway.eal_args);
-	for (size_t i = 0; i < c->n_conns; i++)
+	for (size_t i = 0; i < c->n_conns; i++) {
+		config_files_fini(&c->conns[i].local_side.certs);
+		config_files_fini(&c->conns[i].remote_side.certs);
+		config_files_fini(&c->conns[i].remote_side.cacerts);
 		free(c->conns[i].children);
+	}
 	free(c->conns);
+	config_files_fini(&c->cacerts);
+	config_files_fini(&c->crls);
+	for (size_t i = 0; i < c->n_keys; i++) {
+		free(c->keys[i].file.name);
+		free(c->keys[i].file.key);
+		secret_fini(&c->keys[i].passphrase);
+	}
+	free(c->keys);
 	for (size_t i = 0; i < c->n_psks; i++) {
 		free(c->psks[i].ids);
 		secret_fini(&c->psks[i].key);

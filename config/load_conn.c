@@ -55,28 +55,6 @@ static int load_endpoints(struct loader *l, struct loader_section s, const char 
 
 // ---- authentication ----
 
-static int load_auth(struct loader *l, struct loader_section s, enum config_auth *auth)
-{
-	const struct config_node *key = loader_key(l, s, "auth");
-	static const char *const certs[] = {"pubkey", "rsa", "ecdsa", "ed", "bliss", "ike:"};
-	char text[CONFIG_SHOWN_MAX];
-
-	*auth = AUTH_PSK;
-	if (key == NULL || strcmp(key->value, "psk") == 0)
-		return 0;
-	config_shown(key->value, text, sizeof(text));
-	for (size_t i = 0; i < sizeof(certs) / sizeof(certs[0]); i++) {
-		if (strncmp(key->value, certs[i], strlen(certs[i])) == 0)
-			return config_node_error(
-				l->err, -ENOTSUP, key,
-				"'%s': certificates are not available yet; use psk", text);
-	}
-	if (strncmp(key->value, "eap", 3) == 0 || strncmp(key->value, "xauth", 5) == 0)
-		return config_node_error(l->err, -ENOTSUP, key,
-					 "'%s': this is a site-to-site gateway; use psk", text);
-	return config_node_error(l->err, -EINVAL, key, "'%s' is not psk", text);
-}
-
 // The only section whose name begins with `prefix`; a second one would be a second round.
 static int find_side(struct loader *l, const struct config_node *conn, const char *prefix,
 		     const struct config_node **side)
@@ -103,17 +81,16 @@ static int load_side(struct loader *l, const struct config_node *conn, const cha
 	int rc;
 
 	rc = find_side(l, conn, prefix, &s.node);
-	if (rc != 0 || s.node == NULL)
-		return rc;
-	rc = load_auth(l, s, &side->auth);
+	if (rc == 0)
+		rc = load_auth(l, s.node, strcmp(prefix, "local") == 0, side);
 	id = loader_key(l, s, "id");
 	if (rc == 0 && id != NULL)
-		rc = loader_identity(l, id, &side->id);
+		rc = loader_identity(l, id, strcmp(prefix, "remote") == 0, &side->id);
 	return rc;
 }
 
-// strongSwan's default is pubkey: a connection that leaves auth out does not mean psk.
-static int require_auth(struct loader *l, const struct config_node *n)
+// A tunnel needs to know how we authenticate, and by what.
+static int require_auth(struct loader *l, const struct config_node *n, const struct config_conn *c)
 {
 	const struct config_node *local;
 	int rc = find_side(l, n, "local", &local);
@@ -123,12 +100,13 @@ static int require_auth(struct loader *l, const struct config_node *n)
 	if (local == NULL)
 		return config_node_error(
 			l->err, -EINVAL, n,
-			"the section 'local' is missing; write local { auth = psk }");
-	if (loader_key(l, (struct loader_section){local, "connections.*.local*"}, "auth") == NULL)
+			"the section 'local' is missing; write local { auth = psk } or local { "
+			"certs = FILE }");
+	if (c->local_side.auth.kind == AUTH_BY_SIGNATURE && c->local_side.certs.n == 0)
 		return config_node_error(
 			l->err, -EINVAL, local,
-			"auth is missing, and its default, pubkey, is not available "
-			"yet; write auth = psk");
+			"our certificate is missing; write certs = FILE, or auth = "
+			"psk");
 	return 0;
 }
 
@@ -218,7 +196,7 @@ static int load_children(struct loader *l, const struct config_node *n, struct c
 		tunnel |= child->mode == MODE_TUNNEL;
 	}
 	// A connection of nothing but rules needs no authentication.
-	return tunnel ? require_auth(l, n) : 0;
+	return tunnel ? require_auth(l, n, c) : 0;
 }
 
 static int load_conn(struct loader *l, const struct config_node *n, struct config_conn *c)
@@ -234,9 +212,14 @@ static int load_conn(struct loader *l, const struct config_node *n, struct confi
 	c->local_port = 500;
 	c->remote_port = (uint16_t)loader_number(l, s, "remote_port");
 	c->encap = loader_bool(l, s, "encap");
+	c->send_certreq = loader_bool(l, s, "send_certreq");
+	c->send_cert = strcmp(loader_text(l, s, "send_cert"), "always") == 0  ? CERTS_ALWAYS
+		       : strcmp(loader_text(l, s, "send_cert"), "never") == 0 ? CERTS_NEVER
+									      : CERTS_IFASKED;
 	c->keyingtries = (unsigned)loader_number(l, s, "keyingtries");
 	load_fragmentation(l, s, c);
 	load_times(l, s, c);
+	c->local_side.auth.kind = AUTH_BY_SIGNATURE; // strongSwan's default: pubkey
 	rc = load_endpoints(l, s, "local_addrs", c->local, &c->n_local);
 	if (rc == 0)
 		rc = load_endpoints(l, s, "remote_addrs", c->remote, &c->n_remote);
@@ -244,6 +227,7 @@ static int load_conn(struct loader *l, const struct config_node *n, struct confi
 		rc = loader_proposals(l, s, "proposals", PROTO_IKE, &c->ike);
 	if (rc == 0)
 		rc = load_side(l, n, "local", "connections.*.local*", &c->local_side);
+	c->remote_side.auth.kind = c->local_side.auth.kind;
 	if (rc == 0)
 		rc = load_side(l, n, "remote", "connections.*.remote*", &c->remote_side);
 	if (rc == 0)

@@ -24,7 +24,6 @@ struct config_where loader_where(struct loader *l, const struct config_node *n);
 // Adds "FILE:LINE: PATH: text" to the warnings.
 int loader_warn(struct loader *l, const struct config_node *n, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-int config_warn(struct config *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 // The key's node when it has a value that is not empty, else NULL.
 const struct config_node *loader_key(const struct loader *l, struct loader_section s,
@@ -42,7 +41,9 @@ const struct config_node *loader_place(const struct loader *l, struct loader_sec
 size_t loader_count_sections(const struct config_node *parent);
 int loader_copy_name(struct loader *l, const struct config_node *n, char *buf, size_t size,
 		     const char *what);
-int loader_identity(struct loader *l, const struct config_node *key, struct identity *id);
+// `patterns`: it may stand for several (identity_is_pattern).
+int loader_identity(struct loader *l, const struct config_node *key, bool patterns,
+		    struct identity *id);
 
 // A list of proposals, "default" among them.
 int loader_proposals(struct loader *l, struct loader_section s, const char *name,
@@ -52,6 +53,14 @@ int load_gateway(struct loader *l);	// load_gateway.c
 int load_connections(struct loader *l); // load_conn.c
 int load_child(struct loader *l, const struct config_node *n, struct config_child *child);
 int load_secrets(struct loader *l); // psk.c
+
+// ---- load_auth.c ----
+// auth, certs, cacerts and revocation of a side; `node` NULL: absent. side->auth holds the default.
+int load_auth(struct loader *l, const struct config_node *node, bool is_local,
+	      struct config_side *side);
+int load_authorities(struct loader *l);
+int load_key_files(struct loader *l);
+void config_files_fini(struct config_files *files);
 
 // Semantics, over the whole (check.c). `tree` gives the places of messages.
 int config_check(struct loader *l, bool from_file);

@@ -110,7 +110,7 @@ static int load_psk(struct loader *l, const struct config_node *n, struct config
 	}
 	for (const struct config_node *c = n->first; c != NULL && rc == 0; c = c->next) {
 		if (strncmp(c->name, "id", 2) == 0 && c->value != NULL && c->value[0] != '\0')
-			rc = loader_identity(l, c, &psk->ids[psk->n_ids++]);
+			rc = loader_identity(l, c, false, &psk->ids[psk->n_ids++]);
 	}
 	return rc == 0 ? load_key(l, n, &psk->key) : rc;
 }

@@ -4,7 +4,6 @@
 
 #include "lib/limits.h"
 
-#define CERTS  "certificates are not available yet"
 #define EAP    "EAP is not available: this is a site-to-site gateway with pre-shared keys"
 #define IKEV1  "it concerns IKEv1, which is not available yet"
 #define RANDOM "the random part is a tenth of the time"
@@ -19,6 +18,27 @@
 #define REMOTE	"connections.*.remote*"
 #define CHILD	"connections.*.children.*"
 #define IKE_PSK "secrets.ike*"
+
+#define LOCAL_CERT  "connections.*.local*.cert*"
+#define REMOTE_CERT "connections.*.remote*.cert*"
+#define REMOTE_CA   "connections.*.remote*.cacert*"
+#define AUTHORITY   "authorities.*"
+#define TOKEN	    "name a \"pkcs11:\" URI as the file instead"
+#define NO_FETCH    "nothing is fetched: CRLs are files"
+#define KEY_ROWS(section)                                                                          \
+	{section, "file", FORM_TEXT,                                                               \
+	 .doc = "Required. Its name in that directory, a path, or the \"pkcs11:\" URI of a key "   \
+		"on a token (OpenSSL's provider has to be installed)."},                           \
+	{                                                                                          \
+		section, "secret", FORM_SECRET, .doc = "The passphrase, or the token's PIN."       \
+	}
+#define CERT_ROWS(section)                                                                         \
+	{section, "file", FORM_TEXT, .doc = "Required. The file."},                                \
+		{section, "handle", FORM_TEXT, KEY_REFUSED, .why = TOKEN, .doc = "On a token."},   \
+		{section, "slot", FORM_TEXT, KEY_REFUSED, .why = TOKEN, .doc = "On a token."},     \
+	{                                                                                          \
+		section, "module", FORM_TEXT, KEY_REFUSED, .why = TOKEN, .doc = "On a token."      \
+	}
 
 const struct schema_section schema_sections[] = {
 	{"gateway", "gateway", KEY_SUPPORTED, NULL, "The machine: ports, workers, memory, API."},
@@ -43,14 +63,15 @@ const struct schema_section schema_sections[] = {
 	 "A child: the networks that one pair of ESP SAs joins; or, with mode = pass or drop, a "
 	 "rule. "
 	 "At most 63 bytes of name."},
-	{"connections.*.local*.cert*", "connections.<conn>.local<suffix>.cert<suffix>", KEY_REFUSED,
-	 CERTS, "A certificate."},
-	{"connections.*.remote*.cert*", "connections.<conn>.remote<suffix>.cert<suffix>",
-	 KEY_REFUSED, CERTS, "A certificate."},
-	{"connections.*.remote*.cacert*", "connections.<conn>.remote<suffix>.cacert<suffix>",
-	 KEY_REFUSED, CERTS, "A CA's certificate."},
+	{LOCAL_CERT, "connections.<conn>.local<suffix>.cert<suffix>", KEY_SUPPORTED, NULL,
+	 "One of our certificates, written another way."},
+	{REMOTE_CERT, "connections.<conn>.remote<suffix>.cert<suffix>", KEY_SUPPORTED, NULL,
+	 "One of the certificates to accept, written another way."},
+	{REMOTE_CA, "connections.<conn>.remote<suffix>.cacert<suffix>", KEY_SUPPORTED, NULL,
+	 "One of the CAs to accept, written another way."},
 	{"secrets", "secrets", KEY_SUPPORTED, NULL,
-	 "The pre-shared keys. Keep the file that holds them at mode 0600."},
+	 "The pre-shared keys, and the passphrases of private keys. Keep the file that holds them "
+	 "at mode 0600."},
 	{IKE_PSK, "secrets.ike<suffix>", KEY_SUPPORTED, NULL,
 	 "A pre-shared key and whom it is for. For a pair of identities the key that names both is "
 	 "taken, else one that names the peer, else one that names us, else one that names "
@@ -60,18 +81,21 @@ const struct schema_section schema_sections[] = {
 	{"secrets.ntlm*", "secrets.ntlm<suffix>", KEY_IGNORED, EAP, "An NTLM secret."},
 	{"secrets.ppk*", "secrets.ppk<suffix>", KEY_IGNORED,
 	 "post-quantum pre-shared keys are not available yet", "A post-quantum pre-shared key."},
-	{"secrets.private*", "secrets.private<suffix>", KEY_IGNORED, CERTS,
-	 "A private key's passphrase."},
-	{"secrets.rsa*", "secrets.rsa<suffix>", KEY_IGNORED, CERTS, "A private key's passphrase."},
-	{"secrets.ecdsa*", "secrets.ecdsa<suffix>", KEY_IGNORED, CERTS,
-	 "A private key's passphrase."},
-	{"secrets.pkcs8*", "secrets.pkcs8<suffix>", KEY_IGNORED, CERTS,
-	 "A private key's passphrase."},
-	{"secrets.pkcs12*", "secrets.pkcs12<suffix>", KEY_IGNORED, CERTS,
+	{"secrets.private*", "secrets.private<suffix>", KEY_SUPPORTED, NULL,
+	 "The passphrase of a private key. Keys without one need no section: all files in "
+	 "private/, rsa/, ecdsa/ and pkcs8/ next to the configuration are read."},
+	{"secrets.rsa*", "secrets.rsa<suffix>", KEY_SUPPORTED, NULL, "The same for rsa/."},
+	{"secrets.ecdsa*", "secrets.ecdsa<suffix>", KEY_SUPPORTED, NULL, "The same for ecdsa/."},
+	{"secrets.pkcs8*", "secrets.pkcs8<suffix>", KEY_SUPPORTED, NULL, "The same for pkcs8/."},
+	{"secrets.pkcs12*", "secrets.pkcs12<suffix>", KEY_IGNORED,
+	 "PKCS#12 containers are not read: unpack them with openssl pkcs12",
 	 "A PKCS#12 container's passphrase."},
-	{"secrets.token*", "secrets.token<suffix>", KEY_IGNORED, CERTS, "A key on a token."},
+	{"secrets.token*", "secrets.token<suffix>", KEY_IGNORED,
+	 "write secrets { private { file = \"pkcs11:...\" secret = PIN } }", "A key on a token."},
 	{"pools", "pools", KEY_IGNORED, POOLS, "Pools of virtual addresses."},
-	{"authorities", "authorities", KEY_IGNORED, CERTS, "Certification authorities."},
+	{"authorities", "authorities", KEY_SUPPORTED, NULL,
+	 "Certification authorities beside the files in x509ca/."},
+	{AUTHORITY, "authorities.<name>", KEY_SUPPORTED, NULL, "One of them."},
 };
 const size_t schema_n_sections = sizeof(schema_sections) / sizeof(schema_sections[0]);
 
@@ -195,12 +219,14 @@ const struct schema_key schema_keys[] = {
 	 .choices = "allow prefer force never", .quiet = "allow never",
 	 .why = "an IKE SA is set up together with its first child",
 	 .doc = "IKE SAs without a first child (RFC 6023)."},
-	{CONN, "send_certreq", FORM_BOOL, KEY_IGNORED, .quiet = "no false disabled 0", .why = CERTS,
-	 .doc = "Ask for certificates."},
-	{CONN, "send_cert", FORM_CHOICE, KEY_IGNORED, .choices = "ifasked always never",
-	 .quiet = "ifasked never", .why = CERTS, .doc = "Send certificates."},
+	{CONN, "send_certreq", FORM_BOOL, .def = "yes",
+	 .doc = "Ask for certificates of the CAs that are accepted (CERTREQ)."},
+	{CONN, "send_cert", FORM_CHOICE, .def = "ifasked", .choices = "ifasked always never",
+	 .doc = "Send our certificate with its issuers when the peer asks for certificates, in any "
+		"case, or never: then the peer has to have it already."},
 	{CONN, "ocsp", FORM_CHOICE, KEY_IGNORED, .choices = "both reply request never",
-	 .quiet = "never", .why = CERTS, .doc = "OCSP inside IKE (RFC 4806)."},
+	 .quiet = "never reply", .why = "OCSP is not available; use CRLs",
+	 .doc = "OCSP inside IKE (RFC 4806)."},
 	{CONN, "aggressive", FORM_BOOL, KEY_IGNORED, .quiet = "no false disabled 0", .why = IKEV1,
 	 .doc = "IKEv1's Aggressive Mode."},
 	{CONN, "pull", FORM_BOOL, KEY_IGNORED, .quiet = "yes true enabled 1", .why = IKEV1,
@@ -231,35 +257,63 @@ const struct schema_key schema_keys[] = {
 	 .why = "the mediation extension is not available", .doc = "IKEv2 mediation."},
 
 	// ---- connections.<conn>.local, .remote ----
-	{LOCAL, "auth", FORM_TEXT, .doc = "Required: psk. strongSwan's default is pubkey."},
-	{LOCAL, "id", FORM_IDENTITY, .def_doc = "our address",
+	{LOCAL, "auth", FORM_TEXT, .def = "pubkey",
+	 .doc = "psk: by a pre-shared key. pubkey: by the key of a certificate, whatever its kind. "
+		"rsa, rsa/pss, ecdsa, ed25519, ed448: by such a key; sizes and hashes may follow: "
+		"\"rsa-3072-sha256\", \"ecdsa-256-ecdsa-384\", \"pubkey-sha384-sha512\". RSA signs "
+		"by "
+		"PKCS#1 v1.5 except with rsa/pss."},
+	{LOCAL, "id", FORM_IDENTITY, .def_doc = "our address, or the subject of our certificate",
 	 .doc = "Our identity: an address, a domain name, a mail address, or \"@#hex\" for a key "
-		"id; "
-		"\"fqdn:\", \"email:\", \"keyid:\", \"ipv4:\", \"ipv6:\" in front force the type."},
+		"id, or a distinguished name such as \"C=CH, O=Example, CN=gw\"; \"fqdn:\", "
+		"\"email:\", \"keyid:\", \"ipv4:\", \"ipv6:\", \"asn1dn:\" in front force the "
+		"type."},
 	{LOCAL, "round", FORM_NUMBER, .def = "0", .max = UINT32_MAX,
 	 .doc = "Order of authentication rounds; there is only one."},
-	{LOCAL, "certs", FORM_TEXT, KEY_REFUSED, .why = CERTS, .doc = "Our certificates."},
-	{LOCAL, "pubkeys", FORM_TEXT, KEY_REFUSED, .why = CERTS, .doc = "Our public keys."},
+	{LOCAL, "certs", FORM_TEXT,
+	 .doc = "Required unless auth = psk. Our certificates, separated by commas: files in "
+		"x509/, "
+		"paths, or \"pkcs11:\" URIs. Issuers may stand behind the certificate in its file. "
+		"Of several the one is sent that leads to a CA the peer asks for. At most 8."},
+	{LOCAL, "pubkeys", FORM_TEXT, KEY_REFUSED, .why = "bare public keys are not available",
+	 .doc = "Our public keys."},
 	{LOCAL, "eap_id", FORM_TEXT, KEY_REFUSED, .why = EAP, .doc = "EAP identity."},
 	{LOCAL, "aaa_id", FORM_TEXT, KEY_REFUSED, .why = EAP, .doc = "EAP server's identity."},
 	{LOCAL, "xauth_id", FORM_TEXT, KEY_REFUSED, .why = EAP, .doc = "XAuth user."},
-	{REMOTE, "auth", FORM_TEXT, .def_doc = "as in local", .doc = "psk."},
+	{REMOTE, "auth", FORM_TEXT, .def_doc = "pubkey, or psk with local.auth = psk",
+	 .doc = "How the peer has to authenticate, written as ours; both may differ. Nothing else "
+		"is accepted. Hashes also hold for the signatures in its certificates, unless "
+		"\"ike:\" stands in front: \"ike:pubkey-sha384\"."},
 	{REMOTE, "id", FORM_IDENTITY, .def = "%any",
 	 .doc = "The peer's identity, written as ours; %any takes whatever it says, provided that "
-		"it "
-		"knows the key."},
+		"it proves it. A star at the beginning stands for any beginning (\"*.example\"), "
+		"as the value of an attribute of a distinguished name for any value "
+		"(\"O=Example, CN=*\")."},
 	{REMOTE, "round", FORM_NUMBER, .def = "0", .max = UINT32_MAX,
 	 .doc = "Order of authentication rounds; there is only one."},
 	{REMOTE, "eap_id", FORM_TEXT, KEY_REFUSED, .why = EAP, .doc = "EAP identity."},
-	{REMOTE, "groups", FORM_TEXT, KEY_REFUSED, .why = CERTS, .doc = "Groups to be member of."},
-	{REMOTE, "cert_policy", FORM_TEXT, KEY_REFUSED, .why = CERTS,
+	{REMOTE, "groups", FORM_TEXT, KEY_REFUSED,
+	 .why = "attribute certificates are not available", .doc = "Groups to be member of."},
+	{REMOTE, "cert_policy", FORM_TEXT, KEY_REFUSED, .why = "policies are not checked",
 	 .doc = "Certificate policies."},
-	{REMOTE, "certs", FORM_TEXT, KEY_REFUSED, .why = CERTS, .doc = "Certificates to accept."},
-	{REMOTE, "cacerts", FORM_TEXT, KEY_REFUSED, .why = CERTS, .doc = "CAs to accept."},
-	{REMOTE, "ca_id", FORM_TEXT, KEY_REFUSED, .why = CERTS, .doc = "CA to require."},
-	{REMOTE, "pubkeys", FORM_TEXT, KEY_REFUSED, .why = CERTS, .doc = "Public keys to accept."},
-	{REMOTE, "revocation", FORM_CHOICE, KEY_IGNORED, .choices = "strict ifuri relaxed",
-	 .why = CERTS, .doc = "Checks of revocation."},
+	{REMOTE, "certs", FORM_TEXT,
+	 .doc = "The only certificates that are accepted, separated by commas: files in x509/ or "
+		"paths. They need no CA, and the peer need not send them."},
+	{REMOTE, "cacerts", FORM_TEXT, .def_doc = "all in x509ca/ and authorities",
+	 .doc = "The only CAs that are accepted, separated by commas: files in x509ca/ or paths. "
+		"One of them has to stand in the peer's chain."},
+	{REMOTE, "ca_id", FORM_TEXT, KEY_REFUSED, .why = "name the CA's file in cacerts",
+	 .doc = "CA to require."},
+	{REMOTE, "pubkeys", FORM_TEXT, KEY_REFUSED, .why = "bare public keys are not available",
+	 .doc = "Public keys to accept."},
+	{REMOTE, "revocation", FORM_CHOICE, .def = "relaxed", .choices = "strict ifuri relaxed",
+	 .doc = "What a missing or outdated CRL means. strict: refused. ifuri: refused when the "
+		"certificate names a place for CRLs. relaxed: accepted. What a CRL says to be "
+		"revoked is refused in any case. CRLs are files in x509crl/ and of authorities, "
+		"read when the configuration is."},
+	CERT_ROWS(LOCAL_CERT),
+	CERT_ROWS(REMOTE_CERT),
+	CERT_ROWS(REMOTE_CA),
 
 	// ---- connections.<conn>.children.<child> ----
 	{CHILD, "local_ts", FORM_SELECTORS, .def = "dynamic",
@@ -392,5 +446,24 @@ const struct schema_key schema_keys[] = {
 	{IKE_PSK, "id*", FORM_IDENTITY,
 	 .doc = "An identity that the key is for; one key per identity (id-a, id-b, ...). Without "
 		"any, the key is for everybody."},
+	KEY_ROWS("secrets.private*"),
+	KEY_ROWS("secrets.rsa*"),
+	KEY_ROWS("secrets.ecdsa*"),
+	KEY_ROWS("secrets.pkcs8*"),
+
+	// ---- authorities.<name> ----
+	{AUTHORITY, "cacert", FORM_TEXT,
+	 .doc = "Required, or file. The CA's certificate: a file in x509ca/ or a path."},
+	{AUTHORITY, "file", FORM_TEXT, .doc = "The same."},
+	{AUTHORITY, "crl_uris", FORM_TEXT,
+	 .doc = "Its CRLs, separated by commas: \"file:///etc/port500/ca.crl\". Others are not "
+		"fetched: a warning."},
+	{AUTHORITY, "ocsp_uris", FORM_TEXT, KEY_IGNORED, .why = "OCSP is not available; use CRLs",
+	 .doc = "Its OCSP responders."},
+	{AUTHORITY, "cert_uri_base", FORM_TEXT, KEY_IGNORED, .why = NO_FETCH,
+	 .doc = "Base of URLs to fetch certificates from."},
+	{AUTHORITY, "handle", FORM_TEXT, KEY_REFUSED, .why = TOKEN, .doc = "On a token."},
+	{AUTHORITY, "slot", FORM_TEXT, KEY_REFUSED, .why = TOKEN, .doc = "On a token."},
+	{AUTHORITY, "module", FORM_TEXT, KEY_REFUSED, .why = TOKEN, .doc = "On a token."},
 };
 const size_t schema_n_keys = sizeof(schema_keys) / sizeof(schema_keys[0]);

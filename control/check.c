@@ -109,15 +109,23 @@ static const char *id_text(const struct identity *id, char *buf, size_t size)
 
 static void report_conn(FILE *out, const struct config_conn *conn)
 {
-	char text[IDENTITY_TEXT_MAX];
+	char text[IDENTITY_TEXT_MAX], auth[AUTH_RULE_TEXT_MAX];
 
 	fprintf(out, "\nconnection %s\n  addresses    ", conn->name);
 	print_endpoints(out, conn->local, conn->n_local);
 	fprintf(out, " ... ");
 	print_endpoints(out, conn->remote, conn->n_remote);
 	fprintf(out, "%s\n", conn->encap ? ", always in UDP" : "");
-	fprintf(out, "  identities   %s ... ", id_text(&conn->local_side.id, text, sizeof(text)));
-	fprintf(out, "%s, pre-shared key\n", id_text(&conn->remote_side.id, text, sizeof(text)));
+	if (conn->local_side.id.type == ID_ANY && conn->local_side.certs.n > 0)
+		fprintf(out, "  identities   subject of %s ... ",
+			conn->local_side.certs.file[0].name);
+	else
+		fprintf(out, "  identities   %s ... ",
+			id_text(&conn->local_side.id, text, sizeof(text)));
+	fprintf(out, "%s\n", id_text(&conn->remote_side.id, text, sizeof(text)));
+	fprintf(out, "  proofs       %s ... ",
+		auth_rule_format(&conn->local_side.auth, auth, sizeof(auth)));
+	fprintf(out, "%s\n", auth_rule_format(&conn->remote_side.auth, auth, sizeof(auth)));
 	fprintf(out, "  proposals    ");
 	print_proposals(out, &conn->ike);
 	fprintf(out, "\n");

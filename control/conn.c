@@ -84,6 +84,12 @@ int conn_create(const struct config_conn *config, struct conn **out)
 	c->ike.ike = config->ike;
 	c->ike.local_id = config->local_side.id;
 	c->ike.remote_id = config->remote_side.id;
+	c->ike.local_auth = config->local_side.auth.kind;
+	c->ike.remote_auth = config->remote_side.auth.kind;
+	c->ike.send_cert = config->send_cert == CERTS_ALWAYS  ? SEND_CERT_ALWAYS
+			   : config->send_cert == CERTS_NEVER ? SEND_CERT_NEVER
+							      : SEND_CERT_IFASKED;
+	c->ike.send_certreq = config->send_certreq;
 	c->ike.force_encap = config->encap;
 	c->ike.rekey_time_ms = config->rekey_time_ms;
 	c->ike.rand_time_ms = config->rekey_time_ms / 10;

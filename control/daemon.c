@@ -9,6 +9,7 @@
 #include <event2/event.h>
 
 #include "config/diff.h"
+#include "control/creds.h"
 #include "control/ike_socket.h"
 #include "control/vici_server.h"
 #include "lib/log.h"
@@ -134,8 +135,11 @@ int daemon_start(struct daemon *d, struct error *err)
 	rc = netmirror_create(d->base, d->dp, d->config, &d->netmirror, err);
 	if (rc == 0)
 		rc = ike_run_create(d->base, d->dp, &d->ike, err);
-	if (rc == 0)
+	if (rc == 0) {
+		ike_run_swap_creds(d->ike, d->creds);
+		d->creds = NULL;
 		rc = ike_run_configure(d->ike, d->config, err);
+	}
 	if (rc == 0)
 		rc = vici_server_create(d, &d->vici, err);
 	if (rc == 0)
@@ -162,6 +166,8 @@ void daemon_stop(struct daemon *d)
 		netmirror_destroy(d->netmirror);
 	if (d->dp)
 		dp_stop(d->dp);
+	cred_destroy(d->creds);
+	d->creds = NULL;
 	config_destroy(d->config);
 	d->dp_events = d->housekeeping = NULL;
 	d->vici = NULL;
@@ -196,9 +202,16 @@ static struct changes count_changes(const struct config *from, const struct conf
 	return n;
 }
 
+void daemon_warn(void *ctx, const char *text)
+{
+	(void)ctx;
+	log_warn(LOG_CFG, "%s", text);
+}
+
 int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 {
 	struct config *next = NULL;
+	struct cred *creds = NULL;
 	struct changes n;
 	char what[128] = "", restart[256] = "";
 	int rc;
@@ -206,6 +219,11 @@ int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 	rc = config_load(d->config_path, &next, err);
 	if (rc)
 		return rc;
+	rc = creds_load(next, daemon_warn, NULL, &creds, err);
+	if (rc) {
+		config_destroy(next);
+		return rc;
+	}
 	for (size_t i = 0; i < next->n_warnings; i++)
 		log_warn(LOG_CFG, "%s", next->warnings[i]);
 	if (config_gateway_differs(&d->config->gateway, &next->gateway, what, sizeof(what))) {
@@ -216,9 +234,14 @@ int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 	if (rc)
 		goto undo;
 	n = count_changes(d->config, next);
+	// New certificates under old names count from now on, also for connections that stay.
+	creds = ike_run_swap_creds(d->ike, creds);
 	rc = ike_run_configure(d->ike, next, err);
-	if (rc)
+	if (rc) {
+		creds = ike_run_swap_creds(d->ike, creds);
 		goto undo;
+	}
+	cred_destroy(creds);
 	config_destroy(d->config);
 	d->config = next;
 	d->generation++;
@@ -228,6 +251,7 @@ int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 undo:
 	if (netmirror_configure(d->netmirror, d->config, NULL))
 		log_error(LOG_NET, "the addresses from before could not be restored");
+	cred_destroy(creds);
 	config_destroy(next);
 	return rc;
 }

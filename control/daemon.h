@@ -11,6 +11,7 @@
 #include "dataplane/dp.h"
 #include "lib/error.h"
 
+struct cred;
 struct event;
 struct event_base;
 struct vici_server;
@@ -19,6 +20,7 @@ struct daemon {
 	struct event_base *base;
 	struct dp *dp;
 	struct config *config; // running
+	struct cred *creds;    // of config, until daemon_start gives them to ike
 	const char *config_path;
 	struct netmirror *netmirror;
 	struct ike_run *ike;
@@ -28,7 +30,7 @@ struct daemon {
 	struct event *dp_events, *housekeeping;
 };
 
-// Starts everything from d->config, which the caller has loaded, on d->base. On error what was
+// Starts everything from d->config and d->creds, which the caller has loaded, on d->base. On error what was
 // made is undone, and *err says in a sentence what failed and what to do.
 int daemon_start(struct daemon *d, struct error *err);
 // Takes everything away that daemon_start made, and the configuration.
@@ -37,4 +39,6 @@ void daemon_stop(struct daemon *d);
 // Loads the configuration file again and applies it; on error nothing has changed.
 // *summary (may be NULL) says what changed, in a sentence.
 int daemon_reload(struct daemon *d, struct error *summary, struct error *err);
+// Logs a warning of creds_load.
+void daemon_warn(void *ctx, const char *text);
 uint64_t daemon_now_ms(void); // monotonic

@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 
+#include "control/openssl/cred.h"
 #include "control/openssl/ike_openssl.h"
 #include "control/spd.h"
 #include "config/diff.h"
@@ -365,6 +366,15 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 	return 0;
 }
 
+struct cred *ike_run_swap_creds(struct ike_run *run, struct cred *creds)
+{
+	struct cred *before = run->creds;
+
+	run->creds = creds;
+	run->env.cred = creds ? cred_table(creds) : NULL;
+	return before;
+}
+
 // ---- create and destroy ----
 
 int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out, struct error *err)
@@ -437,5 +447,6 @@ void ike_run_destroy(struct ike_run *run)
 	half_open_fini(&run->unproved);
 	ike_socket_close(&run->sock);
 	ike_openssl_destroy(run->crypto);
+	cred_destroy(run->creds);
 	free(run);
 }

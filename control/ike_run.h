@@ -18,6 +18,7 @@
 #include "dataplane/dp.h"
 #include "lib/error.h"
 
+struct cred;
 struct event_base;
 struct ike_run;
 
@@ -38,6 +39,10 @@ int ike_run_trap(struct ike_run *run, const char *conn, const char *child, bool 
 		 struct error *err);
 // Does traffic initiate that child of the connection at that place of the configuration?
 bool ike_run_is_trapped(const struct ike_run *run, size_t conn, const char *child);
+
+// Replaces the credentials (NULL: none are needed) and returns those before, NULL at first; `creds`
+// is ike_run's from now on. Before the ike_run_configure that needs them.
+struct cred *ike_run_swap_creds(struct ike_run *run, struct cred *creds);
 
 // What the dataplane asks for (DP_EV_NO_SA, DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE).
 void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev);

@@ -103,6 +103,7 @@ struct ike_run {
 	struct event_base *base;
 	struct dp *dp;
 	struct ike_crypto *crypto;
+	struct cred *creds; // NULL: none are needed
 	struct ike_env env;
 	struct ike_socket sock;
 	struct event *readable[IKE_SOCKETS], *keepalive;

@@ -14,6 +14,7 @@
 #include <event2/event.h>
 
 #include "control/check.h"
+#include "control/creds.h"
 #include "control/daemon.h"
 #include "lib/log.h"
 
@@ -95,16 +96,29 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return 0;
 }
 
+static void add_warning(void *config, const char *text)
+{
+	if (config_warn(config, "%s", text))
+		fprintf(stderr, "%s\n", text);
+}
+
 static int check(const char *path)
 {
 	struct config *config;
+	struct cred *creds;
 	struct error err;
 
 	if (config_load(path, &config, &err)) {
 		fprintf(stderr, "%s\n", err.text);
 		return EXIT_CONFIG;
 	}
+	if (creds_load(config, add_warning, config, &creds, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		config_destroy(config);
+		return EXIT_CONFIG;
+	}
 	check_report(stdout, path, config);
+	cred_destroy(creds);
 	config_destroy(config);
 	return EXIT_OK;
 }
@@ -272,6 +286,11 @@ int main(int argc, char **argv)
 		return check(o.config);
 	if (config_load(o.config, &r.d.config, &err)) {
 		log_error(LOG_CFG, "%s", err.text);
+		return EXIT_CONFIG;
+	}
+	if (creds_load(r.d.config, daemon_warn, NULL, &r.d.creds, &err)) {
+		log_error(LOG_CFG, "%s", err.text);
+		config_destroy(r.d.config);
 		return EXIT_CONFIG;
 	}
 	for (size_t i = 0; i < r.d.config->n_warnings; i++)

@@ -11,7 +11,9 @@
 #define FROM_FILE                                                                                  \
 	"connections and secrets come from the configuration file: edit it, then run "             \
 	"'port500 reload'"
-#define NO_CERTS "certificates and keys are not supported: this daemon authenticates with PSK"
+#define NO_CERTS                                                                                   \
+	"certificates and keys come from files that the configuration names: change them, then "   \
+	"run 'port500 reload'"
 #define NO_POOLS "address pools are not supported: this is a site-to-site gateway"
 
 // Every command we answer, and those of strongSwan for which a sentence helps more than "unknown".

@@ -335,6 +335,7 @@ const char *vici_report_group(enum ike_report_code code)
 	case IKE_REPORT_REKEYED:
 	case IKE_REPORT_EXPIRED:
 	case IKE_REPORT_AUTH_FAILED:
+	case IKE_REPORT_CERT:
 	case IKE_REPORT_PEER_REFUSED_AUTH:
 	case IKE_REPORT_PEER_DELETED:
 	case IKE_REPORT_DEAD_PEER:
@@ -379,6 +380,7 @@ static bool is_failure(enum ike_report_code code, enum ike_severity severity)
 	case IKE_REPORT_PROPOSAL_MISMATCH:
 	case IKE_REPORT_KE_MISMATCH:
 	case IKE_REPORT_AUTH_FAILED:
+	case IKE_REPORT_CERT:
 	case IKE_REPORT_PEER_REFUSED_AUTH:
 	case IKE_REPORT_NO_CONNECTION:
 	case IKE_REPORT_NO_PSK:

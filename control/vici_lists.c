@@ -107,7 +107,8 @@ static void put_side(struct vici_builder *b, const char *name, const struct conf
 	char text[IDENTITY_TEXT_MAX];
 
 	vici_section(b, name);
-	vici_kv(b, "class", "pre-shared key");
+	vici_kv(b, "class",
+		side->auth.kind == AUTH_BY_PSK ? "pre-shared key" : "public key");
 	if (side->id.type != ID_ANY)
 		vici_kv(b, "id", identity_format(&side->id, text, sizeof(text)));
 	vici_section_end(b);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "lib/addr.h"
+#include "lib/dn.h"
 
 static int hex_digit(char c)
 {
@@ -70,6 +71,17 @@ static int set_address(struct identity *id, uint8_t family, const char *text)
 			 ip_addr_len(&a));
 }
 
+static int set_dn(struct identity *id, const char *text)
+{
+	uint8_t der[IDENTITY_MAX];
+	size_t len = sizeof(der);
+	int rc = text[0] == '#' ? 0 : dn_parse(text, der, &len);
+
+	if (text[0] == '#')
+		return set_hex(id, ID_DER_ASN1_DN, text + 1);
+	return rc ? rc : set_bytes(id, ID_DER_ASN1_DN, der, len);
+}
+
 static int set_forced(struct identity *id, enum identity_type type, const char *text)
 {
 	switch (type) {
@@ -78,6 +90,7 @@ static int set_forced(struct identity *id, enum identity_type type, const char *
 	case ID_IPV6_ADDR:
 		return set_address(id, IP_V6, text);
 	case ID_DER_ASN1_DN:
+		return set_dn(id, text);
 	case ID_DER_ASN1_GN:
 		return -ENOTSUP;
 	default:
@@ -133,7 +146,7 @@ int identity_parse(const char *text, struct identity *id)
 	if (text[0] == '@')
 		return set_text(id, ID_FQDN, text + 1);
 	if (strchr(text, '='))
-		return -ENOTSUP;
+		return set_dn(id, text);
 	if (strchr(text, '@'))
 		return set_text(id, ID_RFC822_ADDR, text);
 	if (!set_address(id, IP_NONE, text))
@@ -141,27 +154,59 @@ int identity_parse(const char *text, struct identity *id)
 	return set_text(id, ID_FQDN, text);
 }
 
+static uint8_t lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
+
+static bool equal_nocase(const uint8_t *a, const uint8_t *b, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (lower(a[i]) != lower(b[i]))
+			return false;
+	return true;
+}
+
+static bool is_name(uint8_t type)
+{
+	return type == ID_FQDN || type == ID_RFC822_ADDR;
+}
+
 bool identity_equal(const struct identity *a, const struct identity *b)
 {
-	if (a->type != b->type || a->len != b->len)
+	if (a->type != b->type)
 		return false;
-	if (a->type == ID_FQDN || a->type == ID_RFC822_ADDR) {
-		for (uint16_t i = 0; i < a->len; i++) {
-			uint8_t x = a->data[i], y = b->data[i];
-
-			x = x >= 'A' && x <= 'Z' ? (uint8_t)(x | 0x20) : x;
-			y = y >= 'A' && y <= 'Z' ? (uint8_t)(y | 0x20) : y;
-			if (x != y)
-				return false;
-		}
+	// Names that are written with other types of strings are the same names.
+	if (a->type == ID_DER_ASN1_DN && dn_matches(a->data, a->len, b->data, b->len, false))
 		return true;
-	}
-	return !memcmp(a->data, b->data, a->len);
+	if (a->len != b->len)
+		return false;
+	return is_name(a->type) ? equal_nocase(a->data, b->data, a->len)
+				: !memcmp(a->data, b->data, a->len);
+}
+
+bool identity_is_pattern(const struct identity *id)
+{
+	if (id->type == ID_ANY)
+		return true;
+	if (id->type == ID_DER_ASN1_DN)
+		return dn_has_wildcard(id->data, id->len);
+	return is_name(id->type) && id->len > 0 && id->data[0] == '*';
 }
 
 bool identity_matches(const struct identity *pattern, const struct identity *id)
 {
-	return pattern->type == ID_ANY || identity_equal(pattern, id);
+	size_t tail = pattern->len - 1u;
+
+	if (pattern->type == ID_ANY)
+		return true;
+	if (pattern->type != id->type || !identity_is_pattern(pattern))
+		return identity_equal(pattern, id);
+	if (pattern->type == ID_DER_ASN1_DN)
+		return dn_matches(pattern->data, pattern->len, id->data, id->len, true);
+	// "*.example": whatever ends like that, as in strongSwan. Nobody is called "*" himself.
+	return id->len > tail && id->data[0] != '*' &&
+	       equal_nocase(pattern->data + 1, id->data + (id->len - tail), tail);
 }
 
 const char *identity_type_name(uint8_t type)
@@ -252,6 +297,10 @@ char *identity_format(const struct identity *id, char *buf, size_t size)
 		if (printable(id))
 			format_text(id, buf, size);
 		else
+			format_hex(id, buf, size);
+		break;
+	case ID_DER_ASN1_DN:
+		if (!dn_format(id->data, id->len, buf, size))
 			format_hex(id, buf, size);
 		break;
 	default:

@@ -18,7 +18,7 @@ enum identity_type { // values of the ID payload
 	ID_KEY_ID = 11,
 };
 
-#define IDENTITY_MAX 256 // bytes of identification data
+#define IDENTITY_MAX	  512 // bytes of identification data
 #define IDENTITY_TEXT_MAX (IDENTITY_MAX * 2 + 16)
 
 struct identity {
@@ -29,12 +29,16 @@ struct identity {
 
 // "%any" or "" -> ID_ANY; an address -> ID_IPV4_ADDR or ID_IPV6_ADDR; "@#hex" -> ID_KEY_ID;
 // "@text" -> ID_FQDN; "a@b" -> ID_RFC822_ADDR; the prefixes "fqdn:", "email:", "keyid:",
-// "ipv4:", "ipv6:" force a type; anything else -> ID_FQDN.
-// -EINVAL when malformed, -E2BIG over IDENTITY_MAX, -ENOTSUP for a distinguished name ("C=..").
+// "ipv4:", "ipv6:", "asn1dn:" force a type; a text with '=' -> ID_DER_ASN1_DN (lib/dn.h); anything
+// else -> ID_FQDN. -EINVAL when malformed, -E2BIG over IDENTITY_MAX, -ENOTSUP for "asn1gn:".
 int identity_parse(const char *text, struct identity *id);
-// Same type and data; FQDN and RFC822_ADDR without regard to case, as DNS and strongSwan have it.
+// Same type and data; FQDN and RFC822_ADDR without regard to case, as DNS and strongSwan have it;
+// distinguished names as dn_matches compares them.
 bool identity_equal(const struct identity *a, const struct identity *b);
-// ID_ANY in `pattern` matches everything, otherwise identity_equal.
+// Stands for more than one identity: ID_ANY, an FQDN or RFC822_ADDR that begins with '*', a
+// distinguished name with a value "*". Never to be sent.
+bool identity_is_pattern(const struct identity *id);
+// Is `id` what the pattern stands for? Without a wildcard: identity_equal.
 bool identity_matches(const struct identity *pattern, const struct identity *id);
 // Printable form; bytes that are not printable appear escaped. Returns buf.
 char *identity_format(const struct identity *id, char *buf, size_t size);

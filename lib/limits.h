@@ -21,6 +21,9 @@ enum {
 	LIMIT_IKE_HALF_OPEN_MS_MAX = 300000,
 	LIMIT_IKE_RETRANSMIT_TRIES_MAX = 20,
 	LIMIT_IKE_AUTH_FAILURES = 3,	     // on one half-open SA (RFC 7296 2.21.2)
+	LIMIT_IKE_CERTS = 8,		     // certificates that a peer may send, or we send
+	LIMIT_IKE_CERT_LEN = 4096,	     // bytes of one of them
+	LIMIT_IKE_CERTREQ_CAS = 24,	     // CAs that we name in one CERTREQ
 	LIMIT_VICI_MESSAGE_LEN = 512 * 1024, // bytes (strongSwan's)
 	LIMIT_VICI_CLIENTS = 64,
 	LIMIT_VICI_DEPTH = 16, // nested sections

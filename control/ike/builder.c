@@ -84,6 +84,13 @@ void build_auth(struct ike_builder *b, uint8_t method, const uint8_t *data, size
 	write_bytes(&b->w, data, len);
 }
 
+void build_cert(struct ike_builder *b, uint8_t type, const uint8_t *data, size_t len)
+{
+	build_payload(b, type);
+	write_u8(&b->w, CERT_X509_SIGNATURE);
+	write_bytes(&b->w, data, len);
+}
+
 void build_ts(struct ike_builder *b, uint8_t type, const struct selector_list *list)
 {
 	build_payload(b, type);

@@ -36,6 +36,8 @@ void build_ke(struct ike_builder *b, uint16_t group, const uint8_t *public, size
 void build_octets(struct ike_builder *b, uint8_t type, const uint8_t *data, size_t len);
 void build_id(struct ike_builder *b, uint8_t type, const struct identity *id);
 void build_auth(struct ike_builder *b, uint8_t method, const uint8_t *data, size_t len);
+// CERT or CERTREQ, of X.509 certificates.
+void build_cert(struct ike_builder *b, uint8_t type, const uint8_t *data, size_t len);
 void build_ts(struct ike_builder *b, uint8_t type, const struct selector_list *list);
 void build_notify(struct ike_builder *b, uint16_t type, const void *data, size_t len);
 // A notify about an ESP SA: REKEY_SA, CHILD_SA_NOT_FOUND (RFC 7296 3.10).

@@ -20,8 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/ike/ike_cred.h"
 #include "control/ike/ike_crypto.h"
 #include "lib/addr.h"
+#include "lib/auth_rule.h"
 #include "lib/esp_sa.h"
 #include "lib/identity.h"
 #include "lib/limits.h"
@@ -54,11 +56,16 @@ enum ike_fragmentation { // RFC 7383, strongSwan's words
 	IKE_FRAG_NO,	 // not announced
 };
 
+enum ike_send_cert { SEND_CERT_IFASKED, SEND_CERT_ALWAYS, SEND_CERT_NEVER };
+
 struct ike_conn {
 	char name[IKE_NAME_MAX];
 	struct proposal_list ike;
 	struct identity local_id;  // ID_ANY: our address
 	struct identity remote_id; // ID_ANY: whatever the peer says
+	enum auth_kind local_auth, remote_auth; // how we, how the peer proves that
+	enum ike_send_cert send_cert;
+	bool send_certreq;
 	bool force_encap;	   // always ESP in UDP
 	enum ike_fragmentation fragmentation;
 	size_t fragment_size; // bytes of an IP datagram: larger messages are fragmented; 0: never
@@ -79,6 +86,7 @@ struct ike_conn {
 struct ike_env {
 	void *ctx; // first argument of the callbacks below
 	const struct ike_crypto *crypto;
+	const struct ike_cred *cred; // NULL when every connection uses pre-shared keys
 	// An inbound ESP SPI, host order (dp_sa_in_reserve). -ENOSPC.
 	int (*spi_reserve)(void *ctx, uint32_t *spi);
 	// Gives back one that was reserved and never installed.
@@ -155,6 +163,7 @@ enum ike_report_code {
 	IKE_REPORT_AUTH_FAILED,	      // N-PSK: their AUTH does not verify with our key
 	IKE_REPORT_PEER_REFUSED_AUTH, // N-PEERSAIDNO
 	IKE_REPORT_NO_CONNECTION,     // N-ID: no connection fits the peer's identity
+	IKE_REPORT_CERT,	      // N-CERT: a certificate or its signature is not accepted
 	IKE_REPORT_NO_PSK,	      // no secret for this pair of identities
 	IKE_REPORT_TS_MISMATCH,	      // C-TS
 	IKE_REPORT_ESP_MISMATCH,      // C-ESP

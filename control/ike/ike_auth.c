@@ -2,9 +2,9 @@
 //
 //	Initiator                         Responder
 //	-------------------------------------------------------------------
-//	HDR, SK {IDi, [IDr,] AUTH,
-//	    SAi2, TSi, TSr}  -->
-//	                           <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr}
+//	HDR, SK {IDi, [CERT+,] [CERTREQ,]
+//	    [IDr,] AUTH, SAi2, TSi, TSr}  -->
+//	                           <--  HDR, SK {IDr, [CERT+,] AUTH, SAr2, TSi, TSr}
 // or, when the child cannot be (2.21.2), the IKE SA without it:
 //	                           <--  HDR, SK {IDr, AUTH, N(TS_UNACCEPTABLE) ...}
 // or, when we do not believe the initiator:
@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "control/ike/auth_cert.h"
+#include "control/ike/auth_psk.h"
 #include "control/ike/child_auth.h"
 #include "control/ike/informational.h"
 #include "control/ike/payload.h"
@@ -24,6 +26,7 @@
 static enum verdict on_request(struct step *st, const struct ike_msg *m);
 static enum verdict on_response(struct step *st, const struct ike_msg *m);
 
+// CERT and CERTREQ may come more than once; auth_cert.c collects them.
 static const struct ike_transition rows[] = {
 	{
 		.story = "the initiator proves who it is and asks for a child",
@@ -48,77 +51,37 @@ static const struct ike_transition rows[] = {
 
 const struct ike_transitions ike_auth_transitions = {rows, sizeof(rows) / sizeof(rows[0])};
 
-// AUTH of one side of the SA: the original initiator's or the responder's.
-static int auth_of(const struct ike_sa *sa, bool of_initiator, const struct secret *psk,
-		   const struct identity *id, uint8_t *out, size_t *len)
+// Who we are on a connection: as configured, else as our certificate says, else our address.
+static struct identity own_identity(const struct ike_sa *sa, const struct ike_conn *conn)
 {
-	const struct octets *message = of_initiator ? &sa->init_request : &sa->init_response;
-	struct ike_buf octets = {message->data, message->len};
+	const struct ike_cred *cred = sa->env->cred;
+	struct identity id;
 
-	return ike_auth_psk(sa->env->crypto, &sa->suite, psk,
-			    of_initiator ? &sa->keys.pi : &sa->keys.pr, &octets,
-			    of_initiator ? &sa->nr : &sa->ni, id, out, len);
+	if (cred && conn->local_auth == AUTH_BY_SIGNATURE &&
+	    !cred->local_id(cred->ctx, conn->name, &id))
+		return id;
+	return sa_identity_of(&conn->local_id, &sa->local.addr);
 }
 
-static bool build_own_auth(struct step *st, struct ike_builder *b, const struct secret *psk)
-{
-	struct ike_sa *sa = st->sa;
-	uint8_t auth[IKE_PRF_MAX];
-	size_t len = sizeof(auth);
-
-	if (auth_of(sa, sa->original_initiator, psk, &sa->local_id, auth, &len))
-		return false;
-	build_auth(b, AUTH_SHARED_KEY, auth, len);
-	return true;
-}
-
-static void report_no_psk(struct step *st, const struct identity *remote)
-{
-	struct text text;
-
-	text_init(&text);
-	text_add(&text, "no pre-shared key is configured for ");
-	text_add_identity(&text, &st->sa->local_id);
-	text_add(&text, " (we) and ");
-	text_add_identity(&text, remote);
-	text_add(&text, " (peer)");
-	act_report(st, IKE_REPORT_NO_PSK, IKE_SEV_ERROR, "%s", text.s);
-}
-
-// Checks the AUTH payload of the peer, which has said to be sa->remote_id. Reports failures.
-static bool auth_verify(struct step *st, const struct ike_msg *m, const struct secret *psk)
+// The proof of the peer, which has said to be sa->remote_id, by the method that the connection
+// wants and no other (CVE-2021-45079, CVE-2020-16088). Reports failures.
+static bool auth_verify(struct step *st, const struct ike_msg *m)
 {
 	struct ike_sa *sa = st->sa;
 	const struct ike_payload *p = ike_msg_find(m, PAYLOAD_AUTH);
+	bool by_psk = sa->conn->remote_auth == AUTH_BY_PSK;
 	struct ike_auth_payload auth;
-	uint8_t wanted[IKE_PRF_MAX];
-	size_t len = sizeof(wanted);
 	struct text text;
 
-	text_init(&text);
 	if (!p || payload_auth_parse(p, &auth)) {
+		text_init(&text);
 		text_add_identity(&text, &sa->remote_id);
-		act_report(st, IKE_REPORT_AUTH_FAILED, IKE_SEV_ERROR,
-			   "%s sent no AUTH (it wants EAP?), a pre-shared key is wanted", text.s);
+		act_report(st, by_psk ? IKE_REPORT_AUTH_FAILED : IKE_REPORT_CERT, IKE_SEV_ERROR,
+			   "%s sent no AUTH (it wants EAP?), a %s is wanted", text.s,
+			   by_psk ? "pre-shared key" : "signature");
 		return false;
 	}
-	if (auth.method != AUTH_SHARED_KEY) {
-		text_add_identity(&text, &sa->remote_id);
-		act_report(st, IKE_REPORT_AUTH_FAILED, IKE_SEV_ERROR,
-			   "%s authenticates by method %u, a pre-shared key (method 2) is wanted",
-			   text.s, auth.method);
-		return false;
-	}
-	if (!auth_of(sa, !sa->original_initiator, psk, &sa->remote_id, wanted, &len) &&
-	    auth.len == len && bytes_equal_ct(auth.data, wanted, len))
-		return true;
-	text_add(&text, "AUTH of ");
-	text_add_identity(&text, &sa->remote_id);
-	text_add(&text, " does not verify: the pre-shared keys differ between it and us (");
-	text_add_identity(&text, &sa->local_id);
-	text_add(&text, ")");
-	act_report(st, IKE_REPORT_AUTH_FAILED, IKE_SEV_ERROR, "%s", text.s);
-	return false;
+	return by_psk ? psk_verify(st, &auth) : cert_verify(st, m, &auth);
 }
 
 static void established(struct step *st)
@@ -145,16 +108,31 @@ static void established(struct step *st)
 
 // ---- initiator ----
 
-static bool auth_send(struct step *st, const struct secret *psk)
+// What stands between our certificates and AUTH.
+static void build_wishes(struct step *st, struct ike_builder *b)
+{
+	struct ike_sa *sa = st->sa;
+
+	cert_build_request(sa, b);
+	if (!identity_is_pattern(&sa->conn->remote_id))
+		build_id(b, PAYLOAD_IDR, &sa->conn->remote_id);
+}
+
+// False with *said set when a report tells why.
+static bool auth_send(struct step *st, const struct ike_msg *init, bool *said)
 {
 	struct ike_sa *sa = st->sa;
 	struct ike_builder b;
 
 	request_begin(st, &b, EXCHANGE_IKE_AUTH);
 	build_id(&b, PAYLOAD_IDI, &sa->local_id);
-	if (sa->conn->remote_id.type != ID_ANY)
-		build_id(&b, PAYLOAD_IDR, &sa->conn->remote_id);
-	if (!build_own_auth(st, &b, psk))
+	if (sa->conn->local_auth == AUTH_BY_PSK) {
+		build_wishes(st, &b);
+		*said = !psk_build(st, &b, &sa->conn->remote_id);
+	} else {
+		*said = !cert_build(st, &b, init, build_wishes);
+	}
+	if (*said)
 		return false;
 	if (sa->first_contact) // RFC 7296 2.4: in the first IKE_AUTH request
 		build_notify(&b, N_INITIAL_CONTACT, NULL, 0);
@@ -166,10 +144,10 @@ static bool auth_send(struct step *st, const struct secret *psk)
 void auth_start(struct step *st, const struct ike_msg *init)
 {
 	struct ike_sa *sa = st->sa;
-	const struct secret *psk;
 	struct ike_notify n;
+	bool said = false;
 
-	sa->local_id = sa_identity_of(&sa->conn->local_id, &sa->local.addr);
+	sa->local_id = own_identity(sa, sa->conn);
 	// RFC 6023 3: only with a responder that says so.
 	if (!sa->child.conf && !ike_msg_notify(init, N_CHILDLESS_IKEV2_SUPPORTED, 0, &n)) {
 		act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR,
@@ -177,16 +155,11 @@ void auth_start(struct step *st, const struct ike_msg *init)
 		act_close(st, false, "the peer needs a child");
 		return;
 	}
-	psk = sa_psk(sa, &sa->conn->remote_id);
-	if (!psk) {
-		report_no_psk(st, &sa->conn->remote_id);
-		act_close(st, false, "no pre-shared key");
+	if (auth_send(st, init, &said))
 		return;
-	}
-	if (!auth_send(st, psk)) {
+	if (!said)
 		act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR, "cannot send IKE_AUTH");
-		act_close(st, false, "IKE_AUTH could not be built");
-	}
+	act_close(st, false, "IKE_AUTH could not be built");
 }
 
 // We do not believe the responder: say so and end (RFC 7296 2.21.2).
@@ -209,8 +182,9 @@ static enum verdict refused_by_responder(struct step *st, const struct ike_notif
 	if (n->type == N_AUTHENTICATION_FAILED) {
 		text_add(&text,
 			 "peer %s refused our authentication (AUTHENTICATION_FAILED): it does not "
-			 "accept our pre-shared key or identity; we are ",
-			 peer);
+			 "accept our %s or identity; we are ",
+			 peer,
+			 sa->conn->local_auth == AUTH_BY_PSK ? "pre-shared key" : "certificate");
 		text_add_identity(&text, &sa->local_id);
 		text_add(&text, ", we asked for ");
 		text_add_identity(&text, &sa->conn->remote_id);
@@ -228,7 +202,6 @@ static enum verdict on_response(struct step *st, const struct ike_msg *m)
 {
 	struct ike_sa *sa = st->sa;
 	const struct ike_payload *idr = ike_msg_find(m, PAYLOAD_IDR);
-	const struct secret *psk;
 	struct ike_notify n;
 	struct text text;
 
@@ -249,12 +222,7 @@ static enum verdict on_response(struct step *st, const struct ike_msg *m)
 		act_report(st, IKE_REPORT_NO_CONNECTION, IKE_SEV_ERROR, "%s", text.s);
 		return responder_refused(st);
 	}
-	psk = sa_psk(sa, &sa->remote_id);
-	if (!psk) {
-		report_no_psk(st, &sa->remote_id);
-		return responder_refused(st);
-	}
-	if (!auth_verify(st, m, psk))
+	if (!auth_verify(st, m))
 		return responder_refused(st);
 	established(st);
 	if (!first_child_answered(st, m)) {
@@ -286,7 +254,7 @@ static enum verdict initiator_refused(struct step *st, const struct ike_msg *m)
 static const char *candidate_lost(const struct ike_sa *sa, const struct ike_conn *conn,
 				  const struct identity *idi, const struct identity *idr)
 {
-	struct identity local = sa_identity_of(&conn->local_id, &sa->local.addr);
+	struct identity local = own_identity(sa, conn);
 
 	if (!identity_matches(&conn->remote_id, idi))
 		return "expects another peer";
@@ -311,7 +279,7 @@ static void report_no_connection(struct step *st, const struct ike_conn *const *
 	text_add(&text, " and asks for ");
 	text_add_identity(&text, idr);
 	for (size_t i = 0; conns && conns[i]; i++) {
-		struct identity local = sa_identity_of(&conns[i]->local_id, &sa->local.addr);
+		struct identity local = own_identity(sa, conns[i]);
 
 		text_add(&text, "; '%s' %s (we are ", conns[i]->name,
 			 candidate_lost(sa, conns[i], idi, idr));
@@ -323,39 +291,49 @@ static void report_no_connection(struct step *st, const struct ike_conn *const *
 	act_report(st, IKE_REPORT_NO_CONNECTION, IKE_SEV_ERROR, "%s", text.s);
 }
 
-// Finds the connection by identities; sets conn and both identities of the SA.
-static bool connection_choose(struct step *st, const struct identity *idi,
+// Finds the connection by identities; sets conn and both identities of the SA. Of several the first
+// that wants to be convinced in the way that the peer tries.
+static bool connection_choose(struct step *st, const struct ike_msg *m, const struct identity *idi,
 			      const struct identity *idr)
 {
 	struct ike_sa *sa = st->sa;
-	const struct ike_conn *const *conns;
+	const struct ike_payload *p = ike_msg_find(m, PAYLOAD_AUTH);
+	const struct ike_conn *const *conns, *found = NULL;
+	struct ike_auth_payload auth = {0};
 
+	if (p)
+		payload_auth_parse(p, &auth);
 	conns = sa->env->conns_find(sa->env->ctx, &sa->local.addr, &sa->remote.addr);
 	for (size_t i = 0; conns && conns[i]; i++) {
 		if (candidate_lost(sa, conns[i], idi, idr))
 			continue;
-		sa->conn = conns[i];
-		sa->local_id = sa_identity_of(&sa->conn->local_id, &sa->local.addr);
-		sa->remote_id = *idi;
-		return true;
+		if ((conns[i]->remote_auth == AUTH_BY_PSK) == (auth.method == AUTH_SHARED_KEY)) {
+			found = conns[i];
+			break;
+		}
+		if (!found)
+			found = conns[i];
 	}
-	report_no_connection(st, conns, idi, idr);
-	return false;
+	if (!found) {
+		report_no_connection(st, conns, idi, idr);
+		return false;
+	}
+	sa->conn = found;
+	sa->local_id = own_identity(sa, found);
+	sa->remote_id = *idi;
+	return true;
 }
 
-static bool auth_reply(struct step *st, const struct ike_msg *m, const struct secret *psk,
-		       bool *malformed)
+// Our own proof can be made before the peer is told anything: a lack of ours (no key for it, no
+// hash in common) refuses it like a lack of its own.
+static bool auth_reply(struct step *st, const struct ike_msg *m, struct ike_builder *b)
 {
 	struct ike_sa *sa = st->sa;
-	struct ike_builder b;
 
-	reply_begin(st, &b, m);
-	build_id(&b, PAYLOAD_IDR, &sa->local_id);
-	if (!build_own_auth(st, &b, psk))
-		return false;
-	// Installed before the answer leaves: the initiator may send at once.
-	*malformed = !first_child_choose(st, m, &b);
-	return !*malformed && reply_send(st, &b, m);
+	reply_begin(st, b, m);
+	build_id(b, PAYLOAD_IDR, &sa->local_id);
+	return sa->conn->local_auth == AUTH_BY_PSK ? psk_build(st, b, &sa->remote_id)
+						   : cert_build(st, b, m, NULL);
 }
 
 static enum verdict on_request(struct step *st, const struct ike_msg *m)
@@ -363,21 +341,13 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	struct ike_sa *sa = st->sa;
 	const struct ike_payload *p = ike_msg_find(m, PAYLOAD_IDR);
 	struct identity idi, idr = {.type = ID_ANY};
-	const struct secret *psk;
+	struct ike_builder b;
 	struct ike_notify n;
-	bool malformed = false;
 
 	if (payload_id_parse(ike_msg_find(m, PAYLOAD_IDI), &idi) ||
 	    (p && payload_id_parse(p, &idr)))
 		return V_SYNTAX;
-	if (!connection_choose(st, &idi, &idr))
-		return initiator_refused(st, m);
-	psk = sa_psk(sa, &idi);
-	if (!psk) {
-		report_no_psk(st, &idi);
-		return initiator_refused(st, m);
-	}
-	if (!auth_verify(st, m, psk))
+	if (!connection_choose(st, m, &idi, &idr) || !auth_verify(st, m) || !auth_reply(st, m, &b))
 		return initiator_refused(st, m);
 	established(st);
 	if (ike_msg_notify(m, N_INITIAL_CONTACT, 0, &n)) {
@@ -386,9 +356,10 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 			   "the peer says that this is its only IKE SA with us "
 			   "(INITIAL_CONTACT)");
 	}
-	if (!auth_reply(st, m, psk, &malformed)) {
-		if (malformed)
-			return V_SYNTAX;
+	// Installed before the answer leaves: the initiator may send at once.
+	if (!first_child_choose(st, m, &b))
+		return V_SYNTAX;
+	if (!reply_send(st, &b, m)) {
 		act_close(st, false, "no answer could be built");
 		return V_STAY;
 	}

@@ -3,7 +3,8 @@
 //	Initiator                         Responder
 //	-------------------------------------------------------------------
 //	HDR, SAi1, KEi, Ni, N(NAT..)  -->
-//	                           <--  HDR, SAr1, KEr, Nr, N(NAT..)
+//	                           <--  HDR, SAr1, KEr, Nr, [CERTREQ,] N(NAT..)
+// both with N(SIGNATURE_HASH_ALGORITHMS) when the peer is to prove itself by a signature (RFC 7427)
 // or, once or more often (2.6, 1.2):
 //	                           <--  HDR(SPIr 0), N(COOKIE) or N(INVALID_KE_PAYLOAD)
 //	HDR, [N(COOKIE),] SAi1, KEi', Ni, N(NAT..)  -->
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "control/ike/auth_cert.h"
 #include "control/ike/ike_auth.h"
 #include "control/ike/nat.h"
 #include "control/ike/payload.h"
@@ -106,6 +108,8 @@ static bool init_send(struct step *st)
 		return false;
 	if (conn->fragmentation != IKE_FRAG_NO)
 		build_notify(&b, N_IKEV2_FRAGMENTATION_SUPPORTED, NULL, 0);
+	if (conn->remote_auth == AUTH_BY_SIGNATURE)
+		cert_build_hashes(&b);
 	if (!request_send(st, &b, REQUEST_INIT))
 		return false;
 	if (octets_set(&sa->init_request, sa->request.message.data, sa->request.message.len)) {
@@ -287,6 +291,7 @@ static enum verdict on_answer(struct step *st, const struct ike_msg *m)
 		return V_STAY;
 	}
 	memcpy(sa->spi_r, m->h.spi_r, 8);
+	sa->peer_hashes = cert_peer_hashes(m);
 	sa->refused = false;
 	sa->give_up_ms = IKE_NEVER;
 	request_done(sa);
@@ -367,7 +372,8 @@ static enum verdict refuse_group(struct step *st, const struct ike_msg *m, uint1
 	return refuse(st, m, N_INVALID_KE_PAYLOAD, data, sizeof(data)); // RFC 7296 1.3
 }
 
-static bool init_reply(struct step *st, const struct ike_msg *m, const struct ike_conn *conn)
+static bool init_reply(struct step *st, const struct ike_msg *m, const struct ike_conn *conn,
+		       const struct ike_conn *const *conns)
 {
 	struct ike_sa *sa = st->sa;
 	struct proposal_list chosen = {.n = 1, .p = {sa->chosen}};
@@ -385,6 +391,7 @@ static bool init_reply(struct step *st, const struct ike_msg *m, const struct ik
 	// RFC 7383 2.3: only to a peer that has announced it.
 	if (sa->may_fragment && conn->fragmentation != IKE_FRAG_NO)
 		build_notify(&b, N_IKEV2_FRAGMENTATION_SUPPORTED, NULL, 0);
+	cert_build_init_reply(sa, &b, conns);
 	if (!reply_send(st, &b, m))
 		return false;
 	if (octets_set(&sa->init_request, m->bytes, m->len) ||
@@ -448,7 +455,8 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	sa->may_fragment = fragmentation_announced(m);
 	memcpy(sa->spi_r, spi_r, 8);
 	sa->give_up_ms = st->ev->now_ms + sa->env->half_open_ms;
-	if (!init_reply(st, m, conn))
+	sa->peer_hashes = cert_peer_hashes(m);
+	if (!init_reply(st, m, conn, conns))
 		act_close(st, false, "no answer could be built");
 	return V_NEXT;
 }

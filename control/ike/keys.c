@@ -238,6 +238,19 @@ void child_keys_fini(struct child_keys *k)
 	secret_fini(&k->integ_r);
 }
 
+int ike_auth_maced_id(const struct ike_crypto *c, const struct ike_suite *suite,
+		      const struct secret *sk_p, const struct identity *id, uint8_t *out,
+		      size_t *len)
+{
+	uint8_t body[IDENTITY_MAX + 4];
+	struct writer w = writer_of(body, sizeof(body));
+	struct ike_buf piece;
+
+	payload_id_write(&w, id);
+	piece = (struct ike_buf){body, w.len};
+	return c->prf(c->ctx, suite->prf, sk_p->data, sk_p->len, &piece, 1, out, len);
+}
+
 int ike_auth_psk(const struct ike_crypto *c, const struct ike_suite *suite,
 		 const struct secret *psk, const struct secret *sk_p, const struct ike_buf *message,
 		 const struct ike_nonce *nonce, const struct identity *id, uint8_t *out,
@@ -245,15 +258,11 @@ int ike_auth_psk(const struct ike_crypto *c, const struct ike_suite *suite,
 {
 	static const char pad[] = "Key Pad for IKEv2"; // without the zero at its end
 	struct ike_buf pad_piece = {(const uint8_t *)pad, sizeof(pad) - 1};
-	uint8_t body[IDENTITY_MAX + 4], maced_id[IKE_PRF_MAX], key[IKE_PRF_MAX];
-	struct writer w = writer_of(body, sizeof(body));
+	uint8_t maced_id[IKE_PRF_MAX], key[IKE_PRF_MAX];
 	size_t maced_len = sizeof(maced_id), key_len = sizeof(key);
-	struct ike_buf id_piece, octets[3];
-	int err;
+	struct ike_buf octets[3];
+	int err = ike_auth_maced_id(c, suite, sk_p, id, maced_id, &maced_len);
 
-	payload_id_write(&w, id);
-	id_piece = (struct ike_buf){body, w.len};
-	err = c->prf(c->ctx, suite->prf, sk_p->data, sk_p->len, &id_piece, 1, maced_id, &maced_len);
 	if (err)
 		return err;
 	err = c->prf(c->ctx, suite->prf, psk->data, psk->len, &pad_piece, 1, key, &key_len);

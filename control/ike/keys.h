@@ -59,6 +59,10 @@ int child_keys_derive(const struct ike_crypto *c, const struct ike_suite *suite,
 		      const struct proposal *esp, struct child_keys *out);
 void child_keys_fini(struct child_keys *k);
 
+// prf(SK_p, identity), the last part of what AUTH covers (RFC 7296 2.15). *len: in, room; out, bytes.
+int ike_auth_maced_id(const struct ike_crypto *c, const struct ike_suite *suite,
+		      const struct secret *sk_p, const struct identity *id, uint8_t *out,
+		      size_t *len);
 // AUTH with a shared key (RFC 7296 2.15) over one side's IKE_SA_INIT message, the other side's
 // nonce and prf(SK_p, identity). *len: in, room; out, bytes.
 int ike_auth_psk(const struct ike_crypto *c, const struct ike_suite *suite,

@@ -30,6 +30,7 @@ enum ike_notify_type {
 	N_REKEY_SA = 16393,
 	N_CHILDLESS_IKEV2_SUPPORTED = 16418,	 // RFC 6023
 	N_IKEV2_FRAGMENTATION_SUPPORTED = 16430, // RFC 7383
+	N_SIGNATURE_HASH_ALGORITHMS = 16431,	 // RFC 7427
 };
 
 // "NO_PROPOSAL_CHOSEN", or "error"/"status" with the number for one that we do not know; buf is

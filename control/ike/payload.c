@@ -52,6 +52,17 @@ int payload_auth_parse(const struct ike_payload *p, struct ike_auth_payload *out
 	return 0;
 }
 
+int payload_cert_parse(const struct ike_payload *p, struct ike_cert_payload *out)
+{
+	struct reader r = reader_of(p->data, p->len);
+	uint8_t encoding = read_u8(&r);
+
+	if (r.failed)
+		return -EBADMSG;
+	*out = (struct ike_cert_payload){encoding, r.data, r.len};
+	return 0;
+}
+
 int payload_notify_parse(const struct ike_payload *p, struct ike_notify *out)
 {
 	struct reader r = reader_of(p->data, p->len);

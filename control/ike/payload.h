@@ -15,7 +15,7 @@
 #include "lib/bytes.h"
 #include "lib/identity.h"
 
-enum { AUTH_SHARED_KEY = 2 }; // RFC 7296 3.8
+enum { CERT_X509_SIGNATURE = 4 }; // RFC 7296 3.6: the encoding of CERT and CERTREQ
 
 struct ike_ke_payload {
 	uint16_t group;
@@ -25,6 +25,12 @@ struct ike_ke_payload {
 
 struct ike_auth_payload {
 	uint8_t method;
+	const uint8_t *data;
+	size_t len;
+};
+
+struct ike_cert_payload { // CERT, and CERTREQ, whose data are identifiers of CAs
+	uint8_t encoding;
 	const uint8_t *data;
 	size_t len;
 };
@@ -49,6 +55,7 @@ int payload_ke_parse(const struct ike_payload *p, struct ike_ke_payload *out);
 int payload_nonce_parse(const struct ike_payload *p, struct ike_buf *out);
 int payload_id_parse(const struct ike_payload *p, struct identity *out);
 int payload_auth_parse(const struct ike_payload *p, struct ike_auth_payload *out);
+int payload_cert_parse(const struct ike_payload *p, struct ike_cert_payload *out);
 int payload_notify_parse(const struct ike_payload *p, struct ike_notify *out);
 int payload_delete_parse(const struct ike_payload *p, struct ike_delete *out);
 

@@ -145,6 +145,8 @@ const char *ike_report_code_name(enum ike_report_code code)
 		return "N-PEERSAIDNO";
 	case IKE_REPORT_NO_CONNECTION:
 		return "N-ID";
+	case IKE_REPORT_CERT:
+		return "N-CERT";
 	case IKE_REPORT_NO_PSK:
 		return "N-NOPSK";
 	case IKE_REPORT_TS_MISMATCH:

@@ -187,9 +187,9 @@ const struct secret *sa_psk(const struct ike_sa *sa, const struct identity *remo
 	struct identity by_address = sa_identity_of(&any, &sa->remote.addr);
 	const struct secret *psk = NULL;
 
-	if (remote->type != ID_ANY)
+	if (!identity_is_pattern(remote))
 		psk = sa->env->psk_find(sa->env->ctx, &sa->local_id, remote);
-	if (!psk && sa->conn->remote_id.type == ID_ANY)
+	if (!psk && identity_is_pattern(&sa->conn->remote_id))
 		psk = sa->env->psk_find(sa->env->ctx, &sa->local_id, &by_address);
 	return psk;
 }

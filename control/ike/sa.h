@@ -137,6 +137,7 @@ struct ike_sa {
 	unsigned auth_failures;
 	bool peer_childless; // RFC 6023
 	bool first_contact;  // we have no other IKE SA with this peer (RFC 7296 2.4)
+	unsigned peer_hashes; // that it accepts in signatures (RFC 7427 4); 0: not announced
 
 	uint32_t next_request_id, expected_id; // ours, the peer's (RFC 7296 2.2)
 	struct ike_request request;
@@ -213,8 +214,8 @@ uint64_t sa_later(const struct ike_sa *sa, uint64_t ms, uint64_t spread);
 void sa_lifetime_start(struct ike_sa *sa, uint64_t now_ms);
 // Our identity: the configured one or our address; the peer's identity stays what it says.
 struct identity sa_identity_of(const struct identity *configured, const struct ip_addr *a);
-// The key for the SA's identities; a peer configured as %any is also found by its address. NULL
-// when there is none.
+// The key for the SA's identities; a peer configured as %any or by a pattern is also found by its
+// address. NULL when there is none.
 const struct secret *sa_psk(const struct ike_sa *sa, const struct identity *remote);
 // Frees and wipes what only IKE_SA_INIT and IKE_AUTH needed.
 void sa_forget_handshake(struct ike_sa *sa);

@@ -57,6 +57,7 @@ static void fuzz_body(const struct ike_payload *p)
 {
 	struct ike_ke_payload ke;
 	struct ike_auth_payload auth;
+	struct ike_cert_payload cert;
 	struct ike_buf nonce;
 	struct identity id;
 	struct ike_delete d;
@@ -64,6 +65,7 @@ static void fuzz_body(const struct ike_payload *p)
 
 	payload_ke_parse(p, &ke);
 	payload_auth_parse(p, &auth);
+	payload_cert_parse(p, &cert);
 	payload_nonce_parse(p, &nonce);
 	payload_delete_parse(p, &d);
 	if (!payload_id_parse(p, &id))

@@ -186,7 +186,8 @@ def private(path, flags):
 class Charon:
     """strongSwan's charon-systemd with kernel-libipsec in the namespace gw-<site>."""
 
-    PLUGINS = ("random nonce openssl aes sha1 sha2 hmac kdf gcm curve25519 pem x509 "
+    PLUGINS = ("random nonce openssl aes sha1 sha2 hmac kdf gcm curve25519 pem pkcs1 pkcs8 "
+               "pubkey x509 revocation constraints "
                "kernel-libipsec kernel-netlink socket-default vici")
 
     def __init__(self, net, site, directory):

@@ -31,6 +31,9 @@ struct sim_conf {	       // of one peer; strings are borrowed
 	enum ike_fragmentation fragmentation; // announced by default
 	size_t fragment_size;		      // default 1280
 	uint64_t dpd_delay_ms;
+	enum auth_kind local_auth, remote_auth; // by signature: a test sets env.cred
+	enum ike_send_cert send_cert;
+	bool no_certreq;
 	const char *extra_child_local_ts, *extra_child_remote_ts; // a second child, NULL: none
 	// Lifetimes of the IKE SA and of its children, as in struct ike_conn; 0: never.
 	uint64_t ike_rekey_ms, ike_over_ms, rekey_ms, life_ms;

@@ -124,6 +124,10 @@ void sim_peer_configure(struct sim_peer *p)
 	if (p->conn.name[0])
 		return;
 	p->conn = (struct ike_conn){
+		.local_auth = c->local_auth,
+		.remote_auth = c->remote_auth,
+		.send_cert = c->send_cert,
+		.send_certreq = !c->no_certreq,
 		.force_encap = c->force_encap,
 		.dpd_delay_ms = c->dpd_delay_ms,
 		.fragmentation = c->fragmentation,

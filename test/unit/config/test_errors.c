@@ -77,16 +77,30 @@ static const struct row errors[] = {
 	 "f:12: connections.a.if_id_in: not supported: Linux's packet marks and "
 	 "XFRM interfaces do not exist in this dataplane"},
 	{LOCAL, "auth = pubkey",
-	 "f:16: connections.a.local.auth: 'pubkey': certificates are not "
-	 "available yet; use psk"},
+	 "f:14: connections.a.local: our certificate is missing; write certs = FILE, or auth = "
+	 "psk"},
 	{REMOTE, "auth = eap-mschapv2",
-	 "f:19: connections.a.remote.auth: 'eap-mschapv2': this is a "
-	 "site-to-site gateway; use psk"},
-	{REMOTE, "auth = pks", "f:19: connections.a.remote.auth: 'pks' is not psk"},
-	{LOCAL, "certs = a.pem",
-	 "f:16: connections.a.local.certs: not supported: certificates are not available yet"},
-	{LOCAL, "cert-1 { file = a.pem }",
-	 "f:16: connections.a.local.cert-1: not supported: certificates are not available yet"},
+	 "f:19: connections.a.remote.auth: 'eap-mschapv2': this is a site-to-site gateway; use psk "
+	 "or pubkey"},
+	{REMOTE, "auth = pks",
+	 "f:19: connections.a.remote.auth: 'pks' is not psk, pubkey, rsa, rsa/pss, ecdsa, ed25519 "
+	 "or ed448, with sizes and hashes as in rsa-3072-sha256"},
+	{REMOTE, "auth = rsa-sha1",
+	 "f:19: connections.a.remote.auth: SHA-1 is no longer good for signatures"},
+	{LOCAL, "cert-1 { slot = 1 }",
+	 "f:16: connections.a.local.cert-1.slot: not supported: name a \"pkcs11:\" URI as the file "
+	 "instead"},
+	{LOCAL, "cert-1 { }", "f:16: connections.a.local.cert-1: the file is missing"},
+	{REMOTE, "ca_id = x",
+	 "f:19: connections.a.remote.ca_id: not supported: name the CA's file in cacerts"},
+	{REMOTE, "revocation = hard",
+	 "f:19: connections.a.remote.revocation: 'hard' is not one of strict, ifuri, relaxed"},
+	{TOP, "authorities { x { } }",
+	 "f:34: authorities.x: the certificate is missing; write cacert = FILE"},
+	{TOP, "secrets { rsa-x { secret = y } }",
+	 "f:34: secrets.rsa-x: the file is missing; write file = NAME, or file = \"pkcs11:...\" "
+	 "for "
+	 "a key on a token"},
 	{CONN, "local-2 { auth = psk }",
 	 "f:14: connections.a.local: a second round of authentication "
 	 "(after 'local-2') is not available"},
@@ -147,16 +161,22 @@ static const struct row errors[] = {
 	 "local_ts "
 	 "and remote_ts; 0.0.0.0/0 is everything"},
 	// ---- identities, proposals ----
-	{REMOTE, "id = *.example",
-	 "f:19: connections.a.remote.id: '*.example': wildcards and numbered "
-	 "types of identities are not available yet; name the identity, or "
-	 "%any"},
-	{REMOTE, "id = \"C=CH, CN=x\"",
-	 "f:19: connections.a.remote.id: 'C=CH, CN=x': distinguished "
-	 "names belong to certificates, which are not available yet"},
+	{REMOTE, "id = gw.*.example",
+	 "f:19: connections.a.remote.id: 'gw.*.example': a wildcard is a star at the beginning, as "
+	 "in *.example, or a whole value of a distinguished name, as in \"O=Example, CN=*\""},
+	{REMOTE, "id = \"^gw\"",
+	 "f:19: connections.a.remote.id: '^gw': regular expressions and numbered types of "
+	 "identities are not available; name the identity, or %any"},
+	{REMOTE, "id = \"XX=CH, CN=x\"",
+	 "f:19: connections.a.remote.id: 'XX=CH, CN=x' is not an identity such as gw.example, "
+	 "192.0.2.1 or \"C=CH, O=Example, CN=gw\""},
+	{LOCAL, "id = *.example",
+	 "f:16: connections.a.local.id: '*.example': only remote.id may have a wildcard"},
+	{PSK, "id = *.example",
+	 "f:31: secrets.ike.id: '*.example': only remote.id may have a wildcard"},
 	{REMOTE, "id = \"@#xyz\"",
-	 "f:19: connections.a.remote.id: '@#xyz' is not an identity such as "
-	 "gw.example or 192.0.2.1"},
+	 "f:19: connections.a.remote.id: '@#xyz' is not an identity such as gw.example, "
+	 "192.0.2.1 or \"C=CH, O=Example, CN=gw\""},
 	// ---- what belongs together ----
 	{CONN, "remote_addrs = 192.0.2.9\nchildren { n { start_action = start } }", NULL},
 	{CHILD, "replay_window = 2048",
@@ -249,8 +269,10 @@ static const struct row warnings[] = {
 	 "f:24: connections.a.children.n.updown: has no effect: scripts are not run; write rules "
 	 "as "
 	 "children with mode = pass or drop"},
-	{TOP, "authorities { x { cacert = a.pem } }",
-	 "f:34: authorities: has no effect: certificates are not available yet"},
+	{TOP, "authorities { x { cacert = a.pem\ncrl_uris = file:///a.crl } }", NULL},
+	{TOP, "authorities { x { cacert = a.pem\ncrl_uris = http://x.example/a.crl } }",
+	 "f:35: authorities.x.crl_uris: 'http://x.example/a.crl' is not fetched: put the CRL into "
+	 "x509crl/, or name a file:// here"},
 	{TOP, "secrets { eap-x { secret = y } }",
 	 "f:34: secrets.eap-x: has no effect: EAP is not "
 	 "available: this is a site-to-site gateway with "
@@ -362,12 +384,14 @@ static void test_other_texts(void **state)
 		 "remote_addrs of a names none"},
 		{"gateway { ports { w { device = x } } }\nconnections { a {\n"
 		 "children { n { remote_ts = 10.0.0.0/8 } } } }",
-		 "f:2: connections.a: the section 'local' is missing; write local { auth = psk }"},
+		 "f:2: connections.a: the section 'local' is missing; write local { auth = psk } "
+		 "or "
+		 "local { certs = FILE }"},
 		{"gateway { ports { w { device = x } } }\nconnections { a { \nlocal { id = x }\n"
 		 "children { n { remote_ts = 10.0.0.0/8 } } } }",
-		 "f:3: connections.a.local: auth is missing, and its default, pubkey, is not "
-		 "available "
-		 "yet; write auth = psk"},
+		 "f:3: connections.a.local: our certificate is missing; write certs = FILE, or "
+		 "auth "
+		 "= psk"},
 		{"gateway { ports { w { device = x } } }\nconnections { a { local { auth = psk }\n"
 		 "children { n { remote_ts = 10.0.0.0/8 } } } }",
 		 "f:2: connections.a: no secret for '%any' and '%any'; write secrets { ike-a { id "

@@ -49,7 +49,8 @@ static void test_a_good_configuration(void **state)
 	has(out, "gw.conf: 1 port, 1 connection, 2 children, 1 secret\n");
 	has(out, "net_null0, mtu 1500, 192.0.2.1/24");
 	has(out, "192.0.2.1 ... 198.51.100.1");
-	has(out, "gw-a ... gw-b, pre-shared key\n");
+	has(out, "identities   gw-a ... gw-b\n");
+	has(out, "proofs       pre-shared key ... pre-shared key\n");
 	has(out, "tunnel: 10.1.0.0/24 === 10.2.0.0/24, dynamic");
 	has(out, "drop: 10.1.0.0/24 === 10.3.0.0/24");
 	has(out, "AES_GCM_16_128");

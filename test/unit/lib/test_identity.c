@@ -44,6 +44,9 @@ static void test_parse_and_format(void **state)
 		{"keyid:gw-a", ID_KEY_ID, "gw-a", 4, "gw-a", "a key ID in text"},
 		{"keyid:#6777", ID_KEY_ID, "gw", 2, "gw", "a key ID in hex behind a prefix"},
 		{"keyid:C=CH", ID_KEY_ID, "C=CH", 4, "C=CH", "a prefix stops the name"},
+		{"CN=gw", ID_DER_ASN1_DN, "\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x13\x02gw",
+		 15, "CN=gw", "a distinguished name"},
+		{"asn1dn:#3000", ID_DER_ASN1_DN, "\x30\x00", 2, "", "the empty one, in hex"},
 		{"branch office", ID_FQDN, "branch office", 13, "branch office", "anything else"},
 	};
 	char text[IDENTITY_TEXT_MAX];
@@ -66,8 +69,9 @@ static void test_malformed_is_refused(void **state)
 		int err;
 		const char *why;
 	} rows[] = {
-		{"C=CH, O=example, CN=gw-a", -ENOTSUP, "a distinguished name"},
-		{"asn1dn:CN=gw-a", -ENOTSUP, "a distinguished name with its prefix"},
+		{"asn1gn:CN=gw-a", -ENOTSUP, "a general name"},
+		{"XX=gw-a", -EINVAL, "no attribute of a name"},
+		{"asn1dn:gw-a", -EINVAL, "no distinguished name behind its prefix"},
 		{"@", -EINVAL, "an empty name"},
 		{"@@", -EINVAL, "an empty mail address"},
 		{"fqdn:", -EINVAL, "an empty name behind a prefix"},
@@ -155,6 +159,39 @@ static void test_equal_and_matches(void **state)
 	assert_false(identity_matches(&name, &any));
 }
 
+static void test_wildcards(void **state)
+{
+	static const struct {
+		const char *pattern, *id;
+		bool matches;
+		const char *why;
+	} rows[] = {
+		{"*.example", "gw-a.example", true, "a name below"},
+		{"*.example", "GW-A.EXAMPLE", true, "in another case"},
+		{"*.example", "a.b.example", true, "two below, as in strongSwan"},
+		{"*.example", ".example", false, "nothing for the star"},
+		{"*.example", "example", false, "the name itself"},
+		{"*.example", "gw.example.org", false, "not at the end"},
+		{"*.example", "*.example", false, "nobody is called that"},
+		{"*@example.org", "admin@example.org", true, "a mail address"},
+		{"*.example", "admin@gw.example", false, "another type"},
+		{"C=CH, CN=*", "C=CH, CN=gw", true, "a distinguished name"},
+		{"C=CH, CN=*", "C=DE, CN=gw", false, "another one"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct identity p = parsed(rows[i].pattern), id = parsed(rows[i].id);
+
+		CHECK_INT(identity_matches(&p, &id), rows[i].matches, rows[i].why);
+		CHECK_ROW(identity_is_pattern(&p), rows[i].why);
+	}
+	struct identity any = parsed("%any"), name = parsed("gw-a"), dn = parsed("CN=a");
+
+	assert_true(identity_is_pattern(&any));
+	assert_false(identity_is_pattern(&name) || identity_is_pattern(&dn));
+}
+
 static void test_what_a_peer_may_send_is_printed_safely(void **state)
 {
 	static const struct {
@@ -170,7 +207,7 @@ static void test_what_a_peer_may_send_is_printed_safely(void **state)
 		{{ID_IPV6_ADDR, 4, "abcd"}, "@#61626364", "an IPv4 address as IPv6"},
 		{{ID_KEY_ID, 3, "a\0b"}, "@#610062", "a key ID that is no text"},
 		{{ID_KEY_ID, 0, ""}, "@#", "an empty key ID"},
-		{{ID_DER_ASN1_DN, 2, "\x30\x00"}, "@#3000", "a distinguished name"},
+		{{ID_DER_ASN1_DN, 2, "\x31\x00"}, "@#3100", "what is no distinguished name"},
 		{{200, 1, "x"}, "@#78", "a type nobody knows"},
 	};
 	char text[IDENTITY_TEXT_MAX], small[7];
@@ -211,6 +248,7 @@ int main(void)
 		cmocka_unit_test(test_malformed_is_refused),
 		cmocka_unit_test(test_the_longest_fits),
 		cmocka_unit_test(test_equal_and_matches),
+		cmocka_unit_test(test_wildcards),
 		cmocka_unit_test(test_what_a_peer_may_send_is_printed_safely),
 		cmocka_unit_test(test_type_names),
 	};

@@ -1,0 +1,54 @@
+// The credentials of one configuration: trusted CAs, certificates, keys, CRLs, and what each
+// connection does with them. struct ike_cred implemented with OpenSSL's X509_STORE.
+//
+// Filled once when a configuration is loaded, then read only; a reload makes a new one.
+// Threads:   control only.
+// Ownership: everything is the store's; `params` are copied.
+// Errors:    -errno with a sentence that names the file.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/ike/ike_cred.h"
+#include "lib/auth_rule.h"
+#include "lib/secret.h"
+
+struct cred;
+struct cred_conn;
+
+enum cred_revocation {	    // remote.revocation
+	REVOCATION_RELAXED, // refused is who is known to be revoked
+	REVOCATION_IFURI,   // and whose certificate names a place for CRLs that we have not
+	REVOCATION_STRICT,  // and whoever is in no valid CRL's scope
+};
+
+int cred_create(struct cred **out); // -ENOMEM
+void cred_destroy(struct cred *c);  // NULL is allowed
+// The table for struct ike_env; lives as long as the store.
+const struct ike_cred *cred_table(const struct cred *c);
+// Seconds since 1970 instead of the clock, for tests. 0: the clock.
+void cred_set_time(struct cred *c, int64_t seconds);
+
+// ---- for all connections ----
+int cred_add_ca(struct cred *c, const char *path, struct error *err);	// trusted by all
+int cred_add_cert(struct cred *c, const char *path, struct error *err); // to complete chains
+int cred_add_crl(struct cred *c, const char *path, struct error *err);
+int cred_add_key(struct cred *c, const char *path, const struct secret *passphrase,
+		 struct error *err);
+
+// ---- one connection ----
+struct cred_conn_params {
+	const char *name;
+	struct auth_rule local, remote;
+	struct identity local_id; // ID_ANY: the subject of the certificate
+	enum cred_revocation revocation;
+};
+int cred_conn_add(struct cred *c, const struct cred_conn_params *params, struct cred_conn **out);
+int cred_conn_add_own(struct cred_conn *conn, const char *path, struct error *err);
+int cred_conn_add_pinned(struct cred_conn *conn, const char *path, struct error *err);
+int cred_conn_add_ca(struct cred_conn *conn, const char *path, struct error *err);
+// Once all files are there: finds our keys and chains. `warning` gets a sentence, or "", about a
+// certificate that peers will not accept (expired, not yet valid, another name than local.id).
+int cred_conn_finish(struct cred_conn *conn, struct error *warning, struct error *err);
