@@ -303,7 +303,7 @@ static void add_hops(struct netlink_route *r, const struct nlattr *multipath)
 	while (left >= sizeof(*nh) && nh->rtnh_len >= sizeof(*nh) && nh->rtnh_len <= left) {
 		const struct nlattr *at[RTA_MAX + 1] = {0};
 		struct attrs a = {at, RTA_MAX};
-		size_t step = MNL_ALIGN(nh->rtnh_len);
+		size_t step = (size_t)MNL_ALIGN(nh->rtnh_len);
 
 		if (mnl_attr_parse_payload(nh + 1, nh->rtnh_len - sizeof(*nh), collect, &a) >= 0)
 			add_hop(r, nh->rtnh_flags, (unsigned)nh->rtnh_ifindex, at);

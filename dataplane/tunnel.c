@@ -289,7 +289,7 @@ int dp_tunnel_out_stats(const struct dp *dp, uint32_t id, struct dp_sa_stats *ou
 
 uint16_t sa_out_inner_mtu(const struct sa_out *sa, uint16_t path_mtu)
 {
-	const unsigned fixed = sa->outer_len + ESP_HDR_LEN + ESP_IV_LEN + CRYPTO_ICV_LEN;
+	const unsigned fixed = (unsigned)sa->outer_len + ESP_HDR_LEN + ESP_IV_LEN + CRYPTO_ICV_LEN;
 
 	if (path_mtu < fixed + ESP_ALIGN)
 		return 0;

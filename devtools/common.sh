@@ -1,4 +1,4 @@
-# Shared by devtools/lab and devtools/test: become root, install what is missing, build.
+# Shared by devtools/lab, devtools/test and devtools/peers: become root, install what is missing, build.
 # Sourced, with $0 and "$@" of the caller.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -11,7 +11,12 @@ need_root() {
 		echo "$0: needs root (network namespaces, packages), and there is no sudo: run it as root." >&2
 		exit 1
 	fi
-	exec sudo -- "$top/devtools/$(basename "$0")" "$@"
+	# sudo drops the environment; what our scripts read from it goes along.
+	local keep=() name
+	for name in PYTEST_ARGS FUZZ_SECONDS PORT500_PEERS PORT500_PEERS_DIR; do
+		[ -z "${!name:-}" ] || keep+=("$name=${!name}")
+	done
+	exec sudo -- env "${keep[@]}" "$top/devtools/$(basename "$0")" "$@"
 }
 
 # configure DIR OPTIONS...: sets a meson build directory up, or again when its options changed.

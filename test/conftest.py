@@ -6,6 +6,8 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "netns"))
 
+pytest.register_assert_rewrite("peers")
+
 from gateways import Charon, Port500  # noqa: E402
 from topology import A, B, Network  # noqa: E402
 

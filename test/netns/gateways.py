@@ -184,14 +184,17 @@ def private(path, flags):
 
 
 class Charon:
-    """strongSwan's charon-systemd with kernel-libipsec in the namespace gw-<site>."""
+    """strongSwan's charon-systemd with kernel-libipsec in the namespace gw-<site>.
+
+    With `root`, a folder of devtools/peers, it and its swanctl are the ones installed there.
+    """
 
     PLUGINS = ("random nonce openssl aes sha1 sha2 hmac kdf gcm curve25519 pem pkcs1 pkcs8 "
                "pubkey x509 revocation constraints "
                "kernel-libipsec kernel-netlink socket-default vici")
 
-    def __init__(self, net, site, directory):
-        self.net, self.site, self.dir = net, site, str(directory)
+    def __init__(self, net, site, directory, root=None):
+        self.net, self.site, self.dir, self.root = net, site, str(directory), root
         self.ns = f"gw-{site.letter}"
         os.makedirs(self.dir, exist_ok=True)
         self.log = os.path.join(self.dir, f"charon-{site.letter}.log")
@@ -239,17 +242,16 @@ secrets {{
 }}
 """
 
-    def start(self, config=None):
-        for d in ("", "x509", "x509ca", "private", "conf.d"):
-            os.makedirs(os.path.join(self.swan, d), exist_ok=True)
-        with open(self.conf, "w", encoding="utf-8") as f:
-            f.write(f"""charon-systemd {{
+    def settings(self, plugins=""):
+        """The text of strongswan.conf; `plugins` are more settings of plugins."""
+        return f"""charon-systemd {{
     load = {self.PLUGINS}
     {self.options}
     plugins {{
         vici {{
             socket = unix://{self.socket}
         }}
+        {plugins}
     }}
     filelog {{
         lab {{
@@ -264,17 +266,36 @@ secrets {{
         default = -1
     }}
 }}
-""")
+"""
+
+    def start(self, config=None, plugins=""):
+        for d in ("", "x509", "x509ca", "private", "conf.d"):
+            os.makedirs(os.path.join(self.swan, d), exist_ok=True)
+        with open(self.conf, "w", encoding="utf-8") as f:
+            f.write(self.settings(plugins))
         self.write_config(config if config is not None else self.default_config())
         self.net.linux_gateway(self.site)
         if os.path.exists(self.socket):
             os.unlink(self.socket)
-        self.process = self.net.start(self.ns, ["charon-systemd"], self.log + ".out",
+        self.process = self.net.start(self.ns, self.rooted(["charon-systemd"]), self.log + ".out",
                                       {"STRONGSWAN_CONF": self.conf})
         wait_for(f"charon in {self.ns} (see {self.log})",
                  lambda: os.path.exists(self.socket) or self.process.poll() is not None, 10)
         self.swanctl("--load-all")
         return self
+
+    def rooted(self, command):
+        """The command inside our root, where our directory has the same path as outside. `ip netns
+        exec` gives each command a mount namespace, so the mounts end with the command."""
+        if not self.root:
+            return command
+        return ["sh", "-ec", """
+            for d in run tmp; do mount -t tmpfs tmpfs "$0/$d"; done
+            mkdir -p "$0$1"
+            mount --bind "$1" "$0$1"
+            mount --rbind /dev "$0/dev"
+            mount -t proc proc "$0/proc"
+            root=$0; shift; exec chroot "$root" "$@" """, self.root, self.dir, *command]
 
     def write_config(self, text):
         with open(os.path.join(self.swan, "swanctl.conf"), "w", encoding="utf-8") as f:
@@ -282,7 +303,8 @@ secrets {{
 
     def swanctl(self, command, check=True):
         done = subprocess.run(
-            self.net.argv(self.ns, f"swanctl {command} --uri unix://{self.socket}"), text=True,
+            self.net.argv(self.ns, self.rooted(
+                ["swanctl", *command.split(), "--uri", f"unix://{self.socket}"])), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
             env=dict(os.environ, SWANCTL_DIR=self.swan, STRONGSWAN_CONF=self.conf))
         if check and done.returncode:

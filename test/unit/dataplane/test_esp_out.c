@@ -393,10 +393,10 @@ static void test_buffers_that_cannot_be_written(void **state)
 	(void)state;
 	set_out(SPI, 128, false);
 	put_udp(100, 0, false); // 0: no headroom
-	rte_pktmbuf_prepend(b.pkt[0], (uint16_t)(rte_pktmbuf_headroom(b.pkt[0]) - 35));
-	memmove(rte_pktmbuf_mtod(b.pkt[0], void *), rte_pktmbuf_mtod_offset(b.pkt[0], void *, 93),
+	rte_pktmbuf_prepend(b.pkt[0], (uint16_t)(rte_pktmbuf_headroom(b.pkt[0]) - 34));
+	memmove(rte_pktmbuf_mtod(b.pkt[0], void *), rte_pktmbuf_mtod_offset(b.pkt[0], void *, 94),
 		100);
-	rte_pktmbuf_trim(b.pkt[0], 93);
+	rte_pktmbuf_trim(b.pkt[0], 94);
 	put_udp(100, 0, false); // 1: held by somebody else too
 	rte_mbuf_refcnt_update(b.pkt[1], 1);
 	copy = b.pkt[1];

@@ -1,0 +1,145 @@
+"""Linux as the peer, in both roles: its kernel's ESP (XFRM) with keys from strongSwan 6.
+
+The machine is emulated, so it boots once for all tests of this file.
+"""
+import re
+
+import pytest
+
+from gateways import CLEAR, Capture, Port500, tcp
+from guest import XfrmGuest
+from peers import need, rekey_under_ping, up
+from test_tunnel import child, ping
+from topology import A, B, Network, wait_for
+
+BASE = need("xfrm")
+
+BOTH_ROLES = pytest.mark.parametrize("initiator", ["port500", "linux"])
+NO_REKEY_COMMAND = pytest.mark.xfail(strict=False, reason="no rekeying on request yet")
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    with Network("t-") as net:
+        guest = XfrmGuest(net, B, tmp_path_factory.mktemp("guest"), BASE)
+        try:
+            yield guest.boot()
+        finally:
+            guest.stop()
+
+
+@pytest.fixture
+def linux(machine):
+    """The machine, with nothing running in it."""
+    machine.end_charon()
+    return machine
+
+
+@pytest.fixture
+def a(machine, tmp_path):
+    """Gateway A in the network of the machine; it ends with the test."""
+    gateway = Port500(machine.net, A, tmp_path)
+    yield gateway
+    gateway.stop()
+
+
+@BOTH_ROLES
+@pytest.mark.parametrize("esp, key_bits", [("aes128gcm16", 128), ("aes256gcm16", 256)])
+def test_plain_esp(a, linux, esp, key_bits, initiator, tmp_path):
+    net = a.net
+    linux.start(linux.default_config(esp=esp))
+    a.start(a.default_config(start=False, child=f"esp_proposals = {esp}"))
+    up(a, linux, initiator)
+    capture = Capture(net, tmp_path / "c.pcap")
+    clear = net.clear_forwarded()
+    assert ping(net, count=100, options="-i 0.02") == (100, 100)
+    assert ping(net, "host-b", A.host_addr, 100, "-i 0.02") == (100, 100)
+    capture.stop()
+    assert len(capture.lines("esp")) == 400
+    assert capture.lines("udp port 4500") == []
+    assert capture.lines(CLEAR) == []
+    assert net.clear_forwarded() == clear
+
+    ours, kernels = child(a), linux.states()
+    assert set(kernels) == {ours["spi-in"], ours["spi-out"]}
+    for spi, src, dst in ((ours["spi-in"], B, A), (ours["spi-out"], A, B)):
+        state = kernels[spi]
+        assert f"src {src.wan_addr} dst {dst.wan_addr}" in state and "mode tunnel" in state, state
+        # The key and 4 bytes of salt, in hexadecimal; the ICV's length in bits.
+        key = re.search(r"aead rfc4106\(gcm\(aes\)\) 0x([0-9a-f]+) 128", state)
+        assert key and len(key[1]) == key_bits // 4 + 8, state
+        assert "encap" not in state, state
+
+
+def test_every_size_up_to_the_inner_mtu(a, linux):
+    linux.start()
+    a.start(a.default_config(start=False))
+    up(a, linux, "port500")
+    for size in (0, 1, 2, 3, 56, 700, 1446 - 28):
+        assert ping(a.net, count=2, options=f"-i 0.02 -M do -s {size}") == (2, 2), size
+        assert ping(a.net, "host-b", A.host_addr, 2, f"-i 0.02 -M do -s {size}") == (2, 2), size
+
+
+def test_tcp(a, linux, tmp_path):
+    linux.start()
+    a.start(a.default_config(start=False))
+    up(a, linux, "port500")
+    for options in ("", "-R"):
+        assert tcp(a.net, tmp_path / "iperf3.log", options) > 1_000_000, options
+
+
+def test_the_kernel_finds_nothing_wrong(a, linux):
+    """Not one packet fails the kernel's integrity check, its replay window or its policies."""
+    linux.start()
+    a.start(a.default_config(start=False))
+    up(a, linux, "linux")
+    before = errors(linux)
+    assert ping(a.net, count=200, options="-i 0.01") == (200, 200)
+    assert errors(linux) == before
+    state = linux.run("ip -s xfrm state get "
+                      f"src {A.wan_addr} dst {B.wan_addr} proto esp spi 0x{child(a)['spi-out']}")
+    assert re.search(r"replay-window 0 replay 0 failed 0", state), state
+    assert re.search(r"lifetime current:\s+\d+\(bytes\), 200\(packets\)", state), state
+
+
+def errors(linux):
+    return linux.run("cat /proc/net/xfrm_stat")
+
+
+@pytest.mark.parametrize("who", ["port500", "linux"])
+@pytest.mark.parametrize("what", ["ike", "child"])
+def test_delete_leaves_no_state_in_the_kernel(a, linux, who, what):
+    linux.start()
+    a.start(a.default_config(start=False))
+    up(a, linux, "port500")
+    assert len(linux.states()) == 2
+    if who == "port500":
+        a.cli("down lab" if what == "ike" else "down lab/net")
+    else:
+        linux.swanctl("--terminate --ike lab" if what == "ike" else "--terminate --child net")
+    wait_for("the kernel's SAs to go", lambda: linux.states() == {})
+    wait_for("ours to go", lambda: "INSTALLED" not in a.swanctl("--list-sas"))
+    up(a, linux, "port500")
+    assert ping(a.net) == (20, 20)
+
+
+def test_a_restarted_linux_comes_back(a, linux):
+    """Linux forgets everything without a word; its new SAs replace the old ones."""
+    linux.start()
+    a.start(a.default_config(start=False))
+    up(a, linux, "port500")
+    linux.start()
+    up(a, linux, "linux")
+    wait_for("the old SAs to go", lambda: a.swanctl("--list-sas").count("ESTABLISHED") == 1)
+    assert set(linux.states()) == {child(a)["spi-in"], child(a)["spi-out"]}
+    assert ping(a.net) == (20, 20)
+
+
+@pytest.mark.parametrize("who", ["linux", pytest.param("port500", marks=NO_REKEY_COMMAND)])
+@pytest.mark.parametrize("what", ["child", "ike"])
+def test_rekey(a, linux, who, what, tmp_path):
+    linux.start()
+    a.start(a.default_config(start=False))
+    up(a, linux, "port500")
+    rekey_under_ping(a, linux, who, what, tmp_path / "ping")
+    assert len(linux.states()) == 2
