@@ -54,6 +54,8 @@ struct config_gateway {
 	enum config_poll poll;		 // default adaptive
 	enum config_hugepages hugepages; // default auto: used when the machine has them
 	unsigned memory_mb;		 // of packet memory and tables, default 512
+	unsigned initiations;		 // of ours under way at once, default 64
+	unsigned initiations_per_peer;	 // the same towards one address, default 5
 	char *socket;			 // path of the vici socket, default /run/port500.vici
 	char *eal_args;			 // further EAL arguments, default ""
 	struct config_where where;

@@ -96,6 +96,7 @@ static const struct ike_conn *const *env_conns_find(void *ctx, const struct ip_a
 static void conn_stop(struct conn *c)
 {
 	for (size_t i = 0; i < c->n_children; i++) {
+		pace_cancel(&c->children[i]);
 		if (c->children[i].retry)
 			event_free(c->children[i].retry);
 		c->children[i].retry = NULL;
@@ -292,10 +293,9 @@ static void conn_retire(struct ike_run *run, struct conn *c)
 	c->retired = true;
 	conn_stop(c);
 	run_enter(run);
-	for (s = TAILQ_FIRST(&run->sas); s; s = next) {
-		next = TAILQ_NEXT(s, link);
-		if (s->conn == c)
-			run_sa_delete(s, DELETE_GRACE_MS);
+	for (s = TAILQ_FIRST(&c->sas); s; s = next) {
+		next = TAILQ_NEXT(s, conn_link);
+		run_sa_delete(s, DELETE_GRACE_MS);
 	}
 	run_leave(run);
 	run_conn_put(run, c);
@@ -359,6 +359,7 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 	TAILQ_INIT(&run->sas);
 	TAILQ_INIT(&run->closed);
 	TAILQ_INIT(&run->watches);
+	TAILQ_INIT(&run->pace.ready);
 	rc = ike_openssl_create(&run->crypto);
 	if (rc) {
 		error_set(err, rc, "OpenSSL lacks an algorithm that IKE needs: %s", strerror(-rc));

@@ -53,7 +53,7 @@ static bool rivals(const struct run_sa *s, const struct ike_sa_info *info,
 	const struct run_child_sa *c;
 
 	if (other == s || other->closed || !other->established || other->superseded ||
-	    other->conn != s->conn || other_info->state != IKE_ST_ESTABLISHED ||
+	    other_info->state != IKE_ST_ESTABLISHED ||
 	    !identity_equal(&info->remote_id, &other_info->remote_id))
 		return false;
 	TAILQ_FOREACH(c, &other->children, link)
@@ -82,7 +82,7 @@ static bool loses_collision(const struct run_sa *s, const struct conn_child *chi
 	struct run_sa *other;
 
 	ike_sa_info(s->sa, &info);
-	TAILQ_FOREACH(other, &s->run->sas, link)
+	TAILQ_FOREACH(other, &child->conn->sas, conn_link)
 	{
 		ike_sa_info(other->sa, &other_info);
 		if (rivals(s, &info, other, &other_info, child) && carries(other, child) &&
@@ -98,10 +98,10 @@ static void drop_unanswered(struct run_sa *s, const struct conn_child *child)
 {
 	struct run_sa *other, *next;
 
-	for (other = TAILQ_FIRST(&s->run->sas); other; other = next) {
+	for (other = TAILQ_FIRST(&child->conn->sas); other; other = next) {
 		struct ike_sa_info info;
 
-		next = TAILQ_NEXT(other, link);
+		next = TAILQ_NEXT(other, conn_link);
 		if (other == s || other->goal != child || other->established)
 			continue;
 		ike_sa_info(other->sa, &info);
@@ -121,8 +121,8 @@ void run_child_settle(struct run_sa *s, const struct conn_child *child)
 	watch_child_up(s, child);
 	drop_unanswered(s, child);
 	ike_sa_info(s->sa, &info);
-	for (other = TAILQ_FIRST(&s->run->sas); other && !s->superseded; other = next) {
-		next = TAILQ_NEXT(other, link);
+	for (other = TAILQ_FIRST(&child->conn->sas); other && !s->superseded; other = next) {
+		next = TAILQ_NEXT(other, conn_link);
 		ike_sa_info(other->sa, &other_info);
 		if (!rivals(s, &info, other, &other_info, child))
 			continue;
@@ -223,16 +223,16 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in)
 	dp_sa_in_retire(s->run->dp, c->spi_in);
 	free(c);
 	watch_child_gone(s, spi_in);
-	if (!run_child_is_up(s->run, child))
+	if (!run_child_is_up(child))
 		start_lost(s->run, child, s);
 	return true;
 }
 
-bool run_child_is_up(struct ike_run *run, const struct conn_child *child)
+bool run_child_is_up(const struct conn_child *child)
 {
 	const struct run_sa *s;
 
-	TAILQ_FOREACH(s, &run->sas, link)
+	TAILQ_FOREACH(s, &child->conn->sas, conn_link)
 	{
 		struct ike_sa_info info;
 

@@ -15,7 +15,7 @@ static size_t bucket(uint64_t key)
 	return (size_t)((key * 0x9e3779b97f4a7c15u) >> 40) & (SA_BUCKETS - 1);
 }
 
-static size_t bucket_peer(const struct ip_addr *a)
+size_t run_addr_bucket(const struct ip_addr *a)
 {
 	return bucket(spi_key(a->bytes) ^ spi_key(a->bytes + 8));
 }
@@ -47,7 +47,7 @@ void run_sa_index_spi(struct run_sa *s, uint64_t spi)
 
 void run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi)
 {
-	struct run_sa **at = &s->run->by_peer[bucket_peer(peer)];
+	struct run_sa **at = &s->run->by_peer[run_addr_bucket(peer)];
 
 	s->half_open = true;
 	s->run->n_half_open++;
@@ -59,7 +59,7 @@ void run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t pee
 
 void run_sa_unindex_peer(struct run_sa *s)
 {
-	struct run_sa **at = &s->run->by_peer[bucket_peer(&s->peer)];
+	struct run_sa **at = &s->run->by_peer[run_addr_bucket(&s->peer)];
 
 	while (*at && *at != s)
 		at = &(*at)->next_peer;
@@ -78,7 +78,7 @@ struct run_sa *run_sa_by_spi(struct ike_run *run, uint64_t own_spi)
 
 struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi)
 {
-	struct run_sa *s = run->by_peer[bucket_peer(peer)];
+	struct run_sa *s = run->by_peer[run_addr_bucket(peer)];
 
 	while (s && (s->peer_spi != peer_spi || !ip_addr_equal(&s->peer, peer)))
 		s = s->next_peer;
@@ -96,7 +96,7 @@ unsigned run_sa_half_open_from(const struct ike_run *run, const struct ip_addr *
 {
 	unsigned n = 0;
 
-	for (const struct run_sa *s = run->by_peer[bucket_peer(peer)]; s; s = s->next_peer)
+	for (const struct run_sa *s = run->by_peer[run_addr_bucket(peer)]; s; s = s->next_peer)
 		n += s->half_open && ip_addr_equal(&s->peer, peer);
 	return n;
 }

@@ -5,6 +5,7 @@
 //   ike_run_find.c   finding an IKE SA
 //   ike_run_sa.c     one IKE SA: create, step, actions, timers, destroy
 //   ike_run_child.c  its child SAs: dataplane, lifetimes, which of two wins
+//   ike_run_pace.c   how many initiations at once
 //   ike_run_start.c  bringing configured children up and keeping them up
 //   ike_run_cmd.c    commands: initiate, terminate, shutdown
 //   ike_run_watch.c  who follows a command
@@ -37,6 +38,7 @@ struct run_child_sa { // a child SA in the dataplane
 
 struct run_sa {				     // an IKE SA
 	TAILQ_ENTRY(run_sa) link;	     // ordered by id
+	TAILQ_ENTRY(run_sa) conn_link;	     // in conn->sas, unless closed; in the same order
 	struct run_sa *next_spi, *next_peer; // in their buckets
 	struct ike_run *run;
 	struct ike_sa *sa;
@@ -46,21 +48,22 @@ struct run_sa {				     // an IKE SA
 	uint64_t peer_spi;	 // responder: the initiator's SPI
 	struct conn *conn;	 // counted; NULL: responder that has not chosen
 	struct conn_child *goal; // initiator, until it is established: the child to bring up
+	struct pace_peer *pace;	 // where it is counted as under way, or NULL
 	TAILQ_HEAD(, run_child_sa) children;
 	struct event *timer; // the core's
 	uint64_t timer_at_ms;
-	struct event *age;    // ours: the nearest of the deadlines below
-	uint64_t rekey_at_ms; // a successor is to be initiated
-	uint64_t end_at_ms;   // to be deleted
-	uint64_t kill_at_ms;  // to be dropped without further words
+	struct event *age;	       // ours: the nearest of the deadlines below
+	uint64_t rekey_at_ms;	       // a successor is to be initiated
+	uint64_t end_at_ms;	       // to be deleted
+	uint64_t kill_at_ms;	       // to be dropped without further words
 	uint64_t began, authenticated; // in the order of all such moments of this ike_run
-	bool half_open;	      // responder before authentication
-	bool established;     // has been
-	bool superseded;      // another SA carries its child
-	bool aged;	      // its lifetime is over
-	bool peer_lost;	      // it did not answer
-	bool suspect;	      // it does not answer just now
-	bool send_failed;     // the last message could not be sent
+	bool half_open;		       // responder before authentication
+	bool established;	       // has been
+	bool superseded;	       // another SA carries its child
+	bool aged;		       // its lifetime is over
+	bool peer_lost;		       // it did not answer
+	bool suspect;		       // it does not answer just now
+	bool send_failed;	       // the last message could not be sent
 	bool closed;
 	enum ike_report_code last_code; // of the last error, for whoever waits
 	char last_error[IKE_REPORT_TEXT_MAX];
@@ -101,6 +104,11 @@ struct ike_run {
 	struct run_sas sas, closed;
 	struct run_sa *by_spi[SA_BUCKETS], *by_peer[SA_BUCKETS];
 	TAILQ_HEAD(, watch) watches;
+	struct {
+		unsigned under_way;	       // initiations
+		TAILQ_HEAD(, pace_peer) ready; // may go on when there is room in total
+		struct pace_peer *by_addr[SA_BUCKETS];
+	} pace;
 	unsigned n_half_open;
 	struct run_sa *shown; // the one ike_run_each is at
 	unsigned depth;	      // of run_enter
@@ -143,6 +151,7 @@ uint64_t spi_key(const uint8_t spi[8]);
 void run_sa_index_spi(struct run_sa *s, uint64_t spi); // under our own SPI
 void run_sa_unindex_spi(struct run_sa *s);
 void run_sa_unindex_peer(struct run_sa *s);
+size_t run_addr_bucket(const struct ip_addr *a); // below SA_BUCKETS
 struct run_sa *run_sa_by_id(struct ike_run *run, uint32_t id);
 struct run_sa *run_sa_by_spi(struct ike_run *run, uint64_t own_spi);
 struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi);
@@ -163,18 +172,28 @@ int run_child_install(struct run_sa *s, struct ike_child_install *install);
 bool run_child_remove(struct run_sa *s, uint32_t spi_in);
 struct run_child_sa *run_child_by_spi(struct run_sa *s, uint32_t spi_in);
 // Is the child carried by an SA that is going to stay?
-bool run_child_is_up(struct ike_run *run, const struct conn_child *child);
+bool run_child_is_up(const struct conn_child *child);
 // After a step that installed something: older SAs of the same child end.
 void run_child_settle(struct run_sa *s, const struct conn_child *child);
 uint64_t run_child_last_inbound_ms(const struct run_sa *s, uint64_t now_ms);
+
+// ---- ike_run_pace.c ----
+// The child is initiated (start_now) in its turn. -ENOMEM.
+int pace_wait(struct ike_run *run, struct conn_child *child, const struct ip_addr *addr);
+void pace_cancel(struct conn_child *child); // it does not wait any more
+// The initiation counts from now on, even above the limits: a person may ask for one.
+void pace_begin(struct run_sa *s, const struct ip_addr *addr);
+void pace_over(struct run_sa *s);    // done, given up or not answered in time; may come twice
+void pace_next(struct ike_run *run); // starts those whose turn it is
 
 // ---- ike_run_start.c ----
 // Starts IKE_SA_INIT. `child` NULL: the IKE SA alone. An error is a sentence; nothing has begun.
 int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
 		   struct run_sa **out, struct error *err);
 // The initiation of that child (or of the IKE SA alone) that is under way, or NULL.
-struct run_sa *start_under_way(struct ike_run *run, const struct conn *conn,
-			       const struct conn_child *child);
+struct run_sa *start_under_way(const struct conn *conn, const struct conn_child *child);
+// The attempt that was planned, unless it is not needed any more.
+void start_now(struct ike_run *run, struct conn_child *child);
 void start_want(struct ike_run *run, struct conn_child *child, uint64_t delay_ms);
 // An initiation of this child failed.
 void start_failed(struct ike_run *run, struct conn_child *child);

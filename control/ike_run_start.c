@@ -49,24 +49,26 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 	if (!s)
 		return error_set(err, -ENOMEM, "%s: out of memory", conn->ike.name);
 	s->goal = child;
-	if (child)
+	if (child) {
 		child->last_attempt_ms = run_now_ms();
+		pace_cancel(child);
+	}
+	pace_begin(s, &remote.addr);
 	if (out)
 		*out = s;
 	run_sa_step(s, &ev);
 	return 0;
 }
 
-struct run_sa *start_under_way(struct ike_run *run, const struct conn *conn,
-			       const struct conn_child *child)
+struct run_sa *start_under_way(const struct conn *conn, const struct conn_child *child)
 {
 	struct run_sa *s;
 
-	TAILQ_FOREACH(s, &run->sas, link)
+	TAILQ_FOREACH(s, &conn->sas, conn_link)
 	{
 		struct ike_sa_info info;
 
-		if (s->conn != conn || s->goal != child || s->established)
+		if (s->goal != child || s->established)
 			continue;
 		ike_sa_info(s->sa, &info);
 		if (info.original_initiator &&
@@ -101,13 +103,24 @@ static void on_retry(int fd, short what, void *arg)
 {
 	struct conn_child *child = arg;
 	struct ike_run *run = child->run;
-	struct error err;
-	int rc;
+	struct ip_endpoint remote;
 
 	(void)fd;
 	(void)what;
-	if (run->shutting_down || child->rest != REST_NONE || run_child_is_up(run, child) ||
-	    start_under_way(run, child->conn, child))
+	run_enter(run);
+	if (!conn_remote(child->conn, child->failures, &remote) ||
+	    pace_wait(run, child, &remote.addr))
+		start_now(run, child); // which says what is wrong
+	run_leave(run);		       // starts it, if it is its turn
+}
+
+void start_now(struct ike_run *run, struct conn_child *child)
+{
+	struct error err;
+	int rc;
+
+	if (run->shutting_down || child->rest != REST_NONE || run_child_is_up(child) ||
+	    start_under_way(child->conn, child))
 		return;
 	rc = start_initiate(run, child->conn, child, NULL, &err);
 	if (rc == 0)
@@ -133,10 +146,10 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 		return;
 	child->failures++;
 	child->no_route = false;
-	if (run_child_is_up(run, child)) { // a successor failed: its predecessor tries again
+	if (run_child_is_up(child)) { // a successor failed: its predecessor tries again
 		struct run_sa *s;
 
-		TAILQ_FOREACH(s, &run->sas, link)
+		TAILQ_FOREACH(s, &child->conn->sas, conn_link)
 		{
 			struct run_child_sa *c = TAILQ_FIRST(&s->children);
 
@@ -183,6 +196,7 @@ void start_succeeded(struct conn_child *child)
 	child->rest = REST_NONE;
 	child->failures = 0;
 	child->no_route = false;
+	pace_cancel(child);
 	if (child->retry)
 		event_del(child->retry);
 }
@@ -195,7 +209,7 @@ void start_successor(struct run_sa *s)
 	struct error err;
 
 	if (!s->established || s->superseded || s->run->shutting_down || s->conn->retired ||
-	    !conn_remote(s->conn, 0, &remote) || start_under_way(s->run, s->conn, child))
+	    !conn_remote(s->conn, 0, &remote) || start_under_way(s->conn, child))
 		return;
 	log_info(LOG_IKE, "%s: IKE SA #%u %s: setting up its successor", s->conn->ike.name, s->id,
 		 s->suspect ? "is not answered" : "grows old");
@@ -253,7 +267,7 @@ void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 		traffic(run, child);
 		return;
 	}
-	TAILQ_FOREACH(s, &run->sas, link)
+	TAILQ_FOREACH(s, &child->conn->sas, conn_link)
 	{
 		struct run_child_sa *c = TAILQ_FIRST(&s->children);
 

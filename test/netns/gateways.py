@@ -198,6 +198,8 @@ class Charon:
         self.swan = os.path.join(self.dir, f"swanctl-{site.letter}")
         self.socket = os.path.join(self.dir, f"charon-{site.letter}.vici")
         self.process = None
+        self.settings = ""  # further ones of section charon-systemd
+        self.log_level = 2
 
     def default_config(self, proposals="default", esp="aes128gcm16", psk=PSK, start=False, conn="",
                        child="", local_ts=None, remote_ts=None):
@@ -243,6 +245,7 @@ secrets {{
         with open(self.conf, "w", encoding="utf-8") as f:
             f.write(f"""charon-systemd {{
     load = {self.PLUGINS}
+    {self.settings}
     plugins {{
         vici {{
             socket = unix://{self.socket}
@@ -251,9 +254,9 @@ secrets {{
     filelog {{
         lab {{
             path = {self.log}
-            default = 1
-            ike = 2
-            cfg = 2
+            default = {min(self.log_level, 1)}
+            ike = {self.log_level}
+            cfg = {self.log_level}
             flush_line = yes
         }}
     }}

@@ -8,7 +8,7 @@
 
 #include "control/ike_run_priv.h"
 
-#define FAKE_TUNNELS 16
+#define FAKE_TUNNELS 32
 #define FAKE_SAS     256
 
 struct dp { // what the dataplane would hold
