@@ -119,12 +119,19 @@ struct config_psk {
 	struct config_where where;
 };
 
+struct config_psk_ref { // psk.c: an identity that a secret names, by its hash
+	uint32_t hash;
+	const struct config_psk *psk;
+};
+
 struct config {
 	struct config_gateway gateway;
 	struct config_conn *conns;
 	size_t n_conns;
 	struct config_psk *psks;
 	size_t n_psks;
+	struct config_psk_ref *psk_refs; // sorted
+	size_t n_psk_refs;
 	char **warnings; // "FILE:LINE: SECTION.KEY: ..."
 	size_t n_warnings;
 	char **files; // every file read

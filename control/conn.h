@@ -60,6 +60,7 @@ struct conn {
 	TAILQ_HEAD(, run_sa) sas; // those of this connection that are not closed
 	unsigned refs;
 	bool retired; // no longer in the configuration
+	bool planned; // stands in the configuration that is being applied
 };
 
 // One reference is the caller's. -ENOMEM.

@@ -45,9 +45,15 @@ void run_sa_index_spi(struct run_sa *s, uint64_t spi)
 	*at = s;
 }
 
+static size_t bucket_peer(const struct ip_addr *peer, uint64_t peer_spi)
+{
+	return bucket(run_addr_bucket(peer) ^ peer_spi);
+}
+
 void run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi)
 {
-	struct run_sa **at = &s->run->by_peer[run_addr_bucket(peer)];
+	struct run_sa **at = &s->run->by_peer[bucket_peer(peer, peer_spi)];
+	struct run_sa **from = &s->run->half_open_from[run_addr_bucket(peer)];
 
 	s->half_open = true;
 	s->run->n_half_open++;
@@ -55,11 +61,13 @@ void run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t pee
 	s->peer_spi = peer_spi;
 	s->next_peer = *at;
 	*at = s;
+	s->next_half_open = *from;
+	*from = s;
 }
 
 void run_sa_unindex_peer(struct run_sa *s)
 {
-	struct run_sa **at = &s->run->by_peer[run_addr_bucket(&s->peer)];
+	struct run_sa **at = &s->run->by_peer[bucket_peer(&s->peer, s->peer_spi)];
 
 	while (*at && *at != s)
 		at = &(*at)->next_peer;
@@ -78,7 +86,7 @@ struct run_sa *run_sa_by_spi(struct ike_run *run, uint64_t own_spi)
 
 struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi)
 {
-	struct run_sa *s = run->by_peer[run_addr_bucket(peer)];
+	struct run_sa *s = run->by_peer[bucket_peer(peer, peer_spi)];
 
 	while (s && (s->peer_spi != peer_spi || !ip_addr_equal(&s->peer, peer)))
 		s = s->next_peer;
@@ -87,17 +95,24 @@ struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, u
 
 void run_sa_half_open_over(struct run_sa *s)
 {
-	if (s->half_open)
-		s->run->n_half_open--;
+	struct run_sa **at = &s->run->half_open_from[run_addr_bucket(&s->peer)];
+
+	if (!s->half_open)
+		return;
+	while (*at != s)
+		at = &(*at)->next_half_open;
+	*at = s->next_half_open;
+	s->run->n_half_open--;
 	s->half_open = false;
 }
 
 unsigned run_sa_half_open_from(const struct ike_run *run, const struct ip_addr *peer)
 {
+	const struct run_sa *s = run->half_open_from[run_addr_bucket(peer)];
 	unsigned n = 0;
 
-	for (const struct run_sa *s = run->by_peer[run_addr_bucket(peer)]; s; s = s->next_peer)
-		n += s->half_open && ip_addr_equal(&s->peer, peer);
+	for (; s; s = s->next_half_open)
+		n += ip_addr_equal(&s->peer, peer);
 	return n;
 }
 

@@ -25,6 +25,7 @@
 #define SA_BUCKETS  4096 // a power of two
 #define NO_DEADLINE UINT64_MAX
 
+struct conn_index;
 struct event;
 
 struct run_child_sa { // a child SA in the dataplane
@@ -36,15 +37,15 @@ struct run_child_sa { // a child SA in the dataplane
 	bool fresh;			     // installed by the step that is being carried out
 };
 
-struct run_sa {				     // an IKE SA
-	TAILQ_ENTRY(run_sa) link;	     // ordered by id
-	TAILQ_ENTRY(run_sa) conn_link;	     // in conn->sas, unless closed; in the same order
-	struct run_sa *next_spi, *next_peer; // in their buckets
+struct run_sa {			       // an IKE SA
+	TAILQ_ENTRY(run_sa) link;      // ordered by id
+	TAILQ_ENTRY(run_sa) conn_link; // in conn->sas, unless closed; in the same order
+	struct run_sa *next_spi, *next_peer, *next_half_open; // in their buckets
 	struct ike_run *run;
 	struct ike_sa *sa;
 	uint32_t id;
 	uint64_t own_spi;	 // key in by_spi, 0: not in it
-	struct ip_addr peer;	 // responder: key in by_peer
+	struct ip_addr peer;	 // responder: with the initiator's SPI the key in by_peer
 	uint64_t peer_spi;	 // responder: the initiator's SPI
 	struct conn *conn;	 // counted; NULL: responder that has not chosen
 	struct conn_child *goal; // initiator, until it is established: the child to bring up
@@ -98,11 +99,12 @@ struct ike_run {
 	const struct config *config; // NULL before the first configure
 	struct conn **conns;	     // in the order of the file
 	size_t n_conns;
-	const struct ike_conn **found; // result of conns_find, room for n_conns + 1
+	struct conn_index *index; // of conns; NULL before the first configure
 	struct conn_child **by_tunnel;
 	size_t n_by_tunnel;
 	struct run_sas sas, closed;
 	struct run_sa *by_spi[SA_BUCKETS], *by_peer[SA_BUCKETS];
+	struct run_sa *half_open_from[SA_BUCKETS]; // by the peer's address
 	TAILQ_HEAD(, watch) watches;
 	struct {
 		unsigned under_way;	       // initiations
