@@ -195,6 +195,7 @@ int run_child_install(struct run_sa *s, struct ike_child_install *install)
 		goto fail;
 	c->id = ++s->run->last_child_id;
 	TAILQ_INSERT_TAIL(&s->children, c, link);
+	s->run->n_child_sas++;
 	if (loses) {
 		struct ike_sa_info info;
 
@@ -219,6 +220,7 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in)
 		return false;
 	child = c->child;
 	TAILQ_REMOVE(&s->children, c, link);
+	s->run->n_child_sas--;
 	dp_tunnel_clear_out(s->run->dp, child->tunnel, c->spi_out);
 	dp_sa_in_retire(s->run->dp, c->spi_in);
 	free(c);

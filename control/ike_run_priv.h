@@ -111,7 +111,7 @@ struct ike_run {
 		TAILQ_HEAD(, pace_peer) ready; // may go on when there is room in total
 		struct pace_peer *by_addr[SA_BUCKETS];
 	} pace;
-	unsigned n_half_open;
+	unsigned n_sas, n_half_open, n_child_sas; // not closed
 	struct run_sa *shown; // the one ike_run_each is at
 	unsigned depth;	      // of run_enter
 	bool shutting_down;

@@ -156,6 +156,7 @@ struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *c
 	TAILQ_INIT(&s->children);
 	sa_join(s, conn);
 	TAILQ_INSERT_TAIL(&run->sas, s, link);
+	run->n_sas++;
 	ike_sa_info(sa, &info);
 	run_sa_index_spi(s, spi_key(info.original_initiator ? info.spi_i : info.spi_r));
 	return s;
@@ -178,6 +179,7 @@ static void sa_close(struct run_sa *s)
 	event_del(s->age);
 	pace_over(s);
 	TAILQ_REMOVE(&s->run->sas, s, link);
+	s->run->n_sas--;
 	if (s->conn)
 		TAILQ_REMOVE(&s->conn->sas, s, conn_link);
 	TAILQ_INSERT_TAIL(&s->run->closed, s, link);
