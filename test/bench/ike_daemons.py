@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -88,7 +89,13 @@ class Meter:
     def read(self):
         now = threads(self.pid)
         used = {t: now[t] - self.before.get(t, 0) for t in now}
-        return {"cpu_ms": sum(used.values()) / 1e6, "main_ms": used[str(self.pid)] / 1e6}
+        names = {}
+        for t, ns in used.items():
+            with open(f"/proc/{self.pid}/task/{t}/comm", encoding="ascii") as f:
+                name = f.read().strip()
+            names[name] = names.get(name, 0) + ns / 1e6
+        return {"cpu_ms": sum(used.values()) / 1e6, "main_ms": used[str(self.pid)] / 1e6,
+                "threads": names}
 
 
 def pid_of(gateway, comm):
@@ -130,8 +137,7 @@ class CharonPair:
         self.net, self.n = net, n
         self.gateways = [Charon(net, A, directory), Charon(net, B, directory)]
         for g in self.gateways:
-            g.settings = "" if limits else (
-                "cookie_threshold = 0\n block_threshold = 0\n init_limit_half_open = 0")
+            g.settings = "" if limits else "dos_protection = no"
             g.log_level = 0
             g.start("")
         self.pids = [pid_of(g, "charon-systemd") for g in self.gateways]
@@ -185,6 +191,8 @@ def measure(pair, limit_s):
     for side, c, pid, before in zip(("initiator", "responder"), cpu, pair.pids, memory):
         result[f"{side}_ms"] = round(c["cpu_ms"] / max(up, 1), 3)
         result[f"{side}_main_ms"] = round(c["main_ms"] / max(up, 1), 3)
+        result[f"{side}_threads_ms"] = {t: round(ms / max(up, 1), 3)
+                                        for t, ms in c["threads"].items() if ms > 0.5}
         result[f"{side}_kb"] = round((rss_kb(pid) - before) / max(up, 1), 1)
     return result
 
@@ -216,7 +224,9 @@ def one(kind, n, args):
 
 
 def version(command):
-    return subprocess.run(command, text=True, capture_output=True).stdout.strip().split("\n")[0]
+    done = subprocess.run(command, text=True, capture_output=True)
+    lines = [x for x in (done.stdout + done.stderr).splitlines() if re.search(r"\d+\.\d+", x)]
+    return lines[0].strip() if lines else "unknown"
 
 
 def machine():
@@ -249,7 +259,8 @@ def main():
     p.add_argument("-n", type=int, default=400, help="connections (default 400)")
     p.add_argument("--runs", type=int, default=3, help="runs of each daemon, in turns (default 3)")
     p.add_argument("--daemons", default="port500,charon,charon-unlimited",
-                   help="some of port500, charon, charon-unlimited (half-open limits off)")
+                   help="some of port500, charon, charon-unlimited (dos_protection = no: "
+                        "neither cookies nor limits on half-open IKE SAs)")
     p.add_argument("--limit", type=float, default=15, help="give up after so many seconds (15)")
     p.add_argument("--idle", type=float, default=0,
                    help="with all tunnels up, measure CPU for so many seconds")
@@ -262,7 +273,8 @@ def main():
             r = one(kind, args.n, args)
             results.append(r)
             print(f"run {run + 1}: " + ", ".join(f"{k} {v}" for k, v in r.items()
-                                                if k not in ("curve", "connections")), flush=True)
+                                                if k not in ("curve", "connections")
+                                                and not k.endswith("threads_ms")), flush=True)
     print()
     print(summary(results))
     if args.json:
