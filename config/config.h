@@ -66,6 +66,8 @@ struct config_gateway {
 	enum config_poll poll;		 // default adaptive
 	enum config_hugepages hugepages; // default auto: used when the machine has them
 	unsigned memory_mb;		 // of packet memory and tables, default 512
+	unsigned initiations;		 // of ours under way at once, default 64
+	unsigned initiations_per_peer;	 // the same towards one address, default 5
 	char *socket;			 // path of the vici socket, default /run/port500.vici
 	char *eal_args;			 // further EAL arguments, default ""
 	struct config_ike ike;
@@ -170,6 +172,11 @@ struct config_key_file {
 	struct secret passphrase; // empty: none
 };
 
+struct config_psk_ref { // psk.c: an identity that a secret names, by its hash
+	uint32_t hash;
+	const struct config_psk *psk;
+};
+
 struct config {
 	struct config_gateway gateway;
 	struct config_conn *conns;
@@ -179,6 +186,8 @@ struct config {
 	struct config_files cacerts, crls; // of authorities
 	struct config_key_file *keys;
 	size_t n_keys;
+	struct config_psk_ref *psk_refs; // sorted
+	size_t n_psk_refs;
 	char **warnings; // "FILE:LINE: SECTION.KEY: ..."
 	size_t n_warnings;
 	char **files; // every file read

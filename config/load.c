@@ -309,6 +309,7 @@ void config_destroy(struct config *c)
 		secret_fini(&c->psks[i].key);
 	}
 	free(c->psks);
+	free(c->psk_refs);
 	for (size_t i = 0; i < c->n_warnings; i++)
 		free(c->warnings[i]);
 	free(c->warnings);

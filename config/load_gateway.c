@@ -201,6 +201,8 @@ int load_gateway(struct loader *l)
 		       : strcmp(hugepages, "off") == 0 ? HUGEPAGES_OFF
 						       : HUGEPAGES_AUTO;
 	g->memory_mb = (unsigned)loader_number(l, s, "memory");
+	g->initiations = (unsigned)loader_number(l, s, "initiations");
+	g->initiations_per_peer = (unsigned)loader_number(l, s, "initiations_per_peer");
 	if (strncmp(socket, "unix://", 7) == 0) // as swanctl --uri writes it
 		socket += 7;
 	g->socket = strdup(socket);

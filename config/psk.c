@@ -115,6 +115,51 @@ static int load_psk(struct loader *l, const struct config_node *n, struct config
 	return rc == 0 ? load_key(l, n, &psk->key) : rc;
 }
 
+// ---- look-up ----
+
+static uint32_t hash(const struct identity *id)
+{
+	uint32_t h = 2166136261u ^ id->type;
+
+	for (uint16_t i = 0; i < id->len; i++) {
+		uint8_t c = id->data[i];
+
+		// identity_equal does not look at the case of letters.
+		h = (h ^ (c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c)) * 16777619u;
+	}
+	return h;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+	const struct config_psk_ref *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->psk < y->psk ? -1 : x->psk > y->psk;
+}
+
+// The secrets by each identity that they name, so that one of ten thousand is found at once.
+static int index_secrets(struct loader *l)
+{
+	struct config *c = l->config;
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_psks; i++)
+		n += c->psks[i].n_ids;
+	if (n == 0)
+		return 0;
+	c->psk_refs = calloc(n, sizeof(*c->psk_refs));
+	if (c->psk_refs == NULL)
+		return loader_no_memory(l);
+	for (size_t i = 0; i < c->n_psks; i++)
+		for (size_t k = 0; k < c->psks[i].n_ids; k++)
+			c->psk_refs[c->n_psk_refs++] =
+				(struct config_psk_ref){hash(&c->psks[i].ids[k]), &c->psks[i]};
+	qsort(c->psk_refs, c->n_psk_refs, sizeof(*c->psk_refs), by_hash);
+	return 0;
+}
+
 int load_secrets(struct loader *l)
 {
 	const struct config_node *secrets =
@@ -135,10 +180,24 @@ int load_secrets(struct loader *l)
 		if (rc != 0)
 			return rc;
 	}
-	return 0;
+	return index_secrets(l);
 }
 
-// ---- look-up ----
+// The first entry with that hash, or where it would stand.
+static size_t first_ref(const struct config *c, uint32_t wanted)
+{
+	size_t low = 0, high = c->n_psk_refs;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (c->psk_refs[mid].hash < wanted)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
 
 enum { NAMED_NOT, NAMED_BY_ANY, NAMED };
 
@@ -157,21 +216,34 @@ static int named(const struct config_psk *psk, const struct identity *id)
 	return best;
 }
 
+// A secret that names the peer comes before every other, then one that names us.
+static void consider(const struct config_psk *psk, const struct identity *local,
+		     const struct identity *remote, int *best, const struct config_psk **found)
+{
+	int us = named(psk, local), peer = named(psk, remote);
+	int rank = (peer == NAMED) * 8 + (us == NAMED) * 4 + (peer == NAMED_BY_ANY) * 2 +
+		   (us == NAMED_BY_ANY);
+
+	if (rank <= *best)
+		return;
+	*best = rank;
+	*found = psk;
+}
+
 const struct config_psk *config_psk_find(const struct config *c, const struct identity *local,
 					 const struct identity *remote)
 {
 	const struct config_psk *found = NULL;
 	int best = 0;
 
-	for (size_t i = 0; i < c->n_psks; i++) {
-		int us = named(&c->psks[i], local), peer = named(&c->psks[i], remote);
-		int rank = (peer == NAMED) * 8 + (us == NAMED) * 4 + (peer == NAMED_BY_ANY) * 2 +
-			   (us == NAMED_BY_ANY);
+	if (remote != NULL && remote->type != ID_ANY) {
+		uint32_t wanted = hash(remote);
 
-		if (rank > best) {
-			best = rank;
-			found = &c->psks[i];
-		}
+		for (size_t i = first_ref(c, wanted);
+		     i < c->n_psk_refs && c->psk_refs[i].hash == wanted; i++)
+			consider(c->psk_refs[i].psk, local, remote, &best, &found);
 	}
+	for (size_t i = 0; i < c->n_psks && best < 8; i++)
+		consider(&c->psks[i], local, remote, &best, &found);
 	return found;
 }

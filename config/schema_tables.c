@@ -118,6 +118,12 @@ const struct schema_key schema_keys[] = {
 	 .doc = "auto: used when the machine has them. on: an error when it has none. off: never."},
 	{GATEWAY, "memory", FORM_NUMBER, .def = "512", .min = 64, .max = 1048576,
 	 .doc = "Packet memory and tables in MB."},
+	{GATEWAY, "initiations", FORM_NUMBER, .def = "64", .min = 1, .max = 65536,
+	 .doc = "How many IKE SAs we set up at once; the others wait for their turn. An attempt "
+		"whose first message is not answered in time no longer counts."},
+	{GATEWAY, "initiations_per_peer", FORM_NUMBER, .def = "5", .min = 1, .max = 65536,
+	 .doc = "The same towards one address. More than 5 at once from one address strongSwan "
+		"refuses unless its block_threshold says otherwise."},
 	{GATEWAY, "eal_args", FORM_TEXT, .def = "",
 	 .doc = "Further arguments for DPDK's EAL, separated by blanks."},
 	{PORT, "device", FORM_TEXT,

@@ -69,6 +69,7 @@ int conn_create(const struct config_conn *config, struct conn **out)
 	if (!c)
 		return -ENOMEM;
 	c->refs = 1;
+	TAILQ_INIT(&c->sas);
 	c->n_local = config->n_local;
 	c->n_remote = config->n_remote;
 	for (unsigned i = 0; i < CONFIG_ENDPOINTS_MAX; i++) {

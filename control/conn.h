@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "config/config.h"
 #include "control/ike/ike.h"
@@ -16,6 +17,8 @@
 struct conn;
 struct event;
 struct ike_run;
+struct pace_peer;
+struct run_sa;
 
 // Why a child is not being brought up.
 enum child_rest {
@@ -45,6 +48,8 @@ struct conn_child { // a child with mode = tunnel
 	bool no_route;		  // the last attempt found no way to the peer; said once
 	unsigned failures;	  // attempts in a row
 	uint64_t last_attempt_ms; // 0: none yet
+	struct pace_peer *waits;  // for its turn to be initiated; NULL: it does not
+	TAILQ_ENTRY(conn_child) wait_link;
 };
 
 struct conn {
@@ -55,8 +60,10 @@ struct conn {
 	uint64_t reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
 	struct conn_child *children;
 	size_t n_children;
+	TAILQ_HEAD(, run_sa) sas; // those of this connection that are not closed
 	unsigned refs;
 	bool retired; // no longer in the configuration
+	bool planned; // stands in the configuration that is being applied
 };
 
 // One reference is the caller's. -ENOMEM.

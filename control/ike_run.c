@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 
+#include "control/conn_index.h"
 #include "control/openssl/cred.h"
 #include "control/openssl/ike_openssl.h"
 #include "control/spd.h"
@@ -82,31 +83,12 @@ static const struct secret *env_psk_find(void *ctx, const struct identity *local
 	return psk ? &psk->key : NULL;
 }
 
-// Insertion sort by fit, in the order of the file among equals.
 static const struct ike_conn *const *env_conns_find(void *ctx, const struct ip_addr *local,
 						    const struct ip_addr *remote)
 {
 	struct ike_run *run = ctx;
-	size_t n = 0;
 
-	for (size_t i = 0; i < run->n_conns; i++) {
-		unsigned score = conn_match(run->conns[i], local, remote);
-		size_t at = n;
-
-		if (score == 0)
-			continue;
-		for (; at > 0; at--) {
-			const struct conn *before = run->found[at - 1]->user;
-
-			if (conn_match(before, local, remote) >= score)
-				break;
-			run->found[at] = run->found[at - 1];
-		}
-		run->found[at] = &run->conns[i]->ike;
-		n++;
-	}
-	run->found[n] = NULL;
-	return run->found;
+	return run->index ? conn_index_find(run->index, local, remote) : NULL;
 }
 
 // ---- connections and tunnels ----
@@ -114,6 +96,7 @@ static const struct ike_conn *const *env_conns_find(void *ctx, const struct ip_a
 static void conn_stop(struct conn *c)
 {
 	for (size_t i = 0; i < c->n_children; i++) {
+		pace_cancel(&c->children[i]);
 		if (c->children[i].retry)
 			event_free(c->children[i].retry);
 		c->children[i].retry = NULL;
@@ -163,13 +146,17 @@ static int conn_add_tunnels(struct ike_run *run, struct conn *c, struct error *e
 struct plan { // the connections of a new configuration, before anything is changed
 	struct conn **conns;
 	size_t n;
-	const struct ike_conn **found;
+	const struct config *config; // its connections, in the order of conns
+	struct conn_index *index;
 	struct conn_child **by_tunnel;
 	size_t n_by_tunnel;
 };
 
-static struct conn *conn_running(const struct ike_run *run, const char *name)
+// Most stand where they stood: that place is looked at first.
+static struct conn *conn_running(const struct ike_run *run, const char *name, size_t at)
 {
+	if (at < run->n_conns && strcmp(run->conns[at]->ike.name, name) == 0)
+		return run->conns[at];
 	for (size_t i = 0; i < run->n_conns; i++)
 		if (strcmp(run->conns[i]->ike.name, name) == 0)
 			return run->conns[i];
@@ -178,10 +165,12 @@ static struct conn *conn_running(const struct ike_run *run, const char *name)
 
 static void plan_fini(struct ike_run *run, struct plan *p)
 {
-	for (size_t i = 0; i < p->n; i++)
+	for (size_t i = 0; i < p->n; i++) {
+		p->conns[i]->planned = false;
 		run_conn_put(run, p->conns[i]);
+	}
 	free(p->conns);
-	free(p->found);
+	conn_index_destroy(p->index);
 	free(p->by_tunnel);
 }
 
@@ -211,17 +200,18 @@ static int plan_make(struct ike_run *run, const struct config *config, struct pl
 		     struct error *err)
 {
 	p->conns = calloc(config->n_conns + 1, sizeof(struct conn *));
-	p->found = calloc(config->n_conns + 1, sizeof(struct ike_conn *));
-	if (!p->conns || !p->found)
+	p->config = config;
+	if (!p->conns)
 		return error_set(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < config->n_conns; i++) {
 		const struct config_conn *want = &config->conns[i], *have = NULL;
-		struct conn *c = conn_running(run, want->name);
+		struct conn *c = conn_running(run, want->name, i);
 		int rc;
 
 		if (c && run->config)
 			have = config_conn_find(run->config, want->name);
 		if (have && config_conn_equal(have, want)) {
+			c->planned = true;
 			p->conns[p->n++] = conn_get(c);
 			continue;
 		}
@@ -233,7 +223,7 @@ static int plan_make(struct ike_run *run, const struct config *config, struct pl
 		if (rc)
 			return rc;
 	}
-	if (plan_index_tunnels(p))
+	if (plan_index_tunnels(p) || conn_index_create(p->conns, p->n, &p->index))
 		return error_set(err, -ENOMEM, "out of memory");
 	return 0;
 }
@@ -242,36 +232,24 @@ static uint32_t plan_tunnel(void *ctx, const struct config_conn *conn,
 			    const struct config_child *child)
 {
 	const struct plan *p = ctx;
+	const struct conn_child *found =
+		conn_child_find(p->conns[conn - p->config->conns], child->name);
 
-	for (size_t i = 0; i < p->n; i++) {
-		const struct conn_child *found;
-
-		if (strcmp(p->conns[i]->ike.name, conn->name) != 0)
-			continue;
-		found = conn_child_find(p->conns[i], child->name);
-		return found ? found->tunnel : DP_TUNNEL_NONE;
-	}
-	return DP_TUNNEL_NONE;
+	return found ? found->tunnel : DP_TUNNEL_NONE;
 }
 
 static void plan_addrs(void *ctx, const struct config_conn *conn, struct ip_addr *local,
 		       struct ip_addr *remote)
 {
 	const struct plan *p = ctx;
+	const struct conn *c = p->conns[conn - p->config->conns];
 	struct ip_endpoint l = {0}, r = {0};
+	struct error err;
 
-	for (size_t i = 0; i < p->n; i++) {
-		struct error err;
-
-		if (strcmp(p->conns[i]->ike.name, conn->name) != 0)
-			continue;
-		conn_remote(p->conns[i], 0, &r);
-		if (!conn_local(p->conns[i], &l) && r.addr.family != IP_NONE &&
-		    ike_socket_source(&r.addr, &l.addr, &err))
-			log_warn(LOG_CFG, "%s: 'dynamic' has no address yet: %s", conn->name,
-				 err.text);
-		break;
-	}
+	conn_remote(c, 0, &r);
+	if (!conn_local(c, &l) && r.addr.family != IP_NONE &&
+	    ike_socket_source(&r.addr, &l.addr, &err))
+		log_warn(LOG_CFG, "%s: 'dynamic' has no address yet: %s", conn->name, err.text);
 	*local = l.addr;
 	*remote = r.addr;
 }
@@ -295,14 +273,6 @@ static int plan_policies(struct ike_run *run, const struct config *config, struc
 	return 0;
 }
 
-static bool plan_has(const struct plan *p, const struct conn *c)
-{
-	for (size_t i = 0; i < p->n; i++)
-		if (p->conns[i] == c)
-			return true;
-	return false;
-}
-
 // Ends the IKE SAs of a connection that is gone or has changed.
 static void conn_retire(struct ike_run *run, struct conn *c)
 {
@@ -311,10 +281,9 @@ static void conn_retire(struct ike_run *run, struct conn *c)
 	c->retired = true;
 	conn_stop(c);
 	run_enter(run);
-	for (s = TAILQ_FIRST(&run->sas); s; s = next) {
-		next = TAILQ_NEXT(s, link);
-		if (s->conn == c)
-			run_sa_delete(s, DELETE_GRACE_MS);
+	for (s = TAILQ_FIRST(&c->sas); s; s = next) {
+		next = TAILQ_NEXT(s, conn_link);
+		run_sa_delete(s, DELETE_GRACE_MS);
 	}
 	run_leave(run);
 	run_conn_put(run, c);
@@ -334,11 +303,11 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 		plan_fini(run, &plan);
 		return rc;
 	}
-	free(run->found);
+	conn_index_destroy(run->index);
 	free(run->by_tunnel);
 	run->conns = plan.conns;
 	run->n_conns = plan.n;
-	run->found = plan.found;
+	run->index = plan.index;
 	run->by_tunnel = plan.by_tunnel;
 	run->n_by_tunnel = plan.n_by_tunnel;
 	run->config = config;
@@ -348,10 +317,12 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 
 	run_enter(run);
 	for (size_t i = 0; i < n_old; i++) {
-		if (plan_has(&plan, old[i]))
-			run_conn_put(run, old[i]); // the plan holds a reference of its own
-		else
+		if (!old[i]->planned) {
 			conn_retire(run, old[i]);
+			continue;
+		}
+		old[i]->planned = false;
+		run_conn_put(run, old[i]); // the plan holds a reference of its own
 	}
 	free(old);
 	for (size_t i = 0; i < run->n_conns; i++) {
@@ -390,6 +361,7 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 	TAILQ_INIT(&run->sas);
 	TAILQ_INIT(&run->closed);
 	TAILQ_INIT(&run->watches);
+	TAILQ_INIT(&run->pace.ready);
 	rc = ike_openssl_create(&run->crypto);
 	if (rc) {
 		error_set(err, rc, "OpenSSL lacks an algorithm that IKE needs: %s", strerror(-rc));
@@ -439,7 +411,7 @@ void ike_run_destroy(struct ike_run *run)
 	for (size_t i = 0; i < run->n_conns; i++)
 		run_conn_put(run, run->conns[i]);
 	free(run->conns);
-	free(run->found);
+	conn_index_destroy(run->index);
 	free(run->by_tunnel);
 	run_linger_stop(run);
 	rx_stop(run);

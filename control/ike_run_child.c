@@ -95,6 +95,7 @@ int run_child_install(struct run_sa *s, struct ike_child_install *install)
 		child->sends_on = spi_out;
 	c->id = ++s->run->last_child_id;
 	TAILQ_INSERT_TAIL(&s->children, c, link);
+	s->run->n_child_sas++;
 	if (loses) {
 		struct ike_sa_info info;
 
@@ -188,6 +189,7 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us)
 		return false;
 	child = c->child;
 	TAILQ_REMOVE(&s->children, c, link);
+	s->run->n_child_sas--;
 	dp_tunnel_clear_out(s->run->dp, child->tunnel, c->spi_out);
 	if (child->sends_on == c->spi_out)
 		child->sends_on = 0;
@@ -197,7 +199,7 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us)
 		dp_sa_in_retire(s->run->dp, c->spi_in);
 	free(c);
 	watch_child_gone(s, spi_in);
-	if (!run_child_is_up(s->run, child))
+	if (!run_child_is_up(child))
 		start_lost(s->run, child, s, by_us);
 	return true;
 }
@@ -237,11 +239,11 @@ void run_child_move(struct run_sa *s, uint32_t spi_in, const struct ip_endpoint 
 			  ip_endpoint_format(remote, to, sizeof(to)), strerror(-rc));
 }
 
-bool run_child_is_up(struct ike_run *run, const struct conn_child *child)
+bool run_child_is_up(const struct conn_child *child)
 {
 	const struct run_sa *s;
 
-	TAILQ_FOREACH(s, &run->sas, link)
+	TAILQ_FOREACH(s, &child->conn->sas, conn_link)
 	{
 		struct ike_sa_info info;
 

@@ -59,16 +59,16 @@ static bool find_goal(const struct ike_run *run, const char *conn, const char *c
 	return false;
 }
 
-static bool ike_is_up(const struct ike_run *run, const struct conn *conn)
+static bool ike_is_up(const struct conn *conn)
 {
 	const struct run_sa *s;
 
-	TAILQ_FOREACH(s, &run->sas, link)
+	TAILQ_FOREACH(s, &conn->sas, conn_link)
 	{
 		struct ike_sa_info info;
 
 		ike_sa_info(s->sa, &info);
-		if (s->conn == conn && !s->superseded && ike_state_is_up(info.state))
+		if (!s->superseded && ike_state_is_up(info.state))
 			return true;
 	}
 	return false;
@@ -76,10 +76,9 @@ static bool ike_is_up(const struct ike_run *run, const struct conn *conn)
 
 // An attempt that nobody has answered may be in the middle of a long wait: a person who asks now
 // gets a fresh one.
-static struct run_sa *under_way_and_heard(struct ike_run *run, struct conn *conn,
-					  struct conn_child *child)
+static struct run_sa *under_way_and_heard(struct conn *conn, struct conn_child *child)
 {
-	struct run_sa *s = start_under_way(run, conn, child);
+	struct run_sa *s = start_under_way(conn, child);
 	struct ike_sa_info info;
 
 	if (!s)
@@ -95,7 +94,7 @@ static struct run_sa *under_way_and_heard(struct ike_run *run, struct conn *conn
 static int initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
 		    struct watch *w, struct error *err)
 {
-	struct run_sa *s = under_way_and_heard(run, conn, child);
+	struct run_sa *s = under_way_and_heard(conn, child);
 	uint32_t next_id = run->last_ike_id + 1;
 	int rc;
 
@@ -131,7 +130,7 @@ int ike_run_initiate(struct ike_run *run, const char *conn_name, const char *chi
 		return error_set(err, -ESHUTDOWN, "the daemon is ending");
 	if (!find_goal(run, conn_name, child_name, &conn, &child))
 		return unknown_name(run, conn_name, child_name, err);
-	if (child ? run_child_is_up(run, child) : ike_is_up(run, conn)) {
+	if (child ? run_child_is_up(child) : ike_is_up(conn)) {
 		if (watch && watch->done)
 			watch->done(watch->ctx, 0, "already up");
 		return 0;
@@ -252,8 +251,9 @@ static unsigned cancel_planned(struct ike_run *run, const struct ike_run_select 
 			struct conn_child *child = &c->children[k];
 
 			if ((sel->child && strcmp(child->name, sel->child) != 0) || !child->retry ||
-			    !event_pending(child->retry, EV_TIMEOUT, NULL))
+			    (!child->waits && !event_pending(child->retry, EV_TIMEOUT, NULL)))
 				continue;
+			pace_cancel(child);
 			event_del(child->retry);
 			start_rest(run, child, REST_BY_USER);
 			n++;

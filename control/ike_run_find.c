@@ -17,6 +17,11 @@ static size_t bucket(uint64_t key)
 	return (size_t)((key * 0x9e3779b97f4a7c15u) >> 40) & (SA_BUCKETS - 1);
 }
 
+size_t run_addr_bucket(const struct ip_addr *a)
+{
+	return bucket(spi_key(a->bytes) ^ spi_key(a->bytes + 8));
+}
+
 // One address may be behind many SAs, so the peer's SPI spreads as well.
 static size_t bucket_peer(const struct ip_addr *a, uint64_t peer_spi)
 {

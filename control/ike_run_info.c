@@ -62,16 +62,9 @@ bool ike_run_is_trapped(const struct ike_run *run, size_t conn, const char *chil
 void ike_run_stats(const struct ike_run *run, struct ike_run_stats *out)
 {
 	struct ike_run_stats st = run->stats;
-	const struct run_sa *s;
 
 	st.half_open = run->n_half_open;
-	TAILQ_FOREACH(s, &run->sas, link)
-	{
-		const struct run_child_sa *c;
-
-		st.ike_sas++;
-		TAILQ_FOREACH(c, &s->children, link)
-		st.children++;
-	}
+	st.ike_sas = run->n_sas;
+	st.children = run->n_child_sas;
 	*out = st;
 }

@@ -7,6 +7,7 @@
 //   ike_run_child.c  its child SAs in the dataplane
 //   ike_run_rival.c  two IKE SAs for the same children: which one stays
 //   ike_run_succ.c   the successor of a rekeyed IKE SA
+//   ike_run_pace.c   how many initiations at once
 //   ike_run_start.c  bringing configured children up and keeping them up
 //   ike_run_cmd.c    commands: initiate, terminate, shutdown
 //   ike_run_watch.c  who follows a command
@@ -28,6 +29,7 @@
 #define SA_BUCKETS  16384 // a power of two
 #define NO_DEADLINE UINT64_MAX
 
+struct conn_index;
 struct event;
 
 struct run_child_sa { // a child SA in the dataplane
@@ -39,17 +41,19 @@ struct run_child_sa { // a child SA in the dataplane
 	bool fresh; // installed by the step that is being carried out
 };
 
-struct run_sa {				     // an IKE SA
-	TAILQ_ENTRY(run_sa) link;	     // ordered by id
+struct run_sa {			       // an IKE SA
+	TAILQ_ENTRY(run_sa) link;      // ordered by id
+	TAILQ_ENTRY(run_sa) conn_link; // in conn->sas, unless closed; in the same order
 	struct run_sa *next_spi, *next_peer, *next_id; // in their buckets
 	struct ike_run *run;
 	struct ike_sa *sa;
 	uint32_t id;
 	uint64_t own_spi;	 // key in by_spi, 0: not in it
-	struct ip_addr peer;	 // responder: key in by_peer
+	struct ip_addr peer;	 // responder: with the initiator's SPI the key in by_peer
 	uint64_t peer_spi;	 // responder: the initiator's SPI
 	struct conn *conn;	 // counted; NULL: responder that has not chosen
 	struct conn_child *goal; // initiator, until it is established: the child to bring up
+	struct pace_peer *pace;	 // where it is counted as under way, or NULL
 	TAILQ_HEAD(, run_child_sa) children;
 	struct event *timer; // the core's
 	uint64_t timer_at_ms;
@@ -111,7 +115,7 @@ struct ike_run {
 	const struct config *config; // NULL before the first configure
 	struct conn **conns;	     // in the order of the file
 	size_t n_conns;
-	const struct ike_conn **found; // result of conns_find, room for n_conns + 1
+	struct conn_index *index; // of conns; NULL before the first configure
 	struct conn_child **by_tunnel;
 	size_t n_by_tunnel;
 	struct run_sas sas, closed;
@@ -119,7 +123,12 @@ struct ike_run {
 	TAILQ_HEAD(, watch) watches;
 	TAILQ_HEAD(, run_linger) lingering; // in the order of their ends
 	struct event *linger_timer;
-	unsigned n_half_open;
+	struct {
+		unsigned under_way;	       // initiations
+		TAILQ_HEAD(, pace_peer) ready; // may go on when there is room in total
+		struct pace_peer *by_addr[SA_BUCKETS];
+	} pace;
+	unsigned n_sas, n_half_open, n_child_sas; // not closed
 	struct half_open unproved; // by source
 	struct cookie_jar cookies;
 	struct run_sa *shown; // the one ike_run_each is at
@@ -167,6 +176,7 @@ void run_sa_unindex_spi(struct run_sa *s);
 void run_sa_unindex_peer(struct run_sa *s);
 void run_sa_index_id(struct run_sa *s);
 void run_sa_unindex_id(struct run_sa *s);
+size_t run_addr_bucket(const struct ip_addr *a); // below SA_BUCKETS
 struct run_sa *run_sa_by_id(struct ike_run *run, uint32_t id);
 struct run_sa *run_sa_by_spi(struct ike_run *run, uint64_t own_spi);
 struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, uint64_t peer_spi);
@@ -196,7 +206,7 @@ void run_child_move(struct run_sa *s, uint32_t spi_in, const struct ip_endpoint 
 		    const struct ip_endpoint *remote);
 struct run_child_sa *run_child_by_spi(struct run_sa *s, uint32_t spi_in);
 // Is the child carried by an SA that is going to stay?
-bool run_child_is_up(struct ike_run *run, const struct conn_child *child);
+bool run_child_is_up(const struct conn_child *child);
 // A child whose outbound SA has gone while another SA of it is left gets a new one.
 void run_child_restore(struct run_sa *s);
 uint64_t run_child_last_inbound_ms(const struct run_sa *s, uint64_t now_ms);
@@ -218,6 +228,15 @@ struct run_sa *run_succ_add(struct run_sa *s, struct ike_sa *sa);
 struct run_sa *run_succ_adopt(struct ike_run *run, const struct ike_sa *from,
 			      const struct ike_sa *to);
 
+// ---- ike_run_pace.c ----
+// The child is initiated (start_now) in its turn. -ENOMEM.
+int pace_wait(struct ike_run *run, struct conn_child *child, const struct ip_addr *addr);
+void pace_cancel(struct conn_child *child); // it does not wait any more
+// The initiation counts from now on, even above the limits: a person may ask for one.
+void pace_begin(struct run_sa *s, const struct ip_addr *addr);
+void pace_over(struct run_sa *s);    // done, given up or not answered in time; may come twice
+void pace_next(struct ike_run *run); // starts those whose turn it is
+
 // ---- ike_run_start.c ----
 // Starts IKE_SA_INIT. `child` NULL: the IKE SA alone. An error is a sentence; nothing has begun.
 int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
@@ -232,8 +251,9 @@ void start_refused(struct run_sa *s, const struct ike_action *a);
 // An IKE SA is gone: the children that it was asked for have failed.
 void start_abandoned(struct run_sa *s);
 // The initiation of that child (or of the IKE SA alone) that is under way, or NULL.
-struct run_sa *start_under_way(struct ike_run *run, const struct conn *conn,
-			       const struct conn_child *child);
+struct run_sa *start_under_way(const struct conn *conn, const struct conn_child *child);
+// The attempt that was planned, unless it is not needed any more.
+void start_now(struct ike_run *run, struct conn_child *child);
 // Why the child is not being brought up; the dataplane is told whether its packets may wait.
 void start_rest(struct ike_run *run, struct conn_child *child, enum child_rest rest);
 // Traffic initiates the child from now on, or no longer.

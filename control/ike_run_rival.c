@@ -61,7 +61,7 @@ bool run_rival_loses(const struct run_sa *s, const struct conn_child *child)
 	struct run_sa *other;
 
 	ike_sa_info(s->sa, &info);
-	TAILQ_FOREACH(other, &s->run->sas, link)
+	TAILQ_FOREACH(other, &s->conn->sas, conn_link)
 	{
 		ike_sa_info(other->sa, &other_info);
 		if (rivals(s, &info, other, &other_info) && run_child_carries(other, child) &&
@@ -77,10 +77,10 @@ static void drop_unanswered(struct run_sa *s, const struct conn_child *child)
 {
 	struct run_sa *other, *next;
 
-	for (other = TAILQ_FIRST(&s->run->sas); other; other = next) {
+	for (other = TAILQ_FIRST(&s->conn->sas); other; other = next) {
 		struct ike_sa_info info;
 
-		next = TAILQ_NEXT(other, link);
+		next = TAILQ_NEXT(other, conn_link);
 		if (other == s || other->goal != child || other->established)
 			continue;
 		ike_sa_info(other->sa, &info);
@@ -100,8 +100,8 @@ void run_rival_settle(struct run_sa *s, const struct conn_child *child)
 	watch_child_up(s, child);
 	drop_unanswered(s, child);
 	ike_sa_info(s->sa, &info);
-	for (other = TAILQ_FIRST(&s->run->sas); other && !s->superseded; other = next) {
-		next = TAILQ_NEXT(other, link);
+	for (other = TAILQ_FIRST(&s->conn->sas); other && !s->superseded; other = next) {
+		next = TAILQ_NEXT(other, conn_link);
 		ike_sa_info(other->sa, &other_info);
 		if (!rivals(s, &info, other, &other_info) || !carries_all(s, other))
 			continue;
@@ -121,8 +121,8 @@ void run_rival_drop_stale(struct run_sa *s)
 
 	ike_sa_info(s->sa, &info);
 	run_enter(s->run);
-	for (other = TAILQ_FIRST(&s->run->sas); other; other = next) {
-		next = TAILQ_NEXT(other, link);
+	for (other = TAILQ_FIRST(&s->conn->sas); other; other = next) {
+		next = TAILQ_NEXT(other, conn_link);
 		ike_sa_info(other->sa, &other_info);
 		if (other == s || other->closed || !other->established ||
 		    other->authenticated > s->began || other->conn != s->conn ||

@@ -55,6 +55,7 @@ void run_leave(struct ike_run *run)
 			sa_free(s);
 		}
 		watch_sweep(run);
+		pace_next(run);
 	}
 	run->depth--;
 }
@@ -118,6 +119,19 @@ void run_sa_age_arm(struct run_sa *s)
 		run_event_after(s->age, at > now ? at - now : 0);
 }
 
+// The SA belongs to `conn` from now on, and to no other.
+static void sa_join(struct run_sa *s, struct conn *conn)
+{
+	struct conn *before = s->conn;
+
+	if (before && !s->closed)
+		TAILQ_REMOVE(&before->sas, s, conn_link);
+	s->conn = conn ? conn_get(conn) : NULL;
+	if (conn && !s->closed)
+		TAILQ_INSERT_TAIL(&conn->sas, s, conn_link);
+	run_conn_put(s->run, before);
+}
+
 struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *conn)
 {
 	struct run_sa *s = calloc(1, sizeof(*s));
@@ -139,10 +153,11 @@ struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *c
 	s->id = ++run->last_ike_id;
 	s->began = ++run->order;
 	s->rekey_at_ms = s->end_at_ms = s->kill_at_ms = NO_DEADLINE;
-	s->conn = conn ? conn_get(conn) : NULL;
 	TAILQ_INIT(&s->children);
+	sa_join(s, conn);
 	TAILQ_INSERT_TAIL(&run->sas, s, link);
 	run_sa_index_id(s);
+	run->n_sas++;
 	ike_sa_info(sa, &info);
 	run_sa_index_spi(s, spi_key(info.original_initiator ? info.spi_i : info.spi_r));
 	return s;
@@ -164,7 +179,11 @@ static void sa_close(struct run_sa *s)
 	run_sa_half_open_over(s);
 	event_del(s->timer);
 	event_del(s->age);
+	pace_over(s);
 	TAILQ_REMOVE(&s->run->sas, s, link);
+	s->run->n_sas--;
+	if (s->conn)
+		TAILQ_REMOVE(&s->conn->sas, s, conn_link);
 	TAILQ_INSERT_TAIL(&s->run->closed, s, link);
 	if (s->goal && !s->established)
 		start_failed(s->run, s->goal);
@@ -204,6 +223,7 @@ static void on_established(struct run_sa *s, const struct ike_sa_info *info)
 	s->established = true;
 	s->authenticated = ++s->run->order;
 	run_sa_half_open_over(s);
+	pace_over(s);
 	s->kill_at_ms = NO_DEADLINE;
 	if (info->original_initiator)
 		s->run->stats.initiated_ok++;
@@ -231,12 +251,8 @@ static void refresh(struct run_sa *s)
 	if (own && !s->closed)
 		run_sa_index_spi(s, own);
 	s->behind_nat = info.nat_local && info.local.port == IKE_NATT_PORT;
-	if (info.conn && s->conn != info.conn->user) {
-		struct conn *before = s->conn;
-
-		s->conn = conn_get(info.conn->user);
-		run_conn_put(s->run, before);
-	}
+	if (info.conn && s->conn != info.conn->user)
+		sa_join(s, info.conn->user);
 	if (!s->established && ike_state_is_up(info.state) && s->conn)
 		on_established(s, &info);
 }
@@ -301,6 +317,8 @@ static void act_report(struct run_sa *s, const struct ike_action *a)
 				 a->report.text);
 	if (code == IKE_REPORT_RETRANSMIT && s->established)
 		start_suspect(s);
+	else if (code == IKE_REPORT_RETRANSMIT)
+		pace_over(s);
 	watch_report(s, a);
 }
 

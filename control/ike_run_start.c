@@ -24,12 +24,12 @@ static uint64_t back_off_ms(struct ike_run *run, unsigned failures)
 }
 
 // Have we no IKE SA with that peer? Then the peer may forget what it has of us.
-static bool first_contact(const struct ike_run *run, const struct conn *conn)
+static bool first_contact(const struct conn *conn)
 {
 	const struct run_sa *s;
 
-	TAILQ_FOREACH(s, &run->sas, link)
-	if (s->conn == conn && s->established)
+	TAILQ_FOREACH(s, &conn->sas, conn_link)
+	if (s->established)
 		return false;
 	return true;
 }
@@ -78,27 +78,31 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 	if (!s)
 		return error_set(err, -ENOMEM, "%s: out of memory", conn->ike.name);
 	s->goal = child;
-	ev.first_contact = first_contact(run, conn);
-	if (child)
+	ev.first_contact = first_contact(conn);
+	if (child) {
 		child->last_attempt_ms = run_now_ms();
+		pace_cancel(child);
+	}
+	pace_begin(s, &remote.addr);
 	if (out)
 		*out = s;
 	run_sa_step(s, &ev);
 	return 0;
 }
 
-struct run_sa *start_under_way(struct ike_run *run, const struct conn *conn,
-			       const struct conn_child *child)
+struct run_sa *start_under_way(const struct conn *conn, const struct conn_child *child)
 {
-	struct run_sa *s = child && child->asked_on ? run_sa_by_id(run, child->asked_on) : NULL;
+	struct run_sa *s;
 
-	if (s)
-		return s;
-	TAILQ_FOREACH(s, &run->sas, link)
+	if (child && child->asked_on)
+		TAILQ_FOREACH(s, &conn->sas, conn_link)
+		if (s->id == child->asked_on)
+			return s;
+	TAILQ_FOREACH(s, &conn->sas, conn_link)
 	{
 		struct ike_sa_info info;
 
-		if (s->conn != conn || s->goal != child || s->established)
+		if (s->goal != child || s->established)
 			continue;
 		ike_sa_info(s->sa, &info);
 		if (info.original_initiator &&
@@ -110,15 +114,15 @@ struct run_sa *start_under_way(struct ike_run *run, const struct conn *conn,
 
 // The IKE SA of the connection that can carry further children: established, or (*soon) initiated
 // by us and not done yet.
-static struct run_sa *usable(struct ike_run *run, const struct conn *conn, bool *soon)
+static struct run_sa *usable(const struct conn *conn, bool *soon)
 {
 	struct run_sa *s, *connecting = NULL;
 
-	TAILQ_FOREACH(s, &run->sas, link)
+	TAILQ_FOREACH(s, &conn->sas, conn_link)
 	{
 		struct ike_sa_info info;
 
-		if (s->conn != conn || s->superseded || s->suspect || s->peer_lost || s->aged)
+		if (s->superseded || s->suspect || s->peer_lost || s->aged)
 			continue;
 		ike_sa_info(s->sa, &info);
 		*soon = false;
@@ -137,7 +141,7 @@ int start_child(struct ike_run *run, struct conn_child *child, struct run_sa **o
 {
 	struct ike_event ev = {.type = IKE_EV_CREATE_CHILD, .child = child->ike};
 	bool soon;
-	struct run_sa *s = usable(run, child->conn, &soon);
+	struct run_sa *s = usable(child->conn, &soon);
 
 	if (!s || (soon && !s->goal))
 		return start_initiate(run, child->conn, child, out, err);
@@ -185,7 +189,7 @@ void start_abandoned(struct run_sa *s)
 		if (child->asked_on != s->id)
 			continue;
 		child->asked_on = 0;
-		if (!run_child_is_up(s->run, child))
+		if (!run_child_is_up(child))
 			start_failed(s->run, child);
 	}
 }
@@ -215,13 +219,24 @@ static void on_retry(int fd, short what, void *arg)
 {
 	struct conn_child *child = arg;
 	struct ike_run *run = child->run;
-	struct error err;
-	int rc;
+	struct ip_endpoint remote;
 
 	(void)fd;
 	(void)what;
-	if (run->shutting_down || child->rest != REST_NONE || run_child_is_up(run, child) ||
-	    start_under_way(run, child->conn, child))
+	run_enter(run);
+	if (!conn_remote(child->conn, child->failures, &remote) ||
+	    pace_wait(run, child, &remote.addr))
+		start_now(run, child); // which says what is wrong
+	run_leave(run);		       // starts it, if it is its turn
+}
+
+void start_now(struct ike_run *run, struct conn_child *child)
+{
+	struct error err;
+	int rc;
+
+	if (run->shutting_down || child->rest != REST_NONE || run_child_is_up(child) ||
+	    start_under_way(child->conn, child))
 		return;
 	rc = start_child(run, child, NULL, &err);
 	if (rc == 0)
@@ -248,10 +263,10 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 		return;
 	child->failures++;
 	child->no_route = false;
-	if (run_child_is_up(run, child)) { // a successor failed: its predecessor tries again
+	if (run_child_is_up(child)) { // a successor failed: its predecessor tries again
 		struct run_sa *s;
 
-		TAILQ_FOREACH(s, &run->sas, link)
+		TAILQ_FOREACH(s, &child->conn->sas, conn_link)
 		{
 			if (!run_child_carries(s, child) || s->superseded)
 				continue;
@@ -301,6 +316,7 @@ void start_succeeded(struct ike_run *run, struct conn_child *child)
 	start_rest(run, child, REST_NONE);
 	child->failures = 0;
 	child->no_route = false;
+	pace_cancel(child);
 	if (child->retry)
 		event_del(child->retry);
 }
@@ -314,7 +330,7 @@ void start_successor(struct run_sa *s)
 	struct error err;
 
 	if (!s->established || s->superseded || s->run->shutting_down || s->conn->retired ||
-	    !conn_remote(s->conn, 0, &remote) || start_under_way(s->run, s->conn, child))
+	    !conn_remote(s->conn, 0, &remote) || start_under_way(s->conn, child))
 		return;
 	log_info(LOG_IKE, "%s: IKE SA #%u %s: setting up its successor", s->conn->ike.name, s->id,
 		 s->suspect ? "is not answered" : "grows old");
@@ -414,7 +430,7 @@ void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 		traffic(run, child);
 		return;
 	}
-	TAILQ_FOREACH(s, &run->sas, link)
+	TAILQ_FOREACH(s, &child->conn->sas, conn_link)
 	{
 		struct run_child_sa *c;
 

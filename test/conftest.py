@@ -55,3 +55,17 @@ def charon_a(net, tmp_path):
 @pytest.fixture
 def charon_b(net, tmp_path):
     return Charon(net, B, tmp_path)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The rows that test_matrix.py recorded, as one table, whether they passed or not."""
+    rows = [dict(value) for outcome in ("passed", "failed")
+            for report in terminalreporter.stats.get(outcome, [])
+            if getattr(report, "when", "") == "call"
+            for key, value in report.user_properties if key == "matrix"]
+    if not rows:
+        return
+    width = {column: max(len(column), *(len(r[column]) for r in rows)) for column in rows[0]}
+    terminalreporter.section("port500 and strongSwan")
+    for r in [{column: column for column in width}, *rows]:
+        terminalreporter.write_line("  ".join(r[c].ljust(width[c]) for c in width).rstrip())

@@ -254,10 +254,11 @@ static enum verdict initiator_refused(struct step *st, const struct ike_msg *m)
 static const char *candidate_lost(const struct ike_sa *sa, const struct ike_conn *conn,
 				  const struct identity *idi, const struct identity *idr)
 {
-	struct identity local = own_identity(sa, conn);
+	struct identity local;
 
-	if (!identity_matches(&conn->remote_id, idi))
+	if (!identity_matches(&conn->remote_id, idi)) // most of a hub's connections
 		return "expects another peer";
+	local = own_identity(sa, conn);
 	if (idr->type != ID_ANY && !identity_equal(&local, idr))
 		return "is not called that";
 	if (!proposal_is_answer_to(&sa->chosen, &conn->ike, false))

@@ -201,8 +201,9 @@ class Charon:
         self.conf = os.path.join(self.dir, f"charon-{site.letter}.conf")
         self.swan = os.path.join(self.dir, f"swanctl-{site.letter}")
         self.socket = os.path.join(self.dir, f"charon-{site.letter}.vici")
-        self.options = ""  # further lines of strongswan.conf
+        self.options = ""  # further lines of section charon-systemd of strongswan.conf
         self.process = None
+        self.log_level = 2
 
     def default_config(self, proposals="default", esp="aes128gcm16", psk=PSK, start=False, conn="",
                        child="", local_ts=None, remote_ts=None):
@@ -256,9 +257,9 @@ secrets {{
     filelog {{
         lab {{
             path = {self.log}
-            default = 1
-            ike = 2
-            cfg = 2
+            default = {min(self.log_level, 1)}
+            ike = {self.log_level}
+            cfg = {self.log_level}
             flush_line = yes
         }}
     }}

@@ -107,6 +107,17 @@ class Network:
         self.run(gw, f"ip addr add {site.wan_addr}/24 dev wan-{site.letter}")
         self.run(gw, f"ip route add default via {site.carrier_addr}")
 
+    def nat(self, site, ports):
+        """Hides a site's gateway behind the carrier's address on the other side, its UDP ports
+        replaced by some of `ports`. None: no NAT, for nobody."""
+        rules = "table ip nat_lab\ndelete table ip nat_lab\n"
+        if site:
+            rules += ("table ip nat_lab {\n chain leaving {\n"
+                      "  type nat hook postrouting priority srcnat; policy accept;\n"
+                      f"  ip saddr {site.wan_addr} iifname \"to-{site.letter}\""
+                      f" meta l4proto udp masquerade to :{ports}\n }}\n}}\n")
+        self.nft("carrier", rules)
+
     def sysctl(self, name, key, value):
         self.run(name, ["sysctl", "-q", "-w", f"{key}={value}"])
 

@@ -74,6 +74,32 @@ static void test_ranking(void **state)
 	config_destroy(c);
 }
 
+static void test_one_of_many(void **state)
+{
+	static char text[64 * 1024];
+	size_t len = 0;
+	struct config *c;
+
+	(void)state;
+	for (unsigned i = 0; i < 500; i++)
+		len += (size_t)snprintf(
+			text + len, sizeof(text) - len,
+			"ike-%u { id-a = hub\n id-b = Site%u.example\n secret = s }\n", i, i);
+	snprintf(text + len, sizeof(text) - len,
+		 "ike-again { id = site7.EXAMPLE\n secret = t }\n"
+		 "ike-twice { id-a = hub\n id-b = site8.example\n"
+		 " id-c = site8.example\n secret = t }\n");
+	c = load(text);
+	assert_string_equal(find(c, "hub", "site377.example"), "ike-377");
+	assert_string_equal(find(c, "hub", "SITE0.example"), "ike-0");
+	assert_string_equal(find(c, "hub", "site499.example"), "ike-499");
+	assert_string_equal(find(c, "other", "site7.example"), "ike-7"); // the first of two
+	assert_string_equal(find(c, "hub", "site8.example"), "ike-8");
+	assert_string_equal(find(c, "hub", "site500.example"), "ike-0"); // names us, the first
+	assert_string_equal(find(c, "other", "site500.example"), "none");
+	config_destroy(c);
+}
+
 static void test_forms(void **state)
 {
 	static const struct {
@@ -136,6 +162,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ranking),
+		cmocka_unit_test(test_one_of_many),
 		cmocka_unit_test(test_forms),
 		cmocka_unit_test(test_bad_forms),
 	};

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/conn.h"
+#include "control/conn_index.h"
 
 static struct config_endpoint at(const char *text)
 {
@@ -146,9 +146,71 @@ static void test_references_are_counted(void **state)
 	conn_put(NULL);
 }
 
+// ---- the index of connections ----
+
+// The names found for a peer, in their order.
+static const char *found(struct conn_index *x, const char *our, const char *peer)
+{
+	static char names[256];
+	const struct ike_conn *const *conns;
+	struct ip_addr a, b;
+
+	assert_int_equal(ip_addr_parse(our, &a), 0);
+	assert_int_equal(ip_addr_parse(peer, &b), 0);
+	names[0] = '\0';
+	conns = conn_index_find(x, &a, &b);
+	for (size_t i = 0; conns[i]; i++)
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s ",
+			 conns[i]->name);
+	return names;
+}
+
+static void test_index_finds_the_best_first(void **state)
+{
+	static const struct {
+		const char *local, *remote;
+	} rows[] = {
+		{NULL, NULL},		       // 0
+		{NULL, "198.51.100.1"},	       // 1
+		{NULL, "198.51.100.0/24"},     // 2
+		{"192.0.2.1", "198.51.100.1"}, // 3
+		{NULL, "198.51.100.2"},	       // 4
+		{NULL, "198.51.100.1"},	       // 5
+		{"192.0.2.2", "198.51.100.1"}, // 6
+		{NULL, NULL},		       // 7
+		{NULL, "198.51.100.2"},	       // 8: and 198.51.100.1, and itself again
+	};
+	struct conn *conns[9];
+	struct conn_index *x;
+
+	(void)state;
+	for (unsigned i = 0; i < 9; i++) {
+		conns[i] = make(rows[i].local, rows[i].remote);
+		snprintf(conns[i]->ike.name, sizeof(conns[i]->ike.name), "%u", i);
+	}
+	conns[8]->remote[1] = at("198.51.100.1");
+	conns[8]->remote[2] = at("198.51.100.2");
+	conns[8]->n_remote = 3;
+	assert_int_equal(conn_index_create(conns, 9, &x), 0);
+	for (unsigned again = 0; again < 2; again++) {
+		assert_string_equal(found(x, "192.0.2.1", "198.51.100.1"), "3 1 5 8 2 0 7 ");
+		assert_string_equal(found(x, "192.0.2.1", "198.51.100.1"), "3 1 5 8 2 0 7 ");
+		assert_string_equal(found(x, "192.0.2.2", "198.51.100.1"), "6 1 5 8 2 0 7 ");
+		assert_string_equal(found(x, "192.0.2.2", "198.51.100.2"), "4 8 2 0 7 ");
+		assert_string_equal(found(x, "192.0.2.2", "203.0.113.1"), "0 7 ");
+	}
+	conn_index_destroy(x);
+	for (unsigned i = 0; i < 9; i++)
+		conn_put(conns[i]);
+	assert_int_equal(conn_index_create(NULL, 0, &x), 0);
+	assert_string_equal(found(x, "192.0.2.2", "203.0.113.1"), "");
+	conn_index_destroy(x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_index_finds_the_best_first),
 		cmocka_unit_test(test_the_narrower_remote_wins),
 		cmocka_unit_test(test_remote_addresses_in_turn),
 		cmocka_unit_test(test_any_has_no_address_to_dial),

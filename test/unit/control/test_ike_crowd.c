@@ -234,7 +234,8 @@ static const char *crowd(char site, bool start)
 	static char many[CROWD * 400 + 400];
 	size_t at = (size_t)snprintf(
 		many, sizeof(many),
-		"gateway { ports { wan { device = net_null0\n addrs = %s/24 } } }\n"
+		"gateway { initiations = 1000\n initiations_per_peer = 1000\n" // all at once
+		"ports { wan { device = net_null0\n addrs = %s/24 } } }\n"
 		"connections {\n",
 		site == 'a' ? A : B);
 

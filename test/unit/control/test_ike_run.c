@@ -663,6 +663,109 @@ static void test_dataplane_refuses_the_child(void **state)
 	WAIT(n->base, out_spi(&n->b, "lab.net") == 0); // the peer was told
 }
 
+// ---- how many initiations at once ----
+
+enum { MANY = 12 };
+
+// MANY connections to one peer, and one to an address where nobody is.
+static const char *many(char site, unsigned per_peer, unsigned in_total, const char *action)
+{
+	static char all[16384];
+	char peer = site == 'a' ? 'b' : 'a';
+	size_t len;
+
+	len = (size_t)snprintf(all, sizeof(all),
+			       "gateway { initiations = %u\n initiations_per_peer = %u\n"
+			       " ports { wan { device = net_null0\n addrs = %s/24 } } }\n"
+			       "base { version = 2\n proposals = aes128gcm16-prfsha256-x25519 }\n"
+			       "secrets { ike-1 { secret = \"s\" } }\n"
+			       "connections { ",
+			       in_total, per_peer, site == 'a' ? A : B);
+	for (unsigned i = 0; i <= MANY; i++)
+		len += (size_t)snprintf(
+			all + len, sizeof(all) - len,
+			"c%u : base { local_addrs = %s\n remote_addrs = %s\n"
+			" local { auth = psk\n id = %c%u }\n remote { auth = psk\n id = %c%u }\n"
+			" children { net { local_ts = 10.%d.%u.0/24\n remote_ts = 10.%d.%u.0/24\n"
+			" esp_proposals = aes128gcm16\n start_action = %s } } }\n",
+			i, site == 'a' ? A : B,
+			i == MANY     ? "203.0.113.9"
+			: site == 'a' ? B
+				      : A,
+			site, i, peer, i, site == 'a' ? 1 : 2, i, site == 'a' ? 2 : 1, i, action);
+	snprintf(all + len, sizeof(all) - len, "}\n");
+	return all;
+}
+
+static unsigned begun(struct gateway *g)
+{
+	struct ike_run_stats st;
+
+	ike_run_stats(g->run, &st);
+	return st.ike_sas;
+}
+
+static void test_initiations_take_turns(void **state)
+{
+	struct net *n = *state;
+
+	gateway_configure(&n->b, many('b', 5, 64, "none"));
+	wire_hold(true);
+	gateway_configure(&n->a, many('a', 3, 64, "start"));
+	turn(n->base, 50);
+	assert_int_equal(begun(&n->a), 3 + 1); // the other address has turns of its own
+	wire_hold(false);
+	WAIT(n->base, established(&n->a) == MANY && established(&n->b) == MANY);
+	assert_int_equal(n->a.run->pace.under_way, 1);
+}
+
+static void test_initiations_are_limited_in_total(void **state)
+{
+	struct net *n = *state;
+
+	gateway_configure(&n->b, many('b', 5, 64, "none"));
+	wire_hold(true);
+	gateway_configure(&n->a, many('a', 64, 5, "start"));
+	turn(n->base, 50);
+	assert_int_equal(begun(&n->a), 5);
+	wire_hold(false);
+	WAIT(n->base, established(&n->a) == MANY);
+}
+
+static void test_who_does_not_answer_holds_nobody_up(void **state)
+{
+	struct net *n = *state;
+
+	n->b.deaf = true;
+	gateway_configure(&n->a, many('a', 3, 64, "start"));
+	quick(&n->a, 100, 50);
+	WAIT(n->base, begun(&n->a) == MANY + 1);
+	assert_int_equal(established(&n->a), 0);
+}
+
+static void test_who_waits_can_be_called_off(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_select sel = {.conn = "c11"};
+	struct follow f;
+	struct ike_run_watch w = follow(&f, 0);
+	struct error err;
+	unsigned matched = 0;
+
+	gateway_configure(&n->b, many('b', 5, 64, "none"));
+	wire_hold(true);
+	gateway_configure(&n->a, many('a', 3, 64, "start"));
+	turn(n->base, 50);
+	assert_int_equal(ike_run_terminate(n->a.run, &sel, &w, &matched, &err), 0);
+	assert_int_equal(matched, 1);
+	// A new configuration forgets those that wait and begins again.
+	gateway_configure(&n->a, many('a', 2, 64, "none"));
+	wire_hold(false);
+	turn(n->base, 200);
+	assert_int_equal(established(&n->a), 0);
+	assert_int_equal(n->a.run->pace.under_way, 0);
+}
+
 static void test_noise_is_counted_and_answered_by_nobody(void **state)
 {
 	struct net *n = *state;
@@ -741,6 +844,10 @@ int main(void)
 		T(test_restarted_peer_is_found_by_liveness),
 		T(test_reload_touches_only_what_changed),
 		T(test_dataplane_refuses_the_child),
+		T(test_initiations_take_turns),
+		T(test_initiations_are_limited_in_total),
+		T(test_who_does_not_answer_holds_nobody_up),
+		T(test_who_waits_can_be_called_off),
 		T(test_noise_is_counted_and_answered_by_nobody),
 		T(test_shutdown_tells_the_peers),
 		T(test_shutdown_does_not_wait_for_the_dead),

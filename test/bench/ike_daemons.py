@@ -1,0 +1,287 @@
+"""Two gateways set up many tunnels at once: how long, at how much CPU; port500 beside charon.
+
+Gateway A gets N connections with start_action = start in one reload and initiates them all; B
+answers. One address on each side, N connections told apart by identities, each with a key and one
+child of its own subnets: AES-128-GCM, X25519, PSK. Time runs from the start of the reload.
+
+port500 and charon take turns, the same machine and the same minutes for both. CPU is what the
+scheduler counts for all threads of a daemon, from the reload until the last tunnel is up.
+"""
+import argparse
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
+
+from gateways import Charon, Port500, binary, other  # noqa: E402
+from topology import A, B, Network  # noqa: E402
+from vici import Vici  # noqa: E402
+
+
+def subnet(site, i):
+    """A /24 for each of 16,384 connections."""
+    return f"{10 if site.letter == 'a' else 11}.{64 + i // 256}.{i % 256}.0/24"
+
+
+def connections(site, n, start):
+    """Sections `connections` and `secrets`, in the words that both daemons read."""
+    o = other(site)
+    conns, secrets = [], []
+    for i in range(n):
+        conns.append(f"""c{i} {{
+    version = 2
+    local_addrs = {site.wan_addr}
+    remote_addrs = {o.wan_addr}
+    proposals = aes128gcm16-prfsha256-x25519
+    local {{
+        auth = psk
+        id = {site.letter}{i}.example
+    }}
+    remote {{
+        auth = psk
+        id = {o.letter}{i}.example
+    }}
+    children {{
+        n{i} {{
+            local_ts = {subnet(site, i)}
+            remote_ts = {subnet(o, i)}
+            esp_proposals = aes128gcm16
+            start_action = {"start" if start else "none"}
+        }}
+    }}
+}}
+""")
+        secrets.append(f"ike-{i} {{\n id-a = a{i}.example\n id-b = b{i}.example\n"
+                       f" secret = \"key number {i} of the benchmark\"\n}}\n")
+    return f"connections {{\n{''.join(conns)}}}\nsecrets {{\n{''.join(secrets)}}}\n"
+
+
+def threads(pid):
+    """Nanoseconds on a CPU of each thread of a process."""
+    used = {}
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{tid}/schedstat", encoding="ascii") as f:
+                used[tid] = int(f.read().split()[0])
+        except OSError:
+            pass
+    return used
+
+
+def rss_kb(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+
+class Meter:
+    """CPU of one daemon between two moments; `main` is its first thread."""
+
+    def __init__(self, pid):
+        self.pid, self.before = pid, threads(pid)
+
+    def read(self):
+        now = threads(self.pid)
+        used = {t: now[t] - self.before.get(t, 0) for t in now}
+        names = {}
+        for t, ns in used.items():
+            with open(f"/proc/{self.pid}/task/{t}/comm", encoding="ascii") as f:
+                name = f.read().strip()
+            names[name] = names.get(name, 0) + ns / 1e6
+        return {"cpu_ms": sum(used.values()) / 1e6, "main_ms": used[str(self.pid)] / 1e6,
+                "threads": names}
+
+
+def pid_of(gateway, comm):
+    """`ip netns exec` has become the daemon itself."""
+    with open(f"/proc/{gateway.process.pid}/comm", encoding="ascii") as f:
+        found = f.read().strip()
+    assert found == comm[:15], found
+    return gateway.process.pid
+
+
+class OurPair:
+    name = "port500"
+
+    def __init__(self, net, directory, n, gateway):
+        self.net, self.n = net, n
+        self.gateways = [Port500(net, A, directory), Port500(net, B, directory)]
+        self.empty = [g.default_config(gateway=gateway).partition("connections {")[0]
+                      for g in self.gateways]
+        for g, e in zip(self.gateways, self.empty):
+            g.start(e)
+        self.pids = [pid_of(g, "port500d") for g in self.gateways]
+
+    def prepare(self):
+        a, b = self.gateways
+        b.write_config(self.empty[1] + connections(B, self.n, False))
+        b.cli("reload")
+        a.write_config(self.empty[0] + connections(A, self.n, True))
+
+    def begin(self):
+        a = self.gateways[0]
+        return self.net.start(a.ns, [binary("port500"), "--socket", a.socket, "reload"],
+                              a.log + ".reload")
+
+
+class CharonPair:
+    name = "charon"
+
+    def __init__(self, net, directory, n, limits):
+        self.net, self.n = net, n
+        self.gateways = [Charon(net, A, directory), Charon(net, B, directory)]
+        for g in self.gateways:
+            g.options = "" if limits else "dos_protection = no"
+            g.log_level = 0
+            g.start("")
+        self.pids = [pid_of(g, "charon-systemd") for g in self.gateways]
+
+    def prepare(self):
+        a, b = self.gateways
+        b.write_config(connections(B, self.n, False))
+        b.swanctl("--load-all --noprompt")
+        a.write_config(connections(A, self.n, True))
+        a.swanctl("--load-creds --noprompt")
+
+    def begin(self):
+        a = self.gateways[0]
+        return self.net.start(a.ns, f"swanctl --load-conns --uri unix://{a.socket}",
+                              a.log + ".reload",
+                              {"SWANCTL_DIR": a.swan, "STRONGSWAN_CONF": a.conf})
+
+
+def established(api):
+    sas = api.request("stats")["ikesas"]
+    return int(sas["total"]) - int(sas["half-open"])
+
+
+def watch(api, n, limit_s, began):
+    """Follows the responder until n are up; returns [(seconds, tunnels up)]."""
+    curve, pause = [(0.0, 0)], 0.01
+    while True:
+        have = established(api)
+        now = time.monotonic() - began
+        if have != curve[-1][1]:
+            curve.append((round(now, 3), have))
+        if have >= n or now > limit_s:
+            return curve
+        time.sleep(pause)
+
+
+def measure(pair, limit_s):
+    pair.prepare()
+    memory = [rss_kb(p) for p in pair.pids]
+    api = Vici(pair.gateways[1].socket)
+    meters = [Meter(p) for p in pair.pids]
+    began = time.monotonic()
+    command = pair.begin()
+    curve = watch(api, pair.n, limit_s, began)
+    cpu = [m.read() for m in meters]
+    command.wait(limit_s + 60)
+    api.close()
+    up = curve[-1][1]
+    result = {"daemon": pair.name, "connections": pair.n, "up": up, "seconds": curve[-1][0],
+              "per_second": round(up / curve[-1][0], 1) if up else 0, "curve": thin(curve)}
+    for side, c, pid, before in zip(("initiator", "responder"), cpu, pair.pids, memory):
+        result[f"{side}_ms"] = round(c["cpu_ms"] / max(up, 1), 3)
+        result[f"{side}_main_ms"] = round(c["main_ms"] / max(up, 1), 3)
+        result[f"{side}_threads_ms"] = {t: round(ms / max(up, 1), 3)
+                                        for t, ms in c["threads"].items() if ms > 0.5}
+        result[f"{side}_kb"] = round((rss_kb(pid) - before) / max(up, 1), 1)
+    return result
+
+
+def thin(curve, points=20):
+    step = max(1, len(curve) // points)
+    return curve[::step] + ([curve[-1]] if (len(curve) - 1) % step else [])
+
+
+def idle(pair, seconds):
+    """CPU of each side in milliseconds a second with every tunnel up and no traffic."""
+    meters = [Meter(p) for p in pair.pids]
+    time.sleep(seconds)
+    return {f"idle_{side}_ms_s": round(m.read()["main_ms"] / seconds, 2)
+            for side, m in zip(("initiator", "responder"), meters)}
+
+
+def one(kind, n, args):
+    with tempfile.TemporaryDirectory(prefix="bench-ike-") as d, Network("b-") as net:
+        pair = (OurPair(net, d, n, f"memory = {args.memory}") if kind == "port500"
+                else CharonPair(net, d, n, kind == "charon"))
+        result = measure(pair, args.limit)
+        result["daemon"] = kind
+        if args.idle and result["up"] == n:
+            result.update(idle(pair, args.idle))
+        for g in pair.gateways:
+            g.stop()
+    return result
+
+
+def version(command):
+    done = subprocess.run(command, text=True, capture_output=True)
+    lines = [x for x in (done.stdout + done.stderr).splitlines() if re.search(r"\d+\.\d+", x)]
+    return lines[0].strip() if lines else "unknown"
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="ascii") as f:
+        model = next(line.split(":")[1].strip() for line in f if line.startswith("model name"))
+    return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(),
+            "load": os.getloadavg()[0], "port500": version([binary("port500d"), "--version"]),
+            "strongswan": version(["swanctl", "--version"]),
+            "openssl": version(["openssl", "version"])}
+
+
+def summary(results):
+    lines = [f"{'daemon':16} {'runs':>4} {'up':>6} {'seconds':>8} {'per s':>7} "
+             f"{'initiator ms':>12} {'responder ms':>12} {'kB':>6}"]
+    for kind in dict.fromkeys(r["daemon"] for r in results):
+        runs = [r for r in results if r["daemon"] == kind]
+
+        def middle(key, runs=runs):
+            return statistics.median(r[key] for r in runs)
+
+        lines.append(f"{kind:16} {len(runs):4} {middle('up'):6g} {middle('seconds'):8.2f} "
+                     f"{middle('per_second'):7.0f} {middle('initiator_ms'):12.3f} "
+                     f"{middle('responder_ms'):12.3f} {middle('responder_kb'):6.1f}")
+    return "\n".join(lines)
+
+
+def main():
+    p = argparse.ArgumentParser(prog="devtools/bench ike", description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("-n", type=int, default=400, help="connections (default 400)")
+    p.add_argument("--runs", type=int, default=3, help="runs of each daemon, in turns (default 3)")
+    p.add_argument("--daemons", default="port500,charon,charon-unlimited",
+                   help="some of port500, charon, charon-unlimited (dos_protection = no: "
+                        "neither cookies nor limits on half-open IKE SAs)")
+    p.add_argument("--limit", type=float, default=15, help="give up after so many seconds (15)")
+    p.add_argument("--idle", type=float, default=0,
+                   help="with all tunnels up, measure CPU for so many seconds")
+    p.add_argument("--memory", type=int, default=512, help="port500's gateway.memory in MB (512)")
+    p.add_argument("--json", metavar="FILE", help="write all results there")
+    args = p.parse_args()
+    results = []
+    for run in range(args.runs):
+        for kind in args.daemons.split(","):
+            r = one(kind, args.n, args)
+            results.append(r)
+            print(f"run {run + 1}: " + ", ".join(f"{k} {v}" for k, v in r.items()
+                                                if k not in ("curve", "connections")
+                                                and not k.endswith("threads_ms")), flush=True)
+    print()
+    print(summary(results))
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as f:
+            json.dump({"machine": machine(), "results": results}, f, indent=1)
+            f.write("\n")
+
+
+if __name__ == "__main__":
+    main()
