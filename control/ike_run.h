@@ -71,6 +71,10 @@ struct ike_run_select { // which SAs; unset members match everything
 // Deletes matching IKE SAs, or, when child or child_id is set, only child SAs. -ENOENT when none.
 int ike_run_terminate(struct ike_run *run, const struct ike_run_select *sel,
 		      const struct ike_run_watch *watch, unsigned *matched, struct error *err);
+// Replaces matching IKE SAs, or, when child or child_id is set, matching child SAs, without waiting
+// for the outcome. With `reauth` another IKE SA is initiated in the place of each. -ENOENT when none.
+int ike_run_rekey(struct ike_run *run, const struct ike_run_select *sel, bool reauth,
+		  unsigned *matched, struct error *err);
 // Deletes everything (SIGTERM); `done` comes when the peers have answered or timeout_ms is over.
 void ike_run_shutdown(struct ike_run *run, const struct ike_run_watch *watch);
 // Forgets a watch whose owner goes away (by its ctx).

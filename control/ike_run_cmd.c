@@ -314,6 +314,56 @@ int ike_run_terminate(struct ike_run *run, const struct ike_run_select *sel,
 	return 0;
 }
 
+// ---- rekey ----
+
+static unsigned rekey_children(struct run_sa *s, const struct ike_run_select *sel)
+{
+	struct run_child_sa *c, *next;
+	unsigned n = 0;
+
+	for (c = TAILQ_FIRST(&s->children); c && !s->closed; c = next) {
+		struct ike_event ev = {.type = IKE_EV_REKEY_CHILD, .spi_in = c->spi_in};
+
+		next = TAILQ_NEXT(c, link); // replacing one begins with a message, and removes none
+		// What has been replaced already is left alone.
+		if (!child_selected(sel, c) || c->child->sends_on != c->spi_out)
+			continue;
+		n++;
+		run_sa_step(s, &ev);
+	}
+	return n;
+}
+
+int ike_run_rekey(struct ike_run *run, const struct ike_run_select *sel, bool reauth,
+		  unsigned *matched, struct error *err)
+{
+	struct run_sa *s, *next;
+	unsigned n = 0;
+
+	run_enter(run);
+	for (s = TAILQ_FIRST(&run->sas); s; s = next) {
+		struct ike_event ev = {.type = IKE_EV_REKEY};
+		struct ike_sa_info info;
+
+		next = TAILQ_NEXT(s, link);
+		ike_sa_info(s->sa, &info);
+		if (!sa_selected(sel, s) || !ike_state_is_up(info.state) || s->superseded)
+			continue;
+		if (sel->child || sel->child_id) {
+			n += rekey_children(s, sel);
+			continue;
+		}
+		n++;
+		if (reauth)
+			start_successor(s);
+		else
+			run_sa_step(s, &ev);
+	}
+	run_leave(run);
+	*matched = n;
+	return n ? 0 : error_set(err, -ENOENT, "no matching SA");
+}
+
 void ike_run_shutdown(struct ike_run *run, const struct ike_run_watch *watch)
 {
 	struct watch *w = watch_add(run, watch);

@@ -26,6 +26,7 @@ static const struct vici_command commands[] = {
 	{"list-policies", vici_run_list_policies, NULL},
 	{"initiate", vici_run_initiate, NULL},
 	{"terminate", vici_run_terminate, NULL},
+	{"rekey", vici_run_rekey, NULL},
 	{"install", vici_run_install, NULL},
 	{"uninstall", vici_run_uninstall, NULL},
 	{"get-conns", vici_run_get_conns, NULL},
@@ -56,8 +57,6 @@ static const struct vici_command commands[] = {
 	{"flush-certs", vici_run_refuse, NO_CERTS},
 	{"load-pool", vici_run_refuse, NO_POOLS},
 	{"unload-pool", vici_run_refuse, NO_POOLS},
-	{"rekey", vici_run_refuse,
-	 "rekeying on request is not supported: terminate and initiate the SA instead"},
 	{"redirect", vici_run_refuse, "redirecting (RFC 5685) is not supported"},
 	{"reset-counters", vici_run_refuse, "counters are never reset: compare two readings"},
 };

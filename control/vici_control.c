@@ -195,6 +195,31 @@ enum vici_outcome vici_run_terminate(struct vici_session *s, const struct vici_r
 	return operation_started(s, rc, err.text, reply);
 }
 
+enum vici_outcome vici_run_rekey(struct vici_session *s, const struct vici_request *req,
+				 struct vici_builder *reply)
+{
+	struct operation_request r;
+	struct ike_run_select sel;
+	struct error err = {0};
+	char what[CONFIG_NAME_MAX + 32];
+	unsigned matched = 0;
+	int rc;
+
+	if (!read_operation(req, &r) || !read_selection(req, &r, &sel)) {
+		vici_reply_result(reply, "missing rekey selector");
+		return VICI_REPLY;
+	}
+	describe_selection(what, sizeof(what), &sel);
+	log_info(LOG_API, "rekey %s (client %d, uid %u)", what, (int)s->pid, (unsigned)s->uid);
+	rc = ike_run_rekey(s->server->d->ike, &sel, vici_request_bool(req, "reauth"), &matched,
+			   &err);
+	vici_kvf(reply, "matches", "%u", matched);
+	vici_reply_result(reply, rc == -ENOENT ? "no matching SAs to rekey found"
+				 : rc	       ? err.text
+					       : NULL);
+	return VICI_REPLY;
+}
+
 static enum vici_outcome trap(struct vici_session *s, const struct vici_request *req, bool on,
 			      struct vici_builder *reply)
 {

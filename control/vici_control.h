@@ -10,6 +10,8 @@
 
 enum vici_outcome vici_run_initiate(struct vici_session *s, const struct vici_request *req,
 				    struct vici_builder *reply);
+enum vici_outcome vici_run_rekey(struct vici_session *s, const struct vici_request *req,
+				 struct vici_builder *reply);
 enum vici_outcome vici_run_terminate(struct vici_session *s, const struct vici_request *req,
 				     struct vici_builder *reply);
 // install, uninstall: lets traffic initiate a child, or no longer.

@@ -55,6 +55,7 @@ _port500()
 	case $command in
 	up) options+=" --timeout" ;;
 	down) options+=" --timeout --ike-id --child-id" ;;
+	rekey) options+=" --ike-id --child-id" ;;
 	show) [[ $subject == drops ]] && options+=" --all" ;;
 	esac
 	if [[ $cur == -* ]]; then
@@ -64,13 +65,13 @@ _port500()
 	case $command in
 	"" | help)
 		mapfile -t COMPREPLY < <(compgen -W \
-			"status show up down reload version help" -- "$cur")
+			"status show up down rekey reload version help" -- "$cur")
 		;;
 	show)
 		[[ $subject ]] || mapfile -t COMPREPLY < <(compgen -W \
 			"ike child policies routes ports workers drops" -- "$cur")
 		;;
-	up | down)
+	up | down | rekey)
 		[[ $subject ]] || mapfile -t COMPREPLY < <(compgen -W "$(_port500_names)" -- "$cur")
 		;;
 	esac

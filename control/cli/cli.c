@@ -273,6 +273,11 @@ const struct command cli_commands[] = {
 	 "Deletes the IKE SAs of the connection with all their children, or only the child SAs, "
 	 "and\n"
 	 "tells the peer. Exactly one of the name, --ike-id and --child-id is needed.\n"},
+	{"rekey", NULL, OPTION_IKE_ID | OPTION_CHILD_ID, 1, cli_rekey,
+	 "[CONN[/CHILD] | CHILD]", "replace keys without taking tunnels down",
+	 "Asks for new keys of the IKE SAs of the connection, or of the child SAs, and does not wait "
+	 "for\n"
+	 "the outcome. Exactly one of the name, --ike-id and --child-id is needed.\n"},
 	{"reload", NULL, 0, 0, cli_reload, "", "load the configuration file again",
 	 "Connections that did not change stay up. On an error nothing is changed and the error "
 	 "is\n"

@@ -38,6 +38,7 @@ int cli_status(struct cli *cli);
 int cli_show(struct cli *cli);
 int cli_up(struct cli *cli);
 int cli_down(struct cli *cli);
+int cli_rekey(struct cli *cli);
 int cli_reload(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_help(struct cli *cli);

@@ -1,4 +1,4 @@
-// up, down and reload.
+// up, down, rekey and reload.
 #include <stdlib.h>
 #include <string.h>
 
@@ -263,24 +263,33 @@ out:
 	return status;
 }
 
+// One name or one number, for down and rekey.
+static int select_one(struct cli *cli, const char *command, struct vici_builder *req)
+{
+	const struct options *o = &cli->options;
+
+	if ((o->n_args != 0) + (o->ike_id != 0) + (o->child_id != 0) != 1)
+		return cli_fail(STATUS_USAGE,
+				"%s: give one of CONN, CHILD, CONN/CHILD, --ike-id N "
+				"and --child-id N",
+				command);
+	if (o->ike_id)
+		vici_kvf(req, "ike-id", "%u", o->ike_id);
+	else if (o->child_id)
+		vici_kvf(req, "child-id", "%u", o->child_id);
+	else
+		return select_sas(cli, req);
+	return 0;
+}
+
 int cli_down(struct cli *cli)
 {
 	const struct options *o = &cli->options;
 	int timeout_ms = (int)o->timeout_s * 1000;
 	struct node *root = NULL;
 	struct vici_builder req = {0};
-	int status = 0;
+	int status = select_one(cli, "down", &req);
 
-	if ((o->n_args != 0) + (o->ike_id != 0) + (o->child_id != 0) != 1)
-		return cli_fail(STATUS_USAGE,
-				"down: give one of CONN, CHILD, CONN/CHILD, --ike-id N "
-				"and --child-id N");
-	if (o->ike_id)
-		vici_kvf(&req, "ike-id", "%u", o->ike_id);
-	else if (o->child_id)
-		vici_kvf(&req, "child-id", "%u", o->child_id);
-	else
-		status = select_sas(cli, &req);
 	if (status)
 		goto out;
 	vici_kvf(&req, "timeout", "%d", timeout_ms);
@@ -300,6 +309,37 @@ int cli_down(struct cli *cli)
 	else if (!o->json)
 		fprintf(cli->out, "%s SA%s closed\n", tree_text(root, "terminated", "?"),
 			tree_number(root, "terminated") == 1 ? "" : "s");
+out:
+	vici_builder_fini(&req);
+	tree_free(root);
+	return status;
+}
+
+// ---- rekey ----
+
+int cli_rekey(struct cli *cli)
+{
+	struct node *root = NULL;
+	struct vici_builder req = {0};
+	int status = select_one(cli, "rekey", &req);
+
+	if (status)
+		goto out;
+	root = tree_add(NULL, NODE_SECTION, "");
+	if (!root) {
+		status = cli_fail(STATUS_FAILED, "out of memory");
+		goto out;
+	}
+	status = cli_query_slow(cli, "rekey", NULL, &req, root, GRACE_MS, NULL);
+	if (status)
+		goto out;
+	if (cli->options.json)
+		json_write(cli->out, root);
+	if (!succeeded(root))
+		status = cli_fail(STATUS_FAILED, "%s", tree_text(root, "errmsg", "rekey failed"));
+	else if (!cli->options.json)
+		fprintf(cli->out, "new keys asked for: %s SA%s\n", tree_text(root, "matches", "?"),
+			tree_number(root, "matches") == 1 ? "" : "s");
 out:
 	vici_builder_fini(&req);
 	tree_free(root);

@@ -192,6 +192,21 @@ int ike_run_terminate(struct ike_run *run, const struct ike_run_select *sel,
 	return 0;
 }
 
+int ike_run_rekey(struct ike_run *run, const struct ike_run_select *sel, bool reauth,
+		  unsigned *matched, struct error *err)
+{
+	(void)run;
+	note(sel->conn, sel->child);
+	fake.ike_id = sel->ike_id;
+	fake.child_id = sel->child_id;
+	fake.reauth = reauth;
+	*matched = 0;
+	if (sel->conn && strcmp(sel->conn, "site-b") != 0)
+		return error_set(err, -ENOENT, "none");
+	*matched = 1;
+	return 0;
+}
+
 int ike_run_trap(struct ike_run *run, const char *conn, const char *child, bool on,
 		 struct error *err)
 {

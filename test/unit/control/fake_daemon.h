@@ -15,6 +15,7 @@ struct fake {
 	bool terminate_at_once;
 	struct ike_run_watch watch; // of the operation under way; done is NULL when there is none
 	unsigned initiations, terminations, unwatched;
+	bool reauth;
 	bool trapped; // site-b's net
 	char conn[64], child[64]; // of the last initiate or terminate
 	uint32_t ike_id, child_id;

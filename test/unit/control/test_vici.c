@@ -834,6 +834,40 @@ static void test_destroy_during_initiate(void **state)
 	assert_int_equal(vici_server_create(&fake.d, &server, &err), 0);
 }
 
+static void test_rekey(void **state)
+{
+	struct client c = client_open();
+	struct vici_packet p;
+	struct vici_builder b = {0};
+
+	(void)state;
+	vici_kv(&b, "ike", "site-b");
+	vici_kv(&b, "reauth", "yes");
+	client_ask(&c, VICI_CMD_REQUEST, "rekey", &b);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "success", "yes");
+	expect_text(&p, "matches", "1");
+	assert_true(fake.reauth);
+
+	b = (struct vici_builder){0};
+	vici_kv(&b, "child-id", "7");
+	client_ask(&c, VICI_CMD_REQUEST, "rekey", &b);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "matches", "1");
+	assert_true(!fake.reauth && fake.child_id == 7);
+
+	b = request("ike", "nowhere", NULL);
+	client_ask(&c, VICI_CMD_REQUEST, "rekey", &b);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "success", "no");
+	expect_text(&p, "errmsg", "no matching SAs to rekey found");
+
+	client_ask(&c, VICI_CMD_REQUEST, "rekey", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "errmsg", "missing rekey selector");
+	client_close(&c);
+}
+
 static void test_terminate(void **state)
 {
 	struct client c = client_open();
@@ -1064,6 +1098,7 @@ int main(void)
 		TEST(test_initiate_results),
 		TEST(test_disconnect_during_initiate),
 		TEST(test_destroy_during_initiate),
+		TEST(test_rekey),
 		TEST(test_terminate),
 		TEST(test_updown),
 		TEST(test_log_events),
