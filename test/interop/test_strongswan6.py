@@ -16,7 +16,6 @@ ROOT = need("strongswan6")
 
 RAW_ESP = "kernel-libipsec {\n raw_esp = yes\n }"
 BOTH_ROLES = pytest.mark.parametrize("initiator", ["port500", "strongswan"])
-NO_REKEY_COMMAND = pytest.mark.xfail(strict=False, reason="no rekeying on request yet")
 
 
 @pytest.fixture
@@ -85,7 +84,7 @@ def test_delete(net, a, charon6, who):
     assert ping(net) == (20, 20)
 
 
-@pytest.mark.parametrize("who", ["strongswan", pytest.param("port500", marks=NO_REKEY_COMMAND)])
+@pytest.mark.parametrize("who", ["strongswan", "port500"])
 @pytest.mark.parametrize("what", ["child", "ike"])
 def test_rekey(a, charon6, who, what, tmp_path):
     charon6.start(plugins=RAW_ESP)

@@ -15,7 +15,6 @@ from topology import A, B, Network, wait_for
 BASE = need("xfrm")
 
 BOTH_ROLES = pytest.mark.parametrize("initiator", ["port500", "linux"])
-NO_REKEY_COMMAND = pytest.mark.xfail(strict=False, reason="no rekeying on request yet")
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +134,7 @@ def test_a_restarted_linux_comes_back(a, linux):
     assert ping(a.net) == (20, 20)
 
 
-@pytest.mark.parametrize("who", ["linux", pytest.param("port500", marks=NO_REKEY_COMMAND)])
+@pytest.mark.parametrize("who", ["linux", "port500"])
 @pytest.mark.parametrize("what", ["child", "ike"])
 def test_rekey(a, linux, who, what, tmp_path):
     linux.start()

@@ -52,7 +52,7 @@ static void equip(struct duo *d, struct sim_peer *p, const struct certs_spec *sp
 	struct cred **c = &d->cred[p == &d->sim.b];
 	struct cred_conn_params params = {0};
 	char name[32], path[128];
-	struct cred_conn *conn;
+	struct cred_conn *conn = NULL;
 	struct certs_cert own = certs_make(spec, &root);
 	struct error err, warning;
 
