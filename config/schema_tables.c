@@ -204,16 +204,12 @@ const struct schema_key schema_keys[] = {
 	 .quiet = "no", .why = "only strongSwan's default 'no' is available",
 	 .doc = "What happens when one identity connects twice."},
 	{CONN, "rekey_time", FORM_TIME, .def = "4h", .def_doc = "4h, or 0 with reauth_time",
-	 .doc = "Age at which the IKE SA is replaced. Its successor is negotiated from the start "
-		"(IKE_SA_INIT, IKE_AUTH) and takes over before the old one is deleted; that "
-		"happens up "
-		"to a tenth earlier, by chance. 0: never. Rekeying by CREATE_CHILD_SA is not "
-		"available "
-		"yet: a peer that asks for it is answered NO_ADDITIONAL_SAS."},
+	 .doc = "Age at which the IKE SA is replaced by CREATE_CHILD_SA; its children go on as they are. "
+		"That happens up to a tenth earlier, by chance, so that the two sides do not act at "
+		"once. 0: never."},
 	{CONN, "reauth_time", FORM_TIME, .def = "0s",
-	 .doc = "The same as rekey_time, as every successor authenticates anew; the shorter of "
-		"both "
-		"counts."},
+	 .doc = "Age at which both sides authenticate anew: another IKE SA with its own children is "
+		"set up before the old one goes. 0: never."},
 	{CONN, "over_time", FORM_TIME, .def_doc = "10 % of the longer of both",
 	 .doc = "How long after that age an IKE SA without successor is deleted."},
 	{CONN, "rand_time", FORM_TIME, KEY_IGNORED, .def_doc = "a tenth of rekey_time",
@@ -356,9 +352,8 @@ const struct schema_key schema_keys[] = {
 	 .def_doc = "0: by specificity",
 	 .doc = "Order of overlapping policies; a lower number comes first."},
 	{CHILD, "rekey_time", FORM_TIME, .def = "1h",
-	 .doc = "Age at which the child SA is replaced, together with its IKE SA: see rekey_time "
-		"of the "
-		"connection. 0: never."},
+	 .doc = "Age at which the child SA is replaced, with a key exchange of its own where "
+		"esp_proposals names a group. 0: never."},
 	{CHILD, "life_time", FORM_TIME, .def_doc = "rekey_time + 10 %",
 	 .doc = "Age at which a child SA without successor is deleted. 0: never."},
 	{CHILD, "rand_time", FORM_TIME, .def_doc = "life_time - rekey_time",
