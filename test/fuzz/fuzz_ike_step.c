@@ -21,6 +21,9 @@ enum stage {
 	INFORMATIONAL_RESPONSE,
 	DELETE_RESPONSE,
 	CREATE_CHILD_REQUEST,
+	CREATE_CHILD_RESPONSE,
+	REKEY_CHILD_RESPONSE,
+	REKEY_RESPONSE,
 	STAGES,
 };
 
@@ -56,6 +59,15 @@ static void run(struct sim *s, enum stage stage, uint8_t first, const uint8_t *d
 		evil_sealed(s, a, b, EXCHANGE_INFORMATIONAL, false, 2, first, data, size);
 	} else if (stage == CREATE_CHILD_REQUEST) {
 		evil_sealed(s, b, a, EXCHANGE_CREATE_CHILD_SA, false, 0, first, data, size);
+	} else if (stage >= CREATE_CHILD_RESPONSE) {
+		s->drop_next = 1;
+		if (stage == CREATE_CHILD_RESPONSE)
+			sim_create_child(s, a, 0);
+		else if (stage == REKEY_CHILD_RESPONSE)
+			sim_rekey_child(s, a);
+		else
+			sim_rekey(s, a);
+		evil_sealed(s, b, a, EXCHANGE_CREATE_CHILD_SA, true, 2, first, data, size);
 	} else {
 		s->drop_next = 1;
 		if (stage == DELETE_RESPONSE)

@@ -505,6 +505,90 @@ static void test_successor_without_a_gap(void **state)
 	assert_true(joined(n));
 }
 
+// Two networks of one connection.
+static const char *config_two(char site, const char *action)
+{
+	char peer = site == 'a' ? 'b' : 'a';
+
+	snprintf(text, sizeof(text),
+		 "gateway { ports { wan { device = net_null0\n addrs = %s/24 } } }\n"
+		 "connections { lab { version = 2\n local_addrs = %s\n remote_addrs = %s\n"
+		 " proposals = aes128gcm16-prfsha256-x25519\n"
+		 " local { auth = psk\n id = gw-%c }\n remote { auth = psk\n id = gw-%c }\n"
+		 " children { net { local_ts = 10.%d.0.0/24\n remote_ts = 10.%d.0.0/24\n"
+		 "  start_action = %s }\n"
+		 "  other { local_ts = 10.%d.1.0/24\n remote_ts = 10.%d.1.0/24\n"
+		 "  start_action = %s } } } }\n"
+		 "secrets { ike-1 { secret = \"s\" } }\n",
+		 site == 'a' ? A : B, site == 'a' ? A : B, site == 'a' ? B : A, site, peer,
+		 site == 'a' ? 1 : 2, site == 'a' ? 2 : 1, action, site == 'a' ? 1 : 2,
+		 site == 'a' ? 2 : 1, action);
+	return text;
+}
+
+static bool both_joined(struct net *n)
+{
+	return joined(n) && has_in(&n->b, out_spi(&n->a, "lab.other")) &&
+	       has_in(&n->a, out_spi(&n->b, "lab.other"));
+}
+
+static void test_children_share_an_ike_sa(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_select sel = {.conn = "lab"};
+	struct ike_run_stats st;
+	struct error err;
+	unsigned matched;
+
+	gateway_configure(&n->b, config_two('b', "none"));
+	gateway_configure(&n->a, config_two('a', "start"));
+	WAIT(n->base, both_joined(n));
+	turn(n->base, 50);
+	ike_run_stats(n->a.run, &st);
+	assert_int_equal(st.ike_sas, 1);
+	assert_int_equal(st.children, 2);
+	assert_int_equal(st.initiated_ok, 1);
+
+	// The IKE SA is replaced; both children go on as they are.
+	assert_int_equal(ike_run_rekey(n->a.run, &sel, false, &matched, &err), 0);
+	assert_int_equal(matched, 1);
+	WAIT(n->base, TAILQ_FIRST(&n->a.run->sas)->id == 2 && established(&n->b) == 1);
+	assert_true(both_joined(n));
+	assert_int_equal(n->a.dp.tunnel[0].outs + n->a.dp.tunnel[1].outs, 2);
+
+	// Reauthentication brings both along to another IKE SA before the old one goes.
+	assert_int_equal(ike_run_rekey(n->a.run, &sel, true, &matched, &err), 0);
+	WAIT(n->base, n->a.dp.tunnel[0].outs == 2 && n->a.dp.tunnel[1].outs == 2);
+	WAIT(n->base, established(&n->a) == 1 && established(&n->b) == 1);
+	assert_true(both_joined(n));
+	assert_int_equal(n->a.dp.tunnel[0].gaps + n->a.dp.tunnel[1].gaps, 0);
+	assert_int_equal(n->b.dp.tunnel[0].gaps + n->b.dp.tunnel[1].gaps, 0);
+}
+
+static void test_a_child_is_taken_down_alone(void **state)
+{
+	struct net *n = *state;
+	struct ike_run_select sel = {.child = "other"};
+	struct follow f;
+	struct ike_run_watch w = follow(&f, 0);
+	struct error err;
+	unsigned matched;
+
+	gateway_configure(&n->b, config_two('b', "none"));
+	gateway_configure(&n->a, config_two('a', "start"));
+	WAIT(n->base, both_joined(n));
+	assert_int_equal(ike_run_terminate(n->a.run, &sel, &w, &matched, &err), 0);
+	WAIT(n->base, f.done == 1);
+	assert_int_equal(out_spi(&n->a, "lab.other"), 0);
+	assert_true(joined(n));
+	assert_int_equal(established(&n->a), 1);
+	w = follow(&f, 0);
+	assert_int_equal(ike_run_initiate(n->a.run, "lab", "other", &w, &err), 0);
+	WAIT(n->base, f.done == 1 && both_joined(n));
+	assert_int_equal(f.result, 0);
+	assert_int_equal(established(&n->a), 1); // on the same IKE SA
+}
+
 static void wear(struct gateway *g, enum dp_event_type type, uint32_t spi, bool inbound)
 {
 	struct dp_event ev = {
@@ -838,6 +922,8 @@ int main(void)
 		T(test_unwatch_means_silence),
 		T(test_successor_without_a_gap),
 		T(test_volume_is_limited_and_renewed),
+		T(test_children_share_an_ike_sa),
+		T(test_a_child_is_taken_down_alone),
 		T(test_worn_sa_is_replaced_at_the_pace_of_failures),
 		T(test_lifetime_is_a_hard_end),
 		T(test_restarted_peer_replaces_the_old),
