@@ -69,6 +69,10 @@ static void every_allocation_fails_once(size_t fragment_size)
 		sim_initiate(s, &s->a);
 		sim_run_until(s, 2000);
 		sim_check(s, &s->b);
+		sim_run_until(s, 2300);
+		sim_rekey_child(s, &s->a);
+		sim_run_until(s, 2600);
+		sim_rekey(s, &s->b);
 		sim_run_until(s, 3000);
 		sim_terminate_child(s, &s->a);
 		sim_run_until(s, 4000);
