@@ -145,9 +145,12 @@ def test_forced_udp_encapsulation(net, a, b, tmp_path):
 
 
 def test_lossy_carrier(net, a, b):
-    """A third of all IKE packets is lost: retransmission brings the tunnel up all the same."""
+    """A third of all IKE packets is lost: retransmission brings the tunnel up all the same.
+
+    Every third one and not one by chance: the waits grow, and after four losses in a row the next
+    try is a minute away."""
     net.nft("carrier", "table ip lossy {\n chain c {\n type filter hook forward priority 1;\n"
-            " udp dport 500 numgen random mod 3 == 0 drop\n }\n}\n")
+            " udp dport 500 numgen inc mod 3 == 0 drop\n }\n}\n")
     b.start()
     a.start()
     a.wait_child(90)
