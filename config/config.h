@@ -65,6 +65,7 @@ struct config_gateway {
 	unsigned n_cpus;		 // 0: not pinned
 	enum config_poll poll;		 // default adaptive
 	enum config_hugepages hugepages; // default auto: used when the machine has them
+	bool clamp_mss;			 // default yes
 	unsigned memory_mb;		 // of packet memory and tables, default 512
 	unsigned initiations;		 // of ours under way at once, default 64
 	unsigned initiations_per_peer;	 // the same towards one address, default 5

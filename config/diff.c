@@ -152,6 +152,8 @@ bool config_gateway_differs(const struct config_gateway *a, const struct config_
 		key = "poll";
 	else if (a->hugepages != b->hugepages)
 		key = "hugepages";
+	else if (a->clamp_mss != b->clamp_mss)
+		key = "clamp_mss";
 	else if (a->memory_mb != b->memory_mb)
 		key = "memory";
 	else if (strcmp(a->socket, b->socket) != 0)

@@ -200,6 +200,7 @@ int load_gateway(struct loader *l)
 	g->hugepages = strcmp(hugepages, "on") == 0    ? HUGEPAGES_ON
 		       : strcmp(hugepages, "off") == 0 ? HUGEPAGES_OFF
 						       : HUGEPAGES_AUTO;
+	g->clamp_mss = loader_bool(l, s, "clamp_mss");
 	g->memory_mb = (unsigned)loader_number(l, s, "memory");
 	g->initiations = (unsigned)loader_number(l, s, "initiations");
 	g->initiations_per_peer = (unsigned)loader_number(l, s, "initiations_per_peer");

@@ -116,6 +116,9 @@ const struct schema_key schema_keys[] = {
 		"worker and gives the lowest latency."},
 	{GATEWAY, "hugepages", FORM_CHOICE, .def = "auto", .choices = "auto on off",
 	 .doc = "auto: used when the machine has them. on: an error when it has none. off: never."},
+	{GATEWAY, "clamp_mss", FORM_BOOL, .def = "yes",
+	 .doc = "Lowers the maximum segment size that TCP connections through a tunnel agree on, "
+		"in both directions, to what fits into the tunnel."},
 	{GATEWAY, "memory", FORM_NUMBER, .def = "512", .min = 64, .max = 1048576,
 	 .doc = "Packet memory and tables in MB."},
 	{GATEWAY, "initiations", FORM_NUMBER, .def = "64", .min = 1, .max = 65536,
@@ -160,8 +163,7 @@ const struct schema_key schema_keys[] = {
 	 .doc = "How long the first message of a request is waited for, 1s to 1m."},
 	{GW_IKE, "retransmit_base", FORM_TEXT, .def = "1.8",
 	 .doc = "Each further wait is so many times longer, 1 to 10."},
-	{GW_IKE, "retransmit_tries", FORM_NUMBER, .def = "5",
-	 .max = LIMIT_IKE_RETRANSMIT_TRIES_MAX,
+	{GW_IKE, "retransmit_tries", FORM_NUMBER, .def = "5", .max = LIMIT_IKE_RETRANSMIT_TRIES_MAX,
 	 .doc = "Repetitions after which a peer is given up: with these defaults after 165 s."},
 
 	// ---- connections.<conn> ----
@@ -204,11 +206,14 @@ const struct schema_key schema_keys[] = {
 	 .quiet = "no", .why = "only strongSwan's default 'no' is available",
 	 .doc = "What happens when one identity connects twice."},
 	{CONN, "rekey_time", FORM_TIME, .def = "4h", .def_doc = "4h, or 0 with reauth_time",
-	 .doc = "Age at which the IKE SA is replaced by CREATE_CHILD_SA; its children go on as they are. "
-		"That happens up to a tenth earlier, by chance, so that the two sides do not act at "
+	 .doc = "Age at which the IKE SA is replaced by CREATE_CHILD_SA; its children go on as "
+		"they are. "
+		"That happens up to a tenth earlier, by chance, so that the two sides do not act "
+		"at "
 		"once. 0: never."},
 	{CONN, "reauth_time", FORM_TIME, .def = "0s",
-	 .doc = "Age at which both sides authenticate anew: another IKE SA with its own children is "
+	 .doc = "Age at which both sides authenticate anew: another IKE SA with its own children "
+		"is "
 		"set up before the old one goes. 0: never."},
 	{CONN, "over_time", FORM_TIME, .def_doc = "10 % of the longer of both",
 	 .doc = "How long after that age an IKE SA without successor is deleted."},

@@ -87,6 +87,7 @@ static int start_dp(struct daemon *d, struct error *err)
 		.hugepages = gw->hugepages == HUGEPAGES_ON    ? DP_HUGEPAGES_ON
 			     : gw->hugepages == HUGEPAGES_OFF ? DP_HUGEPAGES_OFF
 							      : DP_HUGEPAGES_AUTO,
+		.clamp_mss = gw->clamp_mss,
 		.memory_mb = gw->memory_mb,
 		.file_prefix = prefix,
 		.eal_args = gw->eal_args ? gw->eal_args : "",

@@ -96,8 +96,8 @@ struct run_sa *start_under_way(const struct conn *conn, const struct conn_child 
 
 	if (child && child->asked_on)
 		TAILQ_FOREACH(s, &conn->sas, conn_link)
-		if (s->id == child->asked_on)
-			return s;
+	if (s->id == child->asked_on)
+		return s;
 	TAILQ_FOREACH(s, &conn->sas, conn_link)
 	{
 		struct ike_sa_info info;
@@ -355,8 +355,8 @@ void start_suspect(struct run_sa *s)
 	struct ike_sa_info info;
 
 	ike_sa_info(s->sa, &info);
-	if (!ike_state_is_up(info.state) || info.retransmits < SUSPECT_REPEATS ||
-	    s->superseded || !c || c->child->dpd_action != DEAD_START)
+	if (!ike_state_is_up(info.state) || info.retransmits < SUSPECT_REPEATS || s->superseded ||
+	    !c || c->child->dpd_action != DEAD_START)
 		return;
 	s->suspect = true;
 	s->rekey_at_ms = run_now_ms();
@@ -416,6 +416,18 @@ static void worn(struct run_sa *s, struct run_child_sa *c, const struct dp_event
 	run_sa_step(s, &do_it);
 }
 
+static void path_mtu(struct ike_run *run, const struct conn_child *child, const struct dp_event *ev)
+{
+	char peer[IP_ADDR_TEXT_MAX], router[IP_ADDR_TEXT_MAX];
+
+	log_info(LOG_NET,
+		 "%s: packets of at most %u bytes reach %s, says %s; %u of them for those of child "
+		 "%s",
+		 child->conn->ike.name, ev->mtu, ip_addr_format(&ev->addr, peer, sizeof(peer)),
+		 ip_addr_format(&ev->addr2, router, sizeof(router)),
+		 dp_tunnel_inner_mtu(run->dp, ev->tunnel), child->name);
+}
+
 void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 {
 	struct conn_child *child;
@@ -428,6 +440,10 @@ void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 		return;
 	if (ev->type == DP_EV_NO_SA) {
 		traffic(run, child);
+		return;
+	}
+	if (ev->type == DP_EV_PMTU) {
+		path_mtu(run, child, ev);
 		return;
 	}
 	TAILQ_FOREACH(s, &child->conn->sas, conn_link)

@@ -307,6 +307,10 @@ enum vici_outcome vici_run_show_workers(struct vici_session *s, const struct vic
 		put_u64(reply, "batches", w.batches);
 		put_u64(reply, "esp-in-packets", w.esp_in_packets);
 		put_u64(reply, "esp-out-packets", w.esp_out_packets);
+		put_u64(reply, "cut-packets", w.cut_packets);
+		put_u64(reply, "cut-pieces", w.cut_pieces);
+		put_u64(reply, "whole-packets", w.whole_packets);
+		put_u64(reply, "whole-pieces", w.whole_pieces);
 		put_u64(reply, "busy-cycles", w.busy_cycles);
 		put_u64(reply, "idle-cycles", w.idle_cycles);
 		put_u64(reply, "sleeps", w.sleeps);

@@ -10,7 +10,9 @@
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/port.h"
+#include "dataplane/reass.h"
 
 enum { IKE_PORT = 500, IKE_NATT_PORT = 4500 };
 
@@ -46,15 +48,28 @@ static bool is_martian(const struct rte_ipv4_hdr *ip)
 	return src >> 24 == 127 || dst >> 24 == 127 || src >= INADDR_UNSPEC_GROUP;
 }
 
-static bool is_later_fragment(const struct rte_ipv4_hdr *ip)
-{
-	return (ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_OFFSET_MASK)) != 0;
-}
-
 static bool is_fragment(const struct rte_ipv4_hdr *ip)
 {
 	return (ip->fragment_offset &
 		rte_cpu_to_be_16(RTE_IPV4_HDR_OFFSET_MASK | RTE_IPV4_HDR_MF_FLAG)) != 0;
+}
+
+// False: the packet has been taken, until it is whole.
+static bool put_together(struct worker *w, struct batch *in, uint16_t i)
+{
+	const struct rte_ipv4_hdr *ip = ip_of(in->pkt[i]);
+	const unsigned owner = reass_owner(w->dp, ip);
+	struct rte_mbuf *m;
+
+	if (owner != w->id) {
+		worker_handover(w, owner, in->pkt[i], in->port[i]);
+		return false;
+	}
+	m = reass_put(w, in->pkt[i]);
+	if (!m)
+		return false;
+	in->pkt[i] = m;
+	return true;
 }
 
 // UDP to one of our own addresses.
@@ -67,9 +82,7 @@ static void classify_own_udp(struct worker *w, struct batch *in, uint16_t i, str
 	const int payload_len = m->data_len - header_len - (int)sizeof(struct rte_udp_hdr);
 	uint16_t port;
 
-	// A later fragment carries no ports: Linux puts IKE together, and ESP never gets whole,
-	// because its first fragment is dropped below.
-	if (is_later_fragment(ip) || payload_len < 0) {
+	if (payload_len < 0) {
 		batch_append(&s->local, in, i);
 		return;
 	}
@@ -84,10 +97,30 @@ static void classify_own_udp(struct worker *w, struct batch *in, uint16_t i, str
 		drop(w, m, DROP_ESP_MALFORMED);
 	else if ((payload[0] | payload[1] | payload[2] | payload[3]) == 0)
 		batch_append(&s->punt, in, i); // RFC 3948 2.2: IKE behind the non-ESP marker
-	else if (is_fragment(ip))
-		drop(w, m, DROP_FRAGMENT);
 	else
 		batch_append(&s->esp, in, i);
+}
+
+// A packet of a NIC to one of our own addresses.
+static void classify_own(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
+{
+	const struct rte_ipv4_hdr *ip = ip_of(in->pkt[i]);
+	const uint8_t proto = ip->next_proto_id;
+
+	// RFC 4303 3.4.1: ESP takes whole packets only. In UDP only the first fragment shows
+	// whether it is ESP.
+	if ((proto == IPPROTO_UDP || proto == IPPROTO_ESP) && is_fragment(ip) &&
+	    !put_together(w, in, i))
+		return;
+	if (proto == IPPROTO_UDP) {
+		classify_own_udp(w, in, i, s);
+	} else if (proto == IPPROTO_ESP) {
+		batch_append(&s->esp, in, i);
+	} else {
+		if (proto == IPPROTO_ICMP)
+			pmtu_hear(w, in->pkt[i]);
+		batch_append(&s->local, in, i);
+	}
 }
 
 static void classify_ipv4(struct worker *w, struct batch *in, uint16_t i, bool group_mac,
@@ -101,14 +134,7 @@ static void classify_ipv4(struct worker *w, struct batch *in, uint16_t i, bool g
 	if (!trim_ipv4(m, true) || is_martian(ip)) {
 		drop(w, m, DROP_RX_MALFORMED);
 	} else if (fib_is_local(w->dp->fib, ip->dst_addr)) {
-		if (ip->next_proto_id == IPPROTO_UDP)
-			classify_own_udp(w, in, i, s);
-		else if (ip->next_proto_id != IPPROTO_ESP)
-			batch_append(&s->local, in, i);
-		else if (is_fragment(ip))
-			drop(w, m, DROP_FRAGMENT); // RFC 4303 3.4.1: whole packets only
-		else
-			batch_append(&s->esp, in, i);
+		classify_own(w, in, i, s);
 	} else if (group_mac || rte_be_to_cpu_32(ip->dst_addr) >= INADDR_UNSPEC_GROUP ||
 		   ip->dst_addr == 0) {
 		// RFC 1812 5.3.4: what was broadcast on the link is never forwarded.
@@ -206,10 +232,13 @@ void classify(struct worker *w, struct batch *in, struct sorted *s)
 		case FROM_TAP:
 			classify_tap(w, in, i, s);
 			break;
-		case FROM_TUNNEL: // handed over by the worker that received it: ESP
+		case FROM_TUNNEL: // handed over by the worker that received it: ESP, a fragment
 			in->origin[i] = FROM_NIC;
 			in->from_linux[i] = false;
-			batch_append(&s->esp, in, i);
+			if (is_fragment(ip_of(in->pkt[i])))
+				classify_own(w, in, i, s);
+			else
+				batch_append(&s->esp, in, i);
 			break;
 		default: // bare IPv4 of our own
 			batch_append(&s->out, in, i);

@@ -18,15 +18,17 @@
 #include "dataplane/dp_internal.h"
 #include "dataplane/eal.h"
 #include "dataplane/fib.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
 #include "dataplane/port.h"
 #include "dataplane/punt.h"
+#include "dataplane/reass.h"
 #include "dataplane/sad.h"
 #include "dataplane/tunnel.h"
 
 enum {
 	EVENTS_SIZE = 1024,
-	TABLES_MB = 96, // routes (rte_lpm takes 64 MB), neighbours, rings, the drivers' own
+	TABLES_MB = 100, // routes (rte_lpm takes 64 MB), neighbours, rings, the drivers' own
 	MBUFS_PER_PORT = 8192,
 	MBUFS_PER_WORKER = 4096,
 	MBUFS_SHARED = 8192,
@@ -62,6 +64,13 @@ static int create_pool(struct dp *dp, const struct dp_params *p, struct error *e
 	if (!dp->pool)
 		return error_set(err, -rte_errno, "cannot get %u MB of packet memory from DPDK: %s",
 				 n / 1024 * size / 1024, rte_strerror(rte_errno));
+	dp->large_pool = rte_pktmbuf_pool_create_by_ops(
+		"large packets", REASS_BUFS, 0, 0, REASS_BUF_LEN + RTE_PKTMBUF_HEADROOM,
+		SOCKET_ID_ANY, p->n_cpus ? "ring_mp_mc" : "ring_mt_rts");
+	if (!dp->large_pool)
+		return error_set(err, -rte_errno, "cannot get %u MB of packet memory from DPDK: %s",
+				 REASS_BUFS * REASS_BUF_LEN / 1024 / 1024 + 1,
+				 rte_strerror(rte_errno));
 	return 0;
 }
 
@@ -114,6 +123,7 @@ static void free_deferred(struct dp *dp, bool all)
 void dp_housekeeping(struct dp *dp)
 {
 	free_deferred(dp, false);
+	pmtu_age(dp);
 }
 
 // ---- events ----
@@ -127,12 +137,18 @@ void dp_event_put(struct dp *dp, const struct dp_event *ev)
 
 size_t dp_events(struct dp *dp, struct dp_event *out, size_t max)
 {
+	unsigned got;
+	size_t kept = 0;
 	uint64_t n;
 
 	// Re-armed before the ring is read: what comes in between rings again.
 	if (read(dp->punt->event_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 		return 0;
-	return rte_ring_dequeue_burst_elem(dp->events, out, sizeof(*out), (unsigned)max, NULL);
+	got = rte_ring_dequeue_burst_elem(dp->events, out, sizeof(*out), (unsigned)max, NULL);
+	for (unsigned i = 0; i < got; i++)
+		if (out[i].type != DP_EV_PMTU || pmtu_learn(dp, &out[i]))
+			out[kept++] = out[i];
+	return kept;
 }
 
 int dp_event_fd(const struct dp *dp)
@@ -185,11 +201,9 @@ static int create_tables(struct dp *dp, struct error *err)
 		int (*create)(struct dp *);
 		const char *what;
 	} tables[] = {
-		{fib_create, "routes"},
-		{sad_create, "inbound SAs"},
-		{tunnels_create, "tunnels"},
-		{policies_create, "policies"},
-		{punt_create, "packets for Linux"},
+		{fib_create, "routes"},	       {pmtu_create, "path MTUs"},
+		{sad_create, "inbound SAs"},   {tunnels_create, "tunnels"},
+		{policies_create, "policies"}, {punt_create, "packets for Linux"},
 	};
 	const size_t qsbr_size = rte_rcu_qsbr_get_memsize(dp->n_workers);
 
@@ -368,9 +382,11 @@ void dp_stop(struct dp *dp)
 	policies_destroy(dp);
 	tunnels_destroy(dp);
 	sad_destroy(dp);
+	pmtu_destroy(dp);
 	fib_destroy(dp);
 	rte_ring_free(dp->events);
 	rte_mempool_free(dp->pool);
+	rte_mempool_free(dp->large_pool);
 	eal_stop(dp->eal);
 	free(dp->qsbr);
 	free(dp->ports);
@@ -409,6 +425,10 @@ int dp_worker_info(const struct dp *dp, unsigned i, struct dp_worker_info *out)
 		.packets = counter_read(&w->packets),
 		.batches = counter_read(&w->batches),
 		.esp_in_packets = counter_read(&w->esp_in_packets),
+		.cut_packets = counter_read(&w->cut_packets),
+		.cut_pieces = counter_read(&w->cut_pieces),
+		.whole_packets = counter_read(&w->whole_packets),
+		.whole_pieces = counter_read(&w->whole_pieces),
 		.esp_out_packets = counter_read(&w->esp_out_packets),
 	};
 	return 0;

@@ -20,9 +20,9 @@
 #include "lib/esp_sa.h"
 #include "lib/selector.h"
 
-#define DP_PORTS_MAX 16
+#define DP_PORTS_MAX   16
 #define DP_WORKERS_MAX 64
-#define DP_NAME_MAX 64
+#define DP_NAME_MAX    64
 #define DP_TUNNEL_NONE UINT32_MAX
 
 struct dp; // one per process
@@ -47,6 +47,7 @@ struct dp_params {
 	unsigned n_cpus;
 	enum dp_poll poll;
 	enum dp_hugepages hugepages;
+	bool clamp_mss; // lower the MSS of TCP SYNs to what fits the tunnel they go through
 	unsigned memory_mb;
 	const char *file_prefix; // of EAL, unique on the machine
 	const char *eal_args;	 // further arguments, separated by blanks; "" for none
@@ -65,10 +66,10 @@ bool dp_has_hugepages(const struct dp *dp, const char **why);
 struct dp_port_info {
 	const char *name, *device, *driver;
 	struct mac_addr mac;
-	uint16_t mtu;	      // bytes of IP packet
+	uint16_t mtu; // bytes of IP packet
 	bool link_up;
-	uint32_t link_mbps;   // 0 when unknown
-	unsigned tap_ifindex; // 0 without TAP
+	uint32_t link_mbps;				     // 0 when unknown
+	unsigned tap_ifindex;				     // 0 without TAP
 	uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes; // bytes of Ethernet frame
 	uint64_t rx_missed, rx_errors, tx_errors;
 	uint64_t punt_packets, from_linux_packets;
@@ -129,23 +130,25 @@ int dp_tunnel_clear_out(struct dp *dp, uint32_t tunnel, uint32_t spi);
 // IKE announces an inbound SPI before the keys exist, so choosing and filling are two calls.
 // -ENOSPC when the table is full.
 int dp_sa_in_reserve(struct dp *dp, uint32_t *spi);
-// Fills a reserved SPI (sa->spi). sa->soft and sa->hard as above. Takes sa's secrets (sa is emptied) on success.
+// Fills a reserved SPI (sa->spi). sa->soft and sa->hard as above. Takes sa's secrets (sa is
+// emptied) on success.
 int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct error *err);
 // Hides the SA, or gives the reservation back.
 int dp_sa_in_retire(struct dp *dp, uint32_t spi);
 
 struct dp_sa_stats {
-	uint64_t packets, bytes; // bytes of inner IP packet
-	uint64_t idle_ms;	 // since the last packet; UINT64_MAX: none yet
-	uint64_t seq;		 // outbound: last used; inbound: highest accepted
+	uint64_t packets, bytes;	 // bytes of inner IP packet
+	uint64_t idle_ms;		 // since the last packet; UINT64_MAX: none yet
+	uint64_t seq;			 // outbound: last used; inbound: highest accepted
 	uint64_t replays, auth_failures; // inbound
 };
 
-int dp_sa_in_stats(const struct dp *dp, uint32_t spi, struct dp_sa_stats *out);	      // -ENOENT
+int dp_sa_in_stats(const struct dp *dp, uint32_t spi, struct dp_sa_stats *out);		// -ENOENT
 int dp_tunnel_out_stats(const struct dp *dp, uint32_t tunnel, struct dp_sa_stats *out); // -ENOENT
 
-// Largest inner packet in bytes that fits the tunnel's outbound SA on the port that leads to the
-// peer; 0 when there is no SA or no route.
+// Largest inner packet in bytes that fits the tunnel's outbound SA on the way to the peer, as far
+// as it is known: the port's MTU, or what a router on the way has said in the last ten minutes (RFC
+// 1191). 0 when there is no SA or no route.
 uint16_t dp_tunnel_inner_mtu(const struct dp *dp, uint32_t tunnel);
 
 // ---- policies (RFC 4301 4.4.1) ----
@@ -169,9 +172,10 @@ enum dp_event_type {
 	DP_EV_NO_NEIGHBOUR, // a next hop's MAC address is needed
 	DP_EV_SOFT_LIFE,    // an SA is to be replaced
 	DP_EV_HARD_LIFE,    // an SA is used up: it drops packets (sa-life, seq-exhausted)
+	DP_EV_PMTU,	    // a router says that less fits on the way to a peer, and is believed
 };
 
-enum dp_life { // what of an SA comes to its end
+enum dp_life {		 // what of an SA comes to its end
 	DP_LIFE_SEQ,	 // outbound sequence numbers: the soft end is at 90 %
 	DP_LIFE_PACKETS, // of esp_sa's soft or hard
 	DP_LIFE_BYTES,
@@ -179,12 +183,14 @@ enum dp_life { // what of an SA comes to its end
 
 struct dp_event {
 	enum dp_event_type type;
-	uint32_t tunnel;      // all but DP_EV_NO_NEIGHBOUR
-	unsigned port;	      // DP_EV_NO_NEIGHBOUR
-	struct ip_addr addr;  // DP_EV_NO_NEIGHBOUR: next hop; DP_EV_NO_SA: source of the packet
-	struct ip_addr addr2; // DP_EV_NO_SA: its destination
+	uint32_t tunnel; // all but DP_EV_NO_NEIGHBOUR
+	unsigned port;	 // DP_EV_NO_NEIGHBOUR
+	// DP_EV_NO_NEIGHBOUR: next hop; DP_EV_NO_SA: source of the packet; DP_EV_PMTU: the peer
+	struct ip_addr addr;
+	struct ip_addr addr2; // DP_EV_NO_SA: the packet's destination; DP_EV_PMTU: who says so
+	uint16_t mtu;	      // DP_EV_PMTU: bytes of outer IP packet
+	uint32_t spi;	      // DP_EV_PMTU, DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE
 	// DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE:
-	uint32_t spi;
 	bool inbound;
 	enum dp_life why;
 };
@@ -201,10 +207,12 @@ void dp_housekeeping(struct dp *dp);
 
 struct dp_worker_info {
 	unsigned lcore;
-	int cpu; // -1 when not pinned
+	int cpu;				   // -1 when not pinned
 	uint64_t busy_cycles, idle_cycles, sleeps; // idle: a poll that found nothing
 	uint64_t packets, batches;		   // received, with at least one packet
 	uint64_t esp_in_packets, esp_out_packets;
+	uint64_t cut_packets, cut_pieces;     // too large without DF, and what became of them
+	uint64_t whole_packets, whole_pieces; // to us, put together, and from how many fragments
 };
 
 unsigned dp_worker_count(const struct dp *dp);

@@ -13,6 +13,7 @@ struct deferred;
 struct eal;
 struct fib;
 struct sad;
+struct pmtu;
 struct policies;
 struct punt;
 struct tunnels;
@@ -24,15 +25,18 @@ struct dp {
 	unsigned n_workers;
 	int *cpus; // of the workers, -1: not pinned
 	struct rte_mempool *pool;
+	struct rte_mempool *large_pool; // for packets put together from fragments (reass.h)
 	struct rte_rcu_qsbr *qsbr;
 	struct rte_ring *events; // struct dp_event by copy, multi-producer, dropped when full
 	struct fib *fib;	 // routes, neighbours, own addresses
+	struct pmtu *pmtu;	 // what routers say of the ways to the peers
 	struct sad *sad;	 // inbound SAs
 	struct tunnels *tunnels; // and their outbound SAs
 	struct policies *_Atomic policies; // immutable snapshot
 	struct punt *punt;
 	uint64_t tsc_hz;
 	enum dp_poll poll;
+	bool clamp_mss;
 	atomic_bool stop; // control: rw, workers and the punt thread: ro
 	struct eal *eal;
 	struct deferred *deferred; // control only: what waits for a grace period, oldest first

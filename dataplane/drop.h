@@ -15,7 +15,7 @@
 	X(OUT_SELECTOR, "out-selector", "policy matches but the SA's negotiated selectors do not") \
 	X(SEQ_EXHAUSTED, "seq-exhausted", "outbound sequence number would wrap (RFC 4303 3.3.3)")  \
 	X(SA_LIFE, "sa-life", "life_bytes or life_packets of the SA are used up, either way")      \
-	X(TOO_BIG, "too-big", "does not fit into the tunnel or the port, ICMP sent if allowed")    \
+	X(TOO_BIG, "too-big", "does not fit the tunnel or port, and DF is set: ICMP if allowed")   \
 	X(NO_ROUTE, "no-route", "no route to the destination")                                     \
 	X(NO_NEIGHBOUR, "no-neighbour", "next hop's MAC address not resolved in time")             \
 	X(HOLD_FULL, "hold-full", "too many packets wait for a next hop's MAC address")            \
@@ -31,7 +31,7 @@
 	X(ESP_SELECTOR, "esp-selector", "inner packet is outside the SA's selectors")              \
 	X(ESP_ECN, "esp-ecn", "congestion marked outside, inner packet cannot say so (RFC 6040 4.2)") \
 	X(NATT_KEEPALIVE, "natt-keepalive", "NAT keepalive, one byte 0xFF: not an error")          \
-	X(FRAGMENT, "fragment", "outer fragment of ESP: reassembly is not done")                   \
+	X(FRAGMENT, "fragment", "fragment to us of a packet that did not get whole")               \
 	X(HANDOVER_FULL, "handover-full", "the worker that owns the SA has no room for the packet") \
 	X(CRYPTO, "crypto", "the crypto library refused the job")                                  \
 	X(NO_MBUF, "no-mbuf", "packet memory used up, or no room for ESP in the buffer")           \

@@ -86,6 +86,29 @@ static inline uint64_t esp_life_hard(uint64_t hard)
 	return hard != 0 ? hard : UINT64_MAX;
 }
 
+// Largest inner packet in bytes behind an outer header (IP, UDP) of that many bytes on a path of that
+// MTU; 0 when none fits.
+static inline uint16_t esp_inner_mtu(unsigned outer_len, uint16_t path_mtu)
+{
+	const unsigned fixed = outer_len + ESP_HDR_LEN + ESP_IV_LEN + CRYPTO_ICV_LEN;
+
+	if (path_mtu < fixed + ESP_ALIGN)
+		return 0;
+	return (uint16_t)(RTE_ALIGN_FLOOR(path_mtu - fixed, (unsigned)ESP_ALIGN) - ESP_TRAILER_LEN);
+}
+
+// Do some of them leave out packets whose ports are not known?
+static inline bool esp_selectors_name_ports(const struct esp_selectors *s)
+{
+	bool names = false;
+
+	for (unsigned i = 0; i < s->n_local; i++)
+		names |= !s->pair[i].local.any_port;
+	for (unsigned i = 0; i < s->n_remote; i++)
+		names |= !s->pair[i].remote.any_port;
+	return names;
+}
+
 // Can the dataplane carry such an SA? -ENOTSUP, -EINVAL, with a sentence.
 int esp_sa_check(const struct esp_sa *sa, struct error *err);
 // Packs the IPv4 selectors. -ENOTSUP when a side has none.

@@ -7,8 +7,10 @@
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/sad.h"
 #include "dataplane/tunnel.h"
+#include "lib/tcp_mss.h"
 
 #define ECN_MASK    3u
 #define ECN_DROP    0xff
@@ -256,6 +258,19 @@ static bool life_left(struct worker *w, struct sa_in *sa, uint64_t packets, uint
 	return !over;
 }
 
+// What the two ends of a TCP connection agree on has to fit our way back to where this came from.
+// The outer header still stands in front.
+static void clamp_mss(const struct worker *w, const struct rte_mbuf *m, const struct in_packet *in,
+		      uint8_t *ip, uint16_t len)
+{
+	const struct rte_ipv4_hdr *outer = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+
+	if (w->dp->clamp_mss && tcp_is_syn(ip, len))
+		tcp_mss_clamp(ip, len,
+			      esp_inner_mtu(in->strip_len - (unsigned)sizeof(struct esp_hdr),
+					    pmtu_to(w->dp, outer->src_addr)));
+}
+
 // Steps 6 to 10 for one packet whose job is done. DROP_REASON_COUNT: good, and bare.
 static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct rte_mbuf *m,
 				      const struct in_packet *in, const struct crypto_job *job)
@@ -288,6 +303,7 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	    !life_left(w, sa, packets, bytes))
 		return DROP_SA_LIFE;
 
+	clamp_mss(w, m, in, job->text, inner_len);
 	m->data_off = (uint16_t)(m->data_off + in->strip_len);
 	m->data_len = inner_len;
 	m->pkt_len = inner_len;

@@ -1,6 +1,7 @@
 // Outbound ESP (RFC 4303 3.3, RFC 4301 5.1, RFC 3948): select, number, encapsulate, encrypt.
 #include "dataplane/stages.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <rte_branch_prediction.h>
@@ -8,8 +9,11 @@
 #include "dataplane/acquire.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
+#include "dataplane/frag.h"
 #include "dataplane/icmp.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/tunnel.h"
+#include "lib/tcp_mss.h"
 
 #define GROUPS_SEARCHED 8 // a ninth SA in turn only costs one more atomic add
 
@@ -86,7 +90,7 @@ static struct group *find_group(struct worker *w, struct out_batch *o, struct tu
 	*g = (struct group){
 		.sa = sa,
 		.tunnel = t,
-		.inner_mtu = sa_out_inner_mtu(sa, fib_route_mtu(w->dp, sa->remote_be)),
+		.inner_mtu = esp_inner_mtu(sa->outer_len, pmtu_to(w->dp, sa->remote_be)),
 	};
 	return g;
 }
@@ -106,11 +110,9 @@ static void too_big(struct worker *w, const struct group *g, const struct batch 
 {
 	struct rte_mbuf *m = b->pkt[i];
 	const bool from_tunnel = b->origin[i] == FROM_TUNNEL || b->origin[i] == FROM_SELF_TUNNEL;
-	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	struct rte_mbuf *answer = NULL;
 
-	if ((ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)) != 0 &&
-	    icmp->n < BATCH_MAX)
+	if (icmp->n < BATCH_MAX)
 		answer = icmp_error(w, m, ICMP_UNREACHABLE, ICMP_UNREACHABLE_FRAG_NEEDED,
 				    g->inner_mtu, g->sa->local_be);
 	if (answer != NULL) {
@@ -143,8 +145,26 @@ static void prefetch_sas(const struct batch *b)
 			tunnel_prefetch_sa(b->tunnel[i]);
 }
 
-// Step 1: which SA, and may the packet take it? Leaves the good ones with o->group_of[] set.
-static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, struct batch *icmp)
+static bool has_df(const struct rte_mbuf *m)
+{
+	return (rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->fragment_offset &
+		rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)) != 0;
+}
+
+// The packet goes with its group.
+static void join(struct out_batch *o, struct group *g, struct batch *b, uint16_t kept, uint16_t i)
+{
+	g->n++;
+	g->bytes += b->pkt[i]->pkt_len;
+	o->group_of[kept] = (uint8_t)(g - o->group);
+	batch_keep(b, kept, i);
+}
+
+// Step 1: which SA, and may the packet take it? Leaves the good ones with o->group_of[] set; those
+// that have to be cut first go to `large`. Where the peer would not take later fragments, for lack
+// of ports, the packet is encrypted whole, and route() cuts what becomes of it.
+static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, struct batch *large,
+		      struct batch *icmp)
 {
 	uint16_t kept = 0;
 
@@ -159,15 +179,17 @@ static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, st
 			drop(w, m, DROP_OUT_SELECTOR);
 		} else if (g->inner_mtu == 0) {
 			drop(w, m, DROP_NO_ROUTE);
-		} else if (m->pkt_len > g->inner_mtu) {
+		} else if (m->pkt_len > g->inner_mtu && has_df(m)) {
 			too_big(w, g, b, i, icmp);
+		} else if (m->pkt_len > g->inner_mtu && !g->sa->names_ports) {
+			batch_append(large, b, i);
 		} else if (!has_room(m, g->sa)) {
 			drop(w, m, DROP_NO_MBUF);
 		} else {
-			g->n++;
-			g->bytes += m->pkt_len;
-			o->group_of[kept] = (uint8_t)(g - o->group);
-			batch_keep(b, kept++, i);
+			if (w->dp->clamp_mss)
+				tcp_mss_clamp(rte_pktmbuf_mtod(m, uint8_t *), m->data_len,
+					      g->inner_mtu);
+			join(o, g, b, kept++, i);
 		}
 	}
 	b->n = kept;
@@ -313,18 +335,15 @@ static void encapsulate(const struct sa_out *sa, struct rte_mbuf *m, uint32_t se
 	esp_mbuf_forget_headers(m);
 }
 
-void esp_out(struct worker *w, struct batch *b, struct batch *icmp)
+// Steps 2 and 3 for packets that have their groups, and the encryption of all of them.
+static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 {
 	struct crypto_job job[BATCH_MAX];
-	struct out_batch o;
 	uint16_t kept = 0;
 
-	o.n_groups = 0;
-	prefetch_sas(b);
-	select_sa(w, b, &o, icmp);
-	take_sequence_numbers(w, &o);
+	take_sequence_numbers(w, o);
 	for (uint16_t i = 0; i < b->n; i++) {
-		struct group *g = &o.group[o.group_of[i]];
+		struct group *g = &o->group[o->group_of[i]];
 		const uint64_t seq = g->seq++;
 
 		if (unlikely(g->over)) {
@@ -341,4 +360,48 @@ void esp_out(struct worker *w, struct batch *b, struct batch *icmp)
 	b->n = kept;
 	crypto_seal(w->crypto, job, kept);
 	counter_add(&w->esp_out_packets, kept);
+}
+
+// RFC 4301 7, 8.2.1: a packet that may be cut is cut before it is encrypted. Its pieces take the
+// tunnel of the whole, whose ports the policy has seen.
+static void cut_and_seal(struct worker *w, const struct batch *large, uint16_t i)
+{
+	struct out_batch o = {.n_groups = 0};
+	struct group *g = find_group(w, &o, large->tunnel[i]);
+	struct batch pieces;
+	uint16_t kept = 0;
+	int err;
+
+	if (g == NULL) {
+		no_sa(w, large, i); // it has just been taken away
+		return;
+	}
+	err = frag_cut(w, large, i, g->inner_mtu, &pieces);
+	if (err != 0) {
+		drop(w, large->pkt[i], err == -ENOBUFS ? DROP_NO_MBUF : DROP_TOO_BIG);
+		return;
+	}
+	for (uint16_t k = 0; k < pieces.n; k++) {
+		if (has_room(pieces.pkt[k], g->sa))
+			join(&o, g, &pieces, kept++, k);
+		else
+			drop(w, pieces.pkt[k], DROP_NO_MBUF);
+	}
+	pieces.n = kept;
+	seal(w, &pieces, &o);
+	route(w, &pieces);
+}
+
+void esp_out(struct worker *w, struct batch *b, struct batch *icmp)
+{
+	struct batch large;
+	struct out_batch o;
+
+	o.n_groups = 0;
+	large.n = 0;
+	prefetch_sas(b);
+	select_sa(w, b, &o, &large, icmp);
+	seal(w, b, &o);
+	for (uint16_t i = 0; i < large.n; i++)
+		cut_and_seal(w, &large, i);
 }

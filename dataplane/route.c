@@ -1,26 +1,38 @@
 // Last stage of an IP packet: next hop, size, Ethernet header.
 #include "dataplane/stages.h"
 
+#include <errno.h>
+
 #include <rte_byteorder.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
+#include "dataplane/frag.h"
 #include "dataplane/hold.h"
 #include "dataplane/icmp.h"
 #include "dataplane/port.h"
 
-// RFC 1812 4.2.2.7, RFC 1191 4. A packet without DF ought to be fragmented: that is not done yet.
+// RFC 1812 4.2.2.7, RFC 1191 4.
 static void too_big(struct worker *w, const struct batch *b, uint16_t i, uint16_t mtu)
 {
 	struct rte_mbuf *m = b->pkt[i];
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	struct batch *self = &w->self;
 	struct rte_mbuf *answer = NULL;
+	struct batch pieces;
+	int err;
 
-	if ((ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)) && self->n < BATCH_MAX &&
-	    !fib_is_local(w->dp->fib, ip->src_addr))
+	if ((ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)) == 0) {
+		err = frag_cut(w, b, i, mtu, &pieces);
+		if (err != 0)
+			drop(w, m, err == -ENOBUFS ? DROP_NO_MBUF : DROP_TOO_BIG);
+		else
+			route(w, &pieces);
+		return;
+	}
+	if (self->n < BATCH_MAX && !fib_is_local(w->dp->fib, ip->src_addr))
 		answer = icmp_error(w, m, ICMP_UNREACHABLE, ICMP_UNREACHABLE_FRAG_NEEDED, mtu, 0);
 	if (answer) {
 		batch_append(self, b, i);

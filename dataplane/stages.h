@@ -53,8 +53,9 @@ void policy_in_clear(struct worker *w, struct batch *b);
 
 // Outbound ESP, tunnel mode IPv4 in IPv4: takes inner packets with b->tunnel set, whose TTL is
 // already counted down; leaves outer packets ready to be routed. A packet too big for the tunnel
-// is answered with ICMP when DF is set (the answer joins `icmp`, to be routed in clear). Without an
-// SA a packet waits when somebody is going to bring one, and is dropped otherwise.
+// is answered with ICMP when DF is set (the answer joins `icmp`, to be routed in clear); without DF it
+// is cut, and its pieces have been routed on return. Without an SA a packet waits when somebody is
+// going to bring one, and is dropped otherwise.
 void esp_out(struct worker *w, struct batch *b, struct batch *icmp);
 
 // Inbound ESP: takes packets to an own address that are protocol 50, or UDP to port 4500 with a

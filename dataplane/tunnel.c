@@ -8,6 +8,7 @@
 #include <rte_malloc.h>
 
 #include "dataplane/dp_internal.h"
+#include "dataplane/pmtu.h"
 
 #define OUTER_TTL 64
 
@@ -198,6 +199,7 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	res = esp_sa_key(dp->tunnels->crypto, esp, &sa->key, sa->salt, err);
 	if (res != 0)
 		goto out;
+	sa->names_ports = esp_selectors_name_ports(&sa->ts);
 	sa->spi = esp->spi;
 	sa->spi_be = rte_cpu_to_be_32(esp->spi);
 	sa->local_be = rte_cpu_to_be_32(ip_addr_to_v4(&esp->local.addr));
@@ -231,17 +233,18 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 	sa->spi = old->spi;
 	sa->spi_be = old->spi_be;
 	sa->ts = old->ts;
+	sa->names_ports = old->names_ports;
 	sa->key = old->key;
 	memcpy(sa->salt, old->salt, sizeof(sa->salt));
 	sa->local_be = rte_cpu_to_be_32(ip_addr_to_v4(&local->addr));
 	sa->remote_be = rte_cpu_to_be_32(ip_addr_to_v4(&remote->addr));
 	outer.udp_encap = old->outer_len > sizeof(struct rte_ipv4_hdr);
 	build_outer(sa, &outer);
-	// A number is the GCM IV of the same key in both SAs: none may be given away twice, not even
-	// by a worker that has loaded the old pointer and sleeps before it takes its numbers. One
-	// atomic add reads the last number given away and puts whatever the old counter gives from
-	// then on beyond SA_OUT_SEQ_MAX, where nothing is sent; the new counter goes on behind what
-	// was read. No gap has to be guessed. A batch that comes in between is dropped.
+	// A number is the GCM IV of the same key in both SAs: none may be given away twice, not
+	// even by a worker that has loaded the old pointer and sleeps before it takes its numbers.
+	// One atomic add reads the last number given away and puts whatever the old counter gives
+	// from then on beyond SA_OUT_SEQ_MAX, where nothing is sent; the new counter goes on behind
+	// what was read. No gap has to be guessed. A batch that comes in between is dropped.
 	sa->seq = atomic_fetch_add_explicit(&old->seq, SA_OUT_SEALED, memory_order_acq_rel);
 	sa->seq_check = old->seq_check;
 	sa->seq_hard = old->seq_hard;
@@ -287,19 +290,10 @@ int dp_tunnel_out_stats(const struct dp *dp, uint32_t id, struct dp_sa_stats *ou
 	return 0;
 }
 
-uint16_t sa_out_inner_mtu(const struct sa_out *sa, uint16_t path_mtu)
-{
-	const unsigned fixed = (unsigned)sa->outer_len + ESP_HDR_LEN + ESP_IV_LEN + CRYPTO_ICV_LEN;
-
-	if (path_mtu < fixed + ESP_ALIGN)
-		return 0;
-	return (uint16_t)(RTE_ALIGN_FLOOR(path_mtu - fixed, (unsigned)ESP_ALIGN) - ESP_TRAILER_LEN);
-}
-
 uint16_t dp_tunnel_inner_mtu(const struct dp *dp, uint32_t id)
 {
 	const struct tunnel *t = tunnel_get(dp, id);
 	const struct sa_out *sa = t != NULL ? tunnel_sa(t) : NULL;
 
-	return sa != NULL ? sa_out_inner_mtu(sa, fib_route_mtu(dp, sa->remote_be)) : 0;
+	return sa != NULL ? esp_inner_mtu(sa->outer_len, pmtu_to(dp, sa->remote_be)) : 0;
 }

@@ -4,7 +4,8 @@
 // rekey is one pointer store. The SA carries everything esp_out() needs: a template of the outer
 // header, key, sequence number, selectors.
 //
-// Threads:   add, del, set_out, move, clear_out: control thread only. Workers reach a tunnel through
+// Threads:   add, del, set_out, move, clear_out: control thread only. Workers reach a tunnel
+// through
 //            the policy snapshot and load its SA once per batch; both are good until the
 //            worker's next quiescent point.
 // Ownership: set_out takes the SA's secrets. What was replaced is wiped and freed once every
@@ -38,6 +39,7 @@ struct sa_out {
 	uint32_t cksum; // sum of the header words that never change
 	uint8_t salt[ESP_SALT_LEN];
 	uint8_t outer_len; // bytes: 20, or 28 with UDP
+	bool names_ports;  // a later fragment is none of this SA (RFC 4301 7)
 	uint8_t outer[SA_OUT_OUTER_MAX];
 
 	// Written by all workers, one atomic add each per batch. The sequence number is the GCM
@@ -56,8 +58,8 @@ struct sa_out {
 struct tunnel {
 	_Atomic(struct sa_out *) sa; // control: store, workers: load
 	uint32_t id;
-	uint32_t n_policies; // control: entries of the current snapshot that name it
-	_Atomic bool hold;   // control: rw, workers: ro; packets without an SA wait for one
+	uint32_t n_policies;	    // control: entries of the current snapshot that name it
+	_Atomic bool hold;	    // control: rw, workers: ro; packets without an SA wait for one
 	_Atomic uint64_t no_sa_tsc; // workers: when the event was last reported
 	char name[DP_NAME_MAX];
 };
@@ -66,7 +68,7 @@ struct tunnels {
 	struct tunnel **slot; // control: by id, NULL when free
 	uint32_t n_slots;
 	_Atomic uint32_t removed; // control: rw, workers: ro; counts removed tunnels
-	struct crypto *crypto; // control: expands keys
+	struct crypto *crypto;	  // control: expands keys
 };
 
 static inline struct sa_out *tunnel_sa(const struct tunnel *t)
@@ -101,9 +103,6 @@ static inline void tunnel_prefetch_sa(const struct tunnel *t)
 	rte_prefetch0(&sa->ts);
 	crypto_key_prefetch(&sa->key);
 }
-
-// Largest inner packet in bytes that fits a path of that MTU; 0 when none does.
-uint16_t sa_out_inner_mtu(const struct sa_out *sa, uint16_t path_mtu);
 
 // The tunnel of that id, or NULL. Control only.
 struct tunnel *tunnel_get(const struct dp *dp, uint32_t id);

@@ -14,6 +14,7 @@
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
 #include "dataplane/port.h"
+#include "dataplane/reass.h"
 #include "dataplane/stages.h"
 
 enum {
@@ -181,6 +182,7 @@ int worker_main(void *arg)
 		}
 		hold_retry(w);
 		acquire_retry(w);
+		reass_expire(w);
 		work = n + tx_flush(w);
 		rte_rcu_qsbr_quiescent(dp->qsbr, w->id);
 		if (work == 0)
@@ -215,7 +217,7 @@ int worker_create(struct dp *dp, unsigned id, struct worker **out)
 	// RTS: a producer that the kernel puts to sleep in the middle holds nobody up.
 	w->handover = rte_ring_create(name, HANDOVER_SIZE, SOCKET_ID_ANY,
 				      RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
-	if (!w->tx || !w->handover) {
+	if (!w->tx || !w->handover || reass_create(dp, &w->reass) != 0) {
 		worker_destroy(w);
 		return -ENOMEM;
 	}
@@ -239,6 +241,7 @@ void worker_destroy(struct worker *w)
 	while (w->handover && rte_ring_dequeue(w->handover, &m) == 0)
 		rte_pktmbuf_free(m);
 	rte_ring_free(w->handover);
+	reass_destroy(w->reass);
 	free(w->tx);
 	free(w);
 }

@@ -18,6 +18,7 @@
 struct crypto;
 struct dp;
 struct port;
+struct reass;
 
 // Single writer, relaxed readers: what a counter of the dataplane is.
 typedef _Atomic uint64_t counter;
@@ -75,24 +76,26 @@ struct worker {
 	unsigned lcore;
 	struct dp *dp; // tables: workers read pointers, control swaps them
 	struct crypto *crypto;
-	uint64_t now_tsc; // taken once per step
+	struct reass *reass; // fragments of what is for ourselves
+	uint64_t now_tsc;    // taken once per step
 	struct source source[WORKER_SOURCES_MAX];
 	unsigned n_sources;
-	struct tx_buffer *tx; // one per port
-	struct rte_ring
-		*handover; // inbound ESP that other workers found to be ours (multi-producer)
+	struct tx_buffer *tx;	   // one per port
+	struct rte_ring *handover; // inbound ESP and fragments that are ours (multi-producer)
 	struct held hold[WORKER_HOLD_MAX];
 	uint16_t n_held;
 	uint32_t fib_generation; // the hold was last tried with
 	struct waiting waiting[WORKER_ACQUIRE_MAX];
 	uint16_t n_waiting;
 	uint32_t tunnels_removed; // when `waiting` was last looked at
-	struct batch self;	 // our own ICMP errors, to enter at policy_out in the next round
+	struct batch self;	  // our own ICMP errors, to enter at policy_out in the next round
 	uint64_t icmp_refill_tsc;
 	unsigned icmp_tokens;
 	struct report report[WORKER_REPORTS];
 	counter drops[DROP_REASON_COUNT];
 	counter busy_cycles, idle_cycles, sleeps, packets, batches, esp_in_packets, esp_out_packets;
+	counter cut_packets, cut_pieces;     // too large, and what became of them
+	counter whole_packets, whole_pieces; // put together, and from how many fragments
 };
 
 // Frees the packet and counts the reason.
@@ -105,7 +108,8 @@ static inline void drop(struct worker *w, struct rte_mbuf *m, enum drop_reason r
 // True when an event with that key (anything that tells it from others, hashed well) was not
 // reported by this worker in the last 100 ms; it then counts as reported now.
 bool worker_may_report(struct worker *w, uint64_t key);
-// Gives an inbound ESP packet (data at the outer IP header) to the worker that owns its SA.
+// Gives an inbound ESP packet or fragment (data at the outer IP header) to the worker that owns
+// its SA, or that puts it together.
 void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint8_t port);
 
 // The loop of one worker; returns when dp->stop is set. For rte_eal_remote_launch.

@@ -213,6 +213,13 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct 
 	return 0;
 }
 
+uint16_t dp_tunnel_inner_mtu(const struct dp *dp, uint32_t tunnel)
+{
+	(void)dp;
+	(void)tunnel;
+	return 1446;
+}
+
 int dp_tunnel_hold(struct dp *dp, uint32_t tunnel, bool on)
 {
 	assert_true(dp->tunnel[tunnel].used);

@@ -18,18 +18,20 @@
 #include <rte_udp.h>
 
 #include "dataplane/crypto.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
+#include "dataplane/reass.h"
 #include "dataplane/sad.h"
 #include "dataplane/tunnel.h"
 
-enum { POOL_SIZE = 1023 };
+enum { POOL_SIZE = 1023, LARGE_POOL_SIZE = 15 };
 
 struct core core;
 
 const struct mac_addr core_port_mac[2] = {{{2, 0, 0, 0, 0, 1}}, {{2, 0, 0, 0, 0, 2}}};
 const struct mac_addr core_host_mac = {{2, 0, 0, 0, 1, 1}}, core_gw_mac = {{2, 0, 0, 0, 1, 2}};
 
-static struct rte_mempool *pool;
+static struct rte_mempool *pool, *large_pool;
 static struct rte_ring *events;
 
 int core_group_setup(void **state)
@@ -46,8 +48,10 @@ int core_group_setup(void **state)
 		return -1;
 	pool = rte_pktmbuf_pool_create("test", POOL_SIZE, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
 				       SOCKET_ID_ANY);
+	large_pool = rte_pktmbuf_pool_create("large", LARGE_POOL_SIZE, 0, 0,
+					     REASS_BUF_LEN + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
 	events = rte_ring_create_elem("events", sizeof(struct dp_event), 64, SOCKET_ID_ANY, 0);
-	return pool && events ? 0 : -1;
+	return pool && large_pool && events ? 0 : -1;
 }
 
 int core_group_teardown(void **state)
@@ -57,6 +61,7 @@ int core_group_teardown(void **state)
 	(void)state;
 	rte_ring_free(events);
 	rte_mempool_free(pool);
+	rte_mempool_free(large_pool);
 	snprintf(dir, sizeof(dir), "%s", rte_eal_get_runtime_dir());
 	rte_eal_cleanup();
 	rmdir(dir);
@@ -66,6 +71,7 @@ int core_group_teardown(void **state)
 static void create_tables(void)
 {
 	assert_int_equal(fib_create(&core.dp), 0);
+	assert_int_equal(pmtu_create(&core.dp), 0);
 	assert_int_equal(sad_create(&core.dp), 0);
 	assert_int_equal(tunnels_create(&core.dp), 0);
 	assert_int_equal(policies_create(&core.dp), 0);
@@ -86,6 +92,7 @@ int core_setup(void **state)
 	dp->workers = core.workers;
 	dp->n_workers = 1;
 	dp->pool = pool;
+	dp->large_pool = large_pool;
 	dp->events = events;
 	dp->tsc_hz = rte_get_tsc_hz();
 	dp->deferred_tail = &dp->deferred;
@@ -124,12 +131,13 @@ int core_teardown(void **state)
 	dp_housekeeping(dp);
 	policies_destroy(dp);
 	tunnels_destroy(dp);
+	pmtu_destroy(&core.dp);
 	sad_destroy(dp);
 	fib_destroy(dp);
 	while (core_event(&ev))
 		;
 	free(dp->qsbr);
-	in_use = rte_mempool_in_use_count(pool);
+	in_use = rte_mempool_in_use_count(pool) + rte_mempool_in_use_count(large_pool);
 	if (in_use)
 		print_error("%u packets leaked\n", in_use);
 	return in_use ? -1 : 0;

@@ -23,7 +23,7 @@ struct core {
 	struct dp dp;
 	struct port port[2];
 	struct worker *w;
-	struct worker *workers[1];
+	struct worker *workers[2]; // the second is for tests that set it
 };
 
 extern struct core core;

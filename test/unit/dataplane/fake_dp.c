@@ -21,6 +21,7 @@
 #include "dataplane/crypto.h"
 #include "dataplane/esp.h"
 #include "dataplane/icmp.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
 #include "dataplane/sad.h"
 
@@ -99,6 +100,21 @@ struct rte_mbuf *icmp_error(struct worker *w, const struct rte_mbuf *offending, 
 	return rte_pktmbuf_alloc(pool);
 }
 
+void route(struct worker *w, struct batch *b)
+{
+	(void)w;
+	for (uint16_t i = 0; i < b->n; i++)
+		batch_append(&fake.routed, b, i);
+	b->n = 0;
+}
+
+bool worker_may_report(struct worker *w, uint64_t key)
+{
+	(void)w;
+	(void)key;
+	return true;
+}
+
 void acquire_put(struct worker *w, const struct batch *b, uint16_t i)
 {
 	(void)w;
@@ -162,7 +178,8 @@ int fake_setup(void **state)
 	fake.w = rte_zmalloc("worker", sizeof(*fake.w), RTE_CACHE_LINE_SIZE);
 	if (dp->qsbr == NULL || fake.w == NULL || rte_rcu_qsbr_init(dp->qsbr, 8) != 0)
 		return -1;
-	if (sad_create(dp) != 0 || tunnels_create(dp) != 0 || policies_create(dp) != 0)
+	if (pmtu_create(dp) != 0 || sad_create(dp) != 0 || tunnels_create(dp) != 0 ||
+	    policies_create(dp) != 0)
 		return -1;
 	fake.w->dp = dp;
 	fake.w->now_tsc = rte_rdtsc();
@@ -176,6 +193,7 @@ int fake_teardown(void **state)
 	policies_destroy(&fake.dp);
 	tunnels_destroy(&fake.dp);
 	sad_destroy(&fake.dp);
+	pmtu_destroy(&fake.dp);
 	crypto_destroy(fake.w->crypto);
 	rte_free(fake.w);
 	rte_free(fake.dp.qsbr);

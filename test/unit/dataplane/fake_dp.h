@@ -33,6 +33,7 @@ struct fake {
 	const struct tunnel *waits_for; // the last one's; others wait when the worker has n_waiting
 	uint16_t icmp_mtu;
 	uint32_t icmp_src_be;
+	struct batch routed; // pieces of cut packets
 };
 
 extern struct fake fake;

@@ -340,15 +340,14 @@ static void test_too_big(void **state)
 	(void)state;
 	set_out(SPI, 128, false);
 	put_udp(1447, 0, true);
-	put_udp(1447, 0, false);
 	put_udp(1446, 0, true);
 	b.origin[0] = FROM_TUNNEL;
 	b.port[0] = 3;
 	esp_out(fake.w, &b, &icmp);
 	assert_int_equal(b.n, 1);
 	assert_int_equal(b.pkt[0]->pkt_len, 1500);
-	assert_int_equal(dropped(DROP_TOO_BIG), 2);
-	assert_int_equal(fake.n_icmp, 1); // DF alone is answered
+	assert_int_equal(dropped(DROP_TOO_BIG), 1);
+	assert_int_equal(fake.n_icmp, 1);
 	assert_int_equal(fake.icmp_mtu, 1446);
 	assert_int_equal(fake.icmp_src_be, be32(GW_A));
 	assert_int_equal(icmp.n, 1);
@@ -361,6 +360,141 @@ static void test_too_big(void **state)
 	esp_out(fake.w, &b, &icmp);
 	assert_int_equal(icmp.origin[0], FROM_SELF);
 	batch_free(&icmp);
+}
+
+// What a receiver that decrypts and joins fragments gets out of the pieces in fake.routed.
+static size_t join_pieces(uint8_t *whole, uint32_t first_seq)
+{
+	size_t total = 0;
+	uint8_t text[2048];
+
+	for (uint16_t i = 0; i < fake.routed.n; i++) {
+		const struct rte_mbuf *m = fake.routed.pkt[i];
+		const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+		struct rte_ipv4_hdr ip;
+		uint32_t seq_be;
+		unsigned offset, header_len, len;
+
+		assert_true(m->pkt_len <= fake.route_mtu);
+		memcpy(&seq_be, p + 24, sizeof(seq_be));
+		assert_int_equal(rte_be_to_cpu_32(seq_be), first_seq + i);
+		assert_true(open_esp(p + 20, m->data_len - 20u, 128, text) > 0);
+		memcpy(&ip, text, sizeof(ip));
+		header_len = rte_ipv4_hdr_len(&ip);
+		len = rte_be_to_cpu_16(ip.total_length) - header_len;
+		assert_true(ip_checksum_ok(text));
+		offset = (rte_be_to_cpu_16(ip.fragment_offset) & RTE_IPV4_HDR_OFFSET_MASK) * 8;
+		assert_int_equal((rte_be_to_cpu_16(ip.fragment_offset) & RTE_IPV4_HDR_MF_FLAG) != 0,
+				 i + 1 < fake.routed.n);
+		memcpy(whole + header_len + offset, text + header_len, len);
+		if (i == 0)
+			memcpy(whole, text, header_len);
+		total = header_len + offset + len;
+	}
+	return total;
+}
+
+// RFC 4301 8.2.1: without DF a packet is cut before it is encrypted, whatever the size.
+static void test_without_df_it_is_cut(void **state)
+{
+	static const struct {
+		uint16_t mtu, len;
+		unsigned pieces;
+	} rows[] = {
+		{1500, 1447, 2}, {1500, 1500, 2}, {576, 1500, 3}, {576, 523, 2}, {200, 1500, 13}};
+	uint8_t ip[2048], whole[2048];
+	uint32_t seq = 1;
+
+	(void)state;
+	set_out(SPI, 128, false);
+	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+		fake.route_mtu = rows[r].mtu;
+		make_ip(ip, rows[r].len, HOST_A, HOST_B, IPPROTO_UDP, 1000, 2000);
+		put_inner(ip, rows[r].len);
+		esp_out(fake.w, &b, &icmp);
+		assert_int_equal(b.n, 0);
+		assert_int_equal(fake.routed.n, rows[r].pieces);
+		assert_int_equal(join_pieces(whole, seq), rows[r].len);
+		assert_memory_equal(whole + 20, ip + 20, rows[r].len - 20u);
+		assert_memory_equal(whole + 12, ip + 12, 8); // addresses
+		assert_memory_equal(whole + 4, ip + 4, 2);   // identification
+		seq += rows[r].pieces;
+		batch_free(&fake.routed);
+	}
+	assert_int_equal(dropped_total(), 0);
+	assert_int_equal(counter_read(&fake.w->cut_packets), 5);
+	assert_int_equal(counter_read(&fake.w->cut_pieces), 22);
+	assert_int_equal(counter_read(&fake.w->esp_out_packets), 22);
+}
+
+// A fragment that is cut again keeps its place in the whole packet.
+static void test_a_fragment_is_cut(void **state)
+{
+	uint8_t ip[2048], whole[4096] = {0};
+	struct rte_ipv4_hdr h;
+
+	(void)state;
+	set_out(SPI, 128, false);
+	make_ip(ip, 1500, HOST_A, HOST_B, IPPROTO_UDP, 1000, 2000);
+	memcpy(&h, ip, sizeof(h));
+	h.fragment_offset = rte_cpu_to_be_16(185); // the last one, at 1480
+	h.hdr_checksum = 0;
+	h.hdr_checksum = rte_ipv4_cksum(&h);
+	memcpy(ip, &h, sizeof(h));
+	put_inner(ip, 1500);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(fake.routed.n, 2);
+	assert_int_equal(join_pieces(whole, 1), 1480 + 1500);
+	assert_memory_equal(whole + 20 + 1480, ip + 20, 1480);
+	batch_free(&fake.routed);
+}
+
+// RFC 4301 7: a peer drops later fragments on an SA that names ports, so such a packet is encrypted
+// whole. RFC 791: options that are not copied are in the first piece only.
+static void test_who_is_not_cut_inside(void **state)
+{
+	struct esp_sa sa = fake_esp_sa(SPI, 128, false);
+
+	(void)state;
+	sa.remote_ts.s[0] = sel(SITE_B " 17 2000-2000");
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+	put_udp(1500, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 1);
+	assert_int_equal(b.pkt[0]->pkt_len, 20 + 16 + 1504 + 16);
+	assert_int_equal(fake.routed.n, 0);
+	batch_free(&b);
+	fake.route_mtu = 60; // no room for 8 bytes of data
+	set_out(SPI, 128, false);
+	put_udp(1500, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n + fake.routed.n, 0);
+	assert_int_equal(dropped_total(), 1);
+}
+
+// A SYN that goes through takes an MSS with it that fits (RFC 9293 3.7.1).
+static void test_mss_is_clamped(void **state)
+{
+	static const uint8_t options[4] = {2, 4, 0x05, 0xb4}; // MSS 1460
+	uint8_t ip[64], text[256];
+	const uint8_t *esp;
+
+	(void)state;
+	set_out(SPI, 128, false);
+	for (unsigned on = 0; on < 2; on++) {
+		fake.dp.clamp_mss = on;
+		make_ip(ip, 44, HOST_A, HOST_B, IPPROTO_TCP, 1000, 2000);
+		ip[20 + 12] = 6 << 4;
+		ip[20 + 13] = 2; // SYN
+		memcpy(ip + 40, options, sizeof(options));
+		put_inner(ip, 44);
+		esp_out(fake.w, &b, &icmp);
+		assert_int_equal(b.n, 1);
+		esp = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *) + 20;
+		assert_true(open_esp(esp, b.pkt[0]->data_len - 20u, 128, text) > 0);
+		assert_int_equal(flow_load16(text + 42), on ? 1446 - 40 : 1460);
+		batch_free(&b);
+	}
 }
 
 static void test_full_icmp_batch_takes_no_more(void **state)
@@ -744,6 +878,10 @@ int main(void)
 		T(test_packet_outside_the_sa_is_dropped),
 		T(test_full_lists_of_selectors),
 		T(test_too_big),
+		T(test_without_df_it_is_cut),
+		T(test_a_fragment_is_cut),
+		T(test_who_is_not_cut_inside),
+		T(test_mss_is_clamped),
 		T(test_full_icmp_batch_takes_no_more),
 		T(test_no_route_to_the_peer),
 		T(test_buffers_that_cannot_be_written),

@@ -1,0 +1,139 @@
+// Experimental in 22.11, stable and unchanged in 24.11.
+#define ALLOW_EXPERIMENTAL_API
+#include "dataplane/reass.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_ether.h>
+#include <rte_hash_crc.h>
+#include <rte_ip_frag.h>
+#include <rte_malloc.h>
+
+#include "dataplane/dp_internal.h"
+
+enum {
+	BUCKET = 16, // packets that share a place in the table
+	EXPIRE_EVERY_MS = 100,
+};
+
+struct reass {
+	struct rte_ip_frag_tbl *table;
+	struct rte_ip_frag_death_row lost; // what the library gives up
+	uint64_t last_expire_tsc;
+	bool used; // has ever held a fragment
+};
+
+int reass_create(struct dp *dp, struct reass **out)
+{
+	struct reass *r = rte_zmalloc("reass", sizeof(*r), 64);
+
+	if (!r)
+		return -ENOMEM;
+	r->table = rte_ip_frag_table_create(REASS_PACKETS / BUCKET, BUCKET, REASS_PACKETS,
+					    dp->tsc_hz / 1000 * REASS_MS, SOCKET_ID_ANY);
+	if (!r->table) {
+		rte_free(r);
+		return -ENOMEM;
+	}
+	*out = r;
+	return 0;
+}
+
+void reass_destroy(struct reass *r)
+{
+	if (!r)
+		return;
+	rte_ip_frag_free_death_row(&r->lost, 0);
+	rte_ip_frag_table_destroy(r->table);
+	rte_free(r);
+}
+
+unsigned reass_owner(const struct dp *dp, const struct rte_ipv4_hdr *ip)
+{
+	if (dp->n_workers == 1)
+		return 0;
+	return rte_hash_crc_8byte((uint64_t)ip->src_addr << 32 | ip->dst_addr, ip->packet_id) %
+	       dp->n_workers;
+}
+
+static void drop_lost(struct worker *w)
+{
+	struct reass *r = w->reass;
+
+	counter_add(&w->drops[DROP_FRAGMENT], r->lost.cnt);
+	rte_ip_frag_free_death_row(&r->lost, 0);
+}
+
+// Into one buffer: ESP is decrypted in place. Few packets are larger than the buffers of a port, so
+// there is a small pool of large ones.
+static struct rte_mbuf *flatten(struct worker *w, struct rte_mbuf *chain)
+{
+	const uint32_t len = chain->pkt_len;
+	struct rte_mbuf *m, *seg;
+	uint32_t at = 0;
+
+	if (len <= chain->data_len + (uint32_t)rte_pktmbuf_tailroom(chain) &&
+	    rte_pktmbuf_linearize(chain) == 0)
+		return chain;
+	m = w->dp->large_pool ? rte_pktmbuf_alloc(w->dp->large_pool) : NULL;
+	if (!m || len > rte_pktmbuf_tailroom(m)) {
+		rte_pktmbuf_free(m);
+		return NULL;
+	}
+	for (seg = chain; seg; at += seg->data_len, seg = seg->next)
+		memcpy(rte_pktmbuf_mtod_offset(m, void *, at), rte_pktmbuf_mtod(seg, void *),
+		       seg->data_len);
+	m->data_len = (uint16_t)len;
+	m->pkt_len = len;
+	m->port = chain->port;
+	memcpy(rte_pktmbuf_mtod(m, uint8_t *) - RTE_ETHER_HDR_LEN,
+	       rte_pktmbuf_mtod(chain, uint8_t *) - RTE_ETHER_HDR_LEN, RTE_ETHER_HDR_LEN);
+	rte_pktmbuf_free(chain);
+	return m;
+}
+
+struct rte_mbuf *reass_put(struct worker *w, struct rte_mbuf *m)
+{
+	struct reass *r = w->reass;
+	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
+	struct rte_mbuf *whole, *flat;
+	uint16_t n_segs;
+
+	m->l2_len = 0;
+	m->l3_len = rte_ipv4_hdr_len(ip);
+	r->used = true;
+	whole = rte_ipv4_frag_reassemble_packet(r->table, &r->lost, m, w->now_tsc, ip);
+	if (r->lost.cnt > 0)
+		drop_lost(w);
+	if (!whole)
+		return NULL;
+	n_segs = whole->nb_segs;
+	flat = flatten(w, whole);
+	if (!flat) {
+		counter_add(&w->drops[DROP_NO_MBUF], n_segs);
+		rte_pktmbuf_free(whole);
+		return NULL;
+	}
+	ip = rte_pktmbuf_mtod(flat, struct rte_ipv4_hdr *);
+	ip->hdr_checksum = 0;
+	ip->hdr_checksum = (uint16_t)~rte_raw_cksum(ip, rte_ipv4_hdr_len(ip));
+	counter_add(&w->whole_pieces, n_segs);
+	counter_add(&w->whole_packets, 1);
+	return flat;
+}
+
+void reass_expire(struct worker *w)
+{
+	struct reass *r = w->reass;
+
+	if (!r->used || w->now_tsc - r->last_expire_tsc < w->dp->tsc_hz / 1000 * EXPIRE_EVERY_MS)
+		return;
+	r->last_expire_tsc = w->now_tsc;
+	rte_ip_frag_table_del_expired_entries(r->table, &r->lost, w->now_tsc);
+	if (r->lost.cnt > 0)
+		drop_lost(w);
+}

@@ -1,0 +1,432 @@
+// Fragments to ourselves, and what routers say of the way to a peer.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include <rte_icmp.h>
+#include <rte_udp.h>
+
+#include "core.h"
+#include "dataplane/icmp.h"
+#include "dataplane/pmtu.h"
+#include "dataplane/reass.h"
+#include "dataplane/tunnel.h"
+
+#define PEER "198.51.100.2"
+#define SPI  0xc0ffee01u
+
+// ---- fragments ----
+
+static uint8_t content[8 * 1480 + 8]; // behind the IP header of the whole packet
+static struct sorted sorted;
+
+static void free_sorted(void)
+{
+	core_free(&sorted.punt);
+	core_free(&sorted.local);
+	core_free(&sorted.esp);
+}
+
+// One fragment of the packet whose content is above, through classify().
+static void put(uint8_t proto, uint16_t id, uint16_t from, uint16_t to, bool more)
+{
+	struct packet p = {
+		.src = "10.1.0.9",
+		.dst = "10.1.0.1",
+		.proto = proto,
+		.frag = (uint16_t)(from / 8 | (more ? RTE_IPV4_HDR_MF_FLAG : 0)),
+		.payload = content + from,
+		.payload_len = (uint16_t)(to - from),
+	};
+	struct batch in = {.n = 0};
+	struct rte_ipv4_hdr *ip;
+	struct rte_mbuf *m;
+
+	// core_frame would make a UDP header for the first one; it is in `content` already.
+	if (proto == IPPROTO_UDP)
+		p.proto = IPPROTO_ESP;
+	m = core_frame(&p);
+	ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, RTE_ETHER_HDR_LEN);
+	ip->packet_id = id;
+	ip->next_proto_id = proto;
+	ip->hdr_checksum = 0;
+	ip->hdr_checksum = (uint16_t)~rte_raw_cksum(ip, sizeof(*ip));
+	core_put(&in, m, 0, FROM_NIC);
+	classify(core.w, &in, &sorted);
+}
+
+static void fill_content(uint16_t dst_port, bool marker)
+{
+	const struct rte_udp_hdr udp = {.src_port = rte_cpu_to_be_16(4500),
+					.dst_port = rte_cpu_to_be_16(dst_port)};
+
+	for (size_t i = 0; i < sizeof(content); i++)
+		content[i] = (uint8_t)(i * 31 + i / 256);
+	memcpy(content, &udp, sizeof(udp));
+	memset(content + 8, marker ? 0 : 0x77, 4);
+}
+
+static void check_whole(const struct batch *b, size_t len)
+{
+	const struct rte_mbuf *m;
+	const struct rte_ipv4_hdr *ip;
+
+	assert_int_equal(b->n, 1);
+	m = b->pkt[0];
+	ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	assert_int_equal(m->nb_segs, 1);
+	assert_int_equal(m->data_len, 20 + len);
+	assert_int_equal(m->pkt_len, 20 + len);
+	assert_int_equal(rte_be_to_cpu_16(ip->total_length), 20 + len);
+	assert_int_equal(ip->fragment_offset, 0);
+	assert_int_equal(rte_raw_cksum(ip, 20), 0xffff);
+	assert_memory_equal(ip + 1, content, len);
+	// punt() takes one step back to the Ethernet header of the first fragment.
+	assert_memory_equal(rte_pktmbuf_mtod(m, const uint8_t *) - 14, &core_port_mac[0], 6);
+}
+
+static void test_put_together(void **state)
+{
+	static const struct {
+		uint8_t proto;
+		uint16_t port;
+		bool marker;
+		const char *why;
+	} rows[] = {{IPPROTO_ESP, 0, false, "ESP"},
+		    {IPPROTO_UDP, 4500, false, "ESP in UDP"},
+		    {IPPROTO_UDP, 4500, true, "IKE on port 4500"},
+		    {IPPROTO_UDP, 500, false, "IKE on port 500"},
+		    {IPPROTO_UDP, 53, false, "any other datagram"}};
+
+	(void)state;
+	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+		const bool esp = rows[r].port == 0 || (rows[r].port == 4500 && !rows[r].marker);
+
+		fill_content(rows[r].port, rows[r].marker);
+		put(rows[r].proto, 1, 0, 1480, true);
+		assert_int_equal(sorted.esp.n + sorted.punt.n + sorted.local.n, 0);
+		put(rows[r].proto, 1, 1480, 1576, false);
+		check_whole(esp			 ? &sorted.esp
+			    : rows[r].port == 53 ? &sorted.local
+						 : &sorted.punt,
+			    1576);
+		free_sorted();
+	}
+	assert_int_equal(counter_read(&core.w->whole_packets), 5);
+	assert_int_equal(counter_read(&core.w->whole_pieces), 10);
+	assert_int_equal(core_dropped_total(), 0);
+}
+
+static void test_order_does_not_matter(void **state)
+{
+	static const uint8_t orders[][3] = {{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {2, 0, 1}};
+	static const uint16_t at[] = {0, 480, 960, 1440};
+
+	(void)state;
+	fill_content(0, false);
+	for (uint16_t o = 0; o < 4; o++) {
+		for (unsigned k = 0; k < 3; k++) {
+			const uint8_t f = orders[o][k];
+
+			put(IPPROTO_ESP, o, at[f], at[f + 1], f != 2);
+		}
+		check_whole(&sorted.esp, 1440);
+		free_sorted();
+	}
+	assert_int_equal(core_dropped_total(), 0);
+}
+
+// Larger than the buffers of the ports.
+static void test_large(void **state)
+{
+	(void)state;
+	fill_content(0, false);
+	for (uint16_t i = 0; i < 8; i++)
+		put(IPPROTO_ESP, 7, (uint16_t)(i * 1480), (uint16_t)((i + 1) * 1480), i != 7);
+	check_whole(&sorted.esp, 8 * 1480);
+	free_sorted();
+	assert_int_equal(core_dropped_total(), 0);
+}
+
+static void test_what_never_gets_whole(void **state)
+{
+	(void)state;
+	fill_content(0, false);
+	put(IPPROTO_ESP, 1, 0, 1480, true);
+	put(IPPROTO_ESP, 2, 1480, 1576, false); // of another packet
+	core.w->now_tsc += core.dp.tsc_hz / 1000 * (REASS_MS + 200);
+	reass_expire(core.w);
+	assert_int_equal(core_dropped(DROP_FRAGMENT), 2);
+	put(IPPROTO_ESP, 1, 1480, 1576, false); // too late
+	assert_int_equal(sorted.esp.n, 0);
+	core.w->now_tsc += core.dp.tsc_hz / 1000 * (REASS_MS + 200);
+	reass_expire(core.w);
+	assert_int_equal(core_dropped(DROP_FRAGMENT), 3);
+	assert_int_equal(core_dropped_total(), 3);
+}
+
+// RFC 5722 in spirit: what overlaps is not joined, and nothing is lost from the count.
+static void test_lies(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	fill_content(0, false);
+	put(IPPROTO_ESP, 1, 0, 1480, true);
+	put(IPPROTO_ESP, 1, 1472, 1576, false);
+	assert_int_equal(sorted.esp.n, 0);
+	for (uint16_t i = 0; i < 12; i++, n++) // more pieces than are taken
+		put(IPPROTO_ESP, 2, (uint16_t)(i * 8), (uint16_t)(i * 8 + 8), true);
+	for (uint16_t i = 0; i < 600; i++, n++) // more packets than are kept
+		put(IPPROTO_ESP, (uint16_t)(100 + i), 0, 8, true);
+	assert_int_equal(sorted.esp.n, 0);
+	core.w->now_tsc += core.dp.tsc_hz * 2;
+	reass_expire(core.w);
+	assert_int_equal(core_dropped(DROP_FRAGMENT), 2 + n);
+	assert_int_equal(core_dropped_total(), 2 + n);
+}
+
+// With several workers one of them, the same for all fragments, puts the packet together.
+static void test_one_worker_gets_all_fragments(void **state)
+{
+	unsigned here = 0, there = 0;
+
+	(void)state;
+	fill_content(0, false);
+	core.workers[1] = core.w; // whose ring shows what it was handed
+	core.dp.n_workers = 2;
+	core.w->id = 0;
+	for (uint16_t id = 0; id < 64; id++) {
+		unsigned handed;
+
+		put(IPPROTO_ESP, id, 0, 1480, true);
+		put(IPPROTO_ESP, id, 1480, 1576, false);
+		handed = rte_ring_count(core.w->handover) - 2 * there;
+		assert_true(handed == 0 || handed == 2);
+		there += handed / 2;
+		here += sorted.esp.n;
+		free_sorted();
+	}
+	assert_true(here > 10 && there > 10);
+	assert_int_equal(here + there, 64);
+	// The other one joins what it was handed.
+	core.w->id = 1;
+	for (unsigned i = 0; i < there; i++) {
+		void *m[2];
+		struct batch in = {.n = 0};
+
+		assert_int_equal(rte_ring_dequeue_bulk(core.w->handover, m, 2, NULL), 2);
+		core_put(&in, m[0], 0, FROM_TUNNEL);
+		core_put(&in, m[1], 0, FROM_TUNNEL);
+		classify(core.w, &in, &sorted);
+		check_whole(&sorted.esp, 1576);
+		assert_int_equal(sorted.esp.origin[0], FROM_NIC);
+		free_sorted();
+	}
+	core.w->id = 0;
+	core.dp.n_workers = 1;
+	assert_int_equal(core_dropped_total(), 0);
+}
+
+// ---- path MTU ----
+
+static uint32_t tunnel;
+
+static void make_tunnel(bool udp)
+{
+	static const uint8_t key[20] = {1, 2, 3};
+	const struct ip_addr local = core_addr("192.0.2.1"), remote = core_addr(PEER);
+	struct ip_prefix any;
+	struct esp_sa sa = {
+		.spi = SPI,
+		.encr = {TRANSFORM_ENCR, ENCR_AES_GCM_16, 128},
+		.integ = {TRANSFORM_INTEG, INTEG_NONE, 0},
+		.udp_encap = udp,
+		.local = {local, udp ? 4500 : 0},
+		.remote = {remote, udp ? 4500 : 0},
+		.replay_window = ESP_REPLAY_WINDOW_DEFAULT,
+	};
+
+	assert_int_equal(ip_prefix_parse("0.0.0.0/0", &any), 0);
+	sa.local_ts.n = sa.remote_ts.n = 1;
+	sa.local_ts.s[0] = sa.remote_ts.s[0] = selector_from_prefix(&any);
+	assert_int_equal(secret_set(&sa.encr_key, key, sizeof(key)), 0);
+	assert_int_equal(dp_tunnel_add(&core.dp, "site-b", &tunnel), 0);
+	assert_int_equal(dp_tunnel_set_out(&core.dp, tunnel, &sa, NULL), 0);
+	core_route("198.51.100.0/24", 1, "192.0.2.254");
+}
+
+struct too_big {
+	uint16_t mtu, total_len;
+	uint32_t spi; // 0: SPI
+	bool udp;
+	uint8_t type, code; // 0: 3, 4
+	const char *quoted_src;
+	bool bad_checksum;
+	uint16_t cut; // bytes of the quoted packet; 0: 28 + 4
+};
+
+// The ICMP message as a router sends it, through classify(). It goes on to Linux in any case.
+static void hear(const struct too_big *how)
+{
+	uint8_t data[8 + 20 + 12] = {how->type ? how->type : 3, how->code ? how->code : 4};
+	const uint16_t len = (uint16_t)(8 + (how->cut ? how->cut : 32));
+	const struct rte_ipv4_hdr quoted = {
+		.version_ihl = RTE_IPV4_VHL_DEF,
+		.total_length = rte_cpu_to_be_16(how->total_len ? how->total_len : 1400),
+		.next_proto_id = how->udp ? IPPROTO_UDP : IPPROTO_ESP,
+		.src_addr = core_be32(how->quoted_src ? how->quoted_src : "192.0.2.1"),
+		.dst_addr = core_be32(PEER),
+	};
+	const uint32_t spi_be = rte_cpu_to_be_32(how->spi ? how->spi : SPI);
+	struct packet p = {.src = "203.0.113.7",
+			   .dst = "192.0.2.1",
+			   .proto = IPPROTO_ICMP,
+			   .payload = data,
+			   .payload_len = len};
+	struct batch in = {.n = 0};
+	uint16_t sum;
+
+	data[6] = (uint8_t)(how->mtu >> 8);
+	data[7] = (uint8_t)how->mtu;
+	memcpy(data + 8, &quoted, sizeof(quoted));
+	if (how->udp) {
+		data[28] = 4500 >> 8;
+		data[29] = 4500 & 0xff;
+	}
+	memcpy(data + 28 + (how->udp ? 8 : 0), &spi_be, sizeof(spi_be));
+	sum = (uint16_t)~rte_raw_cksum(data, len);
+	memcpy(data + 2, &sum, sizeof(sum));
+	if (how->bad_checksum)
+		data[2] ^= 1;
+	core_put(&in, core_frame(&p), 0, FROM_NIC);
+	core.w->now_tsc += core.dp.tsc_hz; // nothing is a repetition
+	classify(core.w, &in, &sorted);
+	assert_int_equal(sorted.local.n, 1);
+	free_sorted();
+}
+
+static bool learn(const struct too_big *how)
+{
+	struct dp_event ev;
+
+	hear(how);
+	if (!core_event(&ev))
+		return false;
+	assert_int_equal(ev.type, DP_EV_PMTU);
+	if (!pmtu_learn(&core.dp, &ev))
+		return false;
+	assert_int_equal(ev.tunnel, tunnel);
+	return true;
+}
+
+static void test_a_router_is_believed(void **state)
+{
+	(void)state;
+	for (unsigned udp = 0; udp < 2; udp++) {
+		const struct too_big how = {.mtu = 1300, .udp = udp},
+				     less = {.mtu = 600, .udp = udp},
+				     more = {.mtu = 1200, .udp = udp};
+		const uint16_t outer = (uint16_t)(udp ? 28 : 20);
+
+		make_tunnel(udp);
+		assert_int_equal(dp_tunnel_inner_mtu(&core.dp, tunnel), 1400 - outer - 34);
+		assert_true(learn(&how));
+		assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1300);
+		assert_int_equal(dp_tunnel_inner_mtu(&core.dp, tunnel),
+				 (1300 - outer - 32) / 4 * 4 - 2);
+		assert_false(learn(&how)); // no news
+		assert_true(learn(&less));
+		assert_false(learn(&more)); // RFC 1191 3: never wider
+		assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 600);
+		assert_int_equal(dp_tunnel_del(&core.dp, tunnel), 0);
+		// RFC 1191 6.3: tried again after ten minutes
+		for (unsigned i = 0; i < PMTU_SLOTS; i++)
+			core.dp.pmtu->expires_tsc[i] = 1;
+		pmtu_age(&core.dp);
+		core.dp.pmtu->next_age_tsc = 0;
+		assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1400);
+	}
+}
+
+static void test_who_is_not_believed(void **state)
+{
+	static const struct {
+		struct too_big how;
+		const char *why;
+	} rows[] = {
+		{{.mtu = 1300, .spi = SPI + 1}, "RFC 4301 8.2.1: an SPI that we do not send on"},
+		{{.mtu = 1300, .type = 11}, "another type"},
+		{{.mtu = 1300, .code = 3}, "another code"},
+		{{.mtu = 1300, .quoted_src = "192.0.2.9"}, "not from us"},
+		{{.mtu = 1300, .bad_checksum = true}, "checksum"},
+		{{.mtu = 1500}, "wider than our own port"},
+		{{.mtu = 1300, .cut = 27}, "cut in front of the SPI's end"},
+		{{.mtu = 1300, .cut = 8}, "cut in the IP header"},
+	};
+	const struct too_big good = {.mtu = 1300};
+
+	(void)state;
+	make_tunnel(false);
+	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++)
+		if (learn(&rows[r].how))
+			fail_msg("%s", rows[r].why);
+	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1400);
+	assert_true(learn(&good));
+}
+
+static void test_small_and_missing_values(void **state)
+{
+	const struct too_big old = {.mtu = 0, .total_len = 1400}, tiny = {.mtu = 68};
+
+	(void)state;
+	make_tunnel(false);
+	assert_true(learn(&old)); // RFC 1191 7: the next usual size
+	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1006);
+	assert_true(learn(&tiny));
+	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), PMTU_MIN);
+}
+
+// A stranger's messages reach control a few times in 100 ms only.
+static void test_a_flood_is_not_passed_on(void **state)
+{
+	struct dp_event ev;
+	unsigned n = 0;
+
+	(void)state;
+	make_tunnel(false);
+	for (uint32_t i = 1; i < 100; i++) {
+		const struct too_big how = {.mtu = 1300, .spi = i};
+
+		hear(&how);
+		core.w->now_tsc -= core.dp.tsc_hz; // all at once
+	}
+	while (core_event(&ev))
+		n++;
+	assert_true(n >= 1 && n <= 4);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, core_setup, core_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_put_together),
+		T(test_order_does_not_matter),
+		T(test_large),
+		T(test_what_never_gets_whole),
+		T(test_lies),
+		T(test_one_worker_gets_all_fragments),
+		T(test_a_router_is_believed),
+		T(test_who_is_not_believed),
+		T(test_small_and_missing_values),
+		T(test_a_flood_is_not_passed_on),
+	};
+
+	return cmocka_run_group_tests(tests, core_group_setup, core_group_teardown);
+}
