@@ -18,6 +18,7 @@
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 
+#include "dataplane/af_packet.h"
 #include "dataplane/eal.h"
 #include "lib/log.h"
 #include "lib/suggest.h"
@@ -333,6 +334,7 @@ int device_open(const struct dp_port_params *port, uint16_t *id, struct error *e
 
 	for (p = 0; p < RTE_MAX_ETHPORTS; p++)
 		before[p] = rte_eth_dev_is_valid_port(p);
+	af_packet_keep_fragments();
 	with_defaults(port, text, sizeof(text));
 	eal_log_clear();
 	if (rte_dev_probe(text) < 0)

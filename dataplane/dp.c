@@ -302,6 +302,7 @@ static struct dp *allocate(const struct dp_params *p)
 	dp->n_ports = p->n_ports;
 	dp->n_workers = p->workers;
 	dp->poll = p->poll;
+	dp->clamp_mss = p->clamp_mss;
 	dp->deferred_tail = &dp->deferred;
 	dp->ports = calloc(p->n_ports, sizeof(dp->ports[0]));
 	dp->workers = calloc(p->workers, sizeof(dp->workers[0]));

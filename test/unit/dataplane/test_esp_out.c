@@ -435,16 +435,19 @@ static void test_a_fragment_is_cut(void **state)
 
 	(void)state;
 	set_out(SPI, 128, false);
-	make_ip(ip, 1500, HOST_A, HOST_B, IPPROTO_UDP, 1000, 2000);
-	memcpy(&h, ip, sizeof(h));
-	h.fragment_offset = rte_cpu_to_be_16(185); // the last one, at 1480
-	h.hdr_checksum = 0;
-	h.hdr_checksum = rte_ipv4_cksum(&h);
-	memcpy(ip, &h, sizeof(h));
-	put_inner(ip, 1500);
+	for (uint16_t i = 0; i < 2; i++) { // at 0 with more to come, then the last one
+		make_ip(ip, 1500, HOST_A, HOST_B, IPPROTO_UDP, 1000, 2000);
+		memcpy(&h, ip, sizeof(h));
+		h.fragment_offset = rte_cpu_to_be_16(i == 0 ? RTE_IPV4_HDR_MF_FLAG : 1480 / 8);
+		h.hdr_checksum = 0;
+		h.hdr_checksum = rte_ipv4_cksum(&h);
+		memcpy(ip, &h, sizeof(h));
+		put_inner(ip, 1500);
+	}
 	esp_out(fake.w, &b, &icmp);
-	assert_int_equal(fake.routed.n, 2);
+	assert_int_equal(fake.routed.n, 4);
 	assert_int_equal(join_pieces(whole, 1), 1480 + 1500);
+	assert_memory_equal(whole + 20, ip + 20, 1480);
 	assert_memory_equal(whole + 20 + 1480, ip + 20, 1480);
 	batch_free(&fake.routed);
 }
