@@ -24,6 +24,15 @@ enum {
 	LIMIT_IKE_CERTS = 8,		     // certificates that a peer may send, or we send
 	LIMIT_IKE_CERT_LEN = 4096,	     // bytes of one of them
 	LIMIT_IKE_CERTREQ_CAS = 24,	     // CAs that we name in one CERTREQ
+	// Why negotiations failed: candidates and certificates of one refusal; refusals kept; those
+	// explained in full to responders' unauthenticated peers, by source and in total, in a time.
+	LIMIT_IKE_REFUSAL_CANDIDATES = 8,
+	LIMIT_IKE_REFUSAL_CERTS = 4,
+	LIMIT_IKE_REFUSALS = 128,	   // of configured peers
+	LIMIT_IKE_REFUSALS_STRANGERS = 32, // of all others
+	LIMIT_IKE_REFUSAL_MS = 10000,
+	LIMIT_IKE_REFUSALS_PER_SOURCE = 8,
+	LIMIT_IKE_REFUSALS_EXPLAINED = 200,
 	LIMIT_VICI_MESSAGE_LEN = 512 * 1024, // bytes (strongSwan's)
 	LIMIT_VICI_CLIENTS = 64,
 	LIMIT_VICI_DEPTH = 16, // nested sections

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "control/ike/child.h"
+#include "control/ike/refuse.h"
 #include "control/ike/sa.h"
 #include "lib/bytes.h"
 
@@ -198,30 +199,47 @@ void act_move(struct step *st, uint32_t spi_in, uint32_t spi_out, const struct i
 	a->move.remote = *remote;
 }
 
+static struct ike_action *report(struct step *st, enum ike_report_code code,
+				 enum ike_severity severity, const char *text)
+{
+	char *copy = strdup(text);
+	struct ike_action *a = copy ? action_add(st, IKE_ACT_REPORT) : NULL;
+
+	if (!a) {
+		free(copy);
+		st->nomem = true;
+		return NULL;
+	}
+	a->report.code = code;
+	a->report.severity = severity;
+	a->report.text = copy;
+	return a;
+}
+
 void act_report(struct step *st, enum ike_report_code code, enum ike_severity severity,
 		const char *fmt, ...)
 {
 	char text[IKE_REPORT_TEXT_MAX];
-	struct ike_action *a;
-	char *copy;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	copy = strdup(text);
-	if (!copy) {
-		st->nomem = true;
+	report(st, code, severity, text);
+}
+
+void act_refusal(struct step *st, struct ike_refusal *r)
+{
+	char text[IKE_REPORT_TEXT_MAX];
+	struct ike_action *a;
+
+	if (!r)
 		return;
-	}
-	a = action_add(st, IKE_ACT_REPORT);
-	if (!a) {
-		free(copy);
-		return;
-	}
-	a->report.code = code;
-	a->report.severity = severity;
-	a->report.text = copy;
+	a = report(st, r->code, IKE_SEV_ERROR, refusal_text(r, text));
+	if (a)
+		a->report.refusal = r;
+	else
+		free(r);
 }
 
 void act_close(struct step *st, bool peer_gone, const char *why)
@@ -250,8 +268,10 @@ void ike_actions_fini(struct ike_actions *acts)
 
 		if (a->type == IKE_ACT_SEND)
 			free(a->send.bytes);
-		if (a->type == IKE_ACT_REPORT)
+		if (a->type == IKE_ACT_REPORT) {
 			free(a->report.text);
+			free(a->report.refusal);
+		}
 		if (a->type == IKE_ACT_INSTALL_CHILD) {
 			install_fini(a->install);
 			free(a->install);

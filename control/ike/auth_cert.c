@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/ike/report.h"
+#include "control/ike/refuse.h"
 
 // ---- hashes ----
 
@@ -168,8 +168,8 @@ bool cert_build(struct step *st, struct ike_builder *b, const struct ike_msg *as
 	if (rc == -ENOMEM)
 		st->nomem = true;
 	if (rc)
-		act_report(st, IKE_REPORT_CERT, IKE_SEV_ERROR, "we cannot prove who we are: %s",
-			   err.text);
+		act_refusal(st, refuse_new(st, IKE_REPORT_CERT, "we cannot prove who we are: %s",
+					   err.text));
 	return !rc;
 }
 
@@ -236,17 +236,18 @@ static int verify(const struct ike_sa *sa, const struct ike_msg *m,
 bool cert_verify(struct step *st, const struct ike_msg *m, const struct ike_auth_payload *auth)
 {
 	struct ike_sa *sa = st->sa;
-	struct error err = {""};
-	struct text text;
+	struct error err = {""}, unread;
+	struct ike_certs certs = {0};
+	struct ike_refusal *r;
 	int rc = verify(sa, m, auth, &err);
 
 	if (rc == 0)
 		return true;
 	if (rc == -ENOMEM)
 		st->nomem = true;
-	text_init(&text);
-	text_add_identity(&text, &sa->remote_id);
-	text_add(&text, " is not believed: %s", err.text);
-	act_report(st, IKE_REPORT_CERT, IKE_SEV_ERROR, "%s", text.s);
+	r = refuse_new(st, IKE_REPORT_CERT, "the peer is not believed: %s", err.text);
+	certs_of(m, &certs, &unread); // those before the one that is malformed
+	refuse_certs(r, sa->env->cred, &certs);
+	act_refusal(st, r);
 	return false;
 }

@@ -1,6 +1,6 @@
 #include "control/ike/auth_psk.h"
 
-#include "control/ike/report.h"
+#include "control/ike/refuse.h"
 
 // AUTH of one side of the SA: the original initiator's or the responder's.
 static int auth_of(const struct ike_sa *sa, bool of_initiator, const struct secret *psk,
@@ -17,17 +17,15 @@ static int auth_of(const struct ike_sa *sa, bool of_initiator, const struct secr
 static const struct secret *psk_of(struct step *st, const struct identity *remote)
 {
 	const struct secret *psk = sa_psk(st->sa, remote);
-	struct text text;
+	struct ike_refusal *r;
 
 	if (psk)
 		return psk;
-	text_init(&text);
-	text_add(&text, "no pre-shared key is configured for ");
-	text_add_identity(&text, &st->sa->local_id);
-	text_add(&text, " (we) and ");
-	text_add_identity(&text, remote);
-	text_add(&text, " (peer)");
-	act_report(st, IKE_REPORT_NO_PSK, IKE_SEV_ERROR, "%s", text.s);
+	r = refuse_new(st, IKE_REPORT_NO_PSK,
+		       "no pre-shared key is configured for these identities");
+	if (r && !r->brief)
+		r->remote_id = *remote;
+	act_refusal(st, r);
 	return NULL;
 }
 
@@ -50,14 +48,12 @@ bool psk_verify(struct step *st, const struct ike_auth_payload *auth)
 	const struct secret *psk;
 	uint8_t wanted[IKE_PRF_MAX];
 	size_t len = sizeof(wanted);
-	struct text text;
 
-	text_init(&text);
 	if (auth->method != AUTH_SHARED_KEY) {
-		text_add_identity(&text, &sa->remote_id);
-		act_report(st, IKE_REPORT_AUTH_FAILED, IKE_SEV_ERROR,
-			   "%s authenticates by method %u, a pre-shared key (method 2) is wanted",
-			   text.s, auth->method);
+		act_refusal(st, refuse_new(st, IKE_REPORT_AUTH_FAILED,
+					   "the peer authenticates by method %u, a pre-shared key "
+					   "(method 2) is wanted",
+					   auth->method));
 		return false;
 	}
 	psk = psk_of(st, &sa->remote_id);
@@ -66,11 +62,7 @@ bool psk_verify(struct step *st, const struct ike_auth_payload *auth)
 	if (!auth_of(sa, !sa->original_initiator, psk, &sa->remote_id, wanted, &len) &&
 	    auth->len == len && bytes_equal_ct(auth->data, wanted, len))
 		return true;
-	text_add(&text, "AUTH of ");
-	text_add_identity(&text, &sa->remote_id);
-	text_add(&text, " does not verify: the pre-shared keys differ between it and us (");
-	text_add_identity(&text, &sa->local_id);
-	text_add(&text, ")");
-	act_report(st, IKE_REPORT_AUTH_FAILED, IKE_SEV_ERROR, "%s", text.s);
+	act_refusal(st, refuse_new(st, IKE_REPORT_AUTH_FAILED,
+				   "the peer's AUTH does not verify: the pre-shared keys differ"));
 	return false;
 }

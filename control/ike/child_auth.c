@@ -2,6 +2,7 @@
 
 #include "control/ike/child_nego.h"
 #include "control/ike/payload.h"
+#include "control/ike/refuse.h"
 
 // ---- initiator ----
 
@@ -56,8 +57,9 @@ bool first_child_answered(struct step *st, const struct ike_msg *m)
 	if (ike_msg_error(m, &n))
 		child_report_refusal(st, &n);
 	else
-		act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR,
-			   "child '%s': the peer did not answer our offer", sa->child.conf->name);
+		act_refusal(st, refuse_new(st, IKE_REPORT_INFO,
+					   "child '%s': the peer did not answer our offer",
+					   sa->child.conf->name));
 	return true;
 }
 

@@ -1,9 +1,11 @@
 #include "control/ike/child_nego.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "control/ike/payload.h"
-#include "control/ike/report.h"
+#include "control/ike/refuse.h"
 #include "control/ike/ts.h"
 
 bool child_offer_parse(const struct ike_msg *m, struct child_offer *out)
@@ -33,33 +35,55 @@ bool child_ask(struct step *st)
 	return true;
 }
 
+// The first child of an IKE SA has no key exchange of its own (RFC 7296 1.2).
+static bool in_ike_auth(const struct step *st)
+{
+	return st->sa->phase == PHASE_AUTH_SENT || st->sa->phase == PHASE_HALF_OPEN;
+}
+
+static struct ike_refusal *refuse_child(struct step *st, const struct ike_child_conf *conf,
+					enum ike_report_code code, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static struct ike_refusal *refuse_child(struct step *st, const struct ike_child_conf *conf,
+					enum ike_report_code code, const char *fmt, ...)
+{
+	struct ike_refusal *r;
+	char why[ERROR_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	r = refuse_new(st, code, "%s", why);
+	if (r)
+		snprintf(r->child, sizeof(r->child), "%s", conf->name);
+	return r;
+}
+
 void child_report_refusal(struct step *st, const struct ike_notify *n)
 {
 	const struct child_request *r = &st->sa->child;
 	const struct ike_child_conf *conf = r->conf;
-	enum ike_report_code code = IKE_REPORT_INFO;
+	bool ts = n->type == N_TS_UNACCEPTABLE, esp = n->type == N_NO_PROPOSAL_CHOSEN;
+	struct ike_refusal *why;
 	char buf[NOTIFY_TEXT_MAX];
-	struct text text;
 
-	text_init(&text);
-	text_add(&text,
-		 "%s child '%s' refused by the peer with %s: ", r->replaces ? "rekeying of" : "the",
-		 conf->name, notify_name(n->type, buf, sizeof(buf)));
-	if (n->type == N_TS_UNACCEPTABLE) {
-		code = IKE_REPORT_TS_MISMATCH;
-		text_add(&text, "it does not accept ");
-		text_add_selectors(&text, &r->local_ts);
-		text_add(&text, " === ");
-		text_add_selectors(&text, &r->remote_ts);
-		text_add(&text, " (ours === its)");
-	} else if (n->type == N_NO_PROPOSAL_CHOSEN) {
-		code = IKE_REPORT_ESP_MISMATCH;
-		text_add(&text, "it accepts none of our ESP proposals: ");
-		text_add_proposals(&text, &conf->esp, 700);
-	} else {
-		text_add(&text, "its log tells more");
-	}
-	act_report(st, code, IKE_SEV_ERROR, "%s", text.s);
+	why = refuse_child(st, conf,
+			   ts	 ? IKE_REPORT_TS_MISMATCH
+			   : esp ? IKE_REPORT_ESP_MISMATCH
+				 : IKE_REPORT_INFO,
+			   "%srefused by the peer with %s%s", r->replaces ? "rekeying it is " : "",
+			   notify_name(n->type, buf, sizeof(buf)),
+			   ts	 ? ": it does not accept our selectors"
+			   : esp ? ": it accepts none of our ESP proposals"
+				 : "");
+	refuse_by_peer(why, n->type);
+	if (esp)
+		refuse_proposals(why, &conf->esp, NULL, in_ike_auth(st));
+	else
+		refuse_our_ts(why, &r->local_ts, &r->remote_ts);
+	act_refusal(st, why);
 }
 
 static bool esp_answer_ok(const struct ike_child_conf *conf, const struct sa_offer *answer,
@@ -78,30 +102,23 @@ static bool esp_answer_ok(const struct ike_child_conf *conf, const struct sa_off
 bool child_answer_ok(struct step *st, const struct child_offer *answer, bool ignore_ke)
 {
 	const struct child_request *r = &st->sa->child;
-	struct text text;
+	struct ike_refusal *why;
 
-	text_init(&text);
-	text_add(&text, "child '%s': ", r->conf->name);
 	if (!esp_answer_ok(r->conf, &answer->sa, ignore_ke)) {
-		text_add(&text, "the peer chose an ESP proposal that we did not offer: ");
-		text_add_proposals(&text, &answer->sa.list, 300);
-		text_add(&text, "; we offered ");
-		text_add_proposals(&text, &r->conf->esp, 400);
-		act_report(st, IKE_REPORT_ESP_MISMATCH, IKE_SEV_ERROR, "%s", text.s);
+		why = refuse_child(st, r->conf, IKE_REPORT_ESP_MISMATCH,
+				   "the peer chose an ESP proposal that we did not offer");
+		refuse_proposals(why, &r->conf->esp, &answer->sa.list, ignore_ke);
+		act_refusal(st, why);
 		return false;
 	}
 	// RFC 7296 2.9: the responder may narrow, never widen.
 	if (!ts_is_subset(&answer->tsi, &r->local_ts) ||
 	    !ts_is_subset(&answer->tsr, &r->remote_ts)) {
-		text_add(&text, "the peer answered with selectors outside of our offer: ");
-		text_add_selectors(&text, &answer->tsi);
-		text_add(&text, " === ");
-		text_add_selectors(&text, &answer->tsr);
-		text_add(&text, "; we offered ");
-		text_add_selectors(&text, &r->local_ts);
-		text_add(&text, " === ");
-		text_add_selectors(&text, &r->remote_ts);
-		act_report(st, IKE_REPORT_TS_MISMATCH, IKE_SEV_ERROR, "%s", text.s);
+		why = refuse_child(st, r->conf, IKE_REPORT_TS_MISMATCH,
+				   "the peer answered with selectors outside of our offer");
+		refuse_their_ts(why, &answer->tsi, &answer->tsr);
+		refuse_our_ts(why, &r->local_ts, &r->remote_ts);
+		act_refusal(st, why);
 		return false;
 	}
 	return true;
@@ -136,40 +153,34 @@ static enum fit child_fit(const struct ike_sa *sa, const struct ike_child_conf *
 static uint16_t refuse_selectors(struct step *st, const struct child_offer *offer)
 {
 	const struct ike_sa *sa = st->sa;
-	struct text text;
+	struct ike_refusal *why =
+		refuse_new(st, IKE_REPORT_TS_MISMATCH, "no child fits the peer's selectors");
 
-	text_init(&text);
-	text_add(&text, "no child fits the selectors that the peer offers: ");
-	text_add_selectors(&text, &offer->tsr);
-	text_add(&text, " === ");
-	text_add_selectors(&text, &offer->tsi);
-	text_add(&text, " (ours === its)");
+	refuse_their_ts(why, &offer->tsr, &offer->tsi);
 	for (size_t i = 0; i < sa->conn->n_children; i++) {
-		struct selector_list local, remote;
+		const struct ike_child_conf *conf = &sa->conn->children[i];
+		struct refusal_candidate *c = refuse_candidate(why, conf->name, LOST_SELECTORS);
 
-		child_selectors(sa, &sa->conn->children[i], &local, &remote);
-		text_add(&text, "; '%s' wants ", sa->conn->children[i].name);
-		text_add_selectors(&text, &local);
-		text_add(&text, " === ");
-		text_add_selectors(&text, &remote);
+		if (c)
+			child_selectors(sa, conf, &c->local_ts, &c->remote_ts);
 	}
-	act_report(st, IKE_REPORT_TS_MISMATCH, IKE_SEV_ERROR, "%s", text.s);
+	if (why)
+		why->notify = N_TS_UNACCEPTABLE;
+	act_refusal(st, why);
 	return N_TS_UNACCEPTABLE;
 }
 
 static uint16_t refuse_esp(struct step *st, const struct child_offer *offer,
 			   const struct ike_child_conf *conf, bool ignore_ke)
 {
-	struct text text;
+	struct ike_refusal *why = refuse_child(st, conf, IKE_REPORT_ESP_MISMATCH,
+					       "none of the peer's ESP proposals is acceptable");
 
-	text_init(&text);
-	text_add(&text, "child '%s': none of the peer's ESP proposals is acceptable: ", conf->name);
-	text_add_difference(&text, &conf->esp, &offer->sa.list, ignore_ke);
-	text_add(&text, "; it offers ");
-	text_add_proposals(&text, &offer->sa.list, 380);
-	text_add(&text, "; we want ");
-	text_add_proposals(&text, &conf->esp, 380);
-	act_report(st, IKE_REPORT_ESP_MISMATCH, IKE_SEV_ERROR, "%s", text.s);
+	refuse_proposals(why, &conf->esp, &offer->sa.list, ignore_ke);
+	refuse_their_ts(why, &offer->tsr, &offer->tsi);
+	if (why)
+		why->notify = N_NO_PROPOSAL_CHOSEN;
+	act_refusal(st, why);
 	return N_NO_PROPOSAL_CHOSEN;
 }
 

@@ -10,7 +10,7 @@
 #include "control/ike/create_child.h"
 
 #include "control/ike/payload.h"
-#include "control/ike/report.h"
+#include "control/ike/refuse.h"
 
 static enum verdict on_request(struct step *st, const struct ike_msg *m);
 static enum verdict on_request_too_late(struct step *st, const struct ike_msg *m);
@@ -86,6 +86,7 @@ uint16_t create_child_other_group(struct step *st, const struct ike_notify *n,
 {
 	struct transform group = {TRANSFORM_KE, 0, 0};
 	char wanted[TRANSFORM_TEXT_MAX];
+	struct ike_refusal *r;
 	bool offered = false;
 
 	if (n->len == 2)
@@ -94,10 +95,13 @@ uint16_t create_child_other_group(struct step *st, const struct ike_notify *n,
 		offered |= proposal_has(&offer->p[i], &group);
 	if (offered && group.id != sent && group.id != KE_NONE)
 		return group.id;
-	act_report(st, IKE_REPORT_KE_MISMATCH, IKE_SEV_ERROR,
-		   "the peer wants key exchange group %s, which we %s",
-		   transform_format(&group, wanted, sizeof(wanted)),
-		   group.id == sent ? "have just sent" : "did not offer");
+	r = refuse_new(st, IKE_REPORT_KE_MISMATCH,
+		       "the peer wants key exchange group %s, which we %s",
+		       transform_format(&group, wanted, sizeof(wanted)),
+		       group.id == sent ? "have just sent" : "did not offer");
+	refuse_by_peer(r, n->type);
+	refuse_proposals(r, offer, NULL, false);
+	act_refusal(st, r);
 	return KE_NONE;
 }
 

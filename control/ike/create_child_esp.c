@@ -12,7 +12,7 @@
 
 #include "control/ike/child_nego.h"
 #include "control/ike/payload.h"
-#include "control/ike/report.h"
+#include "control/ike/refuse.h"
 
 // ---- exchange initiator ----
 
@@ -122,9 +122,11 @@ static struct ike_child *answer_install(struct step *st, const struct ike_msg *m
 	if (err == -ENOMEM)
 		st->nomem = true;
 	if (err)
-		act_report(st, IKE_REPORT_KE_MISMATCH, IKE_SEV_ERROR,
-			   "child '%s': the peer's key exchange is not the one agreed on",
-			   new.conf->name);
+		act_refusal(st,
+			    refuse_new(st, IKE_REPORT_KE_MISMATCH,
+				       "child '%s': the peer's key exchange is not the one agreed "
+				       "on",
+				       new.conf->name));
 	else
 		child = child_install(st, &new);
 	if (child)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "control/ike/payload.h"
+#include "control/ike/refuse.h"
 #include "control/ike/report.h"
 #include "control/ike/sa_payload.h"
 
@@ -265,6 +266,7 @@ enum verdict on_rekey_response(struct step *st, const struct ike_msg *m)
 {
 	struct ike_sa *sa = st->sa;
 	char buf[NOTIFY_TEXT_MAX];
+	struct ike_refusal *r;
 	struct ike_notify n;
 	uint16_t group;
 
@@ -275,9 +277,11 @@ enum verdict on_rekey_response(struct step *st, const struct ike_msg *m)
 			return rekey_conclude(st);
 		if (err == -ENOMEM)
 			st->nomem = true;
-		act_report(st, IKE_REPORT_PROPOSAL_MISMATCH, IKE_SEV_ERROR,
-			   "the peer's answer to rekeying the IKE SA is none of our proposals, or "
-			   "its public value is not valid");
+		r = refuse_new(st, IKE_REPORT_PROPOSAL_MISMATCH,
+			       "the peer's answer to rekeying the IKE SA is none of our "
+			       "proposals, or its public value is not valid");
+		refuse_proposals(r, &sa->conn->ike, NULL, false);
+		act_refusal(st, r);
 		rekey_give_up(st);
 		sa->want_terminate = true; // it has a successor that we cannot use
 		return V_STAY;
@@ -302,27 +306,30 @@ enum verdict on_rekey_response(struct step *st, const struct ike_msg *m)
 		rekey_later(st, create_child_retry_ms(st));
 		return V_STAY;
 	}
-	act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR, "the peer does not rekey the IKE SA: %s",
-		   notify_name(n.type, buf, sizeof(buf)));
+	r = refuse_new(
+		st, n.type == N_NO_PROPOSAL_CHOSEN ? IKE_REPORT_PROPOSAL_MISMATCH : IKE_REPORT_INFO,
+		"the peer does not rekey the IKE SA: %s", notify_name(n.type, buf, sizeof(buf)));
+	refuse_by_peer(r, n.type);
+	if (n.type == N_NO_PROPOSAL_CHOSEN)
+		refuse_proposals(r, &sa->conn->ike, NULL, false);
+	act_refusal(st, r);
 	rekey_later(st, st->ev->now_ms + IKE_REFUSED_RETRY_MS);
 	return V_STAY;
 }
 
 // ---- exchange responder ----
 
-static enum verdict refuse_proposals(struct step *st, const struct ike_msg *m,
-				     const struct sa_offer *offer)
+static enum verdict refuse_offer(struct step *st, const struct ike_msg *m,
+				 const struct sa_offer *offer)
 {
-	struct text text;
+	struct ike_refusal *r =
+		refuse_new(st, IKE_REPORT_PROPOSAL_MISMATCH,
+			   "rekeying of the IKE SA: none of the peer's proposals is acceptable");
 
-	text_init(&text);
-	text_add(&text, "rekeying of the IKE SA: none of the peer's proposals is acceptable: ");
-	text_add_difference(&text, &st->sa->conn->ike, &offer->list, false);
-	text_add(&text, "; it offers ");
-	text_add_proposals(&text, &offer->list, 380);
-	text_add(&text, "; we want ");
-	text_add_proposals(&text, &st->sa->conn->ike, 360);
-	act_report(st, IKE_REPORT_PROPOSAL_MISMATCH, IKE_SEV_ERROR, "%s", text.s);
+	refuse_proposals(r, &st->sa->conn->ike, &offer->list, false);
+	if (r)
+		r->notify = N_NO_PROPOSAL_CHOSEN;
+	act_refusal(st, r);
 	return create_child_refuse(st, m, N_NO_PROPOSAL_CHOSEN);
 }
 
@@ -397,7 +404,7 @@ enum verdict on_rekey_request(struct step *st, const struct ike_msg *m)
 	if (proposal_choose(&sa->conn->ike, &offer.list, false, &next->chosen) ||
 	    ike_suite_of(&next->chosen, &next->suite)) {
 		ike_sa_destroy(next);
-		return refuse_proposals(st, m, &offer);
+		return refuse_offer(st, m, &offer);
 	}
 	if (next->suite.ke_group != ke.group) {
 		uint16_t ours = next->suite.ke_group;

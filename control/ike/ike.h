@@ -101,6 +101,9 @@ struct ike_env {
 	// Has the peer sent anything yet on the child SA with that inbound SPI?
 	bool (*child_used)(void *ctx, uint32_t spi_in);
 	uint64_t half_open_ms; // life of a responder before authentication
+	// May a refusal of a peer that is not authenticated be explained in full? Called once for
+	// each. NULL: always.
+	bool (*explain)(void *ctx, const struct ip_addr *remote);
 };
 
 // ---- events ----
@@ -236,6 +239,7 @@ struct ike_action {
 			enum ike_report_code code;
 			enum ike_severity severity;
 			char *text; // one line, no keys; IKE_REPORT_TEXT_MAX at most
+			struct ike_refusal *refusal; // what it was made of, or NULL
 		} report;
 	};
 };

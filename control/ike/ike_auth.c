@@ -19,6 +19,7 @@
 #include "control/ike/child_auth.h"
 #include "control/ike/informational.h"
 #include "control/ike/payload.h"
+#include "control/ike/refuse.h"
 #include "control/ike/report.h"
 #include "control/ike/request.h"
 #include "control/ike/transition.h"
@@ -71,14 +72,11 @@ static bool auth_verify(struct step *st, const struct ike_msg *m)
 	const struct ike_payload *p = ike_msg_find(m, PAYLOAD_AUTH);
 	bool by_psk = sa->conn->remote_auth == AUTH_BY_PSK;
 	struct ike_auth_payload auth;
-	struct text text;
 
 	if (!p || payload_auth_parse(p, &auth)) {
-		text_init(&text);
-		text_add_identity(&text, &sa->remote_id);
-		act_report(st, by_psk ? IKE_REPORT_AUTH_FAILED : IKE_REPORT_CERT, IKE_SEV_ERROR,
-			   "%s sent no AUTH (it wants EAP?), a %s is wanted", text.s,
-			   by_psk ? "pre-shared key" : "signature");
+		act_refusal(st, refuse_new(st, by_psk ? IKE_REPORT_AUTH_FAILED : IKE_REPORT_CERT,
+					   "the peer sent no AUTH (it wants EAP?), a %s is wanted",
+					   by_psk ? "pre-shared key" : "signature"));
 		return false;
 	}
 	return by_psk ? psk_verify(st, &auth) : cert_verify(st, m, &auth);
@@ -175,25 +173,20 @@ static enum verdict refused_by_responder(struct step *st, const struct ike_notif
 {
 	const struct ike_sa *sa = st->sa;
 	char buf[NOTIFY_TEXT_MAX], peer[IP_ENDPOINT_TEXT_MAX];
-	struct text text;
+	struct ike_refusal *r;
 
 	ip_endpoint_format(&sa->remote, peer, sizeof(peer));
-	text_init(&text);
-	if (n->type == N_AUTHENTICATION_FAILED) {
-		text_add(&text,
-			 "peer %s refused our authentication (AUTHENTICATION_FAILED): it does not "
-			 "accept our %s or identity; we are ",
-			 peer,
-			 sa->conn->local_auth == AUTH_BY_PSK ? "pre-shared key" : "certificate");
-		text_add_identity(&text, &sa->local_id);
-		text_add(&text, ", we asked for ");
-		text_add_identity(&text, &sa->conn->remote_id);
-		text_add(&text, "; its log tells more");
-		act_report(st, IKE_REPORT_PEER_REFUSED_AUTH, IKE_SEV_ERROR, "%s", text.s);
-	} else {
-		act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR, "peer %s refused IKE_AUTH with %s",
-			   peer, notify_name(n->type, buf, sizeof(buf)));
-	}
+	if (n->type == N_AUTHENTICATION_FAILED)
+		r = refuse_new(st, IKE_REPORT_PEER_REFUSED_AUTH,
+			       "peer %s refused our authentication (AUTHENTICATION_FAILED): it "
+			       "does not accept our %s or identity",
+			       peer,
+			       sa->conn->local_auth == AUTH_BY_PSK ? "pre-shared key"
+								   : "certificate");
+	else
+		r = refuse_new(st, IKE_REPORT_INFO, "peer %s refused IKE_AUTH with %s", peer,
+			       notify_name(n->type, buf, sizeof(buf)));
+	act_refusal(st, refuse_by_peer(r, n->type));
 	act_close(st, true, "IKE_AUTH refused by the peer");
 	return V_STAY;
 }
@@ -203,23 +196,19 @@ static enum verdict on_response(struct step *st, const struct ike_msg *m)
 	struct ike_sa *sa = st->sa;
 	const struct ike_payload *idr = ike_msg_find(m, PAYLOAD_IDR);
 	struct ike_notify n;
-	struct text text;
 
 	// Without AUTH there is no SA, whatever else the answer holds (RFC 7296 2.15).
 	if (!ike_msg_find(m, PAYLOAD_AUTH) && ike_msg_error(m, &n))
 		return refused_by_responder(st, &n);
 	if (!idr || payload_id_parse(idr, &sa->remote_id)) {
-		act_report(st, IKE_REPORT_AUTH_FAILED, IKE_SEV_ERROR,
-			   "the peer's IKE_AUTH response names no identity");
+		act_refusal(st, refuse_new(st, IKE_REPORT_AUTH_FAILED,
+					   "the peer's IKE_AUTH response names no identity"));
 		return responder_refused(st);
 	}
 	if (!identity_matches(&sa->conn->remote_id, &sa->remote_id)) {
-		text_init(&text);
-		text_add(&text, "the peer calls itself ");
-		text_add_identity(&text, &sa->remote_id);
-		text_add(&text, ", connection '%s' wants ", sa->conn->name);
-		text_add_identity(&text, &sa->conn->remote_id);
-		act_report(st, IKE_REPORT_NO_CONNECTION, IKE_SEV_ERROR, "%s", text.s);
+		act_refusal(st, refuse_new(st, IKE_REPORT_NO_CONNECTION,
+					   "the peer is not the one that connection '%s' wants",
+					   sa->conn->name));
 		return responder_refused(st);
 	}
 	if (!auth_verify(st, m))
@@ -250,46 +239,55 @@ static enum verdict initiator_refused(struct step *st, const struct ike_msg *m)
 	return V_STAY;
 }
 
-// Why a candidate is not the connection that the peer means, or NULL when it is.
-static const char *candidate_lost(const struct ike_sa *sa, const struct ike_conn *conn,
-				  const struct identity *idi, const struct identity *idr)
+// Whether a candidate is not the connection that the peer means, and what it has lost by.
+static bool candidate_lost(const struct ike_sa *sa, const struct ike_conn *conn,
+			   const struct identity *idi, const struct identity *idr,
+			   enum refusal_lost *by)
 {
 	struct identity local;
 
+	*by = LOST_PEER_ID;
 	if (!identity_matches(&conn->remote_id, idi)) // most of a hub's connections
-		return "expects another peer";
+		return true;
+	*by = LOST_OWN_ID;
 	local = own_identity(sa, conn);
 	if (idr->type != ID_ANY && !identity_equal(&local, idr))
-		return "is not called that";
-	if (!proposal_is_answer_to(&sa->chosen, &conn->ike, false))
-		return "does not accept the IKE proposal already agreed on";
-	return NULL;
+		return true;
+	*by = LOST_PROPOSAL;
+	return !proposal_is_answer_to(&sa->chosen, &conn->ike, false);
 }
 
 static void report_no_connection(struct step *st, const struct ike_conn *const *conns,
 				 const struct identity *idi, const struct identity *idr)
 {
 	const struct ike_sa *sa = st->sa;
+	const struct proposal_list chosen = {.n = 1, .p = {sa->chosen}};
 	char peer[IP_ENDPOINT_TEXT_MAX];
-	struct text text;
+	struct ike_refusal *r =
+		refuse_new(st, IKE_REPORT_NO_CONNECTION, "no connection fits peer %s",
+			   ip_endpoint_format(&sa->remote, peer, sizeof(peer)));
 
-	text_init(&text);
-	text_add(&text, "no connection fits peer %s, which calls itself ",
-		 ip_endpoint_format(&sa->remote, peer, sizeof(peer)));
-	text_add_identity(&text, idi);
-	text_add(&text, " and asks for ");
-	text_add_identity(&text, idr);
-	for (size_t i = 0; conns && conns[i]; i++) {
-		struct identity local = own_identity(sa, conns[i]);
+	for (size_t i = 0; r && !r->brief && conns && conns[i]; i++) {
+		struct refusal_candidate *c;
+		enum refusal_lost by;
 
-		text_add(&text, "; '%s' %s (we are ", conns[i]->name,
-			 candidate_lost(sa, conns[i], idi, idr));
-		text_add_identity(&text, &local);
-		text_add(&text, ", it is ");
-		text_add_identity(&text, &conns[i]->remote_id);
-		text_add(&text, ")");
+		if (r->n_candidates == LIMIT_IKE_REFUSAL_CANDIDATES) {
+			r->candidates_total++; // a hub has thousands: counted, not compared
+			continue;
+		}
+		candidate_lost(sa, conns[i], idi, idr, &by);
+		c = refuse_candidate(r, conns[i]->name, by);
+		c->local = own_identity(sa, conns[i]);
+		c->remote = conns[i]->remote_id;
+		if (by == LOST_PROPOSAL)
+			c->differs = refusal_differs(&chosen, &conns[i]->ike, false);
 	}
-	act_report(st, IKE_REPORT_NO_CONNECTION, IKE_SEV_ERROR, "%s", text.s);
+	if (r && !r->brief) {
+		r->notify = N_AUTHENTICATION_FAILED;
+		r->remote_id = *idi;
+		r->local_asked = *idr;
+	}
+	act_refusal(st, r);
 }
 
 // Finds the connection by identities; sets conn and both identities of the SA. Of several the first
@@ -306,7 +304,9 @@ static bool connection_choose(struct step *st, const struct ike_msg *m, const st
 		payload_auth_parse(p, &auth);
 	conns = sa->env->conns_find(sa->env->ctx, &sa->local.addr, &sa->remote.addr);
 	for (size_t i = 0; conns && conns[i]; i++) {
-		if (candidate_lost(sa, conns[i], idi, idr))
+		enum refusal_lost by;
+
+		if (candidate_lost(sa, conns[i], idi, idr, &by))
 			continue;
 		if ((conns[i]->remote_auth == AUTH_BY_PSK) == (auth.method == AUTH_SHARED_KEY)) {
 			found = conns[i];

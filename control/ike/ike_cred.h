@@ -38,6 +38,14 @@ struct ike_signature {	// what a peer has sent, and what it has to cover
 	unsigned peer_hashes;  // that the peer announced (RFC 7427 4), AUTH_HASH_BITs; 0: did not
 };
 
+#define IKE_CERT_NAME_MAX 160
+#define IKE_CERT_TIME_MAX 24
+
+struct ike_cert_info { // a certificate, for a person
+	char subject[IKE_CERT_NAME_MAX], issuer[IKE_CERT_NAME_MAX];
+	char not_before[IKE_CERT_TIME_MAX], not_after[IKE_CERT_TIME_MAX]; // UTC
+};
+
 struct ike_cred {
 	void *ctx; // first argument of every call
 
@@ -59,4 +67,6 @@ struct ike_cred {
 	// Adds the CAs that the connection accepts to `out`, those that are there already left out.
 	// *n: identifiers there before and afterwards, LIMIT_IKE_CERTREQ_CAS at most.
 	void (*cas)(void *ctx, const char *conn, uint8_t *out, size_t *n);
+	// What a certificate says of itself. -EBADMSG. NULL: nobody can tell.
+	int (*describe)(void *ctx, const struct ike_buf *cert, struct ike_cert_info *out);
 };

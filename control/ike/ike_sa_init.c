@@ -11,13 +11,14 @@
 #include "control/ike/ike_sa_init.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "control/ike/auth_cert.h"
 #include "control/ike/ike_auth.h"
 #include "control/ike/nat.h"
 #include "control/ike/payload.h"
-#include "control/ike/report.h"
+#include "control/ike/refuse.h"
 #include "control/ike/request.h"
 #include "control/ike/sa_payload.h"
 #include "control/ike/transition.h"
@@ -145,15 +146,21 @@ void init_start(struct step *st)
 
 // An answer that ends the attempt. It is not authenticated, so it is only a hint: a true answer
 // may still come (RFC 7296 2.21.1). The operator hears it at once; we wait a moment longer.
-static enum verdict refused(struct step *st, enum ike_report_code code, const char *text)
+static enum verdict refused(struct step *st, const struct ike_notify *n, enum ike_report_code code,
+			    const char *text)
 {
 	struct ike_sa *sa = st->sa;
+	struct ike_refusal *r;
 
-	if (!sa->refused) {
-		act_report(st, code, IKE_SEV_ERROR, "%s", text);
-		sa->refused = true;
-		sa->give_up_ms = st->ev->now_ms + IKE_REFUSED_WAIT_MS;
-	}
+	if (sa->refused)
+		return V_STAY;
+	r = refuse_new(st, code, "%s", text);
+	if (n)
+		refuse_by_peer(r, n->type);
+	refuse_proposals(r, &sa->conn->ike, NULL, false);
+	act_refusal(st, r);
+	sa->refused = true;
+	sa->give_up_ms = st->ev->now_ms + IKE_REFUSED_WAIT_MS;
 	return V_STAY;
 }
 
@@ -161,21 +168,19 @@ static enum verdict refused_by_notify(struct step *st, const struct ike_notify *
 {
 	const struct ike_sa *sa = st->sa;
 	char buf[NOTIFY_TEXT_MAX], peer[IP_ENDPOINT_TEXT_MAX];
-	struct text text;
+	bool proposals = n->type == N_NO_PROPOSAL_CHOSEN;
+	char text[256];
 
 	ip_endpoint_format(&sa->remote, peer, sizeof(peer));
-	text_init(&text);
-	if (n->type != N_NO_PROPOSAL_CHOSEN) {
-		text_add(&text, "peer %s refused IKE_SA_INIT with %s", peer,
+	if (proposals)
+		snprintf(text, sizeof(text),
+			 "peer %s accepts none of our IKE proposals (NO_PROPOSAL_CHOSEN), or has "
+			 "no connection for our address",
+			 peer);
+	else
+		snprintf(text, sizeof(text), "peer %s refused IKE_SA_INIT with %s", peer,
 			 notify_name(n->type, buf, sizeof(buf)));
-		return refused(st, IKE_REPORT_INFO, text.s);
-	}
-	text_add(&text,
-		 "peer %s accepts none of our IKE proposals (NO_PROPOSAL_CHOSEN), or has no "
-		 "connection for our address; we offered ",
-		 peer);
-	text_add_proposals(&text, &sa->conn->ike, 700);
-	return refused(st, IKE_REPORT_PROPOSAL_MISMATCH, text.s);
+	return refused(st, n, proposals ? IKE_REPORT_PROPOSAL_MISMATCH : IKE_REPORT_INFO, text);
 }
 
 // The same request once more, with what the responder asked for.
@@ -184,7 +189,7 @@ static enum verdict init_again(struct step *st)
 	struct ike_sa *sa = st->sa;
 
 	if (++sa->init_rounds > LIMIT_IKE_COOKIE_ROUNDS)
-		return refused(st, IKE_REPORT_KE_MISMATCH,
+		return refused(st, NULL, IKE_REPORT_KE_MISMATCH,
 			       "the peer keeps asking for another cookie or key exchange group");
 	if (!init_send(st)) {
 		act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR, "cannot repeat IKE_SA_INIT");
@@ -209,7 +214,7 @@ static enum verdict on_invalid_ke(struct step *st, const struct ike_notify *n)
 	struct ike_sa *sa = st->sa;
 	char wanted[TRANSFORM_TEXT_MAX], sent[TRANSFORM_TEXT_MAX];
 	struct transform group = {TRANSFORM_KE, 0, 0};
-	struct text text;
+	char text[128];
 	bool offered = false;
 
 	if (n->len != 2)
@@ -222,17 +227,15 @@ static enum verdict on_invalid_ke(struct step *st, const struct ike_notify *n)
 	group_name(group.id, wanted, sizeof(wanted));
 	group_name(sa->kex.group, sent, sizeof(sent));
 	if (!offered) {
-		text_init(&text);
-		text_add(&text,
-			 "the peer wants key exchange group %s, which we did not offer: ", wanted);
-		text_add_proposals(&text, &sa->conn->ike, 700);
-		return refused(st, IKE_REPORT_KE_MISMATCH, text.s);
+		snprintf(text, sizeof(text),
+			 "the peer wants key exchange group %s, which we did not offer", wanted);
+		return refused(st, n, IKE_REPORT_KE_MISMATCH, text);
 	}
 	act_report(st, IKE_REPORT_KE_MISMATCH, IKE_SEV_INFO,
 		   "the peer wants key exchange group %s instead of %s: trying again", wanted,
 		   sent);
 	if (kex_new(sa->env, group.id, &sa->kex))
-		return refused(st, IKE_REPORT_KE_MISMATCH,
+		return refused(st, n, IKE_REPORT_KE_MISMATCH,
 			       "the key exchange group that the peer wants cannot be used here");
 	return init_again(st);
 }
@@ -274,7 +277,7 @@ static enum verdict on_answer(struct step *st, const struct ike_msg *m)
 	    memcmp(m->h.spi_r, zero, 8) == 0)
 		return V_SYNTAX;
 	if (!answer_ok(sa, &answer, &ke))
-		return refused(st, IKE_REPORT_PROPOSAL_MISMATCH,
+		return refused(st, NULL, IKE_REPORT_PROPOSAL_MISMATCH,
 			       "the peer's answer to IKE_SA_INIT is none of our proposals");
 	sa->nr.len = nr.len;
 	memcpy(sa->nr.data, nr.data, nr.len);
@@ -284,7 +287,7 @@ static enum verdict on_answer(struct step *st, const struct ike_msg *m)
 	if (err == -ENOMEM)
 		st->nomem = true;
 	if (err)
-		return refused(st, IKE_REPORT_KE_MISMATCH,
+		return refused(st, NULL, IKE_REPORT_KE_MISMATCH,
 			       "the peer's public value for the key exchange is not valid");
 	if (octets_set(&sa->init_response, m->bytes, m->len)) {
 		st->nomem = true;
@@ -333,30 +336,48 @@ static enum verdict refuse(struct step *st, const struct ike_msg *m, uint16_t no
 	return V_STAY;
 }
 
-static enum verdict refuse_proposals(struct step *st, const struct ike_msg *m,
-				     const struct ike_conn *const *conns,
-				     const struct sa_offer *offer)
+// Every candidate has lost by its proposals; those of the one that comes closest are compared in
+// full, with all candidates held looked at and no more: the peer is a stranger yet.
+static void explain_proposals(struct ike_refusal *r, const struct ike_conn *const *conns,
+			      const struct sa_offer *offer)
+{
+	const struct ike_conn *closest = conns[0];
+	int fewest = 9;
+
+	for (size_t i = 0; conns[i]; i++) {
+		struct refusal_candidate *c = refuse_candidate(r, conns[i]->name, LOST_PROPOSAL);
+
+		if (!c)
+			continue;
+		c->differs = refusal_differs(&conns[i]->ike, &offer->list, false);
+		if (__builtin_popcount(c->differs) < fewest) {
+			fewest = __builtin_popcount(c->differs);
+			closest = conns[i];
+		}
+	}
+	refuse_proposals(r, &closest->ike, &offer->list, false);
+}
+
+static enum verdict refuse_offer(struct step *st, const struct ike_msg *m,
+				 const struct ike_conn *const *conns, const struct sa_offer *offer)
 {
 	char local[IP_ADDR_TEXT_MAX], remote[IP_ADDR_TEXT_MAX];
-	struct text text;
+	struct ike_refusal *r;
 
 	ip_addr_format(&st->ev->local.addr, local, sizeof(local));
 	ip_addr_format(&st->ev->remote.addr, remote, sizeof(remote));
-	text_init(&text);
 	if (!conns || !conns[0]) {
-		text_add(&text, "no connection is configured from %s to peer %s", local, remote);
-		act_report(st, IKE_REPORT_NO_CONNECTION, IKE_SEV_ERROR, "%s", text.s);
-		return refuse(st, m, N_NO_PROPOSAL_CHOSEN, NULL, 0);
+		r = refuse_new(st, IKE_REPORT_NO_CONNECTION,
+			       "no connection is configured from %s to peer %s", local, remote);
+	} else {
+		r = refuse_new(st, IKE_REPORT_PROPOSAL_MISMATCH,
+			       "none of peer %s's IKE proposals is acceptable", remote);
+		if (r && !r->brief)
+			explain_proposals(r, conns, offer);
 	}
-	text_add(&text, "none of peer %s's IKE proposals is acceptable: ", remote);
-	text_add_difference(&text, &conns[0]->ike, &offer->list, false);
-	text_add(&text, "; it offers ");
-	text_add_proposals(&text, &offer->list, 380);
-	for (size_t i = 0; conns[i]; i++) {
-		text_add(&text, "; connection '%s' wants ", conns[i]->name);
-		text_add_proposals(&text, &conns[i]->ike, 360);
-	}
-	act_report(st, IKE_REPORT_PROPOSAL_MISMATCH, IKE_SEV_ERROR, "%s", text.s);
+	if (r)
+		r->notify = N_NO_PROPOSAL_CHOSEN;
+	act_refusal(st, r);
 	return refuse(st, m, N_NO_PROPOSAL_CHOSEN, NULL, 0);
 }
 
@@ -433,7 +454,7 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	conns = sa->env->conns_find(sa->env->ctx, &st->ev->local.addr, &st->ev->remote.addr);
 	conn = choose(conns, &offer, &sa->chosen, &sa->suite);
 	if (!conn)
-		return refuse_proposals(st, m, conns, &offer);
+		return refuse_offer(st, m, conns, &offer);
 	if (sa->suite.ke_group != ke.group)
 		return refuse_group(st, m, ke.group);
 

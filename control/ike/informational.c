@@ -9,6 +9,7 @@
 #include "control/ike/child.h"
 #include "control/ike/create_child.h"
 #include "control/ike/payload.h"
+#include "control/ike/refuse.h"
 #include "control/ike/request.h"
 #include "control/ike/transition.h"
 
@@ -189,6 +190,7 @@ static bool peer_ended(struct step *st, const struct ike_msg *m)
 {
 	struct ike_notify n;
 	struct ike_builder b;
+	struct ike_refusal *r;
 	bool refused = ike_msg_notify(m, N_AUTHENTICATION_FAILED, 0, &n);
 	bool deleted = false;
 
@@ -205,9 +207,12 @@ static bool peer_ended(struct step *st, const struct ike_msg *m)
 	reply_send(st, &b, m);
 	rekey_rival_wins(st); // the peer is done with this SA, its successor has the children
 	if (refused) {
-		act_report(st, IKE_REPORT_PEER_REFUSED_AUTH, IKE_SEV_ERROR,
-			   "the peer refused our authentication (AUTHENTICATION_FAILED): it does "
-			   "not accept our pre-shared key or identity; its log tells more");
+		r = refuse_new(st, IKE_REPORT_PEER_REFUSED_AUTH,
+			       "the peer refused our authentication (AUTHENTICATION_FAILED): it "
+			       "does not accept our %s or identity",
+			       st->sa->conn->local_auth == AUTH_BY_PSK ? "pre-shared key"
+								       : "certificate");
+		act_refusal(st, refuse_by_peer(r, N_AUTHENTICATION_FAILED));
 		act_close(st, true, "the peer refused our authentication");
 	} else {
 		bool replaced = st->sa->phase == PHASE_REKEYED || st->sa->rival_nonce.len > 0;

@@ -79,39 +79,6 @@ void text_add_identity(struct text *t, const struct identity *id)
 			 identity_format(id, buf, sizeof(buf)));
 }
 
-static bool lists_share(const struct proposal_list *a, const struct proposal_list *b, uint8_t type)
-{
-	bool wanted = false;
-
-	for (unsigned i = 0; i < a->n; i++) {
-		const struct proposal *p = &a->p[i];
-
-		for (unsigned k = 0; k < p->n; k++) {
-			if (p->t[k].type != type)
-				continue;
-			wanted = true;
-			for (unsigned j = 0; j < b->n; j++)
-				if (proposal_has(&b->p[j], &p->t[k]))
-					return true;
-		}
-	}
-	return !wanted;
-}
-
-void text_add_difference(struct text *t, const struct proposal_list *a,
-			 const struct proposal_list *b, bool ignore_ke)
-{
-	unsigned n = 0;
-
-	for (uint8_t type = TRANSFORM_ENCR; type <= TRANSFORM_SN; type++) {
-		if ((ignore_ke && type == TRANSFORM_KE) || lists_share(a, b, type))
-			continue;
-		text_add(t, "%s%s", n++ ? ", " : "no common ", transform_type_name(type));
-	}
-	if (n == 0)
-		text_add(t, "no combination of algorithms in common");
-}
-
 const char *ike_report_code_name(enum ike_report_code code)
 {
 	switch (code) {

@@ -20,7 +20,3 @@ void text_add_proposal(struct text *t, const struct proposal *p);
 void text_add_proposals(struct text *t, const struct proposal_list *list, size_t room);
 void text_add_selectors(struct text *t, const struct selector_list *list);
 void text_add_identity(struct text *t, const struct identity *id); // "FQDN 'gw-a.example'"
-// "both offers have no common encryption and prf": the transform types that keep two lists
-// apart.
-void text_add_difference(struct text *t, const struct proposal_list *a,
-			 const struct proposal_list *b, bool ignore_ke);

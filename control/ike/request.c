@@ -6,6 +6,7 @@
 #include "control/ike/child.h"
 #include "control/ike/create_child.h"
 #include "control/ike/informational.h"
+#include "control/ike/refuse.h"
 #include "control/ike/sk.h"
 
 static struct sk_keys keys_outbound(const struct ike_sa *sa)
@@ -188,19 +189,23 @@ static void give_up(struct step *st)
 		act_close(st, false, "the peer did not confirm the deletion");
 		return;
 	case REQUEST_INIT:
-		act_report(st, IKE_REPORT_NO_ANSWER, IKE_SEV_ERROR,
-			   "peer %s never answered IKE_SA_INIT (%u messages in %llu s): check its "
-			   "address, that its IKE service runs, and that UDP 500 passes in both "
-			   "directions",
-			   peer, sent, (unsigned long long)(waited_ms / 1000));
+		act_refusal(
+			st,
+			refuse_new(st, IKE_REPORT_NO_ANSWER,
+				   "peer %s never answered IKE_SA_INIT (%u messages in %llu s): "
+				   "check its address, that its IKE service runs, and that UDP "
+				   "500 passes in both directions",
+				   peer, sent, (unsigned long long)(waited_ms / 1000)));
 		act_close(st, true, "no answer to IKE_SA_INIT");
 		return;
 	case REQUEST_AUTH:
-		act_report(st, IKE_REPORT_NO_ANSWER, IKE_SEV_ERROR,
-			   "peer %s answered IKE_SA_INIT but never IKE_AUTH (%u messages in %llu "
-			   "s): it may refuse us silently, or UDP %u or large datagrams do not "
-			   "pass",
-			   peer, sent, (unsigned long long)(waited_ms / 1000), sa->remote.port);
+		act_refusal(st,
+			    refuse_new(st, IKE_REPORT_NO_ANSWER,
+				       "peer %s answered IKE_SA_INIT but never IKE_AUTH (%u "
+				       "messages in %llu s): it may refuse us silently, or UDP %u "
+				       "or large datagrams do not pass",
+				       peer, sent, (unsigned long long)(waited_ms / 1000),
+				       sa->remote.port));
 		act_close(st, true, "no answer to IKE_AUTH");
 		return;
 	default:

@@ -370,6 +370,7 @@ int cred_create(struct cred **out)
 		.sign = sign,
 		.verify = cred_verify,
 		.cas = cas,
+		.describe = cred_describe,
 	};
 	c->trust = X509_STORE_new();
 	c->cas = sk_X509_new_null();

@@ -123,6 +123,23 @@ static int check_all(const struct cred_conn *conn, const struct identity *peer,
 	return rc ? error_prefix(err, rc, "certificate '%s'", subject) : 0;
 }
 
+int cred_describe(void *ctx, const struct ike_buf *cert, struct ike_cert_info *out)
+{
+	const uint8_t *der = cert->data;
+	X509 *x = cert->len <= LIMIT_IKE_CERT_LEN ? d2i_X509(NULL, &der, (long)cert->len) : NULL;
+
+	(void)ctx;
+	ERR_clear_error();
+	if (!x)
+		return -EBADMSG;
+	cred_name_text(X509_get_subject_name(x), out->subject, sizeof(out->subject));
+	cred_name_text(X509_get_issuer_name(x), out->issuer, sizeof(out->issuer));
+	cred_time_text(X509_get0_notBefore(x), out->not_before, sizeof(out->not_before));
+	cred_time_text(X509_get0_notAfter(x), out->not_after, sizeof(out->not_after));
+	X509_free(x);
+	return 0;
+}
+
 int cred_verify(void *ctx, const char *name, const struct identity *peer,
 		const struct ike_certs *certs, const struct ike_signature *sig, struct error *err)
 {

@@ -180,6 +180,24 @@ static void check_repeat(struct sim *s, struct sim_peer *p, struct sim_sa *x,
 	memcpy(*bytes, a->send.bytes, *len);
 }
 
+static void take_refusal(struct sim *s, struct sim_peer *p, const struct ike_action *a)
+{
+	const struct ike_refusal *r = a->report.refusal;
+	char text[IKE_REPORT_TEXT_MAX];
+
+	if (strcmp(refusal_text(r, text), a->report.text) != 0)
+		sim_broken(s, "%s: the report is not the refusal's text", p->name);
+	if (r->code != a->report.code || a->report.severity != IKE_SEV_ERROR)
+		sim_broken(s, "%s: report and refusal differ", p->name);
+	if (p->conf.psk && !s->key_may_show &&
+	    memmem(r, sizeof(*r), p->conf.psk, strlen(p->conf.psk)))
+		sim_broken(s, "%s: a refusal holds the key", p->name);
+	if (!p->refusal)
+		p->refusal = malloc(sizeof(*p->refusal));
+	if (p->refusal)
+		*p->refusal = *r;
+}
+
 static void take_report(struct sim *s, struct sim_peer *p, const struct ike_action *a)
 {
 	struct sim_report *r;
@@ -191,6 +209,8 @@ static void take_report(struct sim *s, struct sim_peer *p, const struct ike_acti
 		sim_broken(s, "%s: a report is not one line", p->name);
 	if (p->conf.psk && !s->key_may_show && strstr(a->report.text, p->conf.psk))
 		sim_broken(s, "%s: a report shows the key", p->name);
+	if (a->report.refusal)
+		take_refusal(s, p, a);
 	if (p->n_reports == SIM_REPORTS)
 		return;
 	if ((p->n_reports & (p->n_reports - 1)) == 0) // at every power of two
@@ -616,6 +636,8 @@ static void peer_fini(struct sim *s, struct sim_peer *p)
 	secret_fini(&p->psk);
 	free(p->report);
 	p->report = NULL;
+	free(p->refusal);
+	p->refusal = NULL;
 }
 
 bool sim_fini(struct sim *s)

@@ -3,7 +3,8 @@
 //
 // What is always checked, whatever a test does: SPIs are reserved, installed, removed and
 // released in balance; IKE_ACT_CLOSED comes last; a repeated message is bit by bit the first one;
-// a request never changes its number; no key stands in a report. A violation is remembered in
+// a request never changes its number; no key stands in a report or a refusal, and a report is the
+// refusal's text. A violation is remembered in
 // `sim.broken` as a sentence.
 #pragma once
 
@@ -11,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "control/ike/ike.h"
+#include "control/ike/refusal.h"
 #include "test/sim/fake_crypto.h"
 
 #define SIM_SAS	     32		 // IKE SAs of one peer, open or closed
@@ -95,6 +96,8 @@ struct sim_peer {
 	uint64_t last_inbound_esp_ms;
 	struct sim_report *report; // grows
 	size_t n_reports;
+	struct ike_refusal *refusal; // the last one, or NULL
+	bool brief;		     // nothing is explained
 	unsigned sent, installs;
 };
 

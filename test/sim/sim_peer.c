@@ -153,6 +153,14 @@ void sim_peer_configure(struct sim_peer *p)
 		secret_set(&p->psk, c->psk, strlen(c->psk));
 }
 
+static bool explain(void *ctx, const struct ip_addr *remote)
+{
+	const struct sim_peer *p = ctx;
+
+	(void)remote;
+	return !p->brief;
+}
+
 void sim_peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t last, uint64_t seed)
 {
 	p->sim = s;
@@ -167,6 +175,7 @@ void sim_peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t 
 		.psk_find = psk_find,
 		.conns_find = conns_find,
 		.child_used = sim_child_used,
+		.explain = explain,
 		.half_open_ms = LIMIT_IKE_HALF_OPEN_MS,
 	};
 	p->conf = (struct sim_conf){

@@ -218,6 +218,7 @@ static void test_certificate_of_another_name(void **state)
 static void test_expired(void **state)
 {
 	struct duo *d = duo_new("p256", "pubkey", "p256", "pubkey");
+	const struct ike_cert_info *cert;
 
 	(void)state;
 	cred_destroy(d->cred[0]);
@@ -226,9 +227,15 @@ static void test_expired(void **state)
 		      .cn = "a", .sans = "DNS:gw-a.example", .from_days = -9, .to_days = -1},
 	      "pubkey", "pubkey");
 	CHECK(!up(d));
-	CHECK(strstr(said(&d->sim.b, IKE_REPORT_CERT), "FQDN 'gw-a.example' is not believed: "
+	CHECK(strstr(said(&d->sim.b, IKE_REPORT_CERT), "the peer is not believed: "
 						       "certificate 'C=CH, O=Test, CN=a'"));
 	CHECK(strstr(said(&d->sim.b, IKE_REPORT_CERT), "expired on 20"));
+	CHECK(strstr(said(&d->sim.b, IKE_REPORT_CERT), "FQDN 'gw-a.example'"));
+	cert = &d->sim.b.refusal->cert[0];
+	CHECK(d->sim.b.refusal->n_certs == 1 && !strcmp(cert->subject, "C=CH, O=Test, CN=a"));
+	CHECK(strstr(cert->issuer, "CN=") && strstr(cert->not_after, " UTC"));
+	CHECK(strstr(said(&d->sim.b, IKE_REPORT_CERT), cert->not_after));
+	CHECK(strcmp(cert->not_before, cert->not_after) < 0);
 	CHECK(strstr(said(&d->sim.a, IKE_REPORT_PEER_REFUSED_AUTH), "our certificate or identity"));
 	CHECK(sim_errors(&d->sim.a) == 1 && sim_errors(&d->sim.b) == 1);
 	duo_end(d);

@@ -1,8 +1,11 @@
 // Two peers that do not agree: who refuses what, with which words, and what stays up. Also what an
 // IKE_SA_INIT responder may ask for, and how selectors are narrowed.
-#include <string.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "control/ike/message.h"
+#include "control/ike/notify.h"
 #include "test/sim/check.h"
 #include "test/sim/sim.h"
 
@@ -34,11 +37,45 @@ static bool says(const struct sim_peer *p, enum ike_report_code code, const char
 	return false;
 }
 
+// The last refusal of a peer as a value; never NULL.
+static const struct ike_refusal *why(const struct sim_peer *p, enum ike_report_code code)
+{
+	static const struct ike_refusal none;
+
+	if (!p->refusal || p->refusal->code != code)
+		fail_msg("%s: no refusal %s", p->name, ike_report_code_name(code));
+	return p->refusal ? p->refusal : &none;
+}
+
+static bool is_id(const struct identity *id, const char *text)
+{
+	struct identity wanted;
+
+	return !identity_parse(text, &wanted) && identity_equal(id, &wanted);
+}
+
+static bool is_ts(const struct selector_list *list, const char *text)
+{
+	struct selector wanted;
+
+	return !selector_parse(text, &wanted) && list->n == 1 &&
+	       selector_equal(&list->s[0], &wanted);
+}
+
+// -1: the type is in neither list
+static int verdict(const struct ike_refusal *r, uint8_t type)
+{
+	enum refusal_verdict v;
+
+	return refusal_compare(r, type, &v) ? (int)v : -1;
+}
+
 // ---- refusals: one clear line on the side that knows ----
 
 static void test_wrong_psk(void **state)
 {
 	struct sim *s = start();
+	const struct ike_refusal *r;
 
 	(void)state;
 	s->b.conf.psk = "another key";
@@ -47,7 +84,16 @@ static void test_wrong_psk(void **state)
 	CHECK(sim_open(&s->a) == 0 && !is_established(&s->b));
 	CHECK(sim_errors(&s->a) == 1 && sim_errors(&s->b) == 1);
 	CHECK(says(&s->a, IKE_REPORT_PEER_REFUSED_AUTH, "AUTHENTICATION_FAILED"));
-	CHECK(says(&s->b, IKE_REPORT_AUTH_FAILED, "AUTH of FQDN 'gw-a.example' does not verify"));
+	CHECK(says(&s->b, IKE_REPORT_AUTH_FAILED, "AUTH does not verify"));
+	CHECK(says(&s->b, IKE_REPORT_AUTH_FAILED, "FQDN 'gw-a.example'"));
+	r = why(&s->b, IKE_REPORT_AUTH_FAILED);
+	CHECK(r->exchange == EXCHANGE_IKE_AUTH && !r->exchange_initiator && !r->by_peer);
+	CHECK(is_id(&r->remote_id, "gw-a.example") && is_id(&r->local_id, "gw-b.example"));
+	CHECK(strcmp(r->conn, s->b.conn.name) == 0);
+	r = why(&s->a, IKE_REPORT_PEER_REFUSED_AUTH);
+	CHECK(r->exchange == EXCHANGE_IKE_AUTH && r->exchange_initiator && r->by_peer);
+	CHECK(r->notify == N_AUTHENTICATION_FAILED && is_id(&r->local_id, "gw-a.example"));
+	CHECK(is_id(&r->remote_wanted, "gw-b.example"));
 	// A bad AUTH does not end the half-open SA at once, time does.
 	CHECK(sim_sa(&s->b, IKE_ST_CONNECTING) != NULL);
 	sim_run_until(s, 3000 + LIMIT_IKE_HALF_OPEN_MS);
@@ -97,6 +143,8 @@ static void test_changed_init_response_fails_auth(void **state)
 static void test_unknown_proposal(void **state)
 {
 	struct sim *s = start();
+	const struct ike_refusal *r;
+	struct transform t[4];
 
 	(void)state;
 	s->a.conf.ike = "aes128-sha256-modp2048";
@@ -110,6 +158,22 @@ static void test_unknown_proposal(void **state)
 	CHECK(says(&s->b, IKE_REPORT_PROPOSAL_MISMATCH, "AES_GCM_16_256"));
 	CHECK(says(&s->b, IKE_REPORT_PROPOSAL_MISMATCH, "no common encryption"));
 	CHECK(sim_open(&s->b) == 0);
+	r = why(&s->b, IKE_REPORT_PROPOSAL_MISMATCH);
+	CHECK(r->exchange == EXCHANGE_IKE_SA_INIT && !r->exchange_initiator);
+	CHECK(verdict(r, TRANSFORM_ENCR) == VERDICT_DIFFERENT);
+	CHECK(verdict(r, TRANSFORM_PRF) == VERDICT_DIFFERENT);
+	CHECK(verdict(r, TRANSFORM_INTEG) == VERDICT_ONLY_THEIRS);
+	CHECK(verdict(r, TRANSFORM_KE) == VERDICT_DIFFERENT);
+	CHECK(verdict(r, TRANSFORM_SN) == -1);
+	CHECK(refusal_transforms(&r->theirs, TRANSFORM_KE, t, 4) == 1 && t[0].id == KE_MODP_2048);
+	CHECK(refusal_transforms(&r->ours, TRANSFORM_KE, t, 4) == 1 && t[0].id == KE_ECP_384);
+	CHECK(r->n_candidates == 1 && r->candidate[0].lost == LOST_PROPOSAL);
+	CHECK(r->candidate[0].differs ==
+	      (1 << TRANSFORM_ENCR | 1 << TRANSFORM_PRF | 1 << TRANSFORM_KE));
+	r = why(&s->a, IKE_REPORT_PROPOSAL_MISMATCH);
+	CHECK(r->by_peer && r->notify == N_NO_PROPOSAL_CHOSEN && r->exchange_initiator);
+	CHECK(verdict(r, TRANSFORM_ENCR) == VERDICT_UNKNOWN && !r->have_theirs);
+	CHECK(refusal_transforms(&r->ours, TRANSFORM_KE, t, 4) == 1 && t[0].id == KE_MODP_2048);
 	sim_run_until(s, 3000);
 	CHECK(sim_open(&s->a) == 0);
 	CHECK(sim_errors(&s->a) == 1 && sim_errors(&s->b) == 1);
@@ -274,9 +338,30 @@ static void test_group_that_was_not_offered(void **state)
 	end(s);
 }
 
+enum { HUB_CONNS = LIMIT_IKE_REFUSAL_CANDIDATES + 5 };
+
+// Many connections, all like the peer's one.
+static const struct ike_conn *const *hub_find(void *ctx, const struct ip_addr *local,
+					      const struct ip_addr *remote)
+{
+	static struct ike_conn conn[HUB_CONNS];
+	static const struct ike_conn *conns[HUB_CONNS + 1];
+	const struct sim_peer *p = ctx;
+
+	(void)local;
+	(void)remote;
+	for (unsigned i = 0; i < HUB_CONNS; i++) {
+		conn[i] = p->conn;
+		snprintf(conn[i].name, sizeof(conn[i].name), "spoke%u", i);
+		conns[i] = &conn[i];
+	}
+	return conns;
+}
+
 static void test_unknown_identity(void **state)
 {
 	struct sim *s = start();
+	const struct ike_refusal *r;
 
 	(void)state;
 	s->b.conf.remote_id = "gw-z.example";
@@ -287,6 +372,59 @@ static void test_unknown_identity(void **state)
 	CHECK(says(&s->b, IKE_REPORT_NO_CONNECTION, "FQDN 'gw-z.example'"));
 	CHECK(says(&s->a, IKE_REPORT_PEER_REFUSED_AUTH, "gw-a.example"));
 	CHECK(sim_errors(&s->a) == 1 && sim_errors(&s->b) == 1);
+	r = why(&s->b, IKE_REPORT_NO_CONNECTION);
+	CHECK(is_id(&r->remote_id, "gw-a.example") && is_id(&r->local_asked, "gw-b.example"));
+	CHECK(r->conn[0] == '\0' && r->notify == N_AUTHENTICATION_FAILED);
+	CHECK(r->n_candidates == 1 && r->candidates_total == 1);
+	CHECK(r->candidate[0].lost == LOST_PEER_ID);
+	CHECK(is_id(&r->candidate[0].remote, "gw-z.example"));
+	CHECK(is_id(&r->candidate[0].local, "gw-b.example"));
+	end(s);
+}
+
+// A stranger can make us explain: how often is not the core's affair, and what is left then is one
+// clause.
+static void test_a_brief_refusal_holds_nothing_but_why(void **state)
+{
+	struct sim *s = start();
+	const struct ike_refusal *r;
+
+	(void)state;
+	s->b.conf.remote_id = "gw-z.example";
+	s->b.brief = true;
+	sim_initiate(s, &s->a);
+	sim_run_until(s, 3000);
+	CHECK(sim_open(&s->a) == 0 && sim_errors(&s->b) == 1);
+	r = why(&s->b, IKE_REPORT_NO_CONNECTION);
+	CHECK(r->brief && r->n_candidates == 0 && r->remote_id.type == ID_ANY);
+	CHECK(says(&s->b, IKE_REPORT_NO_CONNECTION, "192.0.2.1"));
+	CHECK(!says(&s->b, IKE_REPORT_NO_CONNECTION, "gw-z.example"));
+	end(s);
+
+	// What we began ourselves is explained always.
+	s = start();
+	s->a.brief = true;
+	s->b.conf.psk = "another key";
+	sim_initiate(s, &s->a);
+	sim_run_until(s, 3000);
+	CHECK(!why(&s->a, IKE_REPORT_PEER_REFUSED_AUTH)->brief);
+	end(s);
+}
+
+static void test_a_hub_s_candidates_are_counted_not_listed(void **state)
+{
+	struct sim *s = start();
+	const struct ike_refusal *r;
+
+	(void)state;
+	s->b.env.conns_find = hub_find;
+	s->b.conf.remote_id = "gw-z.example";
+	sim_initiate(s, &s->a);
+	sim_run_until(s, 3000);
+	r = why(&s->b, IKE_REPORT_NO_CONNECTION);
+	CHECK(r->n_candidates == LIMIT_IKE_REFUSAL_CANDIDATES && r->candidates_total == HUB_CONNS);
+	CHECK(strcmp(r->candidate[1].name, "spoke1") == 0);
+	CHECK(says(&s->b, IKE_REPORT_NO_CONNECTION, "spoke0") && !is_established(&s->b));
 	end(s);
 }
 
@@ -301,6 +439,7 @@ static void test_responder_with_another_name(void **state)
 	sim_run_until(s, 3000);
 	CHECK(sim_open(&s->a) == 0 && !is_established(&s->b));
 	CHECK(says(&s->b, IKE_REPORT_NO_CONNECTION, "is not called that"));
+	CHECK(why(&s->b, IKE_REPORT_NO_CONNECTION)->candidate[0].lost == LOST_OWN_ID);
 	end(s);
 }
 
@@ -334,6 +473,7 @@ static void test_no_connection(void **state)
 	sim_run_until(s, 3000);
 	CHECK(sim_open(&s->a) == 0 && sim_open(&s->b) == 0);
 	CHECK(says(&s->b, IKE_REPORT_NO_CONNECTION, "192.0.2.1") && sim_errors(&s->b) == 1);
+	CHECK(why(&s->b, IKE_REPORT_NO_CONNECTION)->n_candidates == 0);
 	end(s);
 }
 
@@ -342,6 +482,7 @@ static void test_no_connection(void **state)
 static void test_selectors_differ_and_the_ike_sa_stays(void **state)
 {
 	struct sim *s = start();
+	const struct ike_refusal *r;
 
 	(void)state;
 	s->b.conf.remote_ts = "10.9.0.0/16";
@@ -353,12 +494,23 @@ static void test_selectors_differ_and_the_ike_sa_stays(void **state)
 	CHECK(says(&s->b, IKE_REPORT_TS_MISMATCH, "10.9.0.0/16"));
 	CHECK(says(&s->b, IKE_REPORT_TS_MISMATCH, "10.1.0.0/16"));
 	CHECK(sim_errors(&s->a) == 1 && sim_errors(&s->b) == 1);
+	r = why(&s->b, IKE_REPORT_TS_MISMATCH);
+	CHECK(r->have_their_ts && is_ts(&r->their_ts.local, "10.2.0.0/16"));
+	CHECK(is_ts(&r->their_ts.remote, "10.1.0.0/16"));
+	CHECK(r->n_candidates == 1 && r->candidate[0].lost == LOST_SELECTORS);
+	CHECK(is_ts(&r->candidate[0].local_ts, "10.2.0.0/16"));
+	CHECK(is_ts(&r->candidate[0].remote_ts, "10.9.0.0/16"));
+	CHECK(is_id(&r->remote_id, "gw-a.example") && r->exchange == EXCHANGE_IKE_AUTH);
+	r = why(&s->a, IKE_REPORT_TS_MISMATCH);
+	CHECK(r->by_peer && r->have_our_ts && !r->have_their_ts && r->child[0]);
+	CHECK(is_ts(&r->our_ts.local, "10.1.0.0/16") && is_ts(&r->our_ts.remote, "10.2.0.0/16"));
 	end(s);
 }
 
 static void test_esp_proposals_differ_and_the_ike_sa_stays(void **state)
 {
 	struct sim *s = start();
+	const struct ike_refusal *r;
 
 	(void)state;
 	s->b.conf.esp = "aes256gcm16";
@@ -369,6 +521,12 @@ static void test_esp_proposals_differ_and_the_ike_sa_stays(void **state)
 	CHECK(says(&s->a, IKE_REPORT_ESP_MISMATCH, "AES_GCM_16_128"));
 	CHECK(says(&s->b, IKE_REPORT_ESP_MISMATCH, "AES_GCM_16_256"));
 	CHECK(sim_errors(&s->a) == 1 && sim_errors(&s->b) == 1);
+	r = why(&s->b, IKE_REPORT_ESP_MISMATCH);
+	CHECK(r->child[0] && verdict(r, TRANSFORM_ENCR) == VERDICT_DIFFERENT);
+	CHECK(verdict(r, TRANSFORM_SN) == VERDICT_COMMON);
+	CHECK(verdict(r, TRANSFORM_KE) == -1); // not in IKE_AUTH
+	r = why(&s->a, IKE_REPORT_ESP_MISMATCH);
+	CHECK(r->by_peer && verdict(r, TRANSFORM_ENCR) == VERDICT_UNKNOWN);
 	end(s);
 }
 
@@ -458,6 +616,8 @@ int main(void)
 		cmocka_unit_test(test_endless_cookies_end),
 		cmocka_unit_test(test_group_that_was_not_offered),
 		cmocka_unit_test(test_unknown_identity),
+		cmocka_unit_test(test_a_brief_refusal_holds_nothing_but_why),
+		cmocka_unit_test(test_a_hub_s_candidates_are_counted_not_listed),
 		cmocka_unit_test(test_responder_with_another_name),
 		cmocka_unit_test(test_no_psk_on_either_side),
 		cmocka_unit_test(test_no_connection),
