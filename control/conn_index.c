@@ -85,6 +85,18 @@ int conn_index_create(struct conn *const *conns, size_t n, struct conn_index **o
 	return 0;
 }
 
+bool conn_index_names(const struct conn_index *x, const struct ip_addr *remote)
+{
+	for (uint32_t at = x->head[bucket(x, remote)]; at != NONE; at = x->entries[at].next) {
+		const struct conn *c = x->conns[x->entries[at].conn];
+
+		for (unsigned k = 0; k < c->n_remote; k++)
+			if (ip_addr_equal(&c->remote[k].prefix.addr, remote))
+				return true;
+	}
+	return false;
+}
+
 void conn_index_destroy(struct conn_index *x)
 {
 	if (!x)

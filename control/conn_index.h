@@ -18,3 +18,5 @@ void conn_index_destroy(struct conn_index *x); // NULL is allowed
 // By conn_match, in the order given among equals; ended by NULL. Good until the next call.
 const struct ike_conn *const *conn_index_find(struct conn_index *x, const struct ip_addr *local,
 					      const struct ip_addr *remote);
+// Is the address one that a connection names as its peer's?
+bool conn_index_names(const struct conn_index *x, const struct ip_addr *remote);

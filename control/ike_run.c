@@ -91,6 +91,15 @@ static const struct ike_conn *const *env_conns_find(void *ctx, const struct ip_a
 	return run->index ? conn_index_find(run->index, local, remote) : NULL;
 }
 
+static bool env_explain(void *ctx, const struct ip_addr *remote, bool *stranger)
+{
+	struct ike_run *run = ctx;
+	bool peer = run->index && conn_index_names(run->index, remote);
+
+	*stranger = !peer;
+	return refusal_budget_take(&run->explained, remote, peer, run_now_ms());
+}
+
 // ---- connections and tunnels ----
 
 static void conn_stop(struct conn *c)
@@ -375,6 +384,7 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 		.psk_find = env_psk_find,
 		.conns_find = env_conns_find,
 		.child_used = env_child_used,
+		.explain = env_explain,
 	};
 	rc = ike_socket_open(&run->sock, err);
 	if (rc)

@@ -20,6 +20,7 @@
 
 struct cred;
 struct event_base;
+struct ike_refusal;
 struct ike_run;
 
 // Opens UDP 500 and 4500 on all addresses (IP_PKTINFO tells which). -EADDRINUSE, -EACCES with a
@@ -79,12 +80,13 @@ int ike_run_rekey(struct ike_run *run, const struct ike_run_select *sel, bool re
 void ike_run_shutdown(struct ike_run *run, const struct ike_run_watch *watch);
 // Forgets a watch whose owner goes away (by its ctx).
 void ike_run_unwatch(struct ike_run *run, void *ctx);
+
+// One report. `refusal`, or NULL, is what the text was made of; both are borrowed.
+typedef void (*ike_run_observer)(void *ctx, enum ike_report_code code, enum ike_severity severity,
+				 const char *conn, uint32_t ike_id, const char *text,
+				 const struct ike_refusal *refusal);
 // Receives every report of every SA (event streams). NULL stops.
-void ike_run_set_observer(struct ike_run *run,
-			  void (*observer)(void *ctx, enum ike_report_code code,
-					   enum ike_severity severity, const char *conn,
-					   uint32_t ike_id, const char *text),
-			  void *ctx);
+void ike_run_set_observer(struct ike_run *run, ike_run_observer observer, void *ctx);
 
 struct ike_run_sa { // one IKE SA as the API shows it
 	uint32_t id; // unique, from 1

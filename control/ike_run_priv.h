@@ -25,6 +25,7 @@
 #include "control/ike/cookie.h"
 #include "control/ike_run.h"
 #include "control/ike_socket.h"
+#include "control/refusals.h"
 
 #define SA_BUCKETS  16384 // a power of two
 #define NO_DEADLINE UINT64_MAX
@@ -139,9 +140,9 @@ struct ike_run {
 	uint64_t v1_notice_ms, limit_notice_ms; // when last said
 	uint64_t strangers_since_ms;		// lines about strangers are limited
 	unsigned stranger_lines;
+	struct refusal_budget explained;
 	struct ike_run_stats stats; // the counters of it
-	void (*observer)(void *ctx, enum ike_report_code code, enum ike_severity severity,
-			 const char *conn, uint32_t ike_id, const char *text);
+	ike_run_observer observer;
 	void *observer_ctx;
 };
 

@@ -314,7 +314,7 @@ static void act_report(struct run_sa *s, const struct ike_action *a)
 	}
 	if (s->run->observer)
 		s->run->observer(s->run->observer_ctx, code, a->report.severity, name, s->id,
-				 a->report.text);
+				 a->report.text, a->report.refusal);
 	if (code == IKE_REPORT_RETRANSMIT && s->established)
 		start_suspect(s);
 	else if (code == IKE_REPORT_RETRANSMIT)

@@ -249,11 +249,7 @@ void ike_run_unwatch(struct ike_run *run, void *ctx)
 	run_leave(run);
 }
 
-void ike_run_set_observer(struct ike_run *run,
-			  void (*observer)(void *ctx, enum ike_report_code code,
-					   enum ike_severity severity, const char *conn,
-					   uint32_t ike_id, const char *text),
-			  void *ctx)
+void ike_run_set_observer(struct ike_run *run, ike_run_observer observer, void *ctx)
 {
 	run->observer = observer;
 	run->observer_ctx = ctx;

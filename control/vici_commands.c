@@ -5,6 +5,7 @@
 #include "control/daemon.h"
 #include "control/vici_control.h"
 #include "control/vici_lists.h"
+#include "control/vici_refusal.h"
 #include "control/vici_session.h"
 #include "control/vici_show.h"
 
@@ -40,6 +41,7 @@ static const struct vici_command commands[] = {
 	{"show-ports", vici_run_show_ports, NULL},
 	{"show-workers", vici_run_show_workers, NULL},
 	{"show-drops", vici_run_show_drops, NULL},
+	{"list-refusals", vici_run_list_refusals, NULL},
 	// refused with a sentence
 	{"load-conn", vici_run_refuse, FROM_FILE},
 	{"unload-conn", vici_run_refuse, FROM_FILE},

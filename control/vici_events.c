@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/daemon.h"
+#include "control/refusals.h"
+#include "control/vici_refusal.h"
 #include "control/vici_sa.h"
 #include "control/vici_session.h"
 
@@ -29,6 +32,7 @@ struct vici_events {
 	size_t n_failures, cap_failures;
 	uint64_t generation; // of the configuration the failures belong to
 	struct vici_failure stranger;
+	struct refusals refusals;
 };
 
 // ---- last failures ----
@@ -393,8 +397,28 @@ static bool is_failure(enum ike_report_code code, enum ike_severity severity)
 	}
 }
 
+const struct refusals *vici_events_refusals(const struct vici_events *e)
+{
+	return &e->refusals;
+}
+
+static void note_refusal(struct vici_events *e, const struct ike_refusal *refusal)
+{
+	const struct refusal_entry *entry;
+	struct vici_builder b = {0};
+
+	if (refusals_add(&e->refusals, refusal, (int64_t)time(NULL), &entry) || !entry)
+		return; // the log has its sentence
+	if (!vici_server_wanted(e->server, VICI_EV_REFUSAL))
+		return;
+	vici_refusal_build(&b, entry);
+	announce(e, VICI_EV_REFUSAL, &b);
+	vici_builder_fini(&b);
+}
+
 static void on_report(void *ctx, enum ike_report_code code, enum ike_severity severity,
-		      const char *conn, uint32_t ike_id, const char *text)
+		      const char *conn, uint32_t ike_id, const char *text,
+		      const struct ike_refusal *refusal)
 {
 	struct vici_events *e = ctx;
 	const char *name = conn ? conn : "";
@@ -409,6 +433,8 @@ static void on_report(void *ctx, enum ike_report_code code, enum ike_severity se
 	else if (*name && (code == IKE_REPORT_ESTABLISHED || code == IKE_REPORT_CHILD_UP ||
 			   code == IKE_REPORT_CHILD_REKEYED))
 		forget_failure(e, name);
+	if (refusal)
+		note_refusal(e, refusal);
 
 	if (vici_report_level(severity) <= 1 && vici_server_wanted(e->server, VICI_EV_LOG)) {
 		struct vici_builder b = {0};
@@ -435,6 +461,7 @@ int vici_events_create(struct vici_server *server, struct vici_events **out)
 	}
 	e->server = server;
 	e->generation = server->d->generation;
+	refusals_init(&e->refusals);
 	ike_run_set_observer(server->d->ike, on_report, e);
 	*out = e;
 	return 0;
@@ -447,6 +474,7 @@ void vici_events_destroy(struct vici_events *e)
 	ike_run_set_observer(e->server->d->ike, NULL, NULL);
 	known_drop_all(e);
 	forget_all_failures(e);
+	refusals_fini(&e->refusals);
 	event_free(e->scan);
 	free(e);
 }

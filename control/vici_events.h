@@ -1,5 +1,5 @@
 // What the API tells on its own: log, ike-updown and child-updown events, and why a connection
-// last failed.
+// last failed; and the event refusal.
 //
 // Reports of the IKE SAs arrive through ike_run's observer. Updown events are not made from the
 // reports but from comparing the SAs that are there now with those last announced: so each SA is
@@ -14,6 +14,7 @@
 
 #include "control/ike/ike.h"
 
+struct refusals;
 struct vici_builder;
 struct vici_events;
 struct vici_server;
@@ -37,6 +38,9 @@ struct vici_failure {
 // The last failure of a connection since it was last up; NULL when there is none. "" asks for
 // peers that fit no connection.
 const struct vici_failure *vici_events_failure(const struct vici_events *e, const char *conn);
+
+// The negotiations that failed lately.
+const struct refusals *vici_events_refusals(const struct vici_events *e);
 
 // strongSwan's log group ("IKE", "CHD", "NET", "CFG", "ENC") and level (0 failures, 1 what
 // happened, 2 detail) of a report.

@@ -33,6 +33,8 @@ static const char *const event_names[VICI_EV_COUNT] = {
 	[VICI_EV_LIST_POLICY] = "list-policy",
 	[VICI_EV_SHOW_CONN] = "show-conn",
 	[VICI_EV_SHOW_ROUTE] = "show-route",
+	[VICI_EV_LIST_REFUSAL] = "list-refusal",
+	[VICI_EV_REFUSAL] = "refusal",
 };
 
 static void stream_fini(struct vici_stream *st)

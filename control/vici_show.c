@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "control/daemon.h"
+#include "control/refusals.h"
 #include "control/vici_events.h"
 
 static void put_u64(struct vici_builder *b, const char *key, uint64_t value)
@@ -159,6 +160,7 @@ enum vici_outcome vici_run_status(struct vici_session *s, const struct vici_requ
 {
 	const struct daemon *d = s->server->d;
 	const struct vici_failure *f = vici_events_failure(s->server->events, "");
+	const struct refusals *refusals = vici_events_refusals(s->server->events);
 	const char *why = NULL;
 
 	(void)req;
@@ -181,6 +183,11 @@ enum vici_outcome vici_run_status(struct vici_session *s, const struct vici_requ
 	}
 	vici_section_end(reply);
 	put_ike(reply, d);
+	vici_section(reply, "refusals");
+	put_u64(reply, "peers", refusals->n_peers);
+	put_u64(reply, "strangers", refusals->n_strangers);
+	put_u64(reply, "left-out", refusals->left_out);
+	vici_section_end(reply);
 	if (f) {
 		vici_section(reply, "last-stranger");
 		vici_kv(reply, "error", f->text);

@@ -158,6 +158,11 @@ static int query_workers(struct cli *cli, struct node *root)
 	return cli_query(cli, "show-workers", NULL, NULL, root);
 }
 
+static int query_refusals(struct cli *cli, struct node *root)
+{
+	return cli_query(cli, "list-refusals", "list-refusal", NULL, root);
+}
+
 static int query_drops(struct cli *cli, struct node *root)
 {
 	return cli_query(cli, "show-drops", NULL, NULL, root);
@@ -174,6 +179,7 @@ static const struct {
 	{"routes", query_routes, show_routes},
 	{"ports", query_ports, show_ports},
 	{"workers", query_workers, show_workers},
+	{"refusals", query_refusals, show_refusals},
 	{"drops", query_drops, NULL},
 };
 
@@ -263,6 +269,12 @@ const struct command cli_commands[] = {
 	 "BUSY is the share of cycles spent on packets since the start; PKTS/BATCH how many "
 	 "packets\n"
 	 "one round finds.\n"},
+	{"show", "refusals", 0, 0, cli_show, "", "negotiations that failed lately, and why",
+	 "For each, the oldest first: both sides' algorithms by transform type, both identities, "
+	 "the\n"
+	 "selectors offered and wanted, the connections that were looked at and what each lost "
+	 "by, the\n"
+	 "peer's certificates. Never a key.\n"},
 	{"show", "drops", OPTION_ALL, 0, cli_show, "", "dropped packets by reason",
 	 "Reasons for which no packet was dropped are left out unless --all is given.\n"},
 	{"up", NULL, OPTION_TIMEOUT, 1, cli_up, "[CONN[/CHILD] | CHILD]", "bring tunnels up",

@@ -102,8 +102,8 @@ struct ike_env {
 	bool (*child_used)(void *ctx, uint32_t spi_in);
 	uint64_t half_open_ms; // life of a responder before authentication
 	// May a refusal of a peer that is not authenticated be explained in full? Called once for
-	// each. NULL: always.
-	bool (*explain)(void *ctx, const struct ip_addr *remote);
+	// each. *stranger: no connection names that address. NULL: always.
+	bool (*explain)(void *ctx, const struct ip_addr *remote, bool *stranger);
 };
 
 // ---- events ----

@@ -50,6 +50,7 @@ struct ike_refusal {
 	unsigned n_certs; // that the peer sent, its own first
 	struct ike_cert_info cert[LIMIT_IKE_REFUSAL_CERTS];
 	bool brief; // too many of this source: `why` has to do, nothing else is filled in
+	bool stranger; // not authenticated, and no connection names its address
 };
 
 enum refusal_verdict {

@@ -5,12 +5,13 @@
 #include <stdlib.h>
 
 // Whoever is not authenticated may make us explain again and again: ike_run says how often.
-static bool is_brief(const struct step *st, const struct ike_header *h)
+static void ask_to_explain(struct ike_refusal *r, const struct step *st, const struct ike_header *h)
 {
 	const struct ike_env *env = st->sa->env;
 
-	return st->ev->type == IKE_EV_MESSAGE && !h->is_response && !st->sa->established_ms &&
-	       env->explain && !env->explain(env->ctx, &st->ev->remote.addr);
+	if (st->ev->type == IKE_EV_MESSAGE && !h->is_response && !st->sa->established_ms &&
+	    env->explain)
+		r->brief = !env->explain(env->ctx, &st->ev->remote.addr, &r->stranger);
 }
 
 static void place(struct ike_refusal *r, const struct step *st, const struct ike_header *h)
@@ -54,7 +55,7 @@ struct ike_refusal *refuse_new(struct step *st, enum ike_report_code code, const
 	if (st->ev->type == IKE_EV_MESSAGE)
 		ike_header_parse(st->ev->bytes, st->ev->len, &h);
 	r->code = code;
-	r->brief = is_brief(st, &h);
+	ask_to_explain(r, st, &h);
 	place(r, st, &h);
 	if (!r->brief)
 		describe(r, st->sa);

@@ -153,11 +153,12 @@ void sim_peer_configure(struct sim_peer *p)
 		secret_set(&p->psk, c->psk, strlen(c->psk));
 }
 
-static bool explain(void *ctx, const struct ip_addr *remote)
+static bool explain(void *ctx, const struct ip_addr *remote, bool *stranger)
 {
 	const struct sim_peer *p = ctx;
 
 	(void)remote;
+	*stranger = false;
 	return !p->brief;
 }
 

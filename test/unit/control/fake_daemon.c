@@ -13,8 +13,7 @@ static struct config_child children_b[2], children_c[1];
 static struct config_conn conns[2];
 static struct config_port port;
 static char *warnings[] = {"port500.conf:3: connections.site-b.mobike: no effect"};
-static void (*observer)(void *ctx, enum ike_report_code, enum ike_severity, const char *, uint32_t,
-			const char *);
+static ike_run_observer observer;
 static void *observer_ctx;
 
 static void add_ts(struct selector_list *list, const char *text)
@@ -108,7 +107,14 @@ void fake_report(enum ike_report_code code, enum ike_severity severity, const ch
 	if (fake.watch.progress)
 		fake.watch.progress(fake.watch.ctx, code, severity, conn, text);
 	if (observer)
-		observer(observer_ctx, code, severity, conn, ike_id, text);
+		observer(observer_ctx, code, severity, conn, ike_id, text, NULL);
+}
+
+void fake_refusal(const struct ike_refusal *r)
+{
+	char text[IKE_REPORT_TEXT_MAX];
+
+	observer(observer_ctx, r->code, IKE_SEV_ERROR, r->conn, 1, refusal_text(r, text), r);
 }
 
 void fake_done(int result, const char *text)
@@ -137,20 +143,6 @@ int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 }
 
 // ---- control/ike_run.h ----
-
-const char *ike_report_code_name(enum ike_report_code code)
-{
-	switch (code) {
-	case IKE_REPORT_PROPOSAL_MISMATCH:
-		return "N-PROPOSAL";
-	case IKE_REPORT_AUTH_FAILED:
-		return "N-PSK";
-	case IKE_REPORT_CHILD_UP:
-		return "child-up";
-	default:
-		return "info";
-	}
-}
 
 static void note(const char *conn, const char *child)
 {
@@ -232,11 +224,7 @@ void ike_run_unwatch(struct ike_run *run, void *ctx)
 		fake.watch = (struct ike_run_watch){0};
 }
 
-void ike_run_set_observer(struct ike_run *run,
-			  void (*fn)(void *ctx, enum ike_report_code code,
-				     enum ike_severity severity, const char *conn, uint32_t ike_id,
-				     const char *text),
-			  void *ctx)
+void ike_run_set_observer(struct ike_run *run, ike_run_observer fn, void *ctx)
 {
 	(void)run;
 	observer = fn;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "control/daemon.h"
+#include "control/ike/refusal.h"
 
 struct fake {
 	struct daemon d;
@@ -33,5 +34,7 @@ void fake_fini(void);
 // Sends a report to the observer and, when one waits, to the watch.
 void fake_report(enum ike_report_code code, enum ike_severity severity, const char *conn,
 		 uint32_t ike_id, const char *text);
+// The same with a refusal, whose text the report is.
+void fake_refusal(const struct ike_refusal *r);
 // Ends the operation under way.
 void fake_done(int result, const char *text);

@@ -89,7 +89,7 @@ static void test_options_refused(void **state)
 	} rows[] = {
 		{"statsu", "did you mean 'status'?"},
 		{"frobnicate", "see 'port500 help'"},
-		{"show", "One of: ike, child, policies, routes, ports, workers, drops"},
+		{"show", "One of: ike, child, policies, routes, ports, workers, refusals, drops"},
 		{"show ikee", "did you mean 'show ike'?"},
 		{"status extra", "'extra' is too much"},
 		{"status --all", "'status' does not take --all"},
@@ -464,6 +464,56 @@ static void test_show_drops(void **state)
 	tree_free(root);
 }
 
+static struct node *identity_node(struct node *in, const char *name, const char *id)
+{
+	struct node *n = tree_add(in, NODE_SECTION, name);
+
+	tree_add_value(n, "type", "FQDN");
+	tree_add_value(n, "id", id);
+	return n;
+}
+
+static void test_show_refusals(void **state)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	struct node *list = tree_add(root, NODE_LIST, "list-refusal");
+	struct node *r = tree_add(tree_add(list, NODE_SECTION, ""), NODE_SECTION, "7");
+	struct node *type = tree_add(tree_add(r, NODE_SECTION, "transforms"), NODE_SECTION,
+				     "encryption");
+	struct node *c = tree_add(tree_add(r, NODE_SECTION, "candidates"), NODE_SECTION, "hub");
+	FILE *out = open_text();
+
+	(void)state;
+	tree_add_value(r, "code", "N-PROPOSAL");
+	tree_add_value(r, "why", "none is\x1b[2J acceptable");
+	tree_add_value(r, "count", "3");
+	tree_add_value(r, "refused-by", "us");
+	tree_add_value(r, "notify", "NO_PROPOSAL_CHOSEN");
+	tree_add_value(tree_add(type, NODE_LIST, "ours"), "", "AES_GCM_16_256");
+	tree_add_value(tree_add(type, NODE_LIST, "theirs"), "", "AES_CBC_128");
+	tree_add_value(type, "verdict", "different");
+	identity_node(r, "remote-id", "gw-a.example");
+	tree_add_value(c, "text", "expects another peer");
+	identity_node(c, "remote-id", "gw-z.example");
+	show_refusals(out, root);
+	fclose(out);
+	assert_non_null(strstr(text, "#7 ? N-PROPOSAL"));
+	assert_non_null(strstr(text, "encryption  AES_GCM_16_256  AES_CBC_128  NOTHING IN COMMON"));
+	assert_non_null(strstr(text, "the peer calls itself      FQDN 'gw-a.example'"));
+	assert_non_null(strstr(text, "hub              expects another peer: we are anything, it "
+				     "is gw-z.example"));
+	assert_non_null(strstr(text, "us, NO_PROPOSAL_CHOSEN"));
+	assert_non_null(strstr(text, "3, since"));
+	assert_null(strchr(text, '\x1b'));
+	tree_free(root);
+	root = tree_add(NULL, NODE_SECTION, "");
+	out = open_text();
+	show_refusals(out, root);
+	fclose(out);
+	assert_string_equal(text, "no negotiation has failed\n");
+	tree_free(root);
+}
+
 static void test_show_ike_alias(void **state)
 {
 	static const char *const rows[][2] = {
@@ -506,6 +556,7 @@ int main(void)
 		TEST(test_short_forms),
 		TEST(test_show_status),
 		TEST(test_show_drops),
+		TEST(test_show_refusals),
 		TEST(test_show_ike_alias),
 	};
 

@@ -711,8 +711,6 @@ static void test_list_conns_and_states(void **state)
 	client_close(&c);
 }
 
-// ---- initiate and terminate ----
-
 static struct vici_builder request(const char *key, const char *value, const char *timeout)
 {
 	struct vici_builder b = {0};
@@ -722,6 +720,54 @@ static struct vici_builder request(const char *key, const char *value, const cha
 		vici_kv(&b, "timeout", timeout);
 	return b;
 }
+
+static void test_refusals_are_listed_and_announced(void **state)
+{
+	struct client c = client_open();
+	struct ike_refusal *r = calloc(1, sizeof(*r));
+	struct vici_packet p;
+
+	(void)state;
+	client_register(&c, "list-refusal");
+	client_register(&c, "refusal");
+	r->code = IKE_REPORT_TS_MISMATCH;
+	snprintf(r->conn, sizeof(r->conn), "site-b");
+	snprintf(r->why, sizeof(r->why), "no child fits");
+	fake_refusal(r);
+	expect_event(&c, "refusal", &p);
+	expect_text(&p, "1.ike", "site-b");
+	expect_text(&p, "1.code", "C-TS");
+	expect_text(&p, "1.msg", "no child fits");
+	snprintf(r->conn, sizeof(r->conn), "site-c");
+	fake_refusal(r);
+	expect_event(&c, "refusal", &p);
+	r->brief = true; // neither announced nor listed
+	fake_refusal(r);
+	client_ask(&c, VICI_CMD_REQUEST, "list-refusals", NULL);
+	expect_event(&c, "list-refusal", &p);
+	expect_text(&p, "1.ike", "site-b");
+	expect_event(&c, "list-refusal", &p);
+	expect_text(&p, "2.ike", "site-c");
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+
+	struct vici_builder only = request("ike", "site-c", NULL);
+
+	client_ask(&c, VICI_CMD_REQUEST, "list-refusals", &only);
+	expect_event(&c, "list-refusal", &p);
+	expect_text(&p, "2.ike", "site-c");
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	client_ask(&c, VICI_CMD_REQUEST, "status", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "refusals.peers", "2");
+	expect_text(&p, "refusals.strangers", "0");
+	expect_text(&p, "refusals.left-out", "1");
+	client_close(&c);
+	free(r);
+}
+
+// ---- initiate and terminate ----
 
 static void test_initiate_with_progress(void **state)
 {
@@ -1102,6 +1148,7 @@ int main(void)
 		TEST(test_terminate),
 		TEST(test_updown),
 		TEST(test_log_events),
+		TEST(test_refusals_are_listed_and_announced),
 		TEST(test_deaf_client_is_dropped),
 		TEST(test_reload),
 		TEST(test_gateway_answers),
