@@ -5,6 +5,7 @@
 #include <rte_malloc.h>
 
 #include "dataplane/dp_internal.h"
+#include "dataplane/policy_index.h"
 #include "dataplane/stages.h"
 #include "dataplane/tunnel.h"
 
@@ -31,9 +32,19 @@ int policies_create(struct dp *dp)
 	return 0;
 }
 
+static void snapshot_free(void *arg)
+{
+	struct policies *p = arg;
+
+	if (p == NULL)
+		return;
+	policy_index_destroy(p->index);
+	rte_free(p);
+}
+
 void policies_destroy(struct dp *dp)
 {
-	rte_free(atomic_exchange_explicit(&dp->policies, NULL, memory_order_relaxed));
+	snapshot_free(atomic_exchange_explicit(&dp->policies, NULL, memory_order_relaxed));
 }
 
 static int entry_init(struct dp *dp, struct policy_entry *e, const struct dp_policy *p)
@@ -71,14 +82,16 @@ int dp_policies_set(struct dp *dp, const struct dp_policy *policy, size_t n)
 		return -ENOMEM;
 	for (size_t i = 0; i < n && err == 0; i++)
 		err = entry_init(dp, &p->entry[i], &policy[i]);
+	if (err == 0)
+		err = policy_index_create(p->entry, p->n, &p->index);
 	if (err != 0) {
-		rte_free(p);
+		snapshot_free(p);
 		return err;
 	}
 	count_policies(p, true);
 	old = atomic_exchange_explicit(&dp->policies, p, memory_order_acq_rel);
 	count_policies(old, false);
-	dp_defer_free(dp, rte_free, old);
+	dp_defer_free(dp, snapshot_free, old);
 	return 0;
 }
 
@@ -94,20 +107,38 @@ static inline bool entry_match(const struct policy_entry *e, const struct flow *
 	       ts4_match_port(&e->remote, f->ports, remote_port);
 }
 
+// Seen from the local and the remote end, whichever way the packet goes.
+static inline const struct policy_entry *find(const struct policies *p, const struct flow *f,
+					      uint32_t local, uint16_t local_port, uint32_t remote,
+					      uint16_t remote_port)
+{
+	const uint32_t *candidate;
+	uint32_t n;
+
+	if (p->index == NULL) {
+		for (size_t i = 0; i < p->n; i++)
+			if (entry_match(&p->entry[i], f, local, local_port, remote, remote_port))
+				return &p->entry[i];
+		return NULL;
+	}
+	candidate = policy_index_find(p->index, local, remote, &n);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct policy_entry *e = &p->entry[candidate[i]];
+
+		if (entry_match(e, f, local, local_port, remote, remote_port))
+			return e;
+	}
+	return NULL;
+}
+
 const struct policy_entry *policy_find_out(const struct policies *p, const struct flow *f)
 {
-	for (size_t i = 0; i < p->n; i++)
-		if (entry_match(&p->entry[i], f, f->src, f->src_port, f->dst, f->dst_port))
-			return &p->entry[i];
-	return NULL;
+	return find(p, f, f->src, f->src_port, f->dst, f->dst_port);
 }
 
 const struct policy_entry *policy_find_in(const struct policies *p, const struct flow *f)
 {
-	for (size_t i = 0; i < p->n; i++)
-		if (entry_match(&p->entry[i], f, f->dst, f->dst_port, f->src, f->src_port))
-			return &p->entry[i];
-	return NULL;
+	return find(p, f, f->dst, f->dst_port, f->src, f->src_port);
 }
 
 static bool is_ike(const struct fib *fib, const struct flow *f, uint32_t own_addr,

@@ -2,7 +2,7 @@
 //
 // The list is an immutable snapshot. dp_policies_set builds a new one and stores its pointer;
 // workers load the pointer once per batch. The stages policy_out() and policy_in_clear()
-// (stages.h) are in policy.c. How the look-up is done and what is to come:
+// (stages.h) are in policy.c. How the look-up is done: policy_index.h,
 // docs/decisions/policy-lookup.md.
 //
 // Threads:   dp_policies_set, create and destroy: control thread only. Stages: any worker.
@@ -15,6 +15,7 @@
 #include "dataplane/dp.h"
 #include "dataplane/flow.h"
 
+struct policy_index;
 struct tunnel;
 
 struct policy_entry {
@@ -25,6 +26,7 @@ struct policy_entry {
 
 struct policies {
 	size_t n;
+	struct policy_index *index; // NULL: the entries are walked
 	struct policy_entry entry[];
 };
 

@@ -11,6 +11,7 @@
 #include "fake_dp.h"
 
 #include "dataplane/policy.h"
+#include "dataplane/policy_index.h"
 
 static uint32_t tunnel;
 static struct batch in, protect, pass;
@@ -427,45 +428,130 @@ static struct selector random_selector(void)
 	return s;
 }
 
+static struct flow random_flow(void)
+{
+	return (struct flow){
+		.src = 0x0a000000 + (uint32_t)random() % 16,
+		.dst = 0x0a000000 + (uint32_t)random() % 16,
+		.src_port = (uint16_t)(random() % 16),
+		.dst_port = (uint16_t)(random() % 16),
+		.proto = random() & 1 ? 17 : 6,
+		.ports = (uint8_t)(random() % 3),
+	};
+}
+
+// Both directions of a flow; how many policies were hit.
+static unsigned compare_with_slow(const struct dp_policy *p, unsigned n, const struct flow *f)
+{
+	const struct policies *snapshot = fake.dp.policies;
+	unsigned hits = 0;
+
+	for (unsigned out = 0; out < 2; out++) {
+		const struct policy_entry *e =
+			out ? policy_find_out(snapshot, f) : policy_find_in(snapshot, f);
+		unsigned i = 0;
+
+		while (i < n && !slow_match(&p[i], f, out))
+			i++;
+		if (i == n)
+			assert_null(e);
+		else
+			assert_ptr_equal(e, &snapshot->entry[i]);
+		hits += i < n;
+	}
+	return hits;
+}
+
 static void test_random_rules_against_a_slow_reading(void **state)
 {
-	struct dp_policy p[12];
-	unsigned hits = 0;
+	struct dp_policy p[40];
+	unsigned hits = 0, walked = 0;
 
 	(void)state;
 	for (unsigned round = 0; round < 500; round++) {
-		const struct policies *snapshot;
+		const unsigned n = round & 1 ? 12 : 40;
 
-		for (unsigned i = 0; i < 12; i++)
+		for (unsigned i = 0; i < n; i++)
 			p[i] = (struct dp_policy){(enum dp_action)(random() % 3), random_selector(),
 						  random_selector(), tunnel};
-		assert_int_equal(dp_policies_set(&fake.dp, p, 12), 0);
-		snapshot = fake.dp.policies;
+		assert_int_equal(dp_policies_set(&fake.dp, p, n), 0);
+		walked += fake.dp.policies->index == NULL;
 		for (unsigned k = 0; k < 200; k++) {
-			const struct flow f = {.src = 0x0a000000 + (uint32_t)random() % 16,
-					       .dst = 0x0a000000 + (uint32_t)random() % 16,
-					       .src_port = (uint16_t)(random() % 16),
-					       .dst_port = (uint16_t)(random() % 16),
-					       .proto = random() & 1 ? 17 : 6,
-					       .ports = (uint8_t)(random() % 3)};
+			const struct flow f = random_flow();
 
-			for (unsigned out = 0; out < 2; out++) {
-				const struct policy_entry *e = out ? policy_find_out(snapshot, &f)
-								   : policy_find_in(snapshot, &f);
-				unsigned i = 0;
-
-				while (i < 12 && !slow_match(&p[i], &f, out))
-					i++;
-				if (i == 12)
-					assert_null(e);
-				else
-					assert_ptr_equal(e, &snapshot->entry[i]);
-				hits += i < 12;
-			}
+			hits += compare_with_slow(p, n, &f);
 		}
 		fake_reclaim();
 	}
 	assert_in_range(hits, 10000, 190000);
+	assert_int_equal(walked, 250);
+}
+
+// Sites as a hub has them, some inside of others, over the whole range of addresses, asked for at
+// the ends of every range and beside them. On either side.
+static void test_many_sites(void **state)
+{
+	enum { SITES = 3000 };
+	static struct dp_policy p[SITES];
+
+	(void)state;
+	for (unsigned by_local = 0; by_local < 2; by_local++) {
+		for (unsigned i = 0; i < SITES; i++) {
+			const uint8_t len = i == SITES - 1 ? 0 : (uint8_t)(8 + random() % 25);
+			const struct ip_prefix prefix = {
+				ip_addr_v4((uint32_t)(random() << 1) &
+					   (len == 0 ? 0 : UINT32_MAX << (32 - len))),
+				len};
+			const struct selector site = selector_from_prefix(&prefix);
+
+			p[i] = (struct dp_policy){(enum dp_action)(i % 3),
+						  by_local ? site : sel("10.0.0.0/8"),
+						  by_local ? sel("10.0.0.0/8") : site, tunnel};
+		}
+		p[0].remote = p[0].local = sel("255.255.255.0/24");
+		p[1].remote = p[1].local = sel("0.0.0.0/24");
+		assert_int_equal(dp_policies_set(&fake.dp, p, SITES), 0);
+		assert_non_null(fake.dp.policies->index);
+		assert_int_equal(fake.dp.policies->index->by_local, by_local);
+		for (unsigned i = 0; i < SITES; i += 11) {
+			const struct selector *s = by_local ? &p[i].local : &p[i].remote;
+			const uint32_t at[] = {ip_addr_to_v4(&s->lo), ip_addr_to_v4(&s->hi)};
+
+			for (unsigned k = 0; k < 6; k++) {
+				const uint32_t site = at[k / 3] - 1 + k % 3;
+				const struct flow f = {.src = by_local ? site : 0x0a010203,
+						       .dst = by_local ? 0x0a010203 : site,
+						       .proto = 6,
+						       .ports = FLOW_PORTS_KNOWN};
+
+				compare_with_slow(p, SITES, &f);
+			}
+		}
+		fake_reclaim();
+	}
+}
+
+// Everything overlaps everything: an index would be larger than all else.
+static void test_what_is_not_worth_an_index(void **state)
+{
+	enum { RULES = 200 };
+	static struct dp_policy p[RULES];
+	unsigned hits = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < RULES; i++) {
+		p[i] = (struct dp_policy){DP_BYPASS, sel("10.0.0.0/8"), sel("10.0.0.0/8"), tunnel};
+		p[i].local.lo = p[i].remote.lo = ip_addr_v4(0x0a000000 + i);
+		p[i].local.hi = p[i].remote.hi = ip_addr_v4(0x0a000000 + RULES + i);
+	}
+	assert_int_equal(dp_policies_set(&fake.dp, p, RULES), 0);
+	assert_null(fake.dp.policies->index);
+	for (unsigned i = 0; i < 500; i++) {
+		const struct flow f = random_flow();
+
+		hits += compare_with_slow(p, RULES, &f);
+	}
+	assert_true(hits > 0);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
@@ -482,6 +568,8 @@ int main(void)
 		T(test_neighbours_in_a_batch_do_not_share_more_than_their_flow),
 		T(test_bad_policies_change_nothing),
 		T(test_random_rules_against_a_slow_reading),
+		T(test_many_sites),
+		T(test_what_is_not_worth_an_index),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, fake_group_setup, fake_group_teardown);
