@@ -202,13 +202,12 @@ static bool is_named(const struct named_ids *ids, const struct identity *id)
 // The identity that we will use; ID_ANY when it depends on the route.
 static struct identity local_identity(const struct config_conn *c)
 {
-	const struct ip_prefix *p = &c->local[0].prefix;
+	const struct config_endpoint *e = &c->local[0];
 	struct identity id = c->local_side.id;
 	char text[IP_ADDR_TEXT_MAX];
 
-	if (id.type == ID_ANY && c->n_local == 1 && p->addr.family != IP_NONE &&
-	    p->len == ip_addr_len(&p->addr) * 8)
-		identity_parse(ip_addr_format(&p->addr, text, sizeof(text)), &id);
+	if (id.type == ID_ANY && c->n_local == 1 && endpoint_is_host(e))
+		identity_parse(ip_addr_format(&e->lo, text, sizeof(text)), &id);
 	return id;
 }
 
@@ -276,15 +275,22 @@ static int check_modes(struct loader *l)
 
 // ---- connections ----
 
-static bool has_address(const struct config_conn *c)
+static bool has_name(const struct config_conn *c)
 {
 	for (unsigned i = 0; i < c->n_remote; i++) {
-		const struct ip_prefix *p = &c->remote[i].prefix;
-
-		if (p->addr.family != IP_NONE && p->len == ip_addr_len(&p->addr) * 8)
+		if (c->remote[i].name != NULL)
 			return true;
 	}
 	return false;
+}
+
+static bool has_address(const struct config_conn *c)
+{
+	for (unsigned i = 0; i < c->n_remote; i++) {
+		if (endpoint_is_host(&c->remote[i]))
+			return true;
+	}
+	return has_name(c);
 }
 
 static int check_child(struct loader *l, const struct config_conn *c,
@@ -294,6 +300,11 @@ static int check_child(struct loader *l, const struct config_conn *c,
 	static const char *const actions[] = {"start_action", "close_action", "dpd_action"};
 	const enum config_dead dead[] = {DEAD_CLEAR, child->close_action, child->dpd_action};
 
+	if (child->mode == MODE_TUNNEL && child->remote_dynamic && has_name(c))
+		return config_node_error(l->err, -ENOTSUP, loader_place(l, s, "remote_ts"),
+					 "'dynamic' and a host name in remote_addrs do not go "
+					 "together yet: name the "
+					 "networks behind the peer");
 	if (child->mode != MODE_TUNNEL || has_address(c))
 		return 0;
 	for (size_t i = 0; i < 3; i++) {

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config/endpoint.h"
 #include "lib/addr.h"
 #include "lib/auth_rule.h"
 #include "lib/error.h"
@@ -130,11 +131,6 @@ struct config_child {
 	uint32_t replay_window;		      // packets
 	uint32_t priority;		      // 0: by specificity
 	struct config_where where;
-};
-
-// One entry of local_addrs or remote_addrs: any, an address or a subnet.
-struct config_endpoint {
-	struct ip_prefix prefix; // family IP_NONE: %any
 };
 
 struct config_conn {

@@ -32,18 +32,13 @@ static bool selectors_equal(const struct selector_list *a, const struct selector
 	return true;
 }
 
-static bool prefix_equal(const struct ip_prefix *a, const struct ip_prefix *b)
-{
-	return ip_addr_equal(&a->addr, &b->addr) && a->len == b->len;
-}
-
 static bool endpoints_equal(const struct config_endpoint *a, unsigned n_a,
 			    const struct config_endpoint *b, unsigned n_b)
 {
 	if (n_a != n_b)
 		return false;
 	for (unsigned i = 0; i < n_a; i++) {
-		if (!prefix_equal(&a[i].prefix, &b[i].prefix))
+		if (!endpoint_equal(&a[i], &b[i]))
 			return false;
 	}
 	return true;

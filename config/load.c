@@ -290,6 +290,10 @@ void config_destroy(struct config *c)
 	free(c->gateway.socket);
 	free(c->gateway.eal_args);
 	for (size_t i = 0; i < c->n_conns; i++) {
+		for (unsigned k = 0; k < CONFIG_ENDPOINTS_MAX; k++) {
+			endpoint_fini(&c->conns[i].local[k]);
+			endpoint_fini(&c->conns[i].remote[k]);
+		}
 		config_files_fini(&c->conns[i].local_side.certs);
 		config_files_fini(&c->conns[i].remote_side.certs);
 		config_files_fini(&c->conns[i].remote_side.cacerts);

@@ -8,30 +8,38 @@
 
 // One item of local_addrs or remote_addrs.
 static int load_endpoint(struct loader *l, const struct config_node *key, const char *item,
-			 struct config_endpoint *e)
+			 bool names, struct config_endpoint *e)
 {
-	bool any = value_among(item, "%any %any4 0.0.0.0 0.0.0.0/0");
 	char text[CONFIG_SHOWN_MAX];
-	struct ip_prefix p = {0};
+	int rc;
 
-	if (!any && ip_prefix_parse(item, &p) != 0) {
-		bool range = strspn(item, "0123456789.-:abcdefABCDEF") == strlen(item) &&
-			     strchr(item, '-') != NULL;
-
-		return config_node_error(l->err, range ? -ENOTSUP : -EINVAL, key,
-					 "'%s' is not %%any, an address or a subnet; %s are not "
-					 "available yet",
-					 config_shown(item, text, sizeof(text)),
-					 range ? "ranges" : "host names");
-	}
-	if (p.addr.family == IP_V6 || strcmp(item, "%any6") == 0)
+	if (strcmp(item, "%any6") == 0)
 		return config_node_error(l->err, -ENOTSUP, key, "%s: IPv6 is not available yet",
 					 item);
-	e->prefix = p;
+	rc = endpoint_parse(item, e);
+	if (rc == -ENOMEM)
+		return loader_no_memory(l);
+	if (rc == -ERANGE)
+		return config_node_error(l->err, -EINVAL, key,
+					 "'%s': a range goes from a lower to a higher address",
+					 config_shown(item, text, sizeof(text)));
+	if (rc != 0)
+		return config_node_error(l->err, -EINVAL, key,
+					 "'%s' is not %%any, an address, a subnet, a range or a "
+					 "host name",
+					 config_shown(item, text, sizeof(text)));
+	if (e->lo.family == IP_V6)
+		return config_node_error(l->err, -ENOTSUP, key, "%s: IPv6 is not available yet",
+					 item);
+	if (e->name != NULL && !names)
+		return config_node_error(l->err, -ENOTSUP, key,
+					 "'%s': our own addresses are numbers; host names are for "
+					 "remote_addrs",
+					 config_shown(item, text, sizeof(text)));
 	return 0;
 }
 
-static int load_endpoints(struct loader *l, struct loader_section s, const char *name,
+static int load_endpoints(struct loader *l, struct loader_section s, const char *name, bool names,
 			  struct config_endpoint *list, unsigned *n)
 {
 	const struct config_node *key = loader_key(l, s, name);
@@ -45,10 +53,10 @@ static int load_endpoints(struct loader *l, struct loader_section s, const char 
 		if (*n == CONFIG_ENDPOINTS_MAX)
 			return config_node_error(l->err, -EINVAL, key, "more than %d addresses",
 						 CONFIG_ENDPOINTS_MAX);
-		rc = load_endpoint(l, key, item, &list[*n]);
+		rc = load_endpoint(l, key, item, names, &list[*n]);
+		(*n)++; // freed with the configuration, error or not
 		if (rc != 0)
 			return rc;
-		(*n)++;
 	}
 	return 0;
 }
@@ -220,9 +228,9 @@ static int load_conn(struct loader *l, const struct config_node *n, struct confi
 	load_fragmentation(l, s, c);
 	load_times(l, s, c);
 	c->local_side.auth.kind = AUTH_BY_SIGNATURE; // strongSwan's default: pubkey
-	rc = load_endpoints(l, s, "local_addrs", c->local, &c->n_local);
+	rc = load_endpoints(l, s, "local_addrs", false, c->local, &c->n_local);
 	if (rc == 0)
-		rc = load_endpoints(l, s, "remote_addrs", c->remote, &c->n_remote);
+		rc = load_endpoints(l, s, "remote_addrs", true, c->remote, &c->n_remote);
 	if (rc == 0)
 		rc = loader_proposals(l, s, "proposals", PROTO_IKE, &c->ike);
 	if (rc == 0)

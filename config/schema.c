@@ -61,7 +61,7 @@ char *schema_form_text(const struct schema_key *k, char *buf, size_t size)
 		[FORM_TIME] = "a time such as 30s, 5m, 1h or 2d",
 		[FORM_SIZE] = "a number of bytes such as 500m or 2g",
 		[FORM_ADDRESSES] = "addresses such as 192.0.2.1/24, separated by commas",
-		[FORM_ENDPOINTS] = "%any, addresses or subnets, separated by commas",
+		[FORM_ENDPOINTS] = "%any, addresses, subnets, ranges or names, separated by commas",
 		[FORM_PROPOSALS] = "proposals such as aes128gcm16-x25519, separated by commas",
 		[FORM_SELECTORS] = "networks such as 10.1.0.0/16, separated by commas",
 		[FORM_IDENTITY] = "an identity such as gw.example or 192.0.2.1",

@@ -171,11 +171,14 @@ const struct schema_key schema_keys[] = {
 	 .why = "IKEv1 is not available yet",
 	 .doc = "IKE version: 2, or 0 for any; today both mean IKEv2."},
 	{CONN, "local_addrs", FORM_ENDPOINTS, .def = "%any",
-	 .doc = "Our addresses for IKE, separated by commas: %any, addresses, subnets. The first "
-		"address is used to initiate. IPv4."},
+	 .doc = "Our addresses for IKE, separated by commas: %any, addresses, subnets, ranges "
+		"(192.0.2.1-192.0.2.9). To initiate, the one that Linux would take towards the "
+		"peer is used when it is among them, else the first single one. IPv4."},
 	{CONN, "remote_addrs", FORM_ENDPOINTS, .def = "%any",
-	 .doc = "The peer's addresses, as above. The first address is where we initiate to; with "
-		"subnets or %any alone the connection only responds."},
+	 .doc = "The peer's addresses, as above, or host names. We initiate to single addresses "
+		"and names, one attempt after the other in turn; with subnets, ranges or %any alone "
+		"the connection only responds. A name is looked up (/etc/hosts, DNS) before each "
+		"attempt and every minute, and stands for the first address found."},
 	{CONN, "local_port", FORM_NUMBER, KEY_REFUSED, .def = "500", .max = 65535, .quiet = "0 500",
 	 .why = "IKE is received on UDP 500 and 4500",
 	 .doc = "Our UDP port for IKE; 4500 is taken by itself when there is a NAT."},

@@ -88,18 +88,12 @@ static void report_child(FILE *out, const struct config_child *child)
 
 static void print_endpoints(FILE *out, const struct config_endpoint *e, unsigned n)
 {
-	char text[IP_PREFIX_TEXT_MAX];
+	char text[ENDPOINT_TEXT_MAX];
 
 	if (n == 0)
 		fprintf(out, "%%any");
-	for (unsigned i = 0; i < n; i++) {
-		const struct ip_prefix *p = &e[i].prefix;
-		bool host = p->len == ip_addr_len(&p->addr) * 8;
-
-		fprintf(out, "%s%s", i ? ", " : "",
-			host ? ip_addr_format(&p->addr, text, sizeof(text))
-			     : ip_prefix_format(p, text, sizeof(text)));
-	}
+	for (unsigned i = 0; i < n; i++)
+		fprintf(out, "%s%s", i ? ", " : "", endpoint_format(&e[i], text, sizeof(text)));
 }
 
 static const char *id_text(const struct identity *id, char *buf, size_t size)

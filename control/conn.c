@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_host(const struct ip_prefix *p)
-{
-	return p->addr.family != IP_NONE && p->len == ip_addr_len(&p->addr) * 8;
-}
-
 static void child_init(struct conn *c, struct conn_child *child, struct ike_child_conf *ike,
 		       const struct config_child *config)
 {
@@ -61,6 +56,19 @@ static int children_create(struct conn *c, const struct config_conn *config)
 	return 0;
 }
 
+static int endpoints_copy(struct conn *c, const struct config_conn *config)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < CONFIG_ENDPOINTS_MAX && rc == 0; i++) {
+		rc = endpoint_copy(&config->local[i], &c->local[i]);
+		if (rc == 0)
+			rc = endpoint_copy(&config->remote[i], &c->remote[i]);
+		c->n_names += c->remote[i].name != NULL;
+	}
+	return rc;
+}
+
 int conn_create(const struct config_conn *config, struct conn **out)
 {
 	struct conn *c = calloc(1, sizeof(*c));
@@ -72,9 +80,10 @@ int conn_create(const struct config_conn *config, struct conn **out)
 	TAILQ_INIT(&c->sas);
 	c->n_local = config->n_local;
 	c->n_remote = config->n_remote;
-	for (unsigned i = 0; i < CONFIG_ENDPOINTS_MAX; i++) {
-		c->local[i] = config->local[i];
-		c->remote[i] = config->remote[i];
+	rc = endpoints_copy(c, config);
+	if (rc) {
+		conn_put(c);
+		return rc;
 	}
 	c->local_port = config->local_port ? config->local_port : IKE_PORT;
 	c->remote_port = config->remote_port ? config->remote_port : IKE_PORT;
@@ -128,24 +137,24 @@ void conn_put(struct conn *c)
 {
 	if (!c || --c->refs > 0)
 		return;
+	for (unsigned i = 0; i < CONFIG_ENDPOINTS_MAX; i++) {
+		endpoint_fini(&c->local[i]);
+		endpoint_fini(&c->remote[i]);
+	}
 	free(c->children);
 	free(c->ike.children);
 	free(c);
 }
 
-// 0: no entry fits; otherwise 1 + the longest prefix that does (1 for %any).
+// 0: no entry fits; otherwise as the narrowest that does.
 static unsigned endpoints_match(const struct config_endpoint *e, unsigned n,
 				const struct ip_addr *a)
 {
 	unsigned best = n == 0 ? 1 : 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		unsigned score = 0;
+		unsigned score = endpoint_match(&e[i], a);
 
-		if (e[i].prefix.addr.family == IP_NONE)
-			score = 1;
-		else if (ip_prefix_contains(&e[i].prefix, a))
-			score = 1u + e[i].prefix.len;
 		if (score > best)
 			best = score;
 	}
@@ -165,11 +174,11 @@ bool conn_remote(const struct conn *c, unsigned attempt, struct ip_endpoint *out
 	unsigned hosts[CONFIG_ENDPOINTS_MAX], n = 0;
 
 	for (unsigned i = 0; i < c->n_remote; i++)
-		if (is_host(&c->remote[i].prefix))
+		if (endpoint_is_host(&c->remote[i]))
 			hosts[n++] = i;
 	if (n == 0)
 		return false;
-	out->addr = c->remote[hosts[attempt % n]].prefix.addr;
+	out->addr = c->remote[hosts[attempt % n]].lo;
 	out->port = c->remote_port;
 	return true;
 }
@@ -177,9 +186,9 @@ bool conn_remote(const struct conn *c, unsigned attempt, struct ip_endpoint *out
 bool conn_local(const struct conn *c, struct ip_endpoint *out)
 {
 	for (unsigned i = 0; i < c->n_local; i++) {
-		if (!is_host(&c->local[i].prefix))
+		if (!endpoint_is_host(&c->local[i]))
 			continue;
-		out->addr = c->local[i].prefix.addr;
+		out->addr = c->local[i].lo;
 		out->port = c->local_port;
 		return true;
 	}

@@ -14,10 +14,13 @@
 #include "config/config.h"
 #include "control/ike/ike.h"
 
+#define CONN_WHY_MAX 400
+
 struct conn;
 struct event;
 struct ike_run;
 struct pace_peer;
+struct resolver_query;
 struct run_sa;
 
 // Why a child is not being brought up.
@@ -42,6 +45,7 @@ struct conn_child { // a child with mode = tunnel
 	// Bringing it up (control/ike_run_start.c).
 	enum child_rest rest;
 	bool trapped;	     // traffic initiates it
+	bool waits_for_name; // begins when the peer's name has been looked up
 	struct ike_run *run; // argument of the event
 	struct event *retry; // pending while a next attempt is planned
 	uint64_t retry_at_ms;
@@ -52,10 +56,21 @@ struct conn_child { // a child with mode = tunnel
 	TAILQ_ENTRY(conn_child) wait_link;
 };
 
+struct conn_name { // one of remote_addrs, in its place there (control/ike_run_names.c)
+	struct conn *conn;
+	struct ike_run *run;
+	struct resolver_query *query; // NULL: none under way
+	bool failed;		      // the last time
+};
+
 struct conn {
 	struct ike_conn ike;
 	struct config_endpoint local[CONFIG_ENDPOINTS_MAX], remote[CONFIG_ENDPOINTS_MAX];
 	unsigned n_local, n_remote; // 0: any
+	unsigned n_names;	    // entries of `remote` that are names
+	struct conn_name names[CONFIG_ENDPOINTS_MAX];
+	uint64_t names_at_ms; // when they were last looked up, 0: never
+	char names_why[CONN_WHY_MAX]; // the last failure
 	uint16_t local_port, remote_port;
 	uint64_t reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
 	struct conn_child *children;

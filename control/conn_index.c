@@ -30,11 +30,10 @@ static size_t bucket(const struct conn_index *x, const struct ip_addr *a)
 	return (size_t)(h ^ h >> 32) & (x->n_buckets - 1);
 }
 
-static bool is_host(const struct config_endpoint *e)
+// What a name leads to changes: such an entry is not found by address.
+static bool is_fixed(const struct config_endpoint *e)
 {
-	const struct ip_addr *a = &e->prefix.addr;
-
-	return a->family != IP_NONE && e->prefix.len == ip_addr_len(a) * 8;
+	return !e->name && endpoint_is_host(e);
 }
 
 // Twice in one bucket is once enough.
@@ -52,9 +51,9 @@ static void add(struct conn_index *x, uint32_t i)
 	bool hosts = c->n_remote > 0;
 
 	for (unsigned k = 0; k < c->n_remote; k++)
-		hosts = hosts && is_host(&c->remote[k]);
+		hosts = hosts && is_fixed(&c->remote[k]);
 	for (unsigned k = 0; hosts && k < c->n_remote; k++)
-		put(x, bucket(x, &c->remote[k].prefix.addr), i);
+		put(x, bucket(x, &c->remote[k].lo), i);
 	if (!hosts)
 		put(x, x->n_buckets, i);
 }
@@ -91,7 +90,7 @@ bool conn_index_names(const struct conn_index *x, const struct ip_addr *remote)
 		const struct conn *c = x->conns[x->entries[at].conn];
 
 		for (unsigned k = 0; k < c->n_remote; k++)
-			if (ip_addr_equal(&c->remote[k].prefix.addr, remote))
+			if (ip_addr_equal(&c->remote[k].lo, remote))
 				return true;
 	}
 	return false;

@@ -104,6 +104,7 @@ static bool env_explain(void *ctx, const struct ip_addr *remote, bool *stranger)
 
 static void conn_stop(struct conn *c)
 {
+	names_stop(c);
 	for (size_t i = 0; i < c->n_children; i++) {
 		pace_cancel(&c->children[i]);
 		if (c->children[i].retry)
@@ -323,6 +324,7 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 	run->env.half_open_ms = config->gateway.ike.half_open_timeout_ms;
 	for (size_t i = 0; i < run->n_conns; i++)
 		conn_set_times(run->conns[i], &config->gateway.ike);
+	names_ask_new(run);
 
 	run_enter(run);
 	for (size_t i = 0; i < n_old; i++) {
@@ -392,6 +394,8 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 	rc = run_linger_start(run);
 	if (!rc)
 		rc = rx_start(run);
+	if (!rc)
+		rc = names_create(run);
 	if (rc) {
 		error_set(err, rc, "out of memory");
 		goto fail;
@@ -420,6 +424,7 @@ void ike_run_destroy(struct ike_run *run)
 		dp_policies_set(run->dp, NULL, 0);
 	for (size_t i = 0; i < run->n_conns; i++)
 		run_conn_put(run, run->conns[i]);
+	names_destroy(run);
 	free(run->conns);
 	conn_index_destroy(run->index);
 	free(run->by_tunnel);

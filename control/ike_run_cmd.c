@@ -140,6 +140,7 @@ int ike_run_initiate(struct ike_run *run, const char *conn_name, const char *chi
 		return error_set(err, -ENOMEM, "out of memory");
 	w->initiating = true;
 	w->goal = child;
+	names_ask(run, conn); // for the next attempt, if this one finds another place
 	run_enter(run);
 	rc = initiate(run, conn, child, w, err);
 	if (rc)
@@ -161,7 +162,7 @@ int ike_run_trap(struct ike_run *run, const char *conn_name, const char *child_n
 		return error_set(err, -EINVAL, "no child is named");
 	if (!find_goal(run, conn_name, child_name, &conn, &child))
 		return unknown_name(run, conn_name, child_name, err);
-	if (on && !conn_remote(conn, 0, &remote))
+	if (on && conn->n_names == 0 && !conn_remote(conn, 0, &remote))
 		return error_set(
 			err, -EINVAL,
 			"%s: remote_addrs names no single address: the peer has to initiate",

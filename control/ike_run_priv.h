@@ -26,6 +26,7 @@
 #include "control/ike_run.h"
 #include "control/ike_socket.h"
 #include "control/refusals.h"
+#include "control/resolver.h"
 
 #define SA_BUCKETS  16384 // a power of two
 #define NO_DEADLINE UINT64_MAX
@@ -141,6 +142,8 @@ struct ike_run {
 	uint64_t strangers_since_ms;		// lines about strangers are limited
 	unsigned stranger_lines;
 	struct refusal_budget explained;
+	struct resolver *resolver;
+	struct event *names_timer;
 	struct ike_run_stats stats; // the counters of it
 	ike_run_observer observer;
 	void *observer_ctx;
@@ -154,6 +157,16 @@ uint64_t run_jitter(struct ike_run *run, uint64_t ms);
 uint64_t run_random(struct ike_run *run, uint64_t max);
 void run_conn_put(struct ike_run *run, struct conn *c); // with its tunnels, at the last reference
 int run_event_after(struct event *ev, uint64_t ms);
+
+// ---- ike_run_names.c ----
+int names_create(struct ike_run *run); // -ENOMEM
+void names_destroy(struct ike_run *run);
+// Is what the connection's names lead to known well enough for an attempt?
+bool names_fresh(const struct conn *c);
+// Looks them up, unless that is under way; then begins with the children that wait for it.
+void names_ask(struct ike_run *run, struct conn *c);
+void names_ask_new(struct ike_run *run); // those of connections that were never looked up
+void names_stop(struct conn *c);	 // cancels
 
 // ---- ike_run_sa.c ----
 void run_enter(struct ike_run *run);
@@ -253,6 +266,8 @@ void start_refused(struct run_sa *s, const struct ike_action *a);
 void start_abandoned(struct run_sa *s);
 // The initiation of that child (or of the IKE SA alone) that is under way, or NULL.
 struct run_sa *start_under_way(const struct conn *conn, const struct conn_child *child);
+// An attempt at a child that is wanted, when it is its turn; the peer's names have been looked up.
+void start_begin(struct ike_run *run, struct conn_child *child);
 // The attempt that was planned, unless it is not needed any more.
 void start_now(struct ike_run *run, struct conn_child *child);
 // Why the child is not being brought up; the dataplane is told whether its packets may wait.

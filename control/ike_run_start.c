@@ -51,6 +51,27 @@ void start_trap(struct ike_run *run, struct conn_child *child, bool on)
 	start_rest(run, child, child->rest);
 }
 
+// Our address towards a peer: the one that Linux would take, when the connection has it among its
+// own, else the first single one.
+static int choose_local(const struct conn *conn, const struct ip_addr *remote,
+			struct ip_endpoint *local, struct error *err)
+{
+	struct ip_endpoint fixed = *local;
+	int rc = ike_socket_source(remote, &local->addr, err);
+
+	if (rc == 0 && conn_match(conn, &local->addr, remote) > 0)
+		return 0;
+	if (conn_local(conn, &fixed)) {
+		*local = fixed;
+		return ike_socket_reachable(&local->addr, remote, err);
+	}
+	if (rc == 0)
+		rc = error_set(err, -EADDRNOTAVAIL,
+			       "Linux reaches the peer from an address that local_addrs does not "
+			       "have (see 'ip route get')");
+	return rc;
+}
+
 int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
 		   struct run_sa **out, struct error *err)
 {
@@ -60,15 +81,17 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 	struct run_sa *s;
 	int rc;
 
-	if (!conn_remote(conn, child ? child->failures : 0, &remote))
+	if (!conn_remote(conn, child ? child->failures : 0, &remote)) {
+		if (conn->n_names > 0)
+			return error_set(err, -EAGAIN, "%s: %s", conn->ike.name,
+					 conn->names_why[0] ? conn->names_why
+							    : "the peer's name is being looked up");
 		return error_set(
 			err, -EINVAL,
 			"%s: remote_addrs names no single address: the peer has to initiate",
 			conn->ike.name);
-	if (conn_local(conn, &local))
-		rc = ike_socket_reachable(&local.addr, &remote.addr, err);
-	else
-		rc = ike_socket_source(&remote.addr, &local.addr, err);
+	}
+	rc = choose_local(conn, &remote.addr, &local, err);
 	if (rc)
 		return error_prefix(err, rc, "%s", conn->ike.name);
 	rc = ike_sa_create_initiator(&run->env, &conn->ike, &local, &remote, &sa);
@@ -215,19 +238,30 @@ void start_want(struct ike_run *run, struct conn_child *child, uint64_t delay_ms
 	plan(run, child, delay_ms);
 }
 
+void start_begin(struct ike_run *run, struct conn_child *child)
+{
+	struct ip_endpoint remote;
+
+	if (!conn_remote(child->conn, child->failures, &remote) ||
+	    pace_wait(run, child, &remote.addr))
+		start_now(run, child); // which says what is wrong
+}
+
 static void on_retry(int fd, short what, void *arg)
 {
 	struct conn_child *child = arg;
 	struct ike_run *run = child->run;
-	struct ip_endpoint remote;
 
 	(void)fd;
 	(void)what;
 	run_enter(run);
-	if (!conn_remote(child->conn, child->failures, &remote) ||
-	    pace_wait(run, child, &remote.addr))
-		start_now(run, child); // which says what is wrong
-	run_leave(run);		       // starts it, if it is its turn
+	if (names_fresh(child->conn)) {
+		start_begin(run, child);
+	} else {
+		child->waits_for_name = true;
+		names_ask(run, child->conn);
+	}
+	run_leave(run); // starts it, if it is its turn
 }
 
 void start_now(struct ike_run *run, struct conn_child *child)
@@ -246,6 +280,10 @@ void start_now(struct ike_run *run, struct conn_child *child)
 		log_warn(LOG_IKE, "%s", err.text);
 		child->trapped = false;
 		start_rest(run, child, REST_IDLE);
+		return;
+	}
+	if (rc == -EAGAIN) { // no address for a name; said already
+		start_failed(run, child);
 		return;
 	}
 	// A route or an address may come at any moment: a look costs nothing.

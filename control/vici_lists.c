@@ -86,19 +86,13 @@ enum vici_outcome vici_run_list_sas(struct vici_session *s, const struct vici_re
 static void put_endpoints(struct vici_builder *b, const char *key, const struct config_endpoint *e,
 			  unsigned n)
 {
-	char text[IP_PREFIX_TEXT_MAX];
+	char text[ENDPOINT_TEXT_MAX];
 
 	vici_list(b, key);
 	if (n == 0)
 		vici_item(b, "%any");
-	for (unsigned i = 0; i < n; i++) {
-		const struct ip_prefix *p = &e[i].prefix;
-
-		if (p->len == ip_addr_len(&p->addr) * 8)
-			vici_item(b, ip_addr_format(&p->addr, text, sizeof(text)));
-		else
-			vici_item(b, ip_prefix_format(p, text, sizeof(text)));
-	}
+	for (unsigned i = 0; i < n; i++)
+		vici_item(b, endpoint_format(&e[i], text, sizeof(text)));
 	vici_list_end(b);
 }
 
@@ -107,8 +101,7 @@ static void put_side(struct vici_builder *b, const char *name, const struct conf
 	char text[IDENTITY_TEXT_MAX];
 
 	vici_section(b, name);
-	vici_kv(b, "class",
-		side->auth.kind == AUTH_BY_PSK ? "pre-shared key" : "public key");
+	vici_kv(b, "class", side->auth.kind == AUTH_BY_PSK ? "pre-shared key" : "public key");
 	if (side->id.type != ID_ANY)
 		vici_kv(b, "id", identity_format(&side->id, text, sizeof(text)));
 	vici_section_end(b);

@@ -128,12 +128,17 @@ static const struct row errors[] = {
 	 "on the CPU; say auto or no"},
 	// ---- addresses and networks ----
 	{CONN, "local_addrs = gw.example",
-	 "f:12: connections.a.local_addrs: 'gw.example' is not %any, "
-	 "an address or a subnet; host names are not available yet"},
-	{CONN, "local_addrs = 192.0.2.1-192.0.2.9",
-	 "f:12: connections.a.local_addrs: '192.0.2.1-192.0.2.9' is not %any, an address or a "
-	 "subnet; "
-	 "ranges are not available yet"},
+	 "f:12: connections.a.local_addrs: 'gw.example': our own addresses are numbers; host names "
+	 "are for remote_addrs"},
+	{CONN, "local_addrs = 192.0.2.300",
+	 "f:12: connections.a.local_addrs: '192.0.2.300' is not %any, an address, a subnet, a "
+	 "range or a host name"},
+	{CONN, "local_addrs = gw..example",
+	 "f:12: connections.a.local_addrs: 'gw..example' is not %any, an address, a subnet, a "
+	 "range or a host name"},
+	{CONN, "local_addrs = 192.0.2.9-192.0.2.1",
+	 "f:12: connections.a.local_addrs: '192.0.2.9-192.0.2.1': a range goes from a lower to a "
+	 "higher address"},
 	{CONN, "local_addrs = 2001:db8::1",
 	 "f:12: connections.a.local_addrs: 2001:db8::1: IPv6 is not available yet"},
 	{CONN,

@@ -164,11 +164,11 @@ static void test_connection(void **state)
 	assert_int_equal(conn->version, 2);
 	assert_int_equal(conn->n_local, 1);
 	assert_int_equal(conn->n_remote, 3);
-	assert_string_equal(ip_prefix_format(&conn->remote[0].prefix, text, sizeof(text)),
-			    "198.51.100.1/32");
-	assert_string_equal(ip_prefix_format(&conn->remote[1].prefix, text, sizeof(text)),
+	assert_string_equal(endpoint_format(&conn->remote[0], text, sizeof(text)),
+			    "198.51.100.1");
+	assert_string_equal(endpoint_format(&conn->remote[1], text, sizeof(text)),
 			    "203.0.113.0/24");
-	assert_int_equal(conn->remote[2].prefix.addr.family, IP_NONE);
+	assert_int_equal(conn->remote[2].lo.family, IP_NONE);
 	assert_int_equal(conn->remote_port, 4500);
 	assert_true(conn->encap);
 	assert_int_equal(conn->dpd_delay_ms, 0);
@@ -299,7 +299,7 @@ static void test_references(void **state)
 	assert_int_equal(c->n_conns, 2);
 	assert_int_equal(b->dpd_delay_ms, 9000);
 	assert_int_equal(b->remote_port, 4500);
-	assert_int_equal(ip_addr_to_v4(&b->remote[0].prefix.addr), 0xc0000202);
+	assert_int_equal(ip_addr_to_v4(&b->remote[0].lo), 0xc0000202);
 	assert_int_equal(b->n_children, 1);
 	config_destroy(c);
 }

@@ -47,8 +47,8 @@ static void init_config(const char *socket_path)
 	add_ts(&children_c[0].remote_ts, "10.3.0.0/24[udp/5060]");
 
 	set_name(conns[0].name, "site-b");
-	ip_prefix_parse("192.0.2.2", &conns[0].remote[0].prefix);
-	ip_prefix_parse("192.0.2.1", &conns[0].local[0].prefix);
+	endpoint_parse("192.0.2.2", &conns[0].remote[0]);
+	endpoint_parse("192.0.2.1", &conns[0].local[0]);
 	conns[0].n_remote = conns[0].n_local = 1;
 	conns[0].local_port = conns[0].remote_port = 500;
 	conns[0].rekey_time_ms = 14400000;
@@ -58,7 +58,7 @@ static void init_config(const char *socket_path)
 	conns[0].children = children_b;
 	conns[0].n_children = 2;
 	set_name(conns[1].name, "site-c");
-	ip_prefix_parse("198.51.100.0/24", &conns[1].remote[0].prefix);
+	endpoint_parse("198.51.100.0/24", &conns[1].remote[0]);
 	conns[1].n_remote = 1;
 	conns[1].local_port = conns[1].remote_port = 500;
 	conns[1].children = children_c;

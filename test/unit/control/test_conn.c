@@ -15,7 +15,7 @@ static struct config_endpoint at(const char *text)
 	struct config_endpoint e = {0};
 
 	if (text)
-		assert_int_equal(ip_prefix_parse(text, &e.prefix), 0);
+		assert_int_equal(endpoint_parse(text, &e), 0);
 	return e;
 }
 

@@ -1,0 +1,109 @@
+"""The peer by name, by range, and the choice of our own address."""
+import os
+import shutil
+
+import pytest
+
+from test_tunnel import ping
+from topology import B, wait_for
+
+NAME = "gw-b.example"
+
+# Answers every question for an IPv4 address with the one in a file, or that the name is unknown.
+DNS = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 53))
+print("ready", flush=True)
+while True:
+    q, peer = s.recvfrom(512)
+    end = 12
+    while q[end]:
+        end += q[end] + 1
+    question = q[12:end + 5]
+    addr = open(sys.argv[1]).read().strip()
+    known = addr and question[-4:-2] == b"\\0\\1"
+    head = q[:2] + (b"\\x81\\x80" if addr else b"\\x81\\x83") + b"\\0\\1" + (b"\\0\\1" if known else b"\\0\\0") + b"\\0" * 4
+    answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\1\\0\\4" + socket.inet_aton(addr) if known else b""
+    s.sendto(head + question + answer, peer)
+"""
+
+
+@pytest.fixture
+def etc(net):
+    """Files that processes in gw-a see in /etc."""
+    path = f"/etc/netns/{net.ns('gw-a')}"
+    os.makedirs(path, exist_ok=True)
+
+    def write(name, text):
+        with open(f"{path}/{name}", "w", encoding="ascii") as f:
+            f.write(text)
+    write("hosts", "127.0.0.1 localhost\n")
+    write("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    yield write
+    shutil.rmtree(path)
+
+
+def by_name(a, **more):
+    return a.default_config(**more).replace(f"remote_addrs = {B.wan_addr}",
+                                            f"remote_addrs = {NAME}")
+
+
+def test_a_name_from_the_hosts_file(net, a, b, etc):
+    etc("hosts", f"127.0.0.1 localhost\n{B.wan_addr} {NAME}\n")
+    b.start(b.default_config(start=False))
+    a.start(by_name(a))
+    a.wait_child()
+    assert f"{NAME} is {B.wan_addr}" in a.text()
+    assert ping(net) == (20, 20)
+    assert f"remote: {NAME}" in a.swanctl("--list-conns")
+    # As a responder: the peer comes from where the name leads to.
+    a.cli("down lab")
+    b.cli("up net")
+    assert ping(net) == (20, 20)
+
+
+def test_a_name_that_is_not_there_yet_and_then_moves(net, a, b, etc, tmp_path):
+    zone = tmp_path / "zone"
+    zone.write_text("")
+    script = tmp_path / "dns.py"
+    script.write_text(DNS)
+    log = tmp_path / "dns.log"
+    net.run("gw-a", "ip link set lo up")
+    net.start("gw-a", ["/usr/bin/python3", str(script), str(zone)], str(log))
+    wait_for("the name server", lambda: "ready" in log.read_text())
+    b.start(b.default_config(start=False))
+    a.start(by_name(a, conn="dpd_delay = 1s"))
+    a.wait_log(f"no address for {NAME}: ")
+    status, _, err = a.cli("up net", check=False)
+    assert status == 1 and f"no address for {NAME}" in err, err
+    zone.write_text("198.51.100.77\n")  # nobody there
+    a.wait_log(f"{NAME} is 198.51.100.77")
+    zone.write_text(f"{B.wan_addr}\n")
+    a.cli("up net --timeout 1", check=False)  # looks again, and turns round
+    a.wait_log(f"{NAME} is {B.wan_addr}, and no longer 198.51.100.77")
+    a.wait_child()
+    assert ping(net) == (20, 20)
+
+
+def test_a_range_and_a_list(net, a, b):
+    """A responds to whoever comes from the range; B initiates from the one of its own addresses
+    that Linux prefers."""
+    config = a.default_config(start=False)
+    a.start(config.replace(f"remote_addrs = {B.wan_addr}",
+                           "remote_addrs = 203.0.113.0/24, 198.51.100.1-198.51.100.9"))
+    config = b.default_config()
+    b.start(config.replace(f"local_addrs = {B.wan_addr}",
+                           f"local_addrs = {B.lan_addr}, 198.51.100.0/24"))
+    b.wait_child()
+    assert ping(net) == (20, 20)
+    assert f"remote 'gw-b.example' @ {B.wan_addr}[500]" in a.swanctl("--list-sas")
+
+
+def test_outside_of_the_range(net, a, b):
+    config = a.default_config(start=False)
+    a.start(config.replace(f"remote_addrs = {B.wan_addr}",
+                           "remote_addrs = 198.51.100.2-198.51.100.9"))
+    b.start(b.default_config(start=False))
+    status, _, err = b.cli("up net --timeout 10", check=False)
+    assert status == 1 and "NO_PROPOSAL_CHOSEN" in err, err
