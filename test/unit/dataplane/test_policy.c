@@ -497,11 +497,11 @@ static void test_many_sites(void **state)
 	(void)state;
 	for (unsigned by_local = 0; by_local < 2; by_local++) {
 		for (unsigned i = 0; i < SITES; i++) {
-			const uint8_t len = i == SITES - 1 ? 0 : (uint8_t)(8 + random() % 25);
+			const unsigned len = i == SITES - 1 ? 0 : 8 + (unsigned)random() % 25;
 			const struct ip_prefix prefix = {
 				ip_addr_v4((uint32_t)(random() << 1) &
 					   (len == 0 ? 0 : UINT32_MAX << (32 - len))),
-				len};
+				(uint8_t)len};
 			const struct selector site = selector_from_prefix(&prefix);
 
 			p[i] = (struct dp_policy){(enum dp_action)(i % 3),
