@@ -454,6 +454,20 @@ static void worn(struct run_sa *s, struct run_child_sa *c, const struct dp_event
 	run_sa_step(s, &do_it);
 }
 
+// ESP alone shows that a NAT has given the peer another mapping; the core decides whether that may be
+// (RFC 7296 2.23). Either way it is no news any more.
+static void peer_moved(struct run_sa *s, const struct dp_event *ev)
+{
+	struct ike_event moved = {
+		.type = IKE_EV_PEER_MOVED,
+		.spi_in = ev->spi,
+		.remote = ev->peer,
+	};
+
+	dp_sa_in_peer(s->run->dp, ev->spi, &ev->peer);
+	run_sa_step(s, &moved);
+}
+
 static void path_mtu(struct ike_run *run, const struct conn_child *child, const struct dp_event *ev)
 {
 	char peer[IP_ADDR_TEXT_MAX], router[IP_ADDR_TEXT_MAX];
@@ -490,7 +504,10 @@ void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 
 		TAILQ_FOREACH(c, &s->children, link)
 		if (c->child == child && (ev->inbound ? c->spi_in : c->spi_out) == ev->spi) {
-			worn(s, c, ev);
+			if (ev->type == DP_EV_PEER_MOVED)
+				peer_moved(s, ev);
+			else
+				worn(s, c, ev);
 			return;
 		}
 	}

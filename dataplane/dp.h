@@ -133,6 +133,9 @@ int dp_sa_in_reserve(struct dp *dp, uint32_t *spi);
 // Fills a reserved SPI (sa->spi). sa->soft and sa->hard as above. Takes sa's secrets (sa is
 // emptied) on success.
 int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct error *err);
+// Where packets of an SA in UDP are expected from, at first sa->remote: as long as its newest packet
+// comes from elsewhere, DP_EV_PEER_MOVED is reported. -ENOENT.
+int dp_sa_in_peer(struct dp *dp, uint32_t spi, const struct ip_endpoint *peer);
 // Hides the SA, or gives the reservation back.
 int dp_sa_in_retire(struct dp *dp, uint32_t spi);
 
@@ -172,6 +175,7 @@ enum dp_event_type {
 	DP_EV_NO_NEIGHBOUR, // a next hop's MAC address is needed
 	DP_EV_SOFT_LIFE,    // an SA is to be replaced
 	DP_EV_HARD_LIFE,    // an SA is used up: it drops packets (sa-life, seq-exhausted)
+	DP_EV_PEER_MOVED,   // an inbound SA's newest packet came from elsewhere (dp_sa_in_peer)
 	DP_EV_PMTU,	    // a router says that less fits on the way to a peer, and is believed
 };
 
@@ -189,7 +193,8 @@ struct dp_event {
 	struct ip_addr addr;
 	struct ip_addr addr2; // DP_EV_NO_SA: the packet's destination; DP_EV_PMTU: who says so
 	uint16_t mtu;	      // DP_EV_PMTU: bytes of outer IP packet
-	uint32_t spi;	      // DP_EV_PMTU, DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE
+	uint32_t spi;	      // DP_EV_PMTU, DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE, DP_EV_PEER_MOVED
+	struct ip_endpoint peer; // DP_EV_PEER_MOVED: whence it came
 	// DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE:
 	bool inbound;
 	enum dp_life why;

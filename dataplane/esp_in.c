@@ -258,6 +258,33 @@ static bool life_left(struct worker *w, struct sa_in *sa, uint64_t packets, uint
 	return !over;
 }
 
+// RFC 3948, RFC 7296 2.23: a NAT may give the peer another mapping at any time. Only its newest
+// packet says where it is now: one that was held back and comes late says where it was.
+static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf *m, uint32_t seq)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	const struct rte_udp_hdr *udp = (const void *)((const uint8_t *)ip + rte_ipv4_hdr_len(ip));
+
+	if (!sa->udp_encap || seq != sa->replay.top ||
+	    likely(sa_in_peer(ip->src_addr, udp->src_port) ==
+		   atomic_load_explicit(&sa->peer, memory_order_relaxed)))
+		return;
+	if (sa->moved_tsc == 0 ||
+	    w->now_tsc - sa->moved_tsc >= w->dp->tsc_hz / 1000 * TUNNEL_EVENT_MS) {
+		const struct dp_event ev = {
+			.type = DP_EV_PEER_MOVED,
+			.tunnel = sa->tunnel,
+			.spi = sa->spi,
+			.inbound = true,
+			.peer = {ip_addr_v4(rte_be_to_cpu_32(ip->src_addr)),
+				 rte_be_to_cpu_16(udp->src_port)},
+		};
+
+		sa->moved_tsc = w->now_tsc;
+		dp_event_put(w->dp, &ev);
+	}
+}
+
 // What the two ends of a TCP connection agree on has to fit our way back to where this came from.
 // The outer header still stands in front.
 static void clamp_mss(const struct worker *w, const struct rte_mbuf *m, const struct in_packet *in,
@@ -291,6 +318,7 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	}
 	atomic_store_explicit(&sa->top_seq, sa->replay.top, memory_order_relaxed);
 	atomic_store_explicit(&sa->last_tsc, w->now_tsc, memory_order_relaxed);
+	note_peer(w, sa, m, in->seq);
 	reason = check_trailer(job, &len);
 	if (reason != DROP_REASON_COUNT)
 		return reason;

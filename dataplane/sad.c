@@ -83,6 +83,23 @@ static bool is_reserved(const struct sad *sad, uint32_t spi)
 	return spi != 0 && sad->spi[spi & (SAD_SLOTS - 1)] == spi;
 }
 
+static uint64_t peer_of(const struct ip_endpoint *e)
+{
+	return e->addr.family == IP_V4 ? sa_in_peer(rte_cpu_to_be_32(ip_addr_to_v4(&e->addr)),
+						    rte_cpu_to_be_16(e->port))
+				       : 0;
+}
+
+int dp_sa_in_peer(struct dp *dp, uint32_t spi, const struct ip_endpoint *peer)
+{
+	struct sa_in *sa = sad_lookup(dp->sad, spi);
+
+	if (sa == NULL)
+		return -ENOENT;
+	atomic_store_explicit(&sa->peer, peer_of(peer), memory_order_relaxed);
+	return 0;
+}
+
 int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct error *err)
 {
 	struct sad *sad = dp->sad;
@@ -109,6 +126,7 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 	sa->spi = esp->spi;
 	sa->tunnel = tunnel;
 	sa->udp_encap = esp->udp_encap;
+	atomic_init(&sa->peer, peer_of(&esp->remote));
 	sa->packets_check = esp_life_check(esp->soft.packets, esp->hard.packets);
 	sa->bytes_check = esp_life_check(esp->soft.bytes, esp->hard.bytes);
 	sa->packets_hard = esp_life_hard(esp->hard.packets);

@@ -34,6 +34,9 @@ struct sa_in {
 	uint32_t tunnel;
 	uint8_t salt[ESP_SALT_LEN];
 	bool udp_encap;
+	// Control: rw, owner: ro. Outer source of packets in UDP: IPv4 address and port as they
+	// stand in the packet, address in the upper half.
+	_Atomic uint64_t peer;
 
 	_Alignas(64) struct replay replay; // the owner's alone
 
@@ -44,8 +47,8 @@ struct sa_in {
 	uint64_t packets_check, bytes_check; // from here on the slow way: look at all the limits
 
 	_Alignas(64) struct esp_selectors ts;
-	uint64_t packets_hard, bytes_hard; // nothing beyond
-	uint64_t soft_tsc, hard_tsc;	   // the owner's: when the event was last reported
+	uint64_t packets_hard, bytes_hard;	// nothing beyond
+	uint64_t soft_tsc, hard_tsc, moved_tsc; // the owner's: when the event was last reported
 	struct crypto_key key;
 };
 
@@ -56,6 +59,11 @@ struct sad {
 	uint32_t used;		      // control: slots taken
 	struct crypto *crypto;	      // control: expands keys
 };
+
+static inline uint64_t sa_in_peer(uint32_t addr_be, uint16_t port_be)
+{
+	return (uint64_t)addr_be << 32 | port_be;
+}
 
 // The SA of that SPI (host order), or NULL.
 static inline struct sa_in *sad_lookup(const struct sad *sad, uint32_t spi)

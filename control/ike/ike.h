@@ -118,17 +118,19 @@ enum ike_event_type {
 	IKE_EV_CREATE_CHILD,	// make a further child (ev->child) of an established IKE SA
 	IKE_EV_REKEY_CHILD,	// rekey one child SA now (by its inbound SPI)
 	IKE_EV_REKEY,		// rekey the IKE SA now
+	IKE_EV_PEER_MOVED,	// genuine, new ESP of a child came from ev->remote
 };
 
 struct ike_event {
 	enum ike_event_type type;
 	uint64_t now_ms;		  // monotonic
-	struct ip_endpoint local, remote; // IKE_EV_MESSAGE: where it arrived, whence it came
+	// IKE_EV_MESSAGE: where it arrived, whence it came. IKE_EV_PEER_MOVED: remote alone.
+	struct ip_endpoint local, remote;
 	const uint8_t *bytes;		  // IKE_EV_MESSAGE
 	size_t len;
 	const struct ike_child_conf *child; // IKE_EV_INITIATE, IKE_EV_CREATE_CHILD
 	bool first_contact;	      // IKE_EV_INITIATE: we have no other IKE SA with that peer
-	uint32_t spi_in;	      // IKE_EV_TERMINATE_CHILD, IKE_EV_REKEY_CHILD
+	uint32_t spi_in; // IKE_EV_TERMINATE_CHILD, IKE_EV_REKEY_CHILD, IKE_EV_PEER_MOVED
 	uint64_t last_inbound_esp_ms; // IKE_EV_TIMER: last ESP decrypted for this peer, 0: never
 };
 

@@ -56,18 +56,13 @@ static struct sk_keys keys_inbound(const struct ike_sa *sa)
 	return (struct sk_keys){&sa->keys.ei, &sa->keys.ai};
 }
 
-// RFC 7296 2.23: the address of a peer behind a NAT follows its authenticated messages, unless we
-// are behind one ourselves; IKE_AUTH may come from port 4500 in any case.
+// RFC 7296 2.23: the address of a peer behind a NAT follows what it sends, once that is
+// authenticated, unless we are behind one ourselves.
 static void follow_peer(struct step *st)
 {
 	struct ike_sa *sa = st->sa;
 	char was[IP_ENDPOINT_TEXT_MAX], is[IP_ENDPOINT_TEXT_MAX];
 
-	if (sa->phase == PHASE_HALF_OPEN) {
-		sa->local = st->ev->local;
-		sa->remote = st->ev->remote;
-		return;
-	}
 	if (!sa->nat.remote || sa->nat.local || ip_endpoint_equal(&sa->remote, &st->ev->remote))
 		return;
 	act_report(st, IKE_REPORT_INFO, IKE_SEV_INFO, "the peer has moved from %s to %s",
@@ -232,7 +227,12 @@ static void on_protected(struct step *st, struct ike_msg *m)
 		return;
 	reassembly_fini(&sa->reassembly[m->h.is_response]); // it may have come whole as well
 	sa->last_inbound_ms = st->ev->now_ms;
-	follow_peer(st);
+	if (sa->phase == PHASE_HALF_OPEN) { // IKE_AUTH may come from port 4500 in any case
+		sa->local = st->ev->local;
+		sa->remote = st->ev->remote;
+	} else {
+		follow_peer(st);
+	}
 	if (m->h.is_response) {
 		st->answered = sa->request.kind;
 		request_done(sa);
@@ -422,6 +422,10 @@ static void on_event(struct step *st)
 		break;
 	case IKE_EV_REKEY_CHILD:
 		on_rekey_child(st);
+		break;
+	case IKE_EV_PEER_MOVED:
+		if (sa->phase == PHASE_ESTABLISHED && child_by_spi_in(sa, st->ev->spi_in))
+			follow_peer(st);
 		break;
 	case IKE_EV_REKEY:
 		sa->want_rekey =

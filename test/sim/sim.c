@@ -556,6 +556,19 @@ void sim_check(struct sim *s, struct sim_peer *p)
 	step_all(p, IKE_EV_CHECK);
 }
 
+void sim_esp_from(struct sim *s, struct sim_peer *p, uint32_t spi_in,
+		  const struct ip_endpoint *from)
+{
+	(void)s;
+	for (size_t i = 0; i < p->n_sas; i++) {
+		struct ike_event ev = {
+			.type = IKE_EV_PEER_MOVED, .spi_in = spi_in, .remote = *from};
+
+		if (p->sa[i].sa)
+			step(p, &p->sa[i], &ev);
+	}
+}
+
 void sim_rekey(struct sim *s, struct sim_peer *p)
 {
 	(void)s;

@@ -157,8 +157,11 @@ struct ike_sa *sim_initiate(struct sim *s, struct sim_peer *p); // NULL when the
 void sim_terminate(struct sim *s, struct sim_peer *p);		// all its SAs
 void sim_terminate_child(struct sim *s, struct sim_peer *p);	// its first child
 void sim_check(struct sim *s, struct sim_peer *p);		// liveness, all its SAs
-void sim_rekey(struct sim *s, struct sim_peer *p);		// all its IKE SAs
-void sim_rekey_child(struct sim *s, struct sim_peer *p);	// its children of the first kind
+// Genuine ESP of that child came from there.
+void sim_esp_from(struct sim *s, struct sim_peer *p, uint32_t spi_in,
+		  const struct ip_endpoint *from);
+void sim_rekey(struct sim *s, struct sim_peer *p);	 // all its IKE SAs
+void sim_rekey_child(struct sim *s, struct sim_peer *p); // its children of the first kind
 void sim_create_child(struct sim *s, struct sim_peer *p, unsigned which); // on its newest SA
 // Traffic in both directions from now on; both must have their first child.
 void sim_flow_start(struct sim *s);

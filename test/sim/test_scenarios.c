@@ -299,6 +299,47 @@ static void test_nat_before_the_initiator(void **state)
 	end(s);
 }
 
+static void esp_from(struct sim *s, struct sim_peer *p, uint32_t spi_in, uint16_t port)
+{
+	const struct ip_endpoint from = {ip_addr_v4(SIM_NAT_ADDR), port};
+
+	sim_esp_from(s, p, spi_in, &from);
+}
+
+// RFC 7296 2.23: ESP is as good a witness as IKE, for a peer behind a NAT and nobody else.
+static void test_esp_alone_shows_where_the_peer_is(void **state)
+{
+	struct sim *s = start();
+	struct ike_sa_info b;
+
+	(void)state;
+	s->nat = true;
+	s->nat_port = 20000;
+	sim_initiate(s, &s->a);
+	sim_run_until(s, 2000);
+	esp_from(s, &s->b, s->b.children[0].in.spi ^ 1, 34500); // of nobody
+	CHECK(s->b.children[0].out.remote.port == 24500);
+	esp_from(s, &s->b, s->b.children[0].in.spi, 34500);
+	CHECK(s->b.children[0].out.remote.port == 34500);
+	ike_sa_info(sim_sa(&s->b, IKE_ST_ESTABLISHED), &b);
+	CHECK(b.remote.port == 34500);
+	CHECK(s->b.sent == 2); // and nothing was said about it
+	// The one behind the NAT does not follow: the other is where it was.
+	esp_from(s, &s->a, s->a.children[0].in.spi, 34500);
+	CHECK(s->a.children[0].out.remote.port == IKE_NATT_PORT);
+	s->nat_port = 30000;
+	end(s);
+
+	s = start(); // no NAT: whoever says so lies
+	s->a.conf.force_encap = false;
+	sim_initiate(s, &s->a);
+	sim_run_until(s, 2000);
+	esp_from(s, &s->b, s->b.children[0].in.spi, 34500);
+	ike_sa_info(sim_sa(&s->b, IKE_ST_ESTABLISHED), &b);
+	CHECK(b.remote.port == 500);
+	end(s);
+}
+
 // ---- the end ----
 
 static void test_terminate(void **state)
@@ -504,6 +545,7 @@ int main(void)
 		cmocka_unit_test(test_half_open_sa_ends),
 		cmocka_unit_test(test_forced_encapsulation),
 		cmocka_unit_test(test_nat_before_the_initiator),
+		cmocka_unit_test(test_esp_alone_shows_where_the_peer_is),
 		cmocka_unit_test(test_terminate),
 		cmocka_unit_test(test_both_terminate_at_once),
 		cmocka_unit_test(test_terminate_before_keys),

@@ -213,6 +213,14 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct 
 	return 0;
 }
 
+int dp_sa_in_peer(struct dp *dp, uint32_t spi, const struct ip_endpoint *peer)
+{
+	(void)dp;
+	(void)spi;
+	(void)peer;
+	return 0;
+}
+
 uint16_t dp_tunnel_inner_mtu(const struct dp *dp, uint32_t tunnel)
 {
 	(void)dp;

@@ -273,6 +273,59 @@ static void test_packets_of_another_worker_are_handed_over(void **state)
 	assert_int_equal(dropped_total(), 0);
 }
 
+// A packet in UDP as a NAT with another mapping sends it on.
+static void receive_from(uint32_t sa, uint32_t seq, const char *addr, uint16_t port, bool forged)
+{
+	const struct fake_esp how = {.spi = sa, .seq = seq, .key_bits = 128, .udp = true};
+	uint8_t text[256], buf[512];
+	size_t len = put_trailer(text, make_inner(text, 84), 0, 4);
+	const uint32_t src = be32(addr);
+
+	len = make_esp(buf, &how, text, len);
+	memcpy(buf + 12, &src, 4);
+	buf[20] = (uint8_t)(port >> 8);
+	buf[21] = (uint8_t)port;
+	buf[len - 1] ^= forged;
+	batch_put(&b, mbuf_of(buf, len));
+	esp_in(fake.w, &b);
+	batch_free(&b);
+	fake.w->now_tsc += fake.dp.tsc_hz; // nothing is a repetition
+}
+
+// RFC 7296 2.23, RFC 3948: where the newest genuine packet came from, and nothing else.
+static void test_a_moved_peer_is_reported(void **state)
+{
+	const uint32_t sa = fake_publish_in(128, true, 64);
+	const struct ip_endpoint now = {ip_addr_v4(0xcb007109), 40001};
+
+	(void)state;
+	receive_from(sa, 1, GW_B, 4500, false);
+	assert_int_equal(fake.n_events, 0);
+	receive_from(sa, 2, "203.0.113.9", 40001, true);
+	assert_int_equal(fake.n_events, 0); // not genuine
+	receive_from(sa, 10, GW_B, 4500, false);
+	receive_from(sa, 9, "203.0.113.9", 40001, false);
+	assert_int_equal(fake.n_events, 0); // held back, and late
+	receive_from(sa, 10, "203.0.113.9", 40001, false);
+	assert_int_equal(fake.n_events, 0); // a copy
+	receive_from(sa, 11, "203.0.113.9", 40001, false);
+	assert_int_equal(fake.n_events, 1);
+	assert_int_equal(fake.event.type, DP_EV_PEER_MOVED);
+	assert_int_equal(fake.event.spi, sa);
+	assert_true(ip_endpoint_equal(&fake.event.peer, &now));
+	fake.w->now_tsc -= fake.dp.tsc_hz;
+	receive_from(sa, 12, "203.0.113.9", 40001, false);
+	assert_int_equal(fake.n_events, 1); // within 100 ms
+	receive_from(sa, 13, "203.0.113.9", 40001, false);
+	assert_int_equal(fake.n_events, 2); // nobody has listened
+	assert_int_equal(dp_sa_in_peer(&fake.dp, sa, &now), 0);
+	receive_from(sa, 14, "203.0.113.9", 40001, false);
+	assert_int_equal(fake.n_events, 2);
+	receive_from(sa, 15, "203.0.113.9", 40002, false);
+	assert_int_equal(fake.n_events, 3); // the port alone
+	assert_int_equal(dp_sa_in_peer(&fake.dp, sa ^ 1, &now), -ENOENT);
+}
+
 static void test_ports_in_selectors(void **state)
 {
 	static const struct {
@@ -447,6 +500,7 @@ int main(void)
 		T(test_published_packets),
 		T(test_encapsulation_is_as_agreed),
 		T(test_packets_of_another_worker_are_handed_over),
+		T(test_a_moved_peer_is_reported),
 		T(test_ports_in_selectors),
 		T(test_any_of_several_selectors),
 		T(test_batch_of_good_and_bad_keeps_order),
