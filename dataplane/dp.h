@@ -218,6 +218,7 @@ struct dp_worker_info {
 	uint64_t esp_in_packets, esp_out_packets;
 	uint64_t cut_packets, cut_pieces;     // too large without DF, and what became of them
 	uint64_t whole_packets, whole_pieces; // to us, put together, and from how many fragments
+	uint64_t icmp_errors;		      // of our own
 };
 
 unsigned dp_worker_count(const struct dp *dp);

@@ -100,5 +100,6 @@ struct rte_mbuf *icmp_error(struct worker *w, const struct rte_mbuf *offending, 
 	};
 	memcpy(icmp + 1, about, quoted);
 	icmp->icmp_cksum = (uint16_t)~rte_raw_cksum(icmp, sizeof(*icmp) + quoted);
+	counter_add(&w->icmp_errors, 1);
 	return m;
 }

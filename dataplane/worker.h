@@ -96,6 +96,7 @@ struct worker {
 	counter busy_cycles, idle_cycles, sleeps, packets, batches, esp_in_packets, esp_out_packets;
 	counter cut_packets, cut_pieces;     // too large, and what became of them
 	counter whole_packets, whole_pieces; // put together, and from how many fragments
+	counter icmp_errors;		     // made
 };
 
 // Frees the packet and counts the reason.
