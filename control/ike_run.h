@@ -100,6 +100,7 @@ struct ike_run_child { // one child SA as the API shows it
 	struct ike_child_info info;
 	struct dp_sa_stats in, out;
 	bool have_in, have_out;
+	uint16_t inner_mtu; // bytes of inner packet that fit now; 0: not known
 	uint64_t rekey_in_ms, expires_in_ms; // IKE_NEVER: not limited
 };
 

@@ -46,6 +46,8 @@ int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run
 		if (c->child->sends_on == c->spi_out)
 			shown.have_out =
 				dp_tunnel_out_stats(run->dp, shown.tunnel, &shown.out) == 0;
+		if (shown.have_out)
+			shown.inner_mtu = dp_tunnel_inner_mtu(run->dp, shown.tunnel);
 	}
 	*out = shown;
 	return 0;

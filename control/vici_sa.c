@@ -154,6 +154,8 @@ static void put_counters(struct vici_builder *b, const struct ike_run_child *chi
 	}
 	if (child->have_out)
 		vici_kvf(b, "seq-out", "%" PRIu64, child->out.seq);
+	if (child->inner_mtu)
+		vici_kvf(b, "inner-mtu", "%u", (unsigned)child->inner_mtu);
 	if (child->rekey_in_ms != IKE_NEVER)
 		vici_kvf(b, "rekey-time", "%" PRIu64, child->rekey_in_ms / 1000);
 	if (child->expires_in_ms != IKE_NEVER)

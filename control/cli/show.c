@@ -151,6 +151,8 @@ static void put_child(struct table *t, const char *conn, const struct node *chil
 		   tree_join(tree_get(child, "remote-ts"), remote, sizeof(remote)),
 		   tree_get(child, "encap") ? " in UDP" : "",
 		   cipher_of(child, cipher, sizeof(cipher)), tree_get(child, "esn") ? "/ESN" : "");
+	if (tree_get(child, "inner-mtu"))
+		table_note(t, "packets of up to %s bytes fit", tree_text(child, "inner-mtu", "-"));
 	if (tree_number(child, "replays") || tree_number(child, "auth-failures"))
 		table_note(t, "replays %s, failed integrity checks %s",
 			   tree_text(child, "replays", "0"),

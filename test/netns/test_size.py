@@ -55,6 +55,7 @@ def test_path_mtu_is_learned_from_the_carrier(net, a, b):
     out = net.run("host-a", f"ping -c 1 -W 1 -M do -s 1400 {B.host_addr}", check=False)
     assert re.search(r"mtu ?= ?1246", out), out
     assert ping(net, count=5, options=f"-i 0.05 -M do -s {1246 - 28}") == (5, 5)
+    assert "packets of up to 1246 bytes fit" in a.cli("show child")
     # And without DF everything goes on through, cut in front of the narrow place.
     assert ping(net, count=5, options="-i 0.05 -M dont -s 1400") == (5, 5)
     assert int(workers(b)["whole-packets"]) == 0
