@@ -4,8 +4,15 @@ Gateway A gets N connections with start_action = start in one reload and initiat
 answers. One address on each side, N connections told apart by identities, each with a key and one
 child of its own subnets: AES-128-GCM, X25519, PSK. Time runs from the start of the reload.
 
-port500 and charon take turns, the same machine and the same minutes for both. CPU is what the
-scheduler counts for all threads of a daemon, from the reload until the last tunnel is up.
+port500 and charon take turns, the same machine and the same minutes for both.
+
+CPU is what the scheduler counts for each thread of a daemon (/proc/PID/task/TID/schedstat), in two
+ways. "whole": all threads, from the reload until a moment after both sides say that all tunnels are
+up. "handshake": of that, without what the daemon uses anyway and without reading connections; both
+are measured beforehand in the same processes, the one with nothing to do, the other by a reload of
+the same connections with start_action = none. For port500 a third figure, "control", is the part of
+its control thread in "handshake"; all that negotiates is in that thread, the workers and the TAPs'
+thread only carry the packets. charon's threads all do the same, so there it is the whole.
 """
 import argparse
 import json
@@ -23,6 +30,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from gateways import Charon, Port500, binary, other  # noqa: E402
 from topology import A, B, Network  # noqa: E402
 from vici import Vici  # noqa: E402
+
+REST_S = 2      # how long idle daemons are measured
+SETTLE_S = 0.3  # after the last tunnel, until nobody has anything left to do
 
 
 def subnet(site, i):
@@ -81,21 +91,48 @@ def rss_kb(pid):
 
 
 class Meter:
-    """CPU of one daemon between two moments; `main` is its first thread."""
+    """CPU of the threads of one daemon since a moment, in milliseconds by thread."""
 
     def __init__(self, pid):
-        self.pid, self.before = pid, threads(pid)
+        self.pid, self.began, self.before = pid, time.monotonic(), threads(pid)
 
     def read(self):
         now = threads(self.pid)
-        used = {t: now[t] - self.before.get(t, 0) for t in now}
+        return Used({t: (now[t] - self.before.get(t, 0)) / 1e6 for t in now},
+                    time.monotonic() - self.began)
+
+
+class Used:
+    """Milliseconds of CPU by thread, and the time it took."""
+
+    def __init__(self, ms, seconds):
+        self.ms, self.seconds = ms, seconds
+
+    def total(self):
+        return sum(self.ms.values())
+
+    def without_idle(self, idle):
+        """What is left when each thread's use at rest is taken off; idle is an earlier Used."""
+        return self.minus({t: ms / idle.seconds * self.seconds for t, ms in idle.ms.items()})
+
+    def minus(self, ms):
+        return Used({t: used - ms.get(t, 0) for t, used in self.ms.items()}, self.seconds)
+
+    def by_name(self, pid):
+        """Threads of one name together."""
         names = {}
-        for t, ns in used.items():
-            with open(f"/proc/{self.pid}/task/{t}/comm", encoding="ascii") as f:
+        for t, ms in self.ms.items():
+            with open(f"/proc/{pid}/task/{t}/comm", encoding="ascii") as f:
                 name = f.read().strip()
-            names[name] = names.get(name, 0) + ns / 1e6
-        return {"cpu_ms": sum(used.values()) / 1e6, "main_ms": used[str(self.pid)] / 1e6,
-                "threads": names}
+            names[name] = names.get(name, 0) + ms
+        return names
+
+
+def used_by(pids, action):
+    """What each of some daemons uses while an action takes place."""
+    meters = [Meter(p) for p in pids]
+    action()
+    return [m.read() for m in meters]
 
 
 def pid_of(gateway, comm):
@@ -119,13 +156,14 @@ class OurPair:
         self.pids = [pid_of(g, "port500d") for g in self.gateways]
 
     def prepare(self):
-        a, b = self.gateways
+        b = self.gateways[1]
         b.write_config(self.empty[1] + connections(B, self.n, False))
         b.cli("reload")
-        a.write_config(self.empty[0] + connections(A, self.n, True))
 
-    def begin(self):
+    def begin(self, text):
+        """Lets A read these connections; returns the command, which may still run."""
         a = self.gateways[0]
+        a.write_config(self.empty[0] + text)
         return self.net.start(a.ns, [binary("port500"), "--socket", a.socket, "reload"],
                               a.log + ".reload")
 
@@ -146,11 +184,12 @@ class CharonPair:
         a, b = self.gateways
         b.write_config(connections(B, self.n, False))
         b.swanctl("--load-all --noprompt")
-        a.write_config(connections(A, self.n, True))
+        a.write_config(connections(A, self.n, False))
         a.swanctl("--load-creds --noprompt")
 
-    def begin(self):
+    def begin(self, text):
         a = self.gateways[0]
+        a.write_config(text)
         return self.net.start(a.ns, f"swanctl --load-conns --uri unix://{a.socket}",
                               a.log + ".reload",
                               {"SWANCTL_DIR": a.swan, "STRONGSWAN_CONF": a.conf})
@@ -174,27 +213,63 @@ def watch(api, n, limit_s, began):
         time.sleep(pause)
 
 
+def loading(pair):
+    """What A uses to read the connections: the second time, when its memory is there already."""
+    def load(text):
+        pair.begin(text).wait(120)
+        time.sleep(SETTLE_S)
+
+    none = connections(A, pair.n, False)
+    load(none)
+    load("")
+    used = used_by(pair.pids, lambda: load(none))
+    load("")
+    return used
+
+
+def settle(api, n, limit_s):
+    """The responder is done; the initiator has the last answers to read, and threads to finish."""
+    end = time.monotonic() + limit_s
+    while established(api) < n and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(SETTLE_S)
+
+
 def measure(pair, limit_s):
     pair.prepare()
     memory = [rss_kb(p) for p in pair.pids]
-    api = Vici(pair.gateways[1].socket)
+    load = loading(pair)
+    rest = used_by(pair.pids, lambda: time.sleep(REST_S))
+    apis = [Vici(g.socket) for g in pair.gateways]
     meters = [Meter(p) for p in pair.pids]
     began = time.monotonic()
-    command = pair.begin()
-    curve = watch(api, pair.n, limit_s, began)
+    command = pair.begin(connections(A, pair.n, True))
+    curve = watch(apis[1], pair.n, limit_s, began)
+    if curve[-1][1] >= pair.n:
+        settle(apis[0], pair.n, limit_s)
     cpu = [m.read() for m in meters]
     command.wait(limit_s + 60)
-    api.close()
+    for api in apis:
+        api.close()
     up = curve[-1][1]
     result = {"daemon": pair.name, "connections": pair.n, "up": up, "seconds": curve[-1][0],
               "per_second": round(up / curve[-1][0], 1) if up else 0, "curve": thin(curve)}
-    for side, c, pid, before in zip(("initiator", "responder"), cpu, pair.pids, memory):
-        result[f"{side}_ms"] = round(c["cpu_ms"] / max(up, 1), 3)
-        result[f"{side}_main_ms"] = round(c["main_ms"] / max(up, 1), 3)
-        result[f"{side}_threads_ms"] = {t: round(ms / max(up, 1), 3)
-                                        for t, ms in c["threads"].items() if ms > 0.5}
-        result[f"{side}_kb"] = round((rss_kb(pid) - before) / max(up, 1), 1)
+    for i, side in enumerate(("initiator", "responder")):
+        result.update(side_of(side, pair.pids[i], cpu[i], rest[i], load[i], max(up, 1)))
+        result[f"{side}_kb"] = round((rss_kb(pair.pids[i]) - memory[i]) / max(up, 1), 1)
     return result
+
+
+def side_of(side, pid, cpu, rest, load, up):
+    """The figures of one side, in milliseconds for each tunnel."""
+    net = cpu.without_idle(rest).minus(load.without_idle(rest).ms)
+    names = net.by_name(pid)
+    return {f"{side}_whole_ms": round(cpu.total() / up, 3),
+            f"{side}_ms": round(net.total() / up, 3),
+            f"{side}_control_ms": round(names.get("port500d", net.total()) / up, 3),
+            f"{side}_loading_ms": round(load.without_idle(rest).total() / up, 3),
+            f"{side}_rest_ms_s": round(rest.total() / rest.seconds, 2),
+            f"{side}_threads_ms": {t: round(ms / up, 3) for t, ms in names.items() if ms > 0.5}}
 
 
 def thin(curve, points=20):
@@ -204,10 +279,13 @@ def thin(curve, points=20):
 
 def idle(pair, seconds):
     """CPU of each side in milliseconds a second with every tunnel up and no traffic."""
-    meters = [Meter(p) for p in pair.pids]
-    time.sleep(seconds)
-    return {f"idle_{side}_ms_s": round(m.read()["main_ms"] / seconds, 2)
-            for side, m in zip(("initiator", "responder"), meters)}
+    used = used_by(pair.pids, lambda: time.sleep(seconds))
+    result = {}
+    for side, pid, u in zip(("initiator", "responder"), pair.pids, used):
+        for name, ms in u.by_name(pid).items():
+            if ms > 1:
+                result[f"idle_{side}_{name}_ms_s"] = round(ms / u.seconds, 2)
+    return result
 
 
 def one(kind, n, args):
@@ -239,17 +317,23 @@ def machine():
 
 
 def summary(results):
-    lines = [f"{'daemon':16} {'runs':>4} {'up':>6} {'seconds':>8} {'per s':>7} "
-             f"{'initiator ms':>12} {'responder ms':>12} {'kB':>6}"]
+    lines = ["milliseconds of CPU for each tunnel: the handshake, of it port500's control thread, "
+             "and the whole",
+             f"{'daemon':16} {'runs':>4} {'up':>6} {'seconds':>8} {'per s':>7} "
+             f"{'initiator':>10} {'control':>8} {'whole':>7} "
+             f"{'responder':>10} {'control':>8} {'whole':>7} {'kB':>6}"]
     for kind in dict.fromkeys(r["daemon"] for r in results):
         runs = [r for r in results if r["daemon"] == kind]
 
         def middle(key, runs=runs):
             return statistics.median(r[key] for r in runs)
 
-        lines.append(f"{kind:16} {len(runs):4} {middle('up'):6g} {middle('seconds'):8.2f} "
-                     f"{middle('per_second'):7.0f} {middle('initiator_ms'):12.3f} "
-                     f"{middle('responder_ms'):12.3f} {middle('responder_kb'):6.1f}")
+        line = (f"{kind:16} {len(runs):4} {middle('up'):6g} {middle('seconds'):8.2f} "
+                f"{middle('per_second'):7.0f} ")
+        for side in ("initiator", "responder"):
+            line += (f"{middle(side + '_ms'):10.3f} {middle(side + '_control_ms'):8.3f} "
+                     f"{middle(side + '_whole_ms'):7.3f} ")
+        lines.append(line + f"{middle('responder_kb'):6.1f}")
     return "\n".join(lines)
 
 
