@@ -89,6 +89,7 @@ int ike_openssl_create(struct ike_crypto **out)
 		err = -ENOTSUP;
 		goto out;
 	}
+	prf_init(o);
 	err = cipher_init(o);
 	if (!err)
 		err = check_mandatory(o);
@@ -110,6 +111,8 @@ void ike_openssl_destroy(struct ike_crypto *c)
 		return;
 	o = c->ctx;
 	cipher_fini(o);
+	ke_fini(o);
+	prf_fini(o);
 	EVP_MAC_free(o->hmac);
 	EVP_MD_free(o->sha1);
 	free(o);
