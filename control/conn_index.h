@@ -1,8 +1,9 @@
 // Finds the connections whose addresses fit a peer, the best first.
 //
 // Connections that name hosts are found by the peer's address; only those with %any or subnets are
-// compared one by one. The last answer is kept: IKE_SA_INIT and IKE_AUTH ask the same, and so do
-// all peers behind one address.
+// compared one by one. The last answer is kept: all peers behind one address ask the same. Once the
+// peer has said who it is, those that expect somebody else need not be looked at: thousands may
+// share an address, or have none.
 //
 // Threads:   control only.
 // Ownership: borrows the connections, which must not change while the index lives.
@@ -18,3 +19,10 @@ void conn_index_destroy(struct conn_index *x); // NULL is allowed
 // By conn_match, in the order given among equals; ended by NULL. Good until the next call.
 const struct ike_conn *const *conn_index_find(struct conn_index *x, const struct ip_addr *local,
 					      const struct ip_addr *remote);
+// Of these the ones that expect a signature of the peer.
+const struct ike_conn *const *conn_index_signing(struct conn_index *x, const struct ip_addr *local,
+						 const struct ip_addr *remote);
+// Of these the ones whose remote_id may stand for `id`: all that do, and few others.
+const struct ike_conn *const *conn_index_named(struct conn_index *x, const struct ip_addr *local,
+					       const struct ip_addr *remote,
+					       const struct identity *id);

@@ -266,10 +266,12 @@ static const char *candidate_lost(const struct ike_sa *sa, const struct ike_conn
 	return NULL;
 }
 
-static void report_no_connection(struct step *st, const struct ike_conn *const *conns,
-				 const struct identity *idi, const struct identity *idr)
+static void report_no_connection(struct step *st, const struct identity *idi,
+				 const struct identity *idr)
 {
 	const struct ike_sa *sa = st->sa;
+	const struct ike_conn *const *conns =
+		sa->env->conns_find(sa->env->ctx, &sa->local.addr, &sa->remote.addr);
 	char peer[IP_ENDPOINT_TEXT_MAX];
 	struct text text;
 
@@ -292,6 +294,15 @@ static void report_no_connection(struct step *st, const struct ike_conn *const *
 	act_report(st, IKE_REPORT_NO_CONNECTION, IKE_SEV_ERROR, "%s", text.s);
 }
 
+static const struct ike_conn *const *candidates(const struct ike_sa *sa, const struct identity *idi)
+{
+	const struct ike_env *env = sa->env;
+
+	if (env->conns_named)
+		return env->conns_named(env->ctx, &sa->local.addr, &sa->remote.addr, idi);
+	return env->conns_find(env->ctx, &sa->local.addr, &sa->remote.addr);
+}
+
 // Finds the connection by identities; sets conn and both identities of the SA. Of several the first
 // that wants to be convinced in the way that the peer tries.
 static bool connection_choose(struct step *st, const struct ike_msg *m, const struct identity *idi,
@@ -304,7 +315,7 @@ static bool connection_choose(struct step *st, const struct ike_msg *m, const st
 
 	if (p)
 		payload_auth_parse(p, &auth);
-	conns = sa->env->conns_find(sa->env->ctx, &sa->local.addr, &sa->remote.addr);
+	conns = candidates(sa, idi);
 	for (size_t i = 0; conns && conns[i]; i++) {
 		if (candidate_lost(sa, conns[i], idi, idr))
 			continue;
@@ -316,7 +327,7 @@ static bool connection_choose(struct step *st, const struct ike_msg *m, const st
 			found = conns[i];
 	}
 	if (!found) {
-		report_no_connection(st, conns, idi, idr);
+		report_no_connection(st, idi, idr);
 		return false;
 	}
 	sa->conn = found;
