@@ -9,10 +9,12 @@
 
 #include "control/ike/ike_crypto.h"
 
-enum { OPENSSL_CIPHERS = 10, OPENSSL_PRFS = 4, OPENSSL_GROUPS = 10 };
+enum { OPENSSL_CIPHERS = 10, OPENSSL_PRFS = 4, OPENSSL_GROUPS = 10, OPENSSL_RANDOM = 512 };
 
 struct openssl {
-	struct ike_crypto table; // its ctx points back here
+	struct ike_crypto table;	// its ctx points back here
+	uint8_t random[OPENSSL_RANDOM]; // the first `random_left` bytes are still to be given out
+	size_t random_left;
 	EVP_MAC *hmac;
 	EVP_MAC_CTX *hmac_with[OPENSSL_PRFS]; // prf.c: its hash is set; only copies get a secret
 	// ke.c: what makes keys of each group, by chance and from data; NULL until it is needed.
