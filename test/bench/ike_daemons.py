@@ -2,7 +2,7 @@
 
 Gateway A gets N connections with start_action = start in one reload and initiates them all; B
 answers. One address on each side, N connections told apart by identities, each with a key and one
-child of its own subnets: AES-128-GCM, X25519, PSK. Time runs from the start of the reload.
+child of its own subnets: AES-128-GCM, X25519, PSK or certificates with ECDSA P-256 (--auth). Time runs from the start of the reload.
 
 port500 and charon take turns, the same machine and the same minutes for both.
 
@@ -25,6 +25,8 @@ import sys
 import tempfile
 import time
 
+import pki
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
 
 from gateways import Charon, Port500, binary, other  # noqa: E402
@@ -40,8 +42,9 @@ def subnet(site, i):
     return f"{10 if site.letter == 'a' else 11}.{64 + i // 256}.{i % 256}.0/24"
 
 
-def connections(site, n, start):
+def connections(site, n, start, auth):
     """Sections `connections` and `secrets`, in the words that both daemons read."""
+    word = "psk" if auth == "psk" else "pubkey"
     o = other(site)
     conns, secrets = [], []
     for i in range(n):
@@ -51,11 +54,12 @@ def connections(site, n, start):
     remote_addrs = {o.wan_addr}
     proposals = aes128gcm16-prfsha256-x25519
     local {{
-        auth = psk
+        auth = {word}
         id = {site.letter}{i}.example
+        {"" if auth == "psk" else f"certs = {site.letter}{i}.pem"}
     }}
     remote {{
-        auth = psk
+        auth = {word}
         id = {o.letter}{i}.example
     }}
     children {{
@@ -68,6 +72,8 @@ def connections(site, n, start):
     }}
 }}
 """)
+        if auth != "psk":
+            continue
         secrets.append(f"ike-{i} {{\n id-a = a{i}.example\n id-b = b{i}.example\n"
                        f" secret = \"key number {i} of the benchmark\"\n}}\n")
     return f"connections {{\n{''.join(conns)}}}\nsecrets {{\n{''.join(secrets)}}}\n"
@@ -135,6 +141,11 @@ def used_by(pids, action):
     return [m.read() for m in meters]
 
 
+def certificates(directory, site, auth, to):
+    if auth != "psk":
+        pki.give(os.path.join(directory, "pki"), site.letter, to)
+
+
 def pid_of(gateway, comm):
     """`ip netns exec` has become the daemon itself."""
     with open(f"/proc/{gateway.process.pid}/comm", encoding="ascii") as f:
@@ -143,12 +154,22 @@ def pid_of(gateway, comm):
     return gateway.process.pid
 
 
-class OurPair:
+class Pair:
+    """Two gateways of one kind; what a kind of its own has to say are prepare and begin."""
+
+    def text(self, site, start):
+        return connections(site, self.n, start, self.auth)
+
+
+class OurPair(Pair):
     name = "port500"
 
-    def __init__(self, net, directory, n, gateway):
-        self.net, self.n = net, n
-        self.gateways = [Port500(net, A, directory), Port500(net, B, directory)]
+    def __init__(self, net, directory, n, auth, gateway):
+        self.net, self.n, self.auth = net, n, auth
+        self.gateways = [Port500(net, A, os.path.join(directory, "a")),
+                         Port500(net, B, os.path.join(directory, "b"))]
+        for g in self.gateways:
+            certificates(directory, g.site, auth, g.dir)
         self.empty = [g.default_config(gateway=gateway).partition("connections {")[0]
                       for g in self.gateways]
         for g, e in zip(self.gateways, self.empty):
@@ -157,7 +178,7 @@ class OurPair:
 
     def prepare(self):
         b = self.gateways[1]
-        b.write_config(self.empty[1] + connections(B, self.n, False))
+        b.write_config(self.empty[1] + self.text(B, False))
         b.cli("reload")
 
     def begin(self, text):
@@ -168,23 +189,24 @@ class OurPair:
                               a.log + ".reload")
 
 
-class CharonPair:
+class CharonPair(Pair):
     name = "charon"
 
-    def __init__(self, net, directory, n, limits):
-        self.net, self.n = net, n
+    def __init__(self, net, directory, n, auth, limits):
+        self.net, self.n, self.auth = net, n, auth
         self.gateways = [Charon(net, A, directory), Charon(net, B, directory)]
         for g in self.gateways:
             g.options = "" if limits else "dos_protection = no"
             g.log_level = 0
+            certificates(directory, g.site, auth, g.swan)
             g.start("")
         self.pids = [pid_of(g, "charon-systemd") for g in self.gateways]
 
     def prepare(self):
         a, b = self.gateways
-        b.write_config(connections(B, self.n, False))
+        b.write_config(self.text(B, False))
         b.swanctl("--load-all --noprompt")
-        a.write_config(connections(A, self.n, False))
+        a.write_config(self.text(A, False))
         a.swanctl("--load-creds --noprompt")
 
     def begin(self, text):
@@ -219,7 +241,7 @@ def loading(pair):
         pair.begin(text).wait(120)
         time.sleep(SETTLE_S)
 
-    none = connections(A, pair.n, False)
+    none = pair.text(A, False)
     load(none)
     load("")
     used = used_by(pair.pids, lambda: load(none))
@@ -243,7 +265,7 @@ def measure(pair, limit_s):
     apis = [Vici(g.socket) for g in pair.gateways]
     meters = [Meter(p) for p in pair.pids]
     began = time.monotonic()
-    command = pair.begin(connections(A, pair.n, True))
+    command = pair.begin(pair.text(A, True))
     curve = watch(apis[1], pair.n, limit_s, began)
     if curve[-1][1] >= pair.n:
         settle(apis[0], pair.n, limit_s)
@@ -288,12 +310,13 @@ def idle(pair, seconds):
     return result
 
 
-def one(kind, n, args):
+def one(kind, n, args, certs):
     with tempfile.TemporaryDirectory(prefix="bench-ike-") as d, Network("b-") as net:
-        pair = (OurPair(net, d, n, f"memory = {args.memory}") if kind == "port500"
-                else CharonPair(net, d, n, kind == "charon"))
+        os.symlink(certs, os.path.join(d, "pki"))
+        pair = (OurPair(net, d, n, args.auth, f"memory = {args.memory}") if kind == "port500"
+                else CharonPair(net, d, n, args.auth, kind == "charon"))
         result = measure(pair, args.limit)
-        result["daemon"] = kind
+        result["daemon"], result["auth"] = kind, args.auth
         if args.idle and result["up"] == n:
             result.update(idle(pair, args.idle))
         for g in pair.gateways:
@@ -350,15 +373,20 @@ def main():
                    help="with all tunnels up, measure CPU for so many seconds")
     p.add_argument("--memory", type=int, default=512, help="port500's gateway.memory in MB (512)")
     p.add_argument("--json", metavar="FILE", help="write all results there")
+    p.add_argument("--auth", choices=["psk", "ecdsa"], default="psk",
+                   help="how both sides prove themselves (psk)")
     args = p.parse_args()
     results = []
-    for run in range(args.runs):
-        for kind in args.daemons.split(","):
-            r = one(kind, args.n, args)
-            results.append(r)
-            print(f"run {run + 1}: " + ", ".join(f"{k} {v}" for k, v in r.items()
-                                                if k not in ("curve", "connections")
-                                                and not k.endswith("threads_ms")), flush=True)
+    with tempfile.TemporaryDirectory(prefix="bench-pki-") as certs:
+        if args.auth == "ecdsa":
+            pki.make(certs, args.n)
+        for run in range(args.runs):
+            for kind in args.daemons.split(","):
+                r = one(kind, args.n, args, certs)
+                results.append(r)
+                print(f"run {run + 1}: " + ", ".join(f"{k} {v}" for k, v in r.items()
+                                                    if k not in ("curve", "connections")
+                                                    and not k.endswith("threads_ms")), flush=True)
     print()
     print(summary(results))
     if args.json:
