@@ -164,18 +164,32 @@ static void collect(const struct conn_index *x, uint32_t list, uint32_t others,
 	out[n] = NULL;
 }
 
-static void find(struct conn_index *x, const struct ip_addr *local, const struct ip_addr *remote)
+// Those without CAs of their own differ in nothing but send_certreq.
+static void collect_signing(struct conn_index *x)
 {
+	bool there[2] = {false, false};
 	size_t n = 0;
 
+	for (size_t i = 0; x->found[i]; i++) {
+		const struct ike_conn *ike = x->found[i];
+		const struct conn *c = ike->user;
+
+		if (ike->remote_auth != AUTH_BY_SIGNATURE ||
+		    (!c->own_cas && there[ike->send_certreq]))
+			continue;
+		there[ike->send_certreq] |= !c->own_cas;
+		x->signing[n++] = ike;
+	}
+	x->signing[n] = NULL;
+}
+
+static void find(struct conn_index *x, const struct ip_addr *local, const struct ip_addr *remote)
+{
 	if (x->have_last && ip_addr_equal(&x->last_local, local) &&
 	    ip_addr_equal(&x->last_remote, remote))
 		return;
 	collect(x, x->head[bucket(x, remote)], x->head[x->n_buckets], local, remote, x->found);
-	for (size_t i = 0; x->found[i]; i++)
-		if (x->found[i]->remote_auth == AUTH_BY_SIGNATURE)
-			x->signing[n++] = x->found[i];
-	x->signing[n] = NULL;
+	collect_signing(x);
 	x->last_local = *local;
 	x->last_remote = *remote;
 	x->have_last = true;

@@ -19,7 +19,8 @@ void conn_index_destroy(struct conn_index *x); // NULL is allowed
 // By conn_match, in the order given among equals; ended by NULL. Good until the next call.
 const struct ike_conn *const *conn_index_find(struct conn_index *x, const struct ip_addr *local,
 					      const struct ip_addr *remote);
-// Of these the ones that expect a signature of the peer.
+// Of these the ones that expect a signature of the peer, but of those that accept the same CAs and
+// treat CERTREQ alike only the first: enough to know what IKE_SA_INIT has to say about certificates.
 const struct ike_conn *const *conn_index_signing(struct conn_index *x, const struct ip_addr *local,
 						 const struct ip_addr *remote);
 // Of these the ones whose remote_id may stand for `id`: all that do, and few others.

@@ -248,7 +248,6 @@ static void test_index_finds_by_name(void **state)
 	for (unsigned i = 0; i < 9; i++) {
 		conns[i] = make(NULL, rows[i].remote);
 		snprintf(conns[i]->ike.name, sizeof(conns[i]->ike.name), "%u", i);
-		conns[i]->ike.remote_auth = i % 4 == 1 ? AUTH_BY_SIGNATURE : AUTH_BY_PSK;
 		if (rows[i].id)
 			assert_int_equal(identity_parse(rows[i].id, &conns[i]->ike.remote_id), 0);
 	}
@@ -260,10 +259,49 @@ static void test_index_finds_by_name(void **state)
 		add_names(names, sizeof(names), conn_index_named(x, &a, &b, &id));
 		assert_string_equal(names, asked[k].want);
 	}
-	add_names(names, sizeof(names), conn_index_signing(x, &a, &b));
-	assert_string_equal(names, "1 5 ");
 	conn_index_destroy(x);
 	for (unsigned i = 0; i < 9; i++)
+		conn_put(conns[i]);
+}
+
+// Enough of those that expect signatures to name each CA that one of them accepts.
+static void test_index_signing(void **state)
+{
+	static const struct {
+		enum auth_kind auth;
+		bool own_cas, certreq;
+	} rows[] = {
+		{AUTH_BY_PSK, false, true},	   // 0
+		{AUTH_BY_SIGNATURE, false, false}, // 1
+		{AUTH_BY_SIGNATURE, false, true},  // 2
+		{AUTH_BY_SIGNATURE, true, true},   // 3
+		{AUTH_BY_SIGNATURE, false, true},  // 4: as 2
+		{AUTH_BY_SIGNATURE, true, true},   // 5: other CAs than 3, perhaps
+		{AUTH_BY_SIGNATURE, false, false}, // 6: as 1
+		{AUTH_BY_PSK, true, true},	   // 7
+	};
+	struct ip_addr a, b;
+	struct conn *conns[8];
+	struct conn_index *x;
+	char names[256];
+
+	(void)state;
+	assert_int_equal(ip_addr_parse("192.0.2.1", &a), 0);
+	assert_int_equal(ip_addr_parse("198.51.100.1", &b), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		conns[i] = make(NULL, NULL);
+		snprintf(conns[i]->ike.name, sizeof(conns[i]->ike.name), "%u", i);
+		conns[i]->ike.remote_auth = rows[i].auth;
+		conns[i]->ike.send_certreq = rows[i].certreq;
+		conns[i]->own_cas = rows[i].own_cas;
+	}
+	assert_int_equal(conn_index_create(conns, 8, &x), 0);
+	for (unsigned again = 0; again < 2; again++) {
+		add_names(names, sizeof(names), conn_index_signing(x, &a, &b));
+		assert_string_equal(names, "1 2 3 5 ");
+	}
+	conn_index_destroy(x);
+	for (unsigned i = 0; i < 8; i++)
 		conn_put(conns[i]);
 }
 
@@ -272,6 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_index_finds_the_best_first),
 		cmocka_unit_test(test_index_finds_by_name),
+		cmocka_unit_test(test_index_signing),
 		cmocka_unit_test(test_the_narrower_remote_wins),
 		cmocka_unit_test(test_remote_addresses_in_turn),
 		cmocka_unit_test(test_any_has_no_address_to_dial),
