@@ -34,6 +34,7 @@ from topology import A, B, Network  # noqa: E402
 from vici import Vici  # noqa: E402
 
 REST_S = 2      # how long idle daemons are measured
+REKEY_S = 3     # after the last command to rekey: all are done long before
 SETTLE_S = 0.3  # after the last tunnel, until nobody has anything left to do
 
 
@@ -197,6 +198,9 @@ class CharonPair(Pair):
         self.gateways = [Charon(net, A, directory), Charon(net, B, directory)]
         for g in self.gateways:
             g.options = "" if limits else "dos_protection = no"
+            # kernel-libipsec refuses a child without an address of ours in its subnet.
+            net.run(g.ns, "ip -batch -", stdin="".join(
+                f"addr add {subnet(g.site, i)[:-4]}1/32 dev lo\n" for i in range(n)))
             g.log_level = 0
             certificates(directory, g.site, auth, g.swan)
             g.start("")
@@ -294,6 +298,11 @@ def side_of(side, pid, cpu, rest, load, up):
             f"{side}_threads_ms": {t: round(ms / up, 3) for t, ms in names.items() if ms > 0.5}}
 
 
+def children_up(pair):
+    """The child SAs of B: an IKE SA alone carries nothing."""
+    return len(re.findall(r"\bINSTALLED\b", pair.gateways[1].swanctl("--list-sas")))
+
+
 def thin(curve, points=20):
     step = max(1, len(curve) // points)
     return curve[::step] + ([curve[-1]] if (len(curve) - 1) % step else [])
@@ -310,15 +319,43 @@ def idle(pair, seconds):
     return result
 
 
+def rekey(pair, word, prefix):
+    """A replaces all its child SAs, or all its IKE SAs; milliseconds for each, on either side."""
+    api = Vici(pair.gateways[0].socket)
+    rest = used_by(pair.pids, lambda: time.sleep(REST_S))
+
+    def replace_all():
+        for i in range(pair.n):
+            answer = api.request("rekey", **{word: f"{prefix}{i}"})
+            assert answer.get("matches") == "1", (pair.name, i, answer)
+        time.sleep(REKEY_S)
+
+    used = used_by(pair.pids, replace_all)
+    assert established(api) == pair.n
+    api.close()
+    result = {}
+    for side, pid, u, idle_use in zip(("initiator", "responder"), pair.pids, used, rest):
+        net = u.without_idle(idle_use)
+        control = net.by_name(pid).get("port500d", net.total())
+        result[f"rekey_{word}_{side}_ms"] = round(net.total() / pair.n, 3)
+        result[f"rekey_{word}_{side}_control_ms"] = round(control / pair.n, 3)
+    return result
+
+
 def one(kind, n, args, certs):
     with tempfile.TemporaryDirectory(prefix="bench-ike-") as d, Network("b-") as net:
         os.symlink(certs, os.path.join(d, "pki"))
         pair = (OurPair(net, d, n, args.auth, f"memory = {args.memory}") if kind == "port500"
                 else CharonPair(net, d, n, args.auth, kind == "charon"))
         result = measure(pair, args.limit)
+        result["children"] = children_up(pair)
+        assert result["children"] >= result["up"], result
         result["daemon"], result["auth"] = kind, args.auth
         if args.idle and result["up"] == n:
             result.update(idle(pair, args.idle))
+        if args.rekey and result["up"] == n:
+            result.update(rekey(pair, "child", "n"))
+            result.update(rekey(pair, "ike", "c"))
         for g in pair.gateways:
             g.stop()
     return result
@@ -371,6 +408,8 @@ def main():
     p.add_argument("--limit", type=float, default=15, help="give up after so many seconds (15)")
     p.add_argument("--idle", type=float, default=0,
                    help="with all tunnels up, measure CPU for so many seconds")
+    p.add_argument("--rekey", action="store_true",
+                   help="with all tunnels up, replace all child SAs, then all IKE SAs")
     p.add_argument("--memory", type=int, default=512, help="port500's gateway.memory in MB (512)")
     p.add_argument("--json", metavar="FILE", help="write all results there")
     p.add_argument("--auth", choices=["psk", "ecdsa"], default="psk",
