@@ -100,6 +100,7 @@ int conn_create(const struct config_conn *config, struct conn **out)
 			   : config->send_cert == CERTS_NEVER ? SEND_CERT_NEVER
 							      : SEND_CERT_IFASKED;
 	c->ike.send_certreq = config->send_certreq;
+	c->own_cas = config->remote_side.cacerts.n > 0;
 	c->ike.force_encap = config->encap;
 	c->ike.rekey_time_ms = config->rekey_time_ms;
 	c->ike.rand_time_ms = config->rekey_time_ms / 10;

@@ -77,6 +77,7 @@ struct conn {
 	size_t n_children;
 	TAILQ_HEAD(, run_sa) sas; // those of this connection that are not closed
 	unsigned refs;
+	bool own_cas; // remote.cacerts says which CAs it accepts; else all of the gateway's
 	bool retired; // no longer in the configuration
 	bool planned; // stands in the configuration that is being applied
 };

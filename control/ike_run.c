@@ -100,6 +100,23 @@ static bool env_explain(void *ctx, const struct ip_addr *remote, bool *stranger)
 	return refusal_budget_take(&run->explained, remote, peer, run_now_ms());
 }
 
+static const struct ike_conn *const *env_conns_signing(void *ctx, const struct ip_addr *local,
+						       const struct ip_addr *remote)
+{
+	struct ike_run *run = ctx;
+
+	return conn_index_signing(run->index, local, remote);
+}
+
+static const struct ike_conn *const *env_conns_named(void *ctx, const struct ip_addr *local,
+						     const struct ip_addr *remote,
+						     const struct identity *id)
+{
+	struct ike_run *run = ctx;
+
+	return run->index ? conn_index_named(run->index, local, remote, id) : NULL;
+}
+
 // ---- connections and tunnels ----
 
 static void conn_stop(struct conn *c)
@@ -385,6 +402,8 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 		.spi_release = env_spi_release,
 		.psk_find = env_psk_find,
 		.conns_find = env_conns_find,
+		.conns_signing = env_conns_signing,
+		.conns_named = env_conns_named,
 		.child_used = env_child_used,
 		.explain = env_explain,
 	};

@@ -96,7 +96,7 @@ static void drop_late(struct worker *w)
 void acquire_retry(struct worker *w)
 {
 	uint32_t removed;
-	struct batch ready = {.n = 0};
+	struct batch ready;
 	uint16_t kept = 0;
 
 	if (w->n_waiting == 0)
@@ -108,6 +108,7 @@ void acquire_retry(struct worker *w)
 		ask_again(w);
 		return;
 	}
+	batch_clear(&ready);
 	for (uint16_t i = 0; i < w->n_waiting; i++) {
 		const struct tunnel *t = w->waiting[i].tunnel;
 

@@ -35,6 +35,13 @@ struct batch {
 	struct sa_in *sa[BATCH_MAX];	  // inbound, set by esp_in
 };
 
+// Makes a batch empty. An initializer would write all 1.7 kB of it, each time a worker looks for
+// packets; that was more than all else that an idle round does.
+static inline void batch_clear(struct batch *b)
+{
+	b->n = 0;
+}
+
 // Copies packet i of `from` with its columns to the end of `to`, which has room.
 static inline void batch_append(struct batch *to, const struct batch *from, uint16_t i)
 {

@@ -48,7 +48,7 @@ static void drop_late(struct worker *w)
 void hold_retry(struct worker *w)
 {
 	const uint32_t generation = fib_generation(w->dp->fib);
-	struct batch ready = {.n = 0};
+	struct batch ready;
 	struct fib_hop hop;
 	uint16_t kept = 0;
 
@@ -58,6 +58,7 @@ void hold_retry(struct worker *w)
 	if (generation == w->fib_generation)
 		return;
 	w->fib_generation = generation;
+	batch_clear(&ready);
 	for (uint16_t i = 0; i < w->n_held; i++) {
 		struct held *h = &w->hold[i];
 		const uint32_t dst_be = rte_pktmbuf_mtod(h->pkt, struct rte_ipv4_hdr *)->dst_addr;

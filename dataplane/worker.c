@@ -93,7 +93,7 @@ static void send_clear(struct worker *w, struct batch *pass)
 
 unsigned worker_step(struct worker *w, const struct source *src)
 {
-	struct batch in, protect = {.n = 0}, pass = {.n = 0};
+	struct batch in, protect, pass;
 	struct sorted s;
 	unsigned n;
 
@@ -101,6 +101,8 @@ unsigned worker_step(struct worker *w, const struct source *src)
 	n = in.n;
 	if (n == 0)
 		return 0;
+	batch_clear(&protect);
+	batch_clear(&pass);
 	classify(w, &in, &s);
 
 	// Inbound: ESP is taken apart; clear text must not be what ESP is due for.

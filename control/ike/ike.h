@@ -98,6 +98,14 @@ struct ike_env {
 	// Responder: connections whose addresses fit, in order of preference, ended by NULL.
 	const struct ike_conn *const *(*conns_find)(void *ctx, const struct ip_addr *local,
 						    const struct ip_addr *remote);
+	// Of these the ones with remote_auth AUTH_BY_SIGNATURE, as many as it takes to name each CA
+	// that one of them accepts; and the ones whose remote_id may stand for an identity. They
+	// only spare the core a look at all; NULL: it looks at all.
+	const struct ike_conn *const *(*conns_signing)(void *ctx, const struct ip_addr *local,
+						       const struct ip_addr *remote);
+	const struct ike_conn *const *(*conns_named)(void *ctx, const struct ip_addr *local,
+						     const struct ip_addr *remote,
+						     const struct identity *id);
 	// Has the peer sent anything yet on the child SA with that inbound SPI?
 	bool (*child_used)(void *ctx, uint32_t spi_in);
 	uint64_t half_open_ms; // life of a responder before authentication

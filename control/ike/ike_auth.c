@@ -257,17 +257,20 @@ static bool candidate_lost(const struct ike_sa *sa, const struct ike_conn *conn,
 	return !proposal_is_answer_to(&sa->chosen, &conn->ike, false);
 }
 
-static void report_no_connection(struct step *st, const struct ike_conn *const *conns,
-				 const struct identity *idi, const struct identity *idr)
+static void report_no_connection(struct step *st, const struct identity *idi,
+				 const struct identity *idr)
 {
 	const struct ike_sa *sa = st->sa;
 	const struct proposal_list chosen = {.n = 1, .p = {sa->chosen}};
+	const struct ike_conn *const *conns = NULL;
 	char peer[IP_ENDPOINT_TEXT_MAX];
 	struct ike_refusal *r =
 		refuse_new(st, IKE_REPORT_NO_CONNECTION, "no connection fits peer %s",
 			   ip_endpoint_format(&sa->remote, peer, sizeof(peer)));
 
-	for (size_t i = 0; r && !r->brief && conns && conns[i]; i++) {
+	if (r && !r->brief)
+		conns = sa->env->conns_find(sa->env->ctx, &sa->local.addr, &sa->remote.addr);
+	for (size_t i = 0; conns && conns[i]; i++) {
 		struct refusal_candidate *c;
 		enum refusal_lost by;
 
@@ -290,6 +293,15 @@ static void report_no_connection(struct step *st, const struct ike_conn *const *
 	act_refusal(st, r);
 }
 
+static const struct ike_conn *const *candidates(const struct ike_sa *sa, const struct identity *idi)
+{
+	const struct ike_env *env = sa->env;
+
+	if (env->conns_named)
+		return env->conns_named(env->ctx, &sa->local.addr, &sa->remote.addr, idi);
+	return env->conns_find(env->ctx, &sa->local.addr, &sa->remote.addr);
+}
+
 // Finds the connection by identities; sets conn and both identities of the SA. Of several the first
 // that wants to be convinced in the way that the peer tries.
 static bool connection_choose(struct step *st, const struct ike_msg *m, const struct identity *idi,
@@ -302,7 +314,7 @@ static bool connection_choose(struct step *st, const struct ike_msg *m, const st
 
 	if (p)
 		payload_auth_parse(p, &auth);
-	conns = sa->env->conns_find(sa->env->ctx, &sa->local.addr, &sa->remote.addr);
+	conns = candidates(sa, idi);
 	for (size_t i = 0; conns && conns[i]; i++) {
 		enum refusal_lost by;
 
@@ -316,7 +328,7 @@ static bool connection_choose(struct step *st, const struct ike_msg *m, const st
 			found = conns[i];
 	}
 	if (!found) {
-		report_no_connection(st, conns, idi, idr);
+		report_no_connection(st, idi, idr);
 		return false;
 	}
 	sa->conn = found;

@@ -412,6 +412,8 @@ static bool init_reply(struct step *st, const struct ike_msg *m, const struct ik
 	// RFC 7383 2.3: only to a peer that has announced it.
 	if (sa->may_fragment && conn->fragmentation != IKE_FRAG_NO)
 		build_notify(&b, N_IKEV2_FRAGMENTATION_SUPPORTED, NULL, 0);
+	if (sa->env->conns_signing)
+		conns = sa->env->conns_signing(sa->env->ctx, &sa->local.addr, &sa->remote.addr);
 	cert_build_init_reply(sa, &b, conns);
 	if (!reply_send(st, &b, m))
 		return false;

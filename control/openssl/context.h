@@ -9,11 +9,16 @@
 
 #include "control/ike/ike_crypto.h"
 
-enum { OPENSSL_CIPHERS = 10 };
+enum { OPENSSL_CIPHERS = 10, OPENSSL_PRFS = 4, OPENSSL_GROUPS = 10, OPENSSL_RANDOM = 512 };
 
 struct openssl {
-	struct ike_crypto table; // its ctx points back here
+	struct ike_crypto table;	// its ctx points back here
+	uint8_t random[OPENSSL_RANDOM]; // the first `random_left` bytes are still to be given out
+	size_t random_left;
 	EVP_MAC *hmac;
+	EVP_MAC_CTX *hmac_with[OPENSSL_PRFS]; // prf.c: its hash is set; only copies get a secret
+	// ke.c: what makes keys of each group, by chance and from data; NULL until it is needed.
+	EVP_PKEY_CTX *generate[OPENSSL_GROUPS], *from_data[OPENSSL_GROUPS];
 	EVP_MD *sha1;
 	EVP_CIPHER *cipher[OPENSSL_CIPHERS]; // cipher.c: in the order of its table; NULL: absent
 };
@@ -22,6 +27,9 @@ struct openssl {
 int openssl_failed(void);
 
 // ---- prf.c ----
+// Leaves out the hashes that are not there.
+void prf_init(struct openssl *o);
+void prf_fini(struct openssl *o);
 int prf_compute(void *ctx, uint16_t prf_id, const uint8_t *key, size_t key_len,
 		const struct ike_buf *pieces, size_t n, uint8_t *out, size_t *len);
 int prf_plus(void *ctx, uint16_t prf_id, const uint8_t *key, size_t key_len, const uint8_t *seed,
@@ -31,6 +39,7 @@ int hmac_compute(const struct openssl *o, const char *hash, const uint8_t *key, 
 		 const struct ike_buf *pieces, size_t n, uint8_t *out, size_t out_len);
 
 // ---- ke.c ----
+void ke_fini(struct openssl *o);
 int ke_create(void *ctx, uint16_t group, struct ike_ke **out);
 // The same with a given pair of keys, for known-answer tests. The private key is big-endian, or
 // as RFC 7748 writes it; the public value is in KE payload form and unused for X25519 and X448.

@@ -16,13 +16,27 @@ int openssl_failed(void)
 	return -EIO;
 }
 
+// Nonces, SPIs and the like, a few bytes each: OpenSSL's generator does the same work (a system
+// call, two rounds of AES for its next state, locks) for 8 bytes as for 512. Nothing is given out
+// twice, and what was is wiped. Private keys and IVs do not come from here.
 static int random_bytes(void *ctx, void *out, size_t len)
 {
-	(void)ctx;
+	struct openssl *o = ctx;
+
 	if (len > INT_MAX)
 		return -EINVAL;
-	// A NULL-length request is no request; RAND_bytes would take it too.
-	return RAND_bytes(out, (int)len) == 1 ? 0 : openssl_failed();
+	if (len > sizeof(o->random))
+		return RAND_bytes(out, (int)len) == 1 ? 0 : openssl_failed();
+	if (len > o->random_left) {
+		o->random_left = 0;
+		if (RAND_bytes(o->random, sizeof(o->random)) != 1)
+			return openssl_failed();
+		o->random_left = sizeof(o->random);
+	}
+	o->random_left -= len;
+	memcpy(out, o->random + o->random_left, len);
+	wipe(o->random + o->random_left, len);
+	return 0;
 }
 
 static int sha1(void *ctx, const struct ike_buf *pieces, size_t n, uint8_t out[IKE_HASH_SHA1_LEN])
@@ -89,6 +103,7 @@ int ike_openssl_create(struct ike_crypto **out)
 		err = -ENOTSUP;
 		goto out;
 	}
+	prf_init(o);
 	err = cipher_init(o);
 	if (!err)
 		err = check_mandatory(o);
@@ -110,7 +125,10 @@ void ike_openssl_destroy(struct ike_crypto *c)
 		return;
 	o = c->ctx;
 	cipher_fini(o);
+	ke_fini(o);
+	prf_fini(o);
 	EVP_MAC_free(o->hmac);
 	EVP_MD_free(o->sha1);
+	wipe(o->random, sizeof(o->random));
 	free(o);
 }

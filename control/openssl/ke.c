@@ -21,7 +21,7 @@ struct ke_group {
 	size_t public_len, shared_len; // bytes
 };
 
-static const struct ke_group groups[] = {
+static const struct ke_group groups[OPENSSL_GROUPS] = {
 	{KE_MODP_2048, KIND_MODP, "DH", "modp_2048", 256, 256},
 	{KE_MODP_3072, KIND_MODP, "DH", "modp_3072", 384, 384},
 	{KE_MODP_4096, KIND_MODP, "DH", "modp_4096", 512, 512},
@@ -61,29 +61,56 @@ static int ke_new(const struct ke_group *g, EVP_PKEY *key, struct ike_ke **out)
 	return 0;
 }
 
-int ke_create(void *ctx, uint16_t group, struct ike_ke **out)
+// Each is asked for its algorithm once: that look-up by name takes OpenSSL as long as an HMAC.
+static EVP_PKEY_CTX *generator(struct openssl *o, const struct ke_group *g)
 {
-	const struct ke_group *g = group_find(group);
 	OSSL_PARAM params[2] = {OSSL_PARAM_construct_end(), OSSL_PARAM_construct_end()};
-	EVP_PKEY *key = NULL;
-	EVP_PKEY_CTX *gen;
-	int ok;
+	EVP_PKEY_CTX **ready = &o->generate[g - groups], *gen;
 
-	(void)ctx;
-	if (!g)
-		return -ENOTSUP;
+	if (*ready)
+		return *ready;
 	gen = EVP_PKEY_CTX_new_from_name(NULL, g->type, NULL);
-	if (!gen) {
-		openssl_failed();
-		return -ENOTSUP;
-	}
 	if (g->name)
 		params[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME,
 							     (char *)(uintptr_t)g->name, 0);
-	ok = EVP_PKEY_keygen_init(gen) == 1 && EVP_PKEY_CTX_set_params(gen, params) == 1 &&
-	     EVP_PKEY_generate(gen, &key) == 1;
+	if (gen && EVP_PKEY_keygen_init(gen) == 1 && EVP_PKEY_CTX_set_params(gen, params) == 1)
+		return *ready = gen;
+	openssl_failed();
 	EVP_PKEY_CTX_free(gen);
-	return ok ? ke_new(g, key, out) : openssl_failed();
+	return NULL;
+}
+
+static EVP_PKEY_CTX *importer(struct openssl *o, const struct ke_group *g)
+{
+	EVP_PKEY_CTX **ready = &o->from_data[g - groups], *import;
+
+	if (*ready)
+		return *ready;
+	import = EVP_PKEY_CTX_new_from_name(NULL, g->type, NULL);
+	if (import && EVP_PKEY_fromdata_init(import) == 1)
+		return *ready = import;
+	openssl_failed();
+	EVP_PKEY_CTX_free(import);
+	return NULL;
+}
+
+void ke_fini(struct openssl *o)
+{
+	for (size_t i = 0; i < OPENSSL_GROUPS; i++) {
+		EVP_PKEY_CTX_free(o->generate[i]);
+		EVP_PKEY_CTX_free(o->from_data[i]);
+	}
+}
+
+int ke_create(void *ctx, uint16_t group, struct ike_ke **out)
+{
+	const struct ke_group *g = group_find(group);
+	EVP_PKEY_CTX *gen = g ? generator(ctx, g) : NULL;
+	EVP_PKEY *key = NULL;
+
+	if (!gen)
+		return -ENOTSUP;
+	return EVP_PKEY_generate(gen, &key) == 1 ? ke_new(g, key, out) : openssl_failed();
 }
 
 // The group's name, a public value and, if there is one, a private key as OpenSSL parameters.
@@ -113,25 +140,39 @@ static OSSL_PARAM *pair_params(const struct ke_group *g, const uint8_t *public_v
 }
 
 // A key of a MODP or ECP group; OpenSSL refuses a point that is not on the curve.
-static int key_from_data(const struct ke_group *g, const uint8_t *public_value, const BIGNUM *y,
-			 const BIGNUM *x, EVP_PKEY **out)
+static int key_from_data(struct openssl *o, const struct ke_group *g, const uint8_t *public_value,
+			 const BIGNUM *y, const BIGNUM *x, EVP_PKEY **out)
 {
 	OSSL_PARAM *params = pair_params(g, public_value, y, x);
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, g->type, NULL);
+	EVP_PKEY_CTX *import = importer(o, g);
 	int err = 0;
 
-	if (!params || !ctx)
+	if (!params || !import) {
 		err = -ENOMEM;
-	else if (EVP_PKEY_fromdata_init(ctx) != 1)
-		err = openssl_failed();
-	else if (EVP_PKEY_fromdata(ctx, out, x ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, params) !=
-		 1) {
+	} else if (EVP_PKEY_fromdata(import, out, x ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY,
+				     params) != 1) {
 		openssl_failed();
 		err = -EBADMSG;
 	}
 	OSSL_PARAM_free(params);
-	EVP_PKEY_CTX_free(ctx);
 	return err;
+}
+
+// A public value of X25519 or X448.
+static int x_from_data(struct openssl *o, const struct ke_group *g, const uint8_t *public_value,
+		       EVP_PKEY **out)
+{
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(
+			OSSL_PKEY_PARAM_PUB_KEY, (uint8_t *)(uintptr_t)public_value, g->public_len),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_PKEY_CTX *import = importer(o, g);
+
+	if (!import)
+		return -ENOMEM;
+	return EVP_PKEY_fromdata(import, out, EVP_PKEY_PUBLIC_KEY, params) == 1 ? 0
+										: openssl_failed();
 }
 
 int ke_import(void *ctx, uint16_t group, const struct ike_buf *private_key,
@@ -142,7 +183,6 @@ int ke_import(void *ctx, uint16_t group, const struct ike_buf *private_key,
 	EVP_PKEY *key = NULL;
 	int err;
 
-	(void)ctx;
 	if (!g)
 		return -ENOTSUP;
 	if (g->kind == KIND_X) {
@@ -154,7 +194,7 @@ int ke_import(void *ctx, uint16_t group, const struct ike_buf *private_key,
 		return -EINVAL;
 	x = BN_bin2bn(private_key->data, (int)private_key->len, NULL);
 	y = BN_bin2bn(public_value->data, (int)public_value->len, NULL);
-	err = x && y ? key_from_data(g, public_value->data, y, x, &key) : -ENOMEM;
+	err = x && y ? key_from_data(ctx, g, public_value->data, y, x, &key) : -ENOMEM;
 	BN_clear_free(x);
 	BN_free(y);
 	return err ? err : ke_new(g, key, out);
@@ -198,7 +238,8 @@ static bool modp_in_range(const struct ike_ke *ke, const BIGNUM *y)
 	return ok;
 }
 
-static int peer_key(const struct ike_ke *ke, const uint8_t *peer, size_t peer_len, EVP_PKEY **out)
+static int peer_key(struct openssl *o, const struct ike_ke *ke, const uint8_t *peer,
+		    size_t peer_len, EVP_PKEY **out)
 {
 	const struct ke_group *g = ke->group;
 	BIGNUM *y;
@@ -207,17 +248,15 @@ static int peer_key(const struct ike_ke *ke, const uint8_t *peer, size_t peer_le
 	// RFC 7296 3.4: the length must be the group's, leading zeros included.
 	if (peer_len != g->public_len)
 		return -EBADMSG;
-	if (g->kind == KIND_X) {
-		*out = EVP_PKEY_new_raw_public_key_ex(NULL, g->type, NULL, peer, peer_len);
-		return *out ? 0 : openssl_failed();
-	}
+	if (g->kind == KIND_X)
+		return x_from_data(o, g, peer, out);
 	y = BN_bin2bn(peer, (int)peer_len, NULL);
 	if (!y)
 		return -ENOMEM;
 	if (g->kind == KIND_MODP && !modp_in_range(ke, y))
 		err = -EBADMSG;
 	else
-		err = key_from_data(g, peer, y, NULL, out);
+		err = key_from_data(o, g, peer, y, NULL, out);
 	BN_free(y);
 	return err;
 }
@@ -270,8 +309,7 @@ int ke_derive(void *ctx, const struct ike_ke *ke, const uint8_t *peer, size_t pe
 	EVP_PKEY *peer_pkey = NULL;
 	int err;
 
-	(void)ctx;
-	err = peer_key(ke, peer, peer_len, &peer_pkey);
+	err = peer_key(ctx, ke, peer, peer_len, &peer_pkey);
 	if (!err)
 		err = secret_alloc(&z, ke->group->shared_len);
 	if (!err)

@@ -2,10 +2,17 @@
 
 Gateway A gets N connections with start_action = start in one reload and initiates them all; B
 answers. One address on each side, N connections told apart by identities, each with a key and one
-child of its own subnets: AES-128-GCM, X25519, PSK. Time runs from the start of the reload.
+child of its own subnets: AES-128-GCM, X25519, PSK or certificates with ECDSA P-256 (--auth). Time runs from the start of the reload.
 
-port500 and charon take turns, the same machine and the same minutes for both. CPU is what the
-scheduler counts for all threads of a daemon, from the reload until the last tunnel is up.
+port500 and charon take turns, the same machine and the same minutes for both.
+
+CPU is what the scheduler counts for each thread of a daemon (/proc/PID/task/TID/schedstat), in two
+ways. "whole": all threads, from the reload until a moment after both sides say that all tunnels are
+up. "handshake": of that, without what the daemon uses anyway and without reading connections; both
+are measured beforehand in the same processes, the one with nothing to do, the other by a reload of
+the same connections with start_action = none. For port500 a third figure, "control", is the part of
+its control thread in "handshake"; all that negotiates is in that thread, the workers and the TAPs'
+thread only carry the packets. charon's threads all do the same, so there it is the whole.
 """
 import argparse
 import json
@@ -18,11 +25,17 @@ import sys
 import tempfile
 import time
 
+import pki
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
 
 from gateways import Charon, Port500, binary, other  # noqa: E402
 from topology import A, B, Network  # noqa: E402
 from vici import Vici  # noqa: E402
+
+REST_S = 2      # how long idle daemons are measured
+REKEY_S = 3     # after the last command to rekey: all are done long before
+SETTLE_S = 0.3  # after the last tunnel, until nobody has anything left to do
 
 
 def subnet(site, i):
@@ -30,8 +43,9 @@ def subnet(site, i):
     return f"{10 if site.letter == 'a' else 11}.{64 + i // 256}.{i % 256}.0/24"
 
 
-def connections(site, n, start):
+def connections(site, n, start, auth):
     """Sections `connections` and `secrets`, in the words that both daemons read."""
+    word = "psk" if auth == "psk" else "pubkey"
     o = other(site)
     conns, secrets = [], []
     for i in range(n):
@@ -41,11 +55,12 @@ def connections(site, n, start):
     remote_addrs = {o.wan_addr}
     proposals = aes128gcm16-prfsha256-x25519
     local {{
-        auth = psk
+        auth = {word}
         id = {site.letter}{i}.example
+        {"" if auth == "psk" else f"certs = {site.letter}{i}.pem"}
     }}
     remote {{
-        auth = psk
+        auth = {word}
         id = {o.letter}{i}.example
     }}
     children {{
@@ -58,6 +73,8 @@ def connections(site, n, start):
     }}
 }}
 """)
+        if auth != "psk":
+            continue
         secrets.append(f"ike-{i} {{\n id-a = a{i}.example\n id-b = b{i}.example\n"
                        f" secret = \"key number {i} of the benchmark\"\n}}\n")
     return f"connections {{\n{''.join(conns)}}}\nsecrets {{\n{''.join(secrets)}}}\n"
@@ -81,21 +98,53 @@ def rss_kb(pid):
 
 
 class Meter:
-    """CPU of one daemon between two moments; `main` is its first thread."""
+    """CPU of the threads of one daemon since a moment, in milliseconds by thread."""
 
     def __init__(self, pid):
-        self.pid, self.before = pid, threads(pid)
+        self.pid, self.began, self.before = pid, time.monotonic(), threads(pid)
 
     def read(self):
         now = threads(self.pid)
-        used = {t: now[t] - self.before.get(t, 0) for t in now}
+        return Used({t: (now[t] - self.before.get(t, 0)) / 1e6 for t in now},
+                    time.monotonic() - self.began)
+
+
+class Used:
+    """Milliseconds of CPU by thread, and the time it took."""
+
+    def __init__(self, ms, seconds):
+        self.ms, self.seconds = ms, seconds
+
+    def total(self):
+        return sum(self.ms.values())
+
+    def without_idle(self, idle):
+        """What is left when each thread's use at rest is taken off; idle is an earlier Used."""
+        return self.minus({t: ms / idle.seconds * self.seconds for t, ms in idle.ms.items()})
+
+    def minus(self, ms):
+        return Used({t: used - ms.get(t, 0) for t, used in self.ms.items()}, self.seconds)
+
+    def by_name(self, pid):
+        """Threads of one name together."""
         names = {}
-        for t, ns in used.items():
-            with open(f"/proc/{self.pid}/task/{t}/comm", encoding="ascii") as f:
+        for t, ms in self.ms.items():
+            with open(f"/proc/{pid}/task/{t}/comm", encoding="ascii") as f:
                 name = f.read().strip()
-            names[name] = names.get(name, 0) + ns / 1e6
-        return {"cpu_ms": sum(used.values()) / 1e6, "main_ms": used[str(self.pid)] / 1e6,
-                "threads": names}
+            names[name] = names.get(name, 0) + ms
+        return names
+
+
+def used_by(pids, action):
+    """What each of some daemons uses while an action takes place."""
+    meters = [Meter(p) for p in pids]
+    action()
+    return [m.read() for m in meters]
+
+
+def certificates(directory, site, auth, to):
+    if auth != "psk":
+        pki.give(os.path.join(directory, "pki"), site.letter, to)
 
 
 def pid_of(gateway, comm):
@@ -106,12 +155,22 @@ def pid_of(gateway, comm):
     return gateway.process.pid
 
 
-class OurPair:
+class Pair:
+    """Two gateways of one kind; what a kind of its own has to say are prepare and begin."""
+
+    def text(self, site, start):
+        return connections(site, self.n, start, self.auth)
+
+
+class OurPair(Pair):
     name = "port500"
 
-    def __init__(self, net, directory, n, gateway):
-        self.net, self.n = net, n
-        self.gateways = [Port500(net, A, directory), Port500(net, B, directory)]
+    def __init__(self, net, directory, n, auth, gateway):
+        self.net, self.n, self.auth = net, n, auth
+        self.gateways = [Port500(net, A, os.path.join(directory, "a")),
+                         Port500(net, B, os.path.join(directory, "b"))]
+        for g in self.gateways:
+            certificates(directory, g.site, auth, g.dir)
         self.empty = [g.default_config(gateway=gateway).partition("connections {")[0]
                       for g in self.gateways]
         for g, e in zip(self.gateways, self.empty):
@@ -119,38 +178,44 @@ class OurPair:
         self.pids = [pid_of(g, "port500d") for g in self.gateways]
 
     def prepare(self):
-        a, b = self.gateways
-        b.write_config(self.empty[1] + connections(B, self.n, False))
+        b = self.gateways[1]
+        b.write_config(self.empty[1] + self.text(B, False))
         b.cli("reload")
-        a.write_config(self.empty[0] + connections(A, self.n, True))
 
-    def begin(self):
+    def begin(self, text):
+        """Lets A read these connections; returns the command, which may still run."""
         a = self.gateways[0]
+        a.write_config(self.empty[0] + text)
         return self.net.start(a.ns, [binary("port500"), "--socket", a.socket, "reload"],
                               a.log + ".reload")
 
 
-class CharonPair:
+class CharonPair(Pair):
     name = "charon"
 
-    def __init__(self, net, directory, n, limits):
-        self.net, self.n = net, n
+    def __init__(self, net, directory, n, auth, limits):
+        self.net, self.n, self.auth = net, n, auth
         self.gateways = [Charon(net, A, directory), Charon(net, B, directory)]
         for g in self.gateways:
             g.options = "" if limits else "dos_protection = no"
+            # kernel-libipsec refuses a child without an address of ours in its subnet.
+            net.run(g.ns, "ip -batch -", stdin="".join(
+                f"addr add {subnet(g.site, i)[:-4]}1/32 dev lo\n" for i in range(n)))
             g.log_level = 0
+            certificates(directory, g.site, auth, g.swan)
             g.start("")
         self.pids = [pid_of(g, "charon-systemd") for g in self.gateways]
 
     def prepare(self):
         a, b = self.gateways
-        b.write_config(connections(B, self.n, False))
+        b.write_config(self.text(B, False))
         b.swanctl("--load-all --noprompt")
-        a.write_config(connections(A, self.n, True))
+        a.write_config(self.text(A, False))
         a.swanctl("--load-creds --noprompt")
 
-    def begin(self):
+    def begin(self, text):
         a = self.gateways[0]
+        a.write_config(text)
         return self.net.start(a.ns, f"swanctl --load-conns --uri unix://{a.socket}",
                               a.log + ".reload",
                               {"SWANCTL_DIR": a.swan, "STRONGSWAN_CONF": a.conf})
@@ -174,27 +239,68 @@ def watch(api, n, limit_s, began):
         time.sleep(pause)
 
 
+def loading(pair):
+    """What A uses to read the connections: the second time, when its memory is there already."""
+    def load(text):
+        pair.begin(text).wait(120)
+        time.sleep(SETTLE_S)
+
+    none = pair.text(A, False)
+    load(none)
+    load("")
+    used = used_by(pair.pids, lambda: load(none))
+    load("")
+    return used
+
+
+def settle(api, n, limit_s):
+    """The responder is done; the initiator has the last answers to read, and threads to finish."""
+    end = time.monotonic() + limit_s
+    while established(api) < n and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(SETTLE_S)
+
+
 def measure(pair, limit_s):
     pair.prepare()
     memory = [rss_kb(p) for p in pair.pids]
-    api = Vici(pair.gateways[1].socket)
+    load = loading(pair)
+    rest = used_by(pair.pids, lambda: time.sleep(REST_S))
+    apis = [Vici(g.socket) for g in pair.gateways]
     meters = [Meter(p) for p in pair.pids]
     began = time.monotonic()
-    command = pair.begin()
-    curve = watch(api, pair.n, limit_s, began)
+    command = pair.begin(pair.text(A, True))
+    curve = watch(apis[1], pair.n, limit_s, began)
+    if curve[-1][1] >= pair.n:
+        settle(apis[0], pair.n, limit_s)
     cpu = [m.read() for m in meters]
     command.wait(limit_s + 60)
-    api.close()
+    for api in apis:
+        api.close()
     up = curve[-1][1]
     result = {"daemon": pair.name, "connections": pair.n, "up": up, "seconds": curve[-1][0],
               "per_second": round(up / curve[-1][0], 1) if up else 0, "curve": thin(curve)}
-    for side, c, pid, before in zip(("initiator", "responder"), cpu, pair.pids, memory):
-        result[f"{side}_ms"] = round(c["cpu_ms"] / max(up, 1), 3)
-        result[f"{side}_main_ms"] = round(c["main_ms"] / max(up, 1), 3)
-        result[f"{side}_threads_ms"] = {t: round(ms / max(up, 1), 3)
-                                        for t, ms in c["threads"].items() if ms > 0.5}
-        result[f"{side}_kb"] = round((rss_kb(pid) - before) / max(up, 1), 1)
+    for i, side in enumerate(("initiator", "responder")):
+        result.update(side_of(side, pair.pids[i], cpu[i], rest[i], load[i], max(up, 1)))
+        result[f"{side}_kb"] = round((rss_kb(pair.pids[i]) - memory[i]) / max(up, 1), 1)
     return result
+
+
+def side_of(side, pid, cpu, rest, load, up):
+    """The figures of one side, in milliseconds for each tunnel."""
+    net = cpu.without_idle(rest).minus(load.without_idle(rest).ms)
+    names = net.by_name(pid)
+    return {f"{side}_whole_ms": round(cpu.total() / up, 3),
+            f"{side}_ms": round(net.total() / up, 3),
+            f"{side}_control_ms": round(names.get("port500d", net.total()) / up, 3),
+            f"{side}_loading_ms": round(load.without_idle(rest).total() / up, 3),
+            f"{side}_rest_ms_s": round(rest.total() / rest.seconds, 2),
+            f"{side}_threads_ms": {t: round(ms / up, 3) for t, ms in names.items() if ms > 0.5}}
+
+
+def children_up(pair):
+    """The child SAs of B: an IKE SA alone carries nothing."""
+    return len(re.findall(r"\bINSTALLED\b", pair.gateways[1].swanctl("--list-sas")))
 
 
 def thin(curve, points=20):
@@ -204,20 +310,51 @@ def thin(curve, points=20):
 
 def idle(pair, seconds):
     """CPU of each side in milliseconds a second with every tunnel up and no traffic."""
-    meters = [Meter(p) for p in pair.pids]
-    time.sleep(seconds)
-    return {f"idle_{side}_ms_s": round(m.read()["main_ms"] / seconds, 2)
-            for side, m in zip(("initiator", "responder"), meters)}
+    used = used_by(pair.pids, lambda: time.sleep(seconds))
+    result = {}
+    for side, pid, u in zip(("initiator", "responder"), pair.pids, used):
+        for name, ms in u.by_name(pid).items():
+            if ms > 1:
+                result[f"idle_{side}_{name}_ms_s"] = round(ms / u.seconds, 2)
+    return result
 
 
-def one(kind, n, args):
+def rekey(pair, word, prefix):
+    """A replaces all its child SAs, or all its IKE SAs; milliseconds for each, on either side."""
+    api = Vici(pair.gateways[0].socket)
+    rest = used_by(pair.pids, lambda: time.sleep(REST_S))
+
+    def replace_all():
+        for i in range(pair.n):
+            answer = api.request("rekey", **{word: f"{prefix}{i}"})
+            assert answer.get("matches") == "1", (pair.name, i, answer)
+        time.sleep(REKEY_S)
+
+    used = used_by(pair.pids, replace_all)
+    result = {f"rekey_{word}_up": established(api)}  # charon may lose some, or be late
+    api.close()
+    for side, pid, u, idle_use in zip(("initiator", "responder"), pair.pids, used, rest):
+        net = u.without_idle(idle_use)
+        control = net.by_name(pid).get("port500d", net.total())
+        result[f"rekey_{word}_{side}_ms"] = round(net.total() / pair.n, 3)
+        result[f"rekey_{word}_{side}_control_ms"] = round(control / pair.n, 3)
+    return result
+
+
+def one(kind, n, args, certs):
     with tempfile.TemporaryDirectory(prefix="bench-ike-") as d, Network("b-") as net:
-        pair = (OurPair(net, d, n, f"memory = {args.memory}") if kind == "port500"
-                else CharonPair(net, d, n, kind == "charon"))
+        os.symlink(certs, os.path.join(d, "pki"))
+        pair = (OurPair(net, d, n, args.auth, f"memory = {args.memory}") if kind == "port500"
+                else CharonPair(net, d, n, args.auth, kind == "charon"))
         result = measure(pair, args.limit)
-        result["daemon"] = kind
+        result["children"] = children_up(pair)
+        assert result["children"] >= result["up"], result
+        result["daemon"], result["auth"] = kind, args.auth
         if args.idle and result["up"] == n:
             result.update(idle(pair, args.idle))
+        if args.rekey and result["up"] == n:
+            result.update(rekey(pair, "child", "n"))
+            result.update(rekey(pair, "ike", "c"))
         for g in pair.gateways:
             g.stop()
     return result
@@ -239,17 +376,23 @@ def machine():
 
 
 def summary(results):
-    lines = [f"{'daemon':16} {'runs':>4} {'up':>6} {'seconds':>8} {'per s':>7} "
-             f"{'initiator ms':>12} {'responder ms':>12} {'kB':>6}"]
+    lines = ["milliseconds of CPU for each tunnel: the handshake, of it port500's control thread, "
+             "and the whole",
+             f"{'daemon':16} {'runs':>4} {'up':>6} {'seconds':>8} {'per s':>7} "
+             f"{'initiator':>10} {'control':>8} {'whole':>7} "
+             f"{'responder':>10} {'control':>8} {'whole':>7} {'kB':>6}"]
     for kind in dict.fromkeys(r["daemon"] for r in results):
         runs = [r for r in results if r["daemon"] == kind]
 
         def middle(key, runs=runs):
             return statistics.median(r[key] for r in runs)
 
-        lines.append(f"{kind:16} {len(runs):4} {middle('up'):6g} {middle('seconds'):8.2f} "
-                     f"{middle('per_second'):7.0f} {middle('initiator_ms'):12.3f} "
-                     f"{middle('responder_ms'):12.3f} {middle('responder_kb'):6.1f}")
+        line = (f"{kind:16} {len(runs):4} {middle('up'):6g} {middle('seconds'):8.2f} "
+                f"{middle('per_second'):7.0f} ")
+        for side in ("initiator", "responder"):
+            line += (f"{middle(side + '_ms'):10.3f} {middle(side + '_control_ms'):8.3f} "
+                     f"{middle(side + '_whole_ms'):7.3f} ")
+        lines.append(line + f"{middle('responder_kb'):6.1f}")
     return "\n".join(lines)
 
 
@@ -264,17 +407,24 @@ def main():
     p.add_argument("--limit", type=float, default=15, help="give up after so many seconds (15)")
     p.add_argument("--idle", type=float, default=0,
                    help="with all tunnels up, measure CPU for so many seconds")
+    p.add_argument("--rekey", action="store_true",
+                   help="with all tunnels up, replace all child SAs, then all IKE SAs")
     p.add_argument("--memory", type=int, default=512, help="port500's gateway.memory in MB (512)")
     p.add_argument("--json", metavar="FILE", help="write all results there")
+    p.add_argument("--auth", choices=["psk", "ecdsa"], default="psk",
+                   help="how both sides prove themselves (psk)")
     args = p.parse_args()
     results = []
-    for run in range(args.runs):
-        for kind in args.daemons.split(","):
-            r = one(kind, args.n, args)
-            results.append(r)
-            print(f"run {run + 1}: " + ", ".join(f"{k} {v}" for k, v in r.items()
-                                                if k not in ("curve", "connections")
-                                                and not k.endswith("threads_ms")), flush=True)
+    with tempfile.TemporaryDirectory(prefix="bench-pki-") as certs:
+        if args.auth == "ecdsa":
+            pki.make(certs, args.n)
+        for run in range(args.runs):
+            for kind in args.daemons.split(","):
+                r = one(kind, args.n, args, certs)
+                results.append(r)
+                print(f"run {run + 1}: " + ", ".join(f"{k} {v}" for k, v in r.items()
+                                                    if k not in ("curve", "connections")
+                                                    and not k.endswith("threads_ms")), flush=True)
     print()
     print(summary(results))
     if args.json:

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/openssl/ike_openssl.h"
 #include "lib/secret.h"
@@ -132,6 +133,31 @@ static void test_sha1(void **state)
 	assert_memory_equal(out, want, sizeof(want));
 }
 
+static int by_value(const void *a, const void *b)
+{
+	return memcmp(a, b, 8);
+}
+
+// Small requests share what OpenSSL gives at once: none may get what another one had.
+static void test_random_is_given_out_once(void **state)
+{
+	static uint8_t drawn[3000][8];
+	static const uint8_t zeros[8];
+	uint8_t odd[600];
+
+	(void)state;
+	for (size_t i = 0; i < 3000; i++) {
+		assert_int_equal(c->random(c->ctx, drawn[i], 8), 0);
+		assert_int_equal(c->random(c->ctx, odd, i % 5 == 0 ? i % sizeof(odd) : i % 7), 0);
+	}
+	qsort(drawn, 3000, 8, by_value);
+	for (size_t i = 0; i < 3000; i++) {
+		assert_memory_not_equal(drawn[i], zeros, 8);
+		if (i > 0)
+			assert_memory_not_equal(drawn[i], drawn[i - 1], 8);
+	}
+}
+
 static void test_random_is_not_constant(void **state)
 {
 	uint8_t a[32] = {0}, b[32] = {0};
@@ -152,6 +178,7 @@ int main(void)
 		cmocka_unit_test(test_prf_plus_ends_after_255_rounds),
 		cmocka_unit_test(test_sha1),
 		cmocka_unit_test(test_random_is_not_constant),
+		cmocka_unit_test(test_random_is_given_out_once),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

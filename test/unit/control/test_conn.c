@@ -207,10 +207,110 @@ static void test_index_finds_the_best_first(void **state)
 	conn_index_destroy(x);
 }
 
+static void add_names(char *names, size_t size, const struct ike_conn *const *conns)
+{
+	names[0] = '\0';
+	for (size_t i = 0; conns[i]; i++)
+		snprintf(names + strlen(names), size - strlen(names), "%s ", conns[i]->name);
+}
+
+static void test_index_finds_by_name(void **state)
+{
+	static const struct {
+		const char *remote, *id;
+	} rows[] = {
+		{NULL, "gw-b.example"},			// 0
+		{NULL, "*.example"},			// 1
+		{"198.51.100.1", "GW-B.example"},	// 2
+		{"198.51.100.2", "gw-b.example"},	// 3
+		{NULL, "gw-c.example"},			// 4
+		{NULL, "C=CH, O=lab, CN=gw-b.example"}, // 5
+		{"198.51.100.1", NULL},			// 6: whoever it is
+		{NULL, "gw-b.example"},			// 7
+		{"198.51.100.1", "C=CH, O=lab, CN=*"},	// 8
+	};
+	static const struct {
+		const char *id, *want;
+	} asked[] = {
+		{"gw-b.example", "2 6 8 0 1 5 7 "},
+		{"gw-c.example", "6 8 1 4 5 "},
+		{"192.0.2.7", "6 8 1 5 "},
+		{"C=CH, O=lab, CN=gw-b.example", "6 8 1 5 "},
+	};
+	struct ip_addr a, b;
+	struct conn *conns[9];
+	struct conn_index *x;
+	char names[256];
+
+	(void)state;
+	assert_int_equal(ip_addr_parse("192.0.2.1", &a), 0);
+	assert_int_equal(ip_addr_parse("198.51.100.1", &b), 0);
+	for (unsigned i = 0; i < 9; i++) {
+		conns[i] = make(NULL, rows[i].remote);
+		snprintf(conns[i]->ike.name, sizeof(conns[i]->ike.name), "%u", i);
+		if (rows[i].id)
+			assert_int_equal(identity_parse(rows[i].id, &conns[i]->ike.remote_id), 0);
+	}
+	assert_int_equal(conn_index_create(conns, 9, &x), 0);
+	for (size_t k = 0; k < sizeof(asked) / sizeof(asked[0]); k++) {
+		struct identity id;
+
+		assert_int_equal(identity_parse(asked[k].id, &id), 0);
+		add_names(names, sizeof(names), conn_index_named(x, &a, &b, &id));
+		assert_string_equal(names, asked[k].want);
+	}
+	conn_index_destroy(x);
+	for (unsigned i = 0; i < 9; i++)
+		conn_put(conns[i]);
+}
+
+// Enough of those that expect signatures to name each CA that one of them accepts.
+static void test_index_signing(void **state)
+{
+	static const struct {
+		enum auth_kind auth;
+		bool own_cas, certreq;
+	} rows[] = {
+		{AUTH_BY_PSK, false, true},	   // 0
+		{AUTH_BY_SIGNATURE, false, false}, // 1
+		{AUTH_BY_SIGNATURE, false, true},  // 2
+		{AUTH_BY_SIGNATURE, true, true},   // 3
+		{AUTH_BY_SIGNATURE, false, true},  // 4: as 2
+		{AUTH_BY_SIGNATURE, true, true},   // 5: other CAs than 3, perhaps
+		{AUTH_BY_SIGNATURE, false, false}, // 6: as 1
+		{AUTH_BY_PSK, true, true},	   // 7
+	};
+	struct ip_addr a, b;
+	struct conn *conns[8];
+	struct conn_index *x;
+	char names[256];
+
+	(void)state;
+	assert_int_equal(ip_addr_parse("192.0.2.1", &a), 0);
+	assert_int_equal(ip_addr_parse("198.51.100.1", &b), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		conns[i] = make(NULL, NULL);
+		snprintf(conns[i]->ike.name, sizeof(conns[i]->ike.name), "%u", i);
+		conns[i]->ike.remote_auth = rows[i].auth;
+		conns[i]->ike.send_certreq = rows[i].certreq;
+		conns[i]->own_cas = rows[i].own_cas;
+	}
+	assert_int_equal(conn_index_create(conns, 8, &x), 0);
+	for (unsigned again = 0; again < 2; again++) {
+		add_names(names, sizeof(names), conn_index_signing(x, &a, &b));
+		assert_string_equal(names, "1 2 3 5 ");
+	}
+	conn_index_destroy(x);
+	for (unsigned i = 0; i < 8; i++)
+		conn_put(conns[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_index_finds_the_best_first),
+		cmocka_unit_test(test_index_finds_by_name),
+		cmocka_unit_test(test_index_signing),
 		cmocka_unit_test(test_the_narrower_remote_wins),
 		cmocka_unit_test(test_remote_addresses_in_turn),
 		cmocka_unit_test(test_any_has_no_address_to_dial),
