@@ -352,7 +352,7 @@ const struct schema_key schema_keys[] = {
 	 .choices = "clear none start restart trap route hold",
 	 .doc = "When the peer closes the child. none: nothing. start: initiate again. trap: "
 		"initiate again when there is traffic."},
-	{CHILD, "replay_window", FORM_NUMBER, .def = "1024", .max = 1024,
+	{CHILD, "replay_window", FORM_NUMBER, .def = "1024", .max = 65536,
 	 .doc = "Anti-replay window in packets, rounded up to a multiple of 64; 0 switches the "
 		"check "
 		"off. strongSwan's default is 32, too few for paths that reorder."},

@@ -1,27 +1,25 @@
-#include "dataplane/crypto.h"
+#include "dataplane/crypto_internal.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/secret.h"
 
-struct crypto {
-	IMB_MGR *mgr;
-};
+#define GCM_SIZE(k) ((k)->aes_len / 8u - 2u) // index of a key length
 
 int crypto_create(struct crypto **out)
 {
-	struct crypto *c = calloc(1, sizeof(*c));
+	struct crypto *c = aligned_alloc(64, (sizeof(*c) + 63) / 64 * 64);
 	int err = -ENOMEM;
 
 	if (c == NULL)
 		return -ENOMEM;
+	memset(c, 0, sizeof(*c));
+	c->imb = calloc(CRYPTO_BURST_MAX, sizeof(*c->imb));
 	c->mgr = alloc_mb_mgr(0);
-	if (c->mgr == NULL)
+	if (c->mgr == NULL || c->imb == NULL)
 		goto out;
 	init_mb_mgr_auto(c->mgr, NULL);
 	// Also says no when the library's own power-up test of its algorithms failed.
@@ -29,6 +27,12 @@ int crypto_create(struct crypto **out)
 		err = -ENOTSUP;
 		goto out;
 	}
+	c->gcm_seal[0] = c->mgr->gcm128_enc;
+	c->gcm_seal[1] = c->mgr->gcm192_enc;
+	c->gcm_seal[2] = c->mgr->gcm256_enc;
+	c->gcm_open[0] = c->mgr->gcm128_dec;
+	c->gcm_open[1] = c->mgr->gcm192_dec;
+	c->gcm_open[2] = c->mgr->gcm256_dec;
 	*out = c;
 	return 0;
 out:
@@ -42,6 +46,8 @@ void crypto_destroy(struct crypto *c)
 		return;
 	if (c->mgr != NULL)
 		free_mb_mgr(c->mgr);
+	free(c->imb);
+	wipe(c, sizeof(*c));
 	free(c);
 }
 
@@ -79,20 +85,106 @@ const char *crypto_version(void)
 	return text;
 }
 
-int crypto_key_init(struct crypto *c, struct crypto_key *k, const uint8_t *key, size_t len)
+// --- keys -------------------------------------------------------------------------------------
+
+int crypto_check(const struct transform *encr, const struct transform *integ, struct error *err)
 {
-	switch (len) {
+	const struct transform_info *e = transform_find(encr), *i = transform_find(integ);
+	char name[TRANSFORM_TEXT_MAX];
+
+	if (e == NULL || !e->esp)
+		return error_set(err, -ENOTSUP, "ESP encryption %s is not carried%s%s",
+				 transform_format(encr, name, sizeof(name)),
+				 e != NULL && e->refused ? ": " : "",
+				 e != NULL && e->refused ? e->refused : "");
+	if (e->aead && integ->id != INTEG_NONE)
+		return error_set(err, -EINVAL,
+				 "%s has its own integrity check: no algorithm beside it", e->name);
+	if (e->aead)
+		return 0;
+	if (integ->id == INTEG_NONE)
+		return error_set(err, -EINVAL,
+				 "%s without an integrity algorithm is not safe (RFC 8221 4)",
+				 e->name);
+	if (i == NULL || !i->esp)
+		return error_set(err, -ENOTSUP, "ESP integrity %s is not carried%s%s",
+				 transform_format(integ, name, sizeof(name)),
+				 i != NULL && i->refused ? ": " : "",
+				 i != NULL && i->refused ? i->refused : "");
+	return 0;
+}
+
+static void gcm_key(struct crypto *c, struct crypto_key *k, const uint8_t *key)
+{
+	switch (k->aes_len) {
 	case IMB_KEY_128_BYTES:
 		IMB_AES128_GCM_PRE(c->mgr, key, &k->gcm);
 		break;
-	case IMB_KEY_256_BYTES:
-		IMB_AES256_GCM_PRE(c->mgr, key, &k->gcm);
+	case IMB_KEY_192_BYTES:
+		IMB_AES192_GCM_PRE(c->mgr, key, &k->gcm);
 		break;
 	default:
-		return -ENOTSUP;
+		IMB_AES256_GCM_PRE(c->mgr, key, &k->gcm);
+		break;
 	}
-	k->key_len = (uint8_t)len;
-	return 0;
+}
+
+static void set_kind(struct crypto_key *k, uint16_t encr)
+{
+	switch (encr) {
+	case ENCR_AES_GCM_8:
+	case ENCR_AES_GCM_12:
+	case ENCR_AES_GCM_16:
+		k->kind = CRYPTO_GCM;
+		break;
+	case ENCR_NULL_AUTH_AES_GMAC:
+		k->kind = CRYPTO_GMAC;
+		break;
+	case ENCR_CHACHA20_POLY1305:
+		k->kind = CRYPTO_CHACHA20_POLY1305;
+		break;
+	default:
+		k->kind = CRYPTO_ETM;
+		k->cipher = encr == ENCR_AES_CBC   ? CRYPTO_CBC
+			    : encr == ENCR_AES_CTR ? CRYPTO_CTR
+						   : CRYPTO_NULL;
+		break;
+	}
+}
+
+int crypto_key_init(struct crypto *c, struct crypto_key *k, const struct esp_sa *sa)
+{
+	const struct transform_info *encr = transform_find(&sa->encr);
+	const struct transform_info *integ = transform_find(&sa->integ);
+	const uint8_t *key = sa->encr_key.data;
+
+	if (crypto_check(&sa->encr, &sa->integ, NULL) != 0)
+		return -ENOTSUP;
+	if (sa->encr_key.len != encr->key_len ||
+	    sa->integ_key.len != (encr->aead ? 0 : integ->key_len))
+		return -EINVAL;
+	memset(k, 0, sizeof(*k));
+	set_kind(k, sa->encr.id);
+	k->aes_len = (uint8_t)(sa->encr.key_bits / 8);
+	k->head_len = (uint8_t)(CRYPTO_HEAD_MIN + encr->iv_len);
+	k->icv_len = encr->aead ? encr->icv_len : integ->icv_len;
+	k->align = encr->block_len > 4 ? encr->block_len : 4; // RFC 4303 2.4
+	k->esn = sa->esn;
+	k->integ = encr->aead ? INTEG_NONE : sa->integ.id;
+	// KEYMAT is the key, then the salt: RFC 4106 8.1, RFC 4543 5.1, RFC 3686 5.1, RFC 7634 2.
+	if (encr->salt_len == sizeof(k->salt))
+		memcpy(k->salt, key + encr->key_len - sizeof(k->salt), sizeof(k->salt));
+	switch (k->kind) {
+	case CRYPTO_GCM:
+	case CRYPTO_GMAC:
+		gcm_key(c, k, key);
+		return 0;
+	case CRYPTO_CHACHA20_POLY1305:
+		memcpy(k->chacha, key, sizeof(k->chacha));
+		return 0;
+	default:
+		return crypto_etm_key(c, k, key, &sa->integ_key);
+	}
 }
 
 void crypto_key_fini(struct crypto_key *k)
@@ -101,46 +193,124 @@ void crypto_key_fini(struct crypto_key *k)
 		wipe(k, sizeof(*k));
 }
 
+// --- AEAD: one call of the library for each packet --------------------------------------------
+
+// RFC 4106 5, RFC 7634 2.1: SPI and sequence number.
+static inline const uint8_t *aad_of(const struct crypto_job *j)
+{
+	return j->key->esn ? j->aad : j->head;
+}
+
+static inline uint64_t aad_len(const struct crypto_job *j)
+{
+	return j->key->esn ? 12 : 8;
+}
+
+// RFC 4543 3.3: AES-GMAC authenticates SPI, number, IV and payload in one piece. With ESN the
+// upper half stands between SPI and lower half: it takes the SPI's place and the SPI moves into
+// the four bytes in front, until the ICV is there.
+static void gmac(struct crypto *c, const struct crypto_job *j, uint8_t *icv)
+{
+	const struct crypto_key *k = j->key;
+	struct gcm_context_data ctx;
+	uint8_t *from = k->esn ? j->head - 4 : j->head;
+	uint8_t saved[8] = {0};
+
+	if (k->esn) {
+		memcpy(saved, from, sizeof(saved));
+		memcpy(from, j->head, 4);
+		crypto_put_be32(j->head, j->seq_hi);
+	}
+	c->gcm_seal[GCM_SIZE(k)](&k->gcm, &ctx, j->text, j->text, 0, j->nonce, from,
+				 (uint64_t)(j->text - from) + j->text_len, icv, k->icv_len);
+	if (k->esn)
+		memcpy(from, saved, sizeof(saved));
+}
+
+static void chacha(struct crypto *c, const struct crypto_job *j, bool seal, uint8_t *icv)
+{
+	IMB_JOB *job = IMB_GET_NEXT_JOB(c->mgr);
+
+	job->cipher_mode = IMB_CIPHER_CHACHA20_POLY1305;
+	job->hash_alg = IMB_AUTH_CHACHA20_POLY1305;
+	job->cipher_direction = seal ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
+	job->chain_order = seal ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
+	job->enc_keys = job->dec_keys = j->key->chacha;
+	job->key_len_in_bytes = sizeof(j->key->chacha);
+	job->src = job->dst = j->text;
+	job->cipher_start_src_offset_in_bytes = 0;
+	job->hash_start_src_offset_in_bytes = 0;
+	job->msg_len_to_cipher_in_bytes = j->text_len;
+	job->msg_len_to_hash_in_bytes = j->text_len;
+	job->iv = j->nonce;
+	job->iv_len_in_bytes = 12;
+	job->u.CHACHA20_POLY1305.aad = aad_of(j);
+	job->u.CHACHA20_POLY1305.aad_len_in_bytes = aad_len(j);
+	job->auth_tag_output = icv;
+	job->auth_tag_output_len_in_bytes = 16;
+	// The library computes this algorithm at once; nothing else is in its queue.
+	IMB_SUBMIT_JOB_NOCHECK(c->mgr);
+}
+
 void crypto_seal(struct crypto *c, struct crypto_job *job, unsigned n)
 {
 	struct gcm_context_data ctx;
+	uint64_t etm = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct crypto_job *j = &job[i];
-		const aes_gcm_enc_dec_t seal = j->key->key_len == IMB_KEY_128_BYTES
-						       ? c->mgr->gcm128_enc
-						       : c->mgr->gcm256_enc;
+		const struct crypto_key *k = j->key;
 
-		seal(&j->key->gcm, &ctx, j->text, j->text, j->text_len, j->nonce, j->aad,
-		     j->aad_len, j->icv, CRYPTO_ICV_LEN);
 		j->status = CRYPTO_OK;
+		switch (k->kind) {
+		case CRYPTO_GCM:
+			c->gcm_seal[GCM_SIZE(k)](&k->gcm, &ctx, j->text, j->text, j->text_len,
+						 j->nonce, aad_of(j), aad_len(j), crypto_icv_of(j),
+						 k->icv_len);
+			break;
+		case CRYPTO_GMAC:
+			gmac(c, j, crypto_icv_of(j));
+			break;
+		case CRYPTO_CHACHA20_POLY1305:
+			chacha(c, j, true, crypto_icv_of(j));
+			break;
+		default:
+			etm |= UINT64_C(1) << i;
+			break;
+		}
 	}
-}
-
-// In constant time, as bytes_equal_ct, without its loop over bytes.
-static bool icv_equal(const uint8_t *a, const uint8_t *b)
-{
-	uint64_t x[2], y[2];
-
-	static_assert(sizeof(x) == CRYPTO_ICV_LEN, "two words");
-	memcpy(x, a, sizeof(x));
-	memcpy(y, b, sizeof(y));
-	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+	if (etm != 0)
+		crypto_etm_seal(c, job, etm);
 }
 
 void crypto_open(struct crypto *c, struct crypto_job *job, unsigned n)
 {
 	struct gcm_context_data ctx;
-	uint8_t icv[CRYPTO_ICV_LEN];
+	uint8_t icv[16];
+	uint64_t etm = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct crypto_job *j = &job[i];
-		const aes_gcm_enc_dec_t open = j->key->key_len == IMB_KEY_128_BYTES
-						       ? c->mgr->gcm128_dec
-						       : c->mgr->gcm256_dec;
+		const struct crypto_key *k = j->key;
 
-		open(&j->key->gcm, &ctx, j->text, j->text, j->text_len, j->nonce, j->aad,
-		     j->aad_len, icv, sizeof(icv));
-		j->status = icv_equal(icv, j->icv) ? CRYPTO_OK : CRYPTO_BAD_ICV;
+		switch (k->kind) {
+		case CRYPTO_GCM:
+			c->gcm_open[GCM_SIZE(k)](&k->gcm, &ctx, j->text, j->text, j->text_len,
+						 j->nonce, aad_of(j), aad_len(j), icv, k->icv_len);
+			break;
+		case CRYPTO_GMAC:
+			gmac(c, j, icv);
+			break;
+		case CRYPTO_CHACHA20_POLY1305:
+			chacha(c, j, false, icv);
+			break;
+		default:
+			etm |= UINT64_C(1) << i;
+			continue;
+		}
+		j->status = crypto_icv_equal(icv, crypto_icv_of(j), k->icv_len) ? CRYPTO_OK
+										: CRYPTO_BAD_ICV;
 	}
+	if (etm != 0)
+		crypto_etm_open(c, job, etm);
 }

@@ -6,26 +6,31 @@
 
 #include "dataplane/dp_internal.h"
 
+static int check_key(const struct transform *t, const struct secret *key, struct error *err)
+{
+	const size_t len = transform_find(t)->key_len;
+
+	if (key->len == len)
+		return 0;
+	return error_set(err, -EINVAL, "%s key of %zu bytes where %zu are due",
+			 transform_type_name(t->type), key->len, len);
+}
+
 int esp_sa_check(const struct esp_sa *sa, struct error *err)
 {
-	const size_t key_len = sa->encr.key_bits / 8u;
+	int res;
 
 	if (sa->spi < ESP_SPI_MIN)
 		return error_set(err, -EINVAL, "SPI 0x%08x is one of the reserved (RFC 4303 2.1)",
 				 sa->spi);
-	if (sa->encr.id != ENCR_AES_GCM_16 || (key_len != 16 && key_len != 32))
-		return error_set(err, -ENOTSUP,
-				 "ESP encryption %u with a key of %u bits is not carried: use "
-				 "aes128gcm16 or aes256gcm16",
-				 sa->encr.id, sa->encr.key_bits);
-	if (sa->integ.id != INTEG_NONE)
-		return error_set(err, -EINVAL,
-				 "AES-GCM has its own integrity check: no algorithm beside it");
-	if (sa->encr_key.len != key_len + ESP_SALT_LEN)
-		return error_set(err, -EINVAL, "key of %zu bytes where %zu are due",
-				 sa->encr_key.len, key_len + ESP_SALT_LEN);
-	if (sa->esn)
-		return error_set(err, -ENOTSUP, "extended sequence numbers are not carried yet");
+	res = crypto_check(&sa->encr, &sa->integ, err);
+	if (res != 0)
+		return res;
+	res = check_key(&sa->encr, &sa->encr_key, err);
+	if (res == 0)
+		res = check_key(&sa->integ, &sa->integ_key, err);
+	if (res != 0)
+		return res;
 	if (sa->local.addr.family != IP_V4 || sa->remote.addr.family != IP_V4)
 		return error_set(err, -ENOTSUP, "only IPv4 tunnel addresses are carried");
 	if (sa->udp_encap && (sa->local.port == 0 || sa->remote.port == 0))
@@ -51,16 +56,12 @@ int esp_sa_selectors(const struct esp_sa *sa, struct esp_selectors *out, struct 
 	return 0;
 }
 
-int esp_sa_key(struct crypto *c, const struct esp_sa *sa, struct crypto_key *key,
-	       uint8_t salt[ESP_SALT_LEN], struct error *err)
+int esp_sa_key(struct crypto *c, const struct esp_sa *sa, struct crypto_key *key, struct error *err)
 {
-	// RFC 4106 8.1: KEYMAT is the key, then the salt.
-	const size_t key_len = sa->encr_key.len - ESP_SALT_LEN;
-	int res = crypto_key_init(c, key, sa->encr_key.data, key_len);
+	int res = crypto_key_init(c, key, sa);
 
 	if (res != 0)
-		return error_set(err, res, "AES-GCM key of %zu bytes", key_len);
-	memcpy(salt, sa->encr_key.data + key_len, ESP_SALT_LEN);
+		return error_set(err, res, "the keys of the SA could not be expanded");
 	return 0;
 }
 

@@ -1,7 +1,9 @@
-// The ESP packet with AES-GCM (RFC 4303, RFC 4106) and what in and out share.
+// The ESP packet (RFC 4303) and what in and out share.
 //
 //   outer IPv4 [UDP] | SPI  seq | IV | inner IPv4 packet, padding, pad length, next header | ICV
-//                      `- AAD -´       `---------------- encrypted ------------------´
+//                                      `---------------- encrypted ------------------´
+//
+// How long the IV and the ICV are and what the text is padded to: the SA's struct crypto_key.
 #pragma once
 
 #include <stdbool.h>
@@ -17,18 +19,14 @@
 
 struct dp;
 
-#define ESP_HDR_LEN	      8	  // bytes: SPI, sequence number
-#define ESP_IV_LEN	      8	  // bytes
 #define ESP_TRAILER_LEN	      2	  // bytes: pad length, next header
-#define ESP_ALIGN	      4	  // bytes (RFC 4303 2.4)
-#define ESP_SALT_LEN	      4	  // bytes (RFC 4106 4)
+#define ESP_ALIGN_MIN	      4	  // bytes (RFC 4303 2.4)
 #define ESP_NEXT_HEADER_IPV4  4	  // RFC 4303 2.6
 #define ESP_NEXT_HEADER_DUMMY 59  // RFC 4303 2.6
 #define ESP_SPI_MIN	      256 // the lower ones are reserved (RFC 4303 2.1)
 
 struct esp_hdr { // as on the wire, at any alignment
 	uint32_t spi_be, seq_be;
-	uint8_t iv[ESP_IV_LEN];
 } __attribute__((packed));
 
 // An SA's selectors, packed. The first of both sides share a cache line: most SAs have no others.
@@ -86,15 +84,16 @@ static inline uint64_t esp_life_hard(uint64_t hard)
 	return hard != 0 ? hard : UINT64_MAX;
 }
 
-// Largest inner packet in bytes behind an outer header (IP, UDP) of that many bytes on a path of that
-// MTU; 0 when none fits.
-static inline uint16_t esp_inner_mtu(unsigned outer_len, uint16_t path_mtu)
+// Largest inner packet in bytes that an SA of that key carries behind an outer header (IP, UDP) of
+// that many bytes on a path of that MTU; 0 when none fits.
+static inline uint16_t esp_inner_mtu(const struct crypto_key *k, unsigned outer_len,
+				     uint16_t path_mtu)
 {
-	const unsigned fixed = outer_len + ESP_HDR_LEN + ESP_IV_LEN + CRYPTO_ICV_LEN;
+	const unsigned fixed = outer_len + k->head_len + k->icv_len;
 
-	if (path_mtu < fixed + ESP_ALIGN)
+	if (path_mtu < fixed + k->align)
 		return 0;
-	return (uint16_t)(RTE_ALIGN_FLOOR(path_mtu - fixed, (unsigned)ESP_ALIGN) - ESP_TRAILER_LEN);
+	return (uint16_t)((path_mtu - fixed) / k->align * k->align - ESP_TRAILER_LEN);
 }
 
 // Do some of them leave out packets whose ports are not known?
@@ -113,8 +112,8 @@ static inline bool esp_selectors_name_ports(const struct esp_selectors *s)
 int esp_sa_check(const struct esp_sa *sa, struct error *err);
 // Packs the IPv4 selectors. -ENOTSUP when a side has none.
 int esp_sa_selectors(const struct esp_sa *sa, struct esp_selectors *out, struct error *err);
-// Expands the key of an SA that esp_sa_check found good, and copies its salt.
+// Expands the keys of an SA that esp_sa_check found good.
 int esp_sa_key(struct crypto *c, const struct esp_sa *sa, struct crypto_key *key,
-	       uint8_t salt[ESP_SALT_LEN], struct error *err);
+	       struct error *err);
 // Milliseconds since a time stamp counter; UINT64_MAX for 0, which is "never".
 uint64_t esp_idle_ms(const struct dp *dp, uint64_t last_tsc);

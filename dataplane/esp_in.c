@@ -15,8 +15,8 @@
 #define ECN_MASK    3u
 #define ECN_DROP    0xff
 #define UDP_HDR_LEN 8u
-// Nothing but an empty payload: header, IV, trailer padded to 4 bytes, ICV.
-#define ESP_LEN_MIN (sizeof(struct esp_hdr) + ESP_ALIGN + CRYPTO_ICV_LEN)
+// Nothing but an empty payload and no IV: header, trailer padded to 4 bytes, an ICV of 12.
+#define ESP_LEN_MIN (sizeof(struct esp_hdr) + ESP_ALIGN_MIN + 12)
 
 // Where ESP stands in a received packet.
 struct esp_place {
@@ -29,8 +29,8 @@ struct esp_place {
 
 // What the last steps need to know of each packet.
 struct in_packet {
-	uint32_t seq;
-	uint16_t strip_len; // bytes in front of the inner packet
+	uint64_t seq;
+	uint16_t outer_len; // bytes in front of ESP
 	uint8_t outer_tos;
 };
 
@@ -64,8 +64,8 @@ static enum drop_reason find_esp(struct rte_mbuf *m, struct esp_place *out)
 		outer_len += UDP_HDR_LEN;
 		len = udp_len - UDP_HDR_LEN;
 	}
-	if (len < ESP_LEN_MIN || (len - ESP_LEN_MIN) % ESP_ALIGN != 0)
-		return DROP_ESP_MALFORMED; // RFC 4303 2.4
+	if (len < ESP_LEN_MIN)
+		return DROP_ESP_MALFORMED; // whatever its SA: length_fits() looks closer
 	out->esp = rte_pktmbuf_mtod_offset(m, struct esp_hdr *, outer_len);
 	out->spi = rte_be_to_cpu_32(out->esp->spi_be);
 	out->outer_len = (uint16_t)outer_len;
@@ -85,19 +85,21 @@ static bool own(const struct worker *w, struct sa_in *sa, uint32_t *owner)
 						       memory_order_relaxed, memory_order_relaxed);
 }
 
-static void fill_job(const struct sa_in *sa, const struct esp_place *at, struct crypto_job *job)
+// RFC 4303 2.4: whole blocks, at least one of them, for the trailer.
+static bool length_fits(const struct crypto_key *k, unsigned len)
 {
-	uint8_t *text = (uint8_t *)at->esp + sizeof(struct esp_hdr);
-	const unsigned text_len = at->len - (unsigned)sizeof(struct esp_hdr) - CRYPTO_ICV_LEN;
+	const unsigned fixed = (unsigned)k->head_len + k->icv_len;
 
-	job->key = &sa->key;
-	job->text = text;
-	job->text_len = text_len;
-	job->aad = (const uint8_t *)at->esp;
-	job->aad_len = ESP_HDR_LEN;
-	job->icv = text + text_len;
-	memcpy(job->nonce, sa->salt, ESP_SALT_LEN);
-	memcpy(job->nonce + ESP_SALT_LEN, at->esp->iv, ESP_IV_LEN);
+	return len >= fixed + k->align && ((len - fixed) & (k->align - 1u)) == 0;
+}
+
+static void fill_job(const struct sa_in *sa, const struct esp_place *at, uint64_t seq,
+		     struct crypto_job *job)
+{
+	const struct crypto_key *k = &sa->key;
+
+	crypto_job_set(job, k, (uint8_t *)at->esp, at->len - (uint32_t)k->head_len - k->icv_len,
+		       (uint32_t)(seq >> 32));
 }
 
 // Step 1: form. Leaves packets with at[] set, and their SAs on the way from memory.
@@ -132,7 +134,8 @@ static void esp_in_check(struct worker *w, struct batch *b, const struct esp_pla
 		struct rte_mbuf *m = b->pkt[i];
 		const struct esp_place *at = &place[i];
 		struct sa_in *sa;
-		uint32_t owner, seq;
+		uint32_t owner;
+		uint64_t seq;
 
 		// RFC 4301 4.1: for unicast the SPI alone names the SA.
 		sa = sad_lookup(w->dp->sad, at->spi);
@@ -144,21 +147,27 @@ static void esp_in_check(struct worker *w, struct batch *b, const struct esp_pla
 			drop(w, m, DROP_ESP_ENCAP);
 			continue;
 		}
+		if (!length_fits(&sa->key, at->len)) {
+			drop(w, m, DROP_ESP_MALFORMED);
+			continue;
+		}
 		if (!own(w, sa, &owner)) {
 			worker_handover(w, owner, m, b->port[i]);
 			continue;
 		}
 		seq = rte_be_to_cpu_32(at->esp->seq_be);
+		if (sa->key.esn)
+			seq = replay_infer(&sa->replay, (uint32_t)seq);
 		// RFC 4303 3.4.3: cheap test first; nothing is recorded before the ICV is good.
 		if (!replay_check(&sa->replay, seq)) {
 			counter_add(&sa->replays, 1);
 			drop(w, m, DROP_ESP_REPLAY);
 			continue;
 		}
-		fill_job(sa, at, &job[kept]);
+		fill_job(sa, at, seq, &job[kept]);
 		in[kept] = (struct in_packet){
 			.seq = seq,
-			.strip_len = (uint16_t)(at->outer_len + sizeof(struct esp_hdr)),
+			.outer_len = at->outer_len,
 			.outer_tos = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->type_of_service,
 		};
 		batch_keep(b, kept, i);
@@ -260,7 +269,7 @@ static bool life_left(struct worker *w, struct sa_in *sa, uint64_t packets, uint
 
 // RFC 3948, RFC 7296 2.23: a NAT may give the peer another mapping at any time. Only its newest
 // packet says where it is now: one that was held back and comes late says where it was.
-static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf *m, uint32_t seq)
+static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf *m, uint64_t seq)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	const struct rte_udp_hdr *udp = (const void *)((const uint8_t *)ip + rte_ipv4_hdr_len(ip));
@@ -288,14 +297,14 @@ static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf 
 // What the two ends of a TCP connection agree on has to fit our way back to where this came from.
 // The outer header still stands in front.
 static void clamp_mss(const struct worker *w, const struct rte_mbuf *m, const struct in_packet *in,
-		      uint8_t *ip, uint16_t len)
+		      const struct crypto_job *job, uint16_t len)
 {
 	const struct rte_ipv4_hdr *outer = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 
-	if (w->dp->clamp_mss && tcp_is_syn(ip, len))
-		tcp_mss_clamp(ip, len,
-			      esp_inner_mtu(in->strip_len - (unsigned)sizeof(struct esp_hdr),
-					    pmtu_to(w->dp, outer->src_addr)));
+	if (w->dp->clamp_mss && tcp_is_syn(job->text, len))
+		tcp_mss_clamp(
+			job->text, len,
+			esp_inner_mtu(job->key, in->outer_len, pmtu_to(w->dp, outer->src_addr)));
 }
 
 // Steps 6 to 10 for one packet whose job is done. DROP_REASON_COUNT: good, and bare.
@@ -331,8 +340,8 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	    !life_left(w, sa, packets, bytes))
 		return DROP_SA_LIFE;
 
-	clamp_mss(w, m, in, job->text, inner_len);
-	m->data_off = (uint16_t)(m->data_off + in->strip_len);
+	clamp_mss(w, m, in, job, inner_len);
+	m->data_off = (uint16_t)(m->data_off + in->outer_len + job->key->head_len);
 	m->data_len = inner_len;
 	m->pkt_len = inner_len;
 	esp_mbuf_forget_headers(m);

@@ -90,7 +90,7 @@ static struct group *find_group(struct worker *w, struct out_batch *o, struct tu
 	*g = (struct group){
 		.sa = sa,
 		.tunnel = t,
-		.inner_mtu = esp_inner_mtu(sa->outer_len, pmtu_to(w->dp, sa->remote_be)),
+		.inner_mtu = esp_inner_mtu(&sa->key, sa->outer_len, pmtu_to(w->dp, sa->remote_be)),
 	};
 	return g;
 }
@@ -130,8 +130,8 @@ static void too_big(struct worker *w, const struct group *g, const struct batch 
 static bool has_room(const struct rte_mbuf *m, const struct sa_out *sa)
 {
 	return esp_mbuf_writable(m) &&
-	       rte_pktmbuf_headroom(m) >= sa->outer_len + sizeof(struct esp_hdr) &&
-	       rte_pktmbuf_tailroom(m) >= ESP_ALIGN - 1 + ESP_TRAILER_LEN + CRYPTO_ICV_LEN;
+	       rte_pktmbuf_headroom(m) >= (unsigned)sa->outer_len + sa->key.head_len &&
+	       rte_pktmbuf_tailroom(m) >= sa->key.align - 1u + ESP_TRAILER_LEN + sa->key.icv_len;
 }
 
 // With many tunnels every packet's SA is cold. Asking for all of a batch first makes the waits
@@ -218,7 +218,7 @@ static void worn(struct worker *w, struct group *g, uint64_t last, uint64_t byte
 	if (g->over)
 		ev.type = DP_EV_HARD_LIFE;
 	if (g->over ? last > sa->seq_hard : last >= sa->seq_check) {
-		const uint64_t seq_end = g->over ? SA_OUT_SEQ_MAX : SA_OUT_SEQ_LOW;
+		const uint64_t seq_end = g->over ? sa_out_seq_max(sa) : sa_out_seq_low(sa);
 
 		ev.why = last >= seq_end ? DP_LIFE_SEQ : DP_LIFE_PACKETS;
 	}
@@ -261,7 +261,7 @@ static enum drop_reason admit(struct worker *w, struct group *g, uint64_t seq, u
 	}
 	atomic_fetch_sub_explicit(&sa->bytes, len, memory_order_relaxed);
 	// RFC 4303 3.3.3: the number never wraps; the SA is used up.
-	return seq > SA_OUT_SEQ_MAX ? DROP_SEQ_EXHAUSTED : DROP_SA_LIFE;
+	return seq > sa_out_seq_max(sa) ? DROP_SEQ_EXHAUSTED : DROP_SA_LIFE;
 }
 
 static uint16_t fold(uint32_t sum)
@@ -296,41 +296,38 @@ static void put_outer(const struct sa_out *sa, uint8_t *outer, const struct rte_
 }
 
 // Step 3: headers in front, padding and trailer behind, and the job for the crypto library.
-static void encapsulate(const struct sa_out *sa, struct rte_mbuf *m, uint32_t seq,
+static void encapsulate(const struct sa_out *sa, struct rte_mbuf *m, uint64_t seq,
 			struct crypto_job *job)
 {
 	const struct rte_ipv4_hdr inner = *rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	const struct crypto_key *k = &sa->key;
 	const uint32_t inner_len = m->pkt_len;
-	const uint32_t pad_len =
-		(ESP_ALIGN - (inner_len + ESP_TRAILER_LEN) % ESP_ALIGN) % ESP_ALIGN;
+	// The alignment is a power of two.
+	const uint32_t pad_len = -(inner_len + ESP_TRAILER_LEN) & (k->align - 1u);
 	const uint32_t text_len = inner_len + pad_len + ESP_TRAILER_LEN;
 	uint8_t *text = rte_pktmbuf_mtod(m, uint8_t *);
 	uint8_t *trailer = text + inner_len;
-	struct esp_hdr *esp = (struct esp_hdr *)(text - sizeof(*esp));
-	const uint64_t iv_be = rte_cpu_to_be_64(seq);
+	struct esp_hdr *esp = (struct esp_hdr *)(text - k->head_len);
+	const uint64_t seq_be = rte_cpu_to_be_64(seq);
 
 	for (uint32_t i = 0; i < pad_len; i++)
 		*trailer++ = (uint8_t)(i + 1); // RFC 4303 2.4
 	*trailer++ = (uint8_t)pad_len;
 	*trailer++ = ESP_NEXT_HEADER_IPV4;
 
-	put_outer(sa, text - sizeof(*esp) - sa->outer_len, &inner, seq,
-		  (uint16_t)(sizeof(*esp) + text_len + CRYPTO_ICV_LEN));
+	// The IV, of 16 bytes, 8 or none, ends with the number; where it is shorter the headers
+	// come over this.
+	memset(text - 2 * sizeof(seq_be), 0, sizeof(seq_be));
+	memcpy(text - sizeof(seq_be), &seq_be, sizeof(seq_be));
+	put_outer(sa, (uint8_t *)esp - sa->outer_len, &inner, (uint32_t)seq,
+		  (uint16_t)(k->head_len + text_len + k->icv_len));
 	esp->spi_be = sa->spi_be;
-	esp->seq_be = rte_cpu_to_be_32(seq);
-	memcpy(esp->iv, &iv_be, sizeof(esp->iv));
+	esp->seq_be = rte_cpu_to_be_32((uint32_t)seq);
 
-	job->key = &sa->key;
-	job->text = text;
-	job->text_len = text_len;
-	job->aad = (const uint8_t *)esp;
-	job->aad_len = ESP_HDR_LEN;
-	job->icv = text + text_len;
-	memcpy(job->nonce, sa->salt, ESP_SALT_LEN);
-	memcpy(job->nonce + ESP_SALT_LEN, &iv_be, sizeof(iv_be));
+	crypto_job_set(job, k, (uint8_t *)esp, text_len, (uint32_t)(seq >> 32));
 
-	m->data_off = (uint16_t)(m->data_off - sizeof(*esp) - sa->outer_len);
-	m->pkt_len = (uint32_t)(sa->outer_len + sizeof(*esp)) + text_len + CRYPTO_ICV_LEN;
+	m->data_off = (uint16_t)(m->data_off - k->head_len - sa->outer_len);
+	m->pkt_len = (uint32_t)(sa->outer_len + k->head_len) + text_len + k->icv_len;
 	m->data_len = (uint16_t)m->pkt_len;
 	esp_mbuf_forget_headers(m);
 }
@@ -354,7 +351,7 @@ static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 				continue;
 			}
 		}
-		encapsulate(g->sa, b->pkt[i], (uint32_t)seq, &job[kept]);
+		encapsulate(g->sa, b->pkt[i], seq, &job[kept]);
 		batch_keep(b, kept++, i);
 	}
 	b->n = kept;

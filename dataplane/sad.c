@@ -31,7 +31,7 @@ static void sa_in_free(void *p)
 
 	if (sa == NULL)
 		return;
-	wipe(sa, sizeof(*sa));
+	wipe(sa, sa->size);
 	rte_free(sa);
 }
 
@@ -104,6 +104,8 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 {
 	struct sad *sad = dp->sad;
 	const uint32_t s = esp->spi & (SAD_SLOTS - 1);
+	const size_t size =
+		sizeof(struct sa_in) + replay_ring_words(esp->replay_window) * sizeof(uint64_t);
 	struct sa_in *sa;
 	int res;
 
@@ -114,13 +116,14 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 		return error_set(err, -ENOENT, "inbound SPI 0x%08x was not reserved", esp->spi);
 	if (sad_lookup(sad, esp->spi) != NULL)
 		return error_set(err, -EEXIST, "inbound SPI 0x%08x is in use", esp->spi);
-	sa = rte_zmalloc("sa_in", sizeof(*sa), _Alignof(struct sa_in));
+	sa = rte_zmalloc("sa_in", size, _Alignof(struct sa_in));
 	if (sa == NULL)
 		return error_set(err, -ENOMEM, "no memory for an inbound SA: raise gateway.memory");
+	sa->size = size;
 	res = esp_sa_selectors(esp, &sa->ts, err);
 	if (res != 0)
 		goto out;
-	res = esp_sa_key(sad->crypto, esp, &sa->key, sa->salt, err);
+	res = esp_sa_key(sad->crypto, esp, &sa->key, err);
 	if (res != 0)
 		goto out;
 	sa->spi = esp->spi;
@@ -132,7 +135,7 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 	sa->packets_hard = esp_life_hard(esp->hard.packets);
 	sa->bytes_hard = esp_life_hard(esp->hard.bytes);
 	atomic_init(&sa->owner, SA_IN_NO_OWNER);
-	replay_init(&sa->replay, esp->replay_window);
+	replay_init(&sa->replay, esp->replay_window, sa->ring);
 	atomic_store_explicit(&sad->slot[s], sa, memory_order_release);
 	esp_sa_fini(esp);
 	return 0;

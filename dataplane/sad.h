@@ -32,7 +32,6 @@ struct sa_in {
 	uint32_t spi;		// read only from here on, once published
 	_Atomic uint32_t owner; // worker; SA_IN_NO_OWNER until the first packet
 	uint32_t tunnel;
-	uint8_t salt[ESP_SALT_LEN];
 	bool udp_encap;
 	// Control: rw, owner: ro. Outer source of packets in UDP: IPv4 address and port as they
 	// stand in the packet, address in the upper half.
@@ -50,6 +49,8 @@ struct sa_in {
 	uint64_t packets_hard, bytes_hard;	// nothing beyond
 	uint64_t soft_tsc, hard_tsc, moved_tsc; // the owner's: when the event was last reported
 	struct crypto_key key;
+	size_t size;	 // bytes of all this
+	uint64_t ring[]; // of the replay window
 };
 
 struct sad {

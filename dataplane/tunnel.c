@@ -148,8 +148,8 @@ static void set_life(struct sa_out *sa, const struct esp_sa *esp)
 {
 	const uint64_t low = esp_life_check(esp->soft.packets, esp->hard.packets);
 
-	sa->seq_check = RTE_MIN(low, SA_OUT_SEQ_LOW);
-	sa->seq_hard = RTE_MIN(esp_life_hard(esp->hard.packets), (uint64_t)SA_OUT_SEQ_MAX);
+	sa->seq_check = RTE_MIN(low, sa_out_seq_low(sa));
+	sa->seq_hard = RTE_MIN(esp_life_hard(esp->hard.packets), sa_out_seq_max(sa));
 	sa->bytes_check = esp_life_check(esp->soft.bytes, esp->hard.bytes);
 	sa->bytes_hard = esp_life_hard(esp->hard.bytes);
 }
@@ -196,7 +196,7 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	res = esp_sa_selectors(esp, &sa->ts, err);
 	if (res != 0)
 		goto out;
-	res = esp_sa_key(dp->tunnels->crypto, esp, &sa->key, sa->salt, err);
+	res = esp_sa_key(dp->tunnels->crypto, esp, &sa->key, err);
 	if (res != 0)
 		goto out;
 	sa->names_ports = esp_selectors_name_ports(&sa->ts);
@@ -235,16 +235,15 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 	sa->ts = old->ts;
 	sa->names_ports = old->names_ports;
 	sa->key = old->key;
-	memcpy(sa->salt, old->salt, sizeof(sa->salt));
 	sa->local_be = rte_cpu_to_be_32(ip_addr_to_v4(&local->addr));
 	sa->remote_be = rte_cpu_to_be_32(ip_addr_to_v4(&remote->addr));
 	outer.udp_encap = old->outer_len > sizeof(struct rte_ipv4_hdr);
 	build_outer(sa, &outer);
-	// A number is the GCM IV of the same key in both SAs: none may be given away twice, not
+	// A number is the IV of the same key in both SAs: none may be given away twice, not
 	// even by a worker that has loaded the old pointer and sleeps before it takes its numbers.
 	// One atomic add reads the last number given away and puts whatever the old counter gives
-	// from then on beyond SA_OUT_SEQ_MAX, where nothing is sent; the new counter goes on behind
-	// what was read. No gap has to be guessed. A batch that comes in between is dropped.
+	// from then on beyond any sa_out_seq_max, where nothing is sent; the new counter goes on
+	// behind what was read. No gap has to be guessed. A batch that comes in between is dropped.
 	sa->seq = atomic_fetch_add_explicit(&old->seq, SA_OUT_SEALED, memory_order_acq_rel);
 	sa->seq_check = old->seq_check;
 	sa->seq_hard = old->seq_hard;
@@ -295,5 +294,5 @@ uint16_t dp_tunnel_inner_mtu(const struct dp *dp, uint32_t id)
 	const struct tunnel *t = tunnel_get(dp, id);
 	const struct sa_out *sa = t != NULL ? tunnel_sa(t) : NULL;
 
-	return sa != NULL ? esp_inner_mtu(sa->outer_len, pmtu_to(dp, sa->remote_be)) : 0;
+	return sa != NULL ? esp_inner_mtu(&sa->key, sa->outer_len, pmtu_to(dp, sa->remote_be)) : 0;
 }

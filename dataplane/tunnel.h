@@ -27,17 +27,17 @@
 #include "dataplane/worker.h"
 
 #define SA_OUT_OUTER_MAX (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr)) // bytes
-#define SA_OUT_SEQ_MAX	 UINT32_MAX // RFC 4303 3.3.3: never beyond, without ESN
-#define SA_OUT_SEQ_LOW	 ((uint64_t)SA_OUT_SEQ_MAX / 10 * 9)
 #define SA_OUT_SEALED	 (UINT64_C(1) << 63) // from here on the counter's SA has a successor
-#define TUNNEL_EVENT_MS	 100 // an event of one tunnel or SA is repeated at most that often
+// RFC 4303 3.3.3: never beyond; half of the extended numbers are more than will ever be sent.
+#define SA_OUT_SEQ_MAX	   ((uint64_t)UINT32_MAX)
+#define SA_OUT_SEQ_MAX_ESN (SA_OUT_SEALED - 1)
+#define TUNNEL_EVENT_MS	   100 // an event of one tunnel or SA is repeated at most that often
 
 struct sa_out {
 	uint32_t spi; // read only from here on, once published
 	uint32_t spi_be;
 	uint32_t local_be, remote_be;
-	uint32_t cksum; // sum of the header words that never change
-	uint8_t salt[ESP_SALT_LEN];
+	uint32_t cksum;	   // sum of the header words that never change
 	uint8_t outer_len; // bytes: 20, or 28 with UDP
 	bool names_ports;  // a later fragment is none of this SA (RFC 4301 7)
 	uint8_t outer[SA_OUT_OUTER_MAX];
@@ -75,6 +75,17 @@ static inline struct sa_out *tunnel_sa(const struct tunnel *t)
 {
 	return atomic_load_explicit((_Atomic(struct sa_out *) *)(uintptr_t)&t->sa,
 				    memory_order_acquire);
+}
+
+// The last sequence number of the SA, and the one from which on it is to be replaced.
+static inline uint64_t sa_out_seq_max(const struct sa_out *sa)
+{
+	return sa->key.esn ? SA_OUT_SEQ_MAX_ESN : SA_OUT_SEQ_MAX;
+}
+
+static inline uint64_t sa_out_seq_low(const struct sa_out *sa)
+{
+	return sa_out_seq_max(sa) / 10 * 9;
 }
 
 // Does a packet that finds no SA wait for one?

@@ -308,9 +308,13 @@ void proposal_defaults(enum protocol_id protocol, struct proposal_list *out)
 		"aes128gcm16-aes256gcm16-chacha20poly1305-" DEFAULT_PRF DEFAULT_KE,
 		"aes128-aes256-sha256-sha384-sha512-" DEFAULT_PRF DEFAULT_KE,
 	};
-	static const char *const esp[] = {"aes128gcm16-aes256gcm16-noesn"};
+	// What strongSwan offers, in its order.
+	static const char *const esp[] = {
+		"aes128gcm16-aes192gcm16-aes256gcm16-noesn",
+		"aes128-aes192-aes256-sha256-sha384-sha512-sha1-aesxcbc-noesn",
+	};
 	const char *const *text = protocol == PROTO_IKE ? ike : esp;
-	uint8_t n = protocol == PROTO_IKE ? 2 : protocol == PROTO_ESP ? 1 : 0;
+	uint8_t n = protocol == PROTO_IKE || protocol == PROTO_ESP ? 2 : 0;
 
 	*out = (struct proposal_list){.n = n};
 	for (uint8_t i = 0; i < n; i++)

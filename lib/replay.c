@@ -1,21 +1,55 @@
 #include "lib/replay.h"
 
+#include <string.h>
+
 // RFC 6479: the bit of a number stands at its place in a ring of words, and moving the top
-// clears the words that it enters instead of shifting the bitmap. The ring does not depend on
-// the configured window; it only has to be a word longer, so that the word just cleared never
-// holds a number still inside the window.
-#define RING_WORDS (sizeof(((struct replay *)0)->bitmap) / sizeof(uint64_t))
-#define RING_BITS  (RING_WORDS * 64)
+// clears the words that it enters instead of shifting the bitmap. The ring is at least a word
+// longer than the window, so that the word just cleared never holds a number still inside it.
 
-_Static_assert((RING_WORDS & (RING_WORDS - 1)) == 0, "the ring wraps by a mask");
-_Static_assert(RING_BITS >= REPLAY_WINDOW_MAX + 64, "the ring holds the window and a word");
-
-void replay_init(struct replay *r, uint32_t window)
+static uint32_t rounded(uint32_t window)
 {
-	*r = (struct replay){0};
-	if (window > REPLAY_WINDOW_MAX)
-		window = REPLAY_WINDOW_MAX;
-	r->window = (window + 63) / 64 * 64;
+	return window > REPLAY_WINDOW_MAX ? REPLAY_WINDOW_MAX : (window + 63) / 64 * 64;
+}
+
+size_t replay_ring_words(uint32_t window)
+{
+	const size_t needed = rounded(window) / 64;
+	size_t words = 1;
+
+	if (needed == 0)
+		return 0;
+	while (words <= needed)
+		words *= 2; // the ring wraps by a mask
+	return words;
+}
+
+void replay_init(struct replay *r, uint32_t window, uint64_t *ring)
+{
+	const size_t words = replay_ring_words(window);
+
+	*r = (struct replay){.window = rounded(window), .ring = ring};
+	if (words == 0)
+		return;
+	r->mask = (uint32_t)words - 1;
+	memset(ring, 0, words * sizeof(*ring));
+}
+
+uint64_t replay_infer(const struct replay *r, uint32_t seq_low)
+{
+	const uint32_t window = r->window != 0 ? r->window : REPLAY_WINDOW_MIN_ESN;
+	const uint32_t top_low = (uint32_t)r->top;
+	const uint32_t bottom = top_low - window + 1; // modulo 2^32
+	uint64_t hi = r->top >> 32;
+
+	if (top_low >= window - 1) { // case A: the window lies in one subspace
+		if (seq_low < bottom)
+			hi++;
+	} else if (seq_low >= bottom) { // case B: it spans two, and this is in the lower one
+		if (hi == 0)
+			return 0;
+		hi--;
+	}
+	return hi << 32 | seq_low;
 }
 
 bool replay_check(const struct replay *r, uint64_t seq)
@@ -29,17 +63,17 @@ bool replay_check(const struct replay *r, uint64_t seq)
 		return true;
 	if (r->top - seq >= r->window)
 		return false;
-	return !(r->bitmap[seq / 64 % RING_WORDS] >> (seq % 64) & 1);
+	return !(r->ring[seq / 64 & r->mask] >> (seq % 64) & 1);
 }
 
 static void advance(struct replay *r, uint64_t seq)
 {
 	uint64_t word = r->top / 64, entered = seq / 64 - word;
 
-	if (entered > RING_WORDS)
-		entered = RING_WORDS; // a jump over the whole ring clears all of it
+	if (entered > r->mask + 1ull)
+		entered = r->mask + 1ull; // a jump over the whole ring clears all of it
 	for (uint64_t i = 1; i <= entered; i++)
-		r->bitmap[(word + i) % RING_WORDS] = 0;
+		r->ring[(word + i) & r->mask] = 0;
 	r->top = seq;
 }
 
@@ -53,6 +87,6 @@ bool replay_accept(struct replay *r, uint64_t seq)
 	}
 	if (seq > r->top)
 		advance(r, seq);
-	r->bitmap[seq / 64 % RING_WORDS] |= 1ull << (seq % 64);
+	r->ring[seq / 64 & r->mask] |= 1ull << (seq % 64);
 	return true;
 }

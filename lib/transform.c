@@ -7,11 +7,11 @@
 
 // Key lengths in bits stand in the keyword and in the Key Length attribute (RFC 7296 3.3.5);
 // with GCM and CCM the salt is part of the keying material (RFC 4106 8.1, RFC 4309 7.1).
-#define GCM(id_, bits_, icv_, kw_, esp_)                                                           \
+#define GCM(id_, bits_, icv_, kw_)                                                                 \
 	{                                                                                          \
 		.type = TRANSFORM_ENCR, .id = (id_), .key_bits = (bits_), .keyword = (kw_),        \
 		.name = "AES_GCM_" #icv_, .key_len = (bits_) / 8 + 4, .salt_len = 4, .iv_len = 8,  \
-		.block_len = 1, .icv_len = (icv_), .aead = true, .ike = true, .esp = (esp_)        \
+		.block_len = 1, .icv_len = (icv_), .aead = true, .ike = true, .esp = true          \
 	}
 #define CCM(id_, bits_, icv_, kw_)                                                                 \
 	{                                                                                          \
@@ -19,23 +19,24 @@
 		.name = "AES_CCM_" #icv_, .key_len = (bits_) / 8 + 3, .salt_len = 3, .iv_len = 8,  \
 		.block_len = 1, .icv_len = (icv_), .aead = true                                    \
 	}
-#define CBC(id_, bits_, kw_, name_, ike_)                                                          \
+#define CBC(id_, bits_, kw_, name_, here_)                                                         \
 	{                                                                                          \
 		.type = TRANSFORM_ENCR, .id = (id_), .key_bits = (bits_), .keyword = (kw_),        \
 		.name = (name_), .key_len = (bits_) / 8, .iv_len = 16, .block_len = 16,            \
-		.ike = (ike_)                                                                      \
+		.ike = (here_), .esp = (here_)                                                     \
 	}
 #define CTR(bits_, kw_)                                                                            \
 	{                                                                                          \
 		.type = TRANSFORM_ENCR, .id = ENCR_AES_CTR, .key_bits = (bits_), .keyword = (kw_), \
 		.name = "AES_CTR", .key_len = (bits_) / 8 + 4, .salt_len = 4, .iv_len = 8,         \
-		.block_len = 1, .ike = true                                                        \
+		.block_len = 1, .ike = true, .esp = true                                           \
 	}
 #define GMAC(bits_, kw_)                                                                           \
 	{                                                                                          \
 		.type = TRANSFORM_ENCR, .id = ENCR_NULL_AUTH_AES_GMAC, .key_bits = (bits_),        \
 		.keyword = (kw_), .name = "NULL_AES_GMAC", .key_len = (bits_) / 8 + 4,             \
-		.salt_len = 4, .iv_len = 8, .block_len = 1, .icv_len = 16, .aead = true            \
+		.salt_len = 4, .iv_len = 8, .block_len = 1, .icv_len = 16, .aead = true,           \
+		.esp = true                                                                        \
 	}
 // Not built here: only the names, for reports.
 #define CAMELLIA(id_, bits_, mode_, kw_)                                                           \
@@ -53,10 +54,11 @@
 		.type = TRANSFORM_PRF, .id = (id_), .keyword = (kw_), .name = (name_),             \
 		.key_len = (len_), .ike = (ike_), .refused = (why_)                                \
 	}
-#define INTEG(id_, len_, icv_, kw_, name_, ike_, why_)                                             \
+#define INTEG(id_, len_, icv_, kw_, name_, ike_, esp_, why_)                                       \
 	{                                                                                          \
 		.type = TRANSFORM_INTEG, .id = (id_), .keyword = (kw_), .name = (name_),           \
-		.key_len = (len_), .icv_len = (icv_), .ike = (ike_), .refused = (why_)             \
+		.key_len = (len_), .icv_len = (icv_), .ike = (ike_), .esp = (esp_),                \
+		.refused = (why_)                                                                  \
 	}
 // The group of a CHILD_SA is the IKE SA's registry again: what one may use, the other may.
 #define KE(id_, kw_, name_, here_, why_)                                                           \
@@ -64,10 +66,9 @@
 		.type = TRANSFORM_KE, .id = (id_), .keyword = (kw_), .name = (name_),              \
 		.ike = (here_), .esp = (here_), .refused = (why_)                                  \
 	}
-#define SN(id_, kw_, name_, esp_)                                                                  \
+#define SN(id_, kw_, name_)                                                                        \
 	{                                                                                          \
-		.type = TRANSFORM_SN, .id = (id_), .keyword = (kw_), .name = (name_),              \
-		.esp = (esp_)                                                                      \
+		.type = TRANSFORM_SN, .id = (id_), .keyword = (kw_), .name = (name_), .esp = true  \
 	}
 
 static const char des_why[] = "56-bit keys are broken (MUST NOT, RFC 8247 2.1, RFC 8221 5)";
@@ -85,15 +86,15 @@ static const char dsa_160_why[] = "its small subgroups cannot be trusted (MUST N
 static const char dsa_why[] = "its small subgroups cannot be trusted (SHOULD NOT, RFC 8247 2.4)";
 
 static const struct transform_info registry[] = {
-	GCM(ENCR_AES_GCM_16, 128, 16, "aes128gcm16", true),
-	GCM(ENCR_AES_GCM_16, 192, 16, "aes192gcm16", false),
-	GCM(ENCR_AES_GCM_16, 256, 16, "aes256gcm16", true),
-	GCM(ENCR_AES_GCM_12, 128, 12, "aes128gcm12", false),
-	GCM(ENCR_AES_GCM_12, 192, 12, "aes192gcm12", false),
-	GCM(ENCR_AES_GCM_12, 256, 12, "aes256gcm12", false),
-	GCM(ENCR_AES_GCM_8, 128, 8, "aes128gcm8", false),
-	GCM(ENCR_AES_GCM_8, 192, 8, "aes192gcm8", false),
-	GCM(ENCR_AES_GCM_8, 256, 8, "aes256gcm8", false),
+	GCM(ENCR_AES_GCM_16, 128, 16, "aes128gcm16"),
+	GCM(ENCR_AES_GCM_16, 192, 16, "aes192gcm16"),
+	GCM(ENCR_AES_GCM_16, 256, 16, "aes256gcm16"),
+	GCM(ENCR_AES_GCM_12, 128, 12, "aes128gcm12"),
+	GCM(ENCR_AES_GCM_12, 192, 12, "aes192gcm12"),
+	GCM(ENCR_AES_GCM_12, 256, 12, "aes256gcm12"),
+	GCM(ENCR_AES_GCM_8, 128, 8, "aes128gcm8"),
+	GCM(ENCR_AES_GCM_8, 192, 8, "aes192gcm8"),
+	GCM(ENCR_AES_GCM_8, 256, 8, "aes256gcm8"),
 	CBC(ENCR_AES_CBC, 128, "aes128", "AES_CBC", true),
 	CBC(ENCR_AES_CBC, 192, "aes192", "AES_CBC", true),
 	CBC(ENCR_AES_CBC, 256, "aes256", "AES_CBC", true),
@@ -137,12 +138,14 @@ static const struct transform_info registry[] = {
 	 .block_len = 1,
 	 .icv_len = 16,
 	 .aead = true,
-	 .ike = true},
+	 .ike = true,
+	 .esp = true},
 	{.type = TRANSFORM_ENCR,
 	 .id = ENCR_NULL,
 	 .keyword = "null",
 	 .name = "NULL",
-	 .block_len = 1},
+	 .block_len = 1,
+	 .esp = true},
 	ENCR_REFUSED(2, "des", "DES_CBC", des_why),
 	ENCR_REFUSED(3, "3des", "3DES_CBC", tdes_why),
 	ENCR_REFUSED(6, "cast128", "CAST_CBC", cast_why),
@@ -156,15 +159,15 @@ static const struct transform_info registry[] = {
 	PRF(8, 16, "prfaescmac", "PRF_AES128_CMAC", false, NULL),
 	PRF(1, 16, "prfmd5", "PRF_HMAC_MD5", false, prf_md5_why),
 
-	INTEG(INTEG_HMAC_SHA2_256_128, 32, 16, "sha256", "HMAC_SHA2_256_128", true, NULL),
-	INTEG(INTEG_HMAC_SHA2_384_192, 48, 24, "sha384", "HMAC_SHA2_384_192", true, NULL),
-	INTEG(INTEG_HMAC_SHA2_512_256, 64, 32, "sha512", "HMAC_SHA2_512_256", true, NULL),
-	INTEG(INTEG_HMAC_SHA1_96, 20, 12, "sha1", "HMAC_SHA1_96", true, NULL),
-	INTEG(7, 20, 20, "sha1_160", "HMAC_SHA1_160", false, NULL),
-	INTEG(INTEG_AES_XCBC_96, 16, 12, "aesxcbc", "AES_XCBC_96", false, NULL),
-	INTEG(8, 16, 12, "aescmac", "AES_CMAC_96", false, NULL),
-	INTEG(1, 16, 12, "md5", "HMAC_MD5_96", false, md5_why),
-	INTEG(6, 16, 16, "md5_128", "HMAC_MD5_128", false, md5_why),
+	INTEG(INTEG_HMAC_SHA2_256_128, 32, 16, "sha256", "HMAC_SHA2_256_128", true, true, NULL),
+	INTEG(INTEG_HMAC_SHA2_384_192, 48, 24, "sha384", "HMAC_SHA2_384_192", true, true, NULL),
+	INTEG(INTEG_HMAC_SHA2_512_256, 64, 32, "sha512", "HMAC_SHA2_512_256", true, true, NULL),
+	INTEG(INTEG_HMAC_SHA1_96, 20, 12, "sha1", "HMAC_SHA1_96", true, true, NULL),
+	INTEG(7, 20, 20, "sha1_160", "HMAC_SHA1_160", false, false, NULL),
+	INTEG(INTEG_AES_XCBC_96, 16, 12, "aesxcbc", "AES_XCBC_96", false, true, NULL),
+	INTEG(8, 16, 12, "aescmac", "AES_CMAC_96", false, false, NULL),
+	INTEG(1, 16, 12, "md5", "HMAC_MD5_96", false, false, md5_why),
+	INTEG(6, 16, 16, "md5_128", "HMAC_MD5_128", false, false, md5_why),
 	{.type = TRANSFORM_INTEG, .id = INTEG_NONE, .name = "NONE"},
 
 	KE(KE_CURVE25519, "x25519", "CURVE_25519", true, NULL),
@@ -194,8 +197,8 @@ static const struct transform_info registry[] = {
 	KE(24, "modp2048s256", "MODP_2048_256", false, dsa_why),
 	{.type = TRANSFORM_KE, .id = KE_NONE, .keyword = "none", .name = "NONE", .esp = true},
 
-	SN(SN_32BIT, "noesn", "NO_EXT_SEQ", true),
-	SN(SN_ESN, "esn", "EXT_SEQ", false),
+	SN(SN_32BIT, "noesn", "NO_EXT_SEQ"),
+	SN(SN_ESN, "esn", "EXT_SEQ"),
 };
 
 // strongSwan's other spellings.

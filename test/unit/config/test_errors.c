@@ -184,8 +184,8 @@ static const struct row errors[] = {
 	 "192.0.2.1 or \"C=CH, O=Example, CN=gw\""},
 	// ---- what belongs together ----
 	{CONN, "remote_addrs = 192.0.2.9\nchildren { n { start_action = start } }", NULL},
-	{CHILD, "replay_window = 2048",
-	 "f:24: connections.a.children.n.replay_window: '2048' is not a number from 0 to 1024"},
+	{CHILD, "replay_window = 65537",
+	 "f:24: connections.a.children.n.replay_window: '65537' is not a number from 0 to 65536"},
 	{PSK,
 	 "secret =", "f:31: secrets.ike.secret: the secret is missing; write secret = \"...\""},
 	{PSK, "secret = 0xabcg",

@@ -579,7 +579,7 @@ static void test_sequence_numbers_running_low_are_reported(void **state)
 {
 	(void)state;
 	set_out(SPI, 128, false);
-	atomic_store(&current_sa()->seq, SA_OUT_SEQ_LOW - 2);
+	atomic_store(&current_sa()->seq, sa_out_seq_low(current_sa()) - 2);
 	put_udp(100, 0, false);
 	esp_out(fake.w, &b, &icmp);
 	batch_free(&b);

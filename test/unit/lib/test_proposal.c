@@ -45,7 +45,16 @@ static void test_parse_and_format(void **state)
 		{PROTO_ESP, "aes256gcm16-noesn", "ESP:AES_GCM_16_256/NO_EXT_SEQ", "noesn is said"},
 		{PROTO_ESP, "aes128gcm16-aes256gcm16-x25519",
 		 "ESP:AES_GCM_16_128/AES_GCM_16_256/CURVE_25519/NO_EXT_SEQ", "with a group"},
-		{PROTO_ESP, "default", "ESP:AES_GCM_16_128/AES_GCM_16_256/NO_EXT_SEQ", "default"},
+		{PROTO_ESP, "default",
+		 "ESP:AES_GCM_16_128/AES_GCM_16_192/AES_GCM_16_256/NO_EXT_SEQ", "default"},
+		{PROTO_ESP, "aes256-sha512-ecp384-esn",
+		 "ESP:AES_CBC_256/HMAC_SHA2_512_256/ECP_384/EXT_SEQ", "CBC with HMAC and ESN"},
+		{PROTO_ESP, "aes128ctr-aesxcbc-esn-noesn",
+		 "ESP:AES_CTR_128/AES_XCBC_96/EXT_SEQ/NO_EXT_SEQ", "either kind of numbers"},
+		{PROTO_ESP, "null-sha1", "ESP:NULL/HMAC_SHA1_96/NO_EXT_SEQ", "integrity only"},
+		{PROTO_ESP, "aes256gmac", "ESP:NULL_AES_GMAC_256/NO_EXT_SEQ",
+		 "integrity only, AEAD"},
+		{PROTO_ESP, "chacha20poly1305", "ESP:CHACHA20_POLY1305/NO_EXT_SEQ", "ChaCha"},
 		{PROTO_IKE, "default",
 		 "IKE:AES_GCM_16_128/AES_GCM_16_256/CHACHA20_POLY1305/PRF_HMAC_SHA2_256/"
 		 "PRF_HMAC_SHA2_384/PRF_HMAC_SHA2_512/CURVE_25519/ECP_256/ECP_384/ECP_521/"
@@ -112,8 +121,8 @@ static void test_bad_proposals_say_why(void **state)
 		{PROTO_IKE, "chacha20poly1305-aes128ctr-sha256-x25519", -EINVAL, "two proposals"},
 		{PROTO_IKE, "aes128ccm16-prfsha256-x25519", -ENOTSUP,
 		 "'aes128ccm16' is known, but not available yet for IKE"},
-		{PROTO_ESP, "chacha20poly1305", -ENOTSUP,
-		 "'chacha20poly1305' is known, but not available yet for ESP"},
+		{PROTO_ESP, "aes128ccm16", -ENOTSUP,
+		 "'aes128ccm16' is known, but not available yet for ESP"},
 		{PROTO_IKE, "aes128-aesxcbc-modp2048", -ENOTSUP,
 		 "available for integrity: sha256, sha384, sha512, sha1"},
 		{PROTO_IKE, "aes128-sha256-ecp256bp", -ENOTSUP,
@@ -124,13 +133,18 @@ static void test_bad_proposals_say_why(void **state)
 		 "'serpent256' is refused: it has no number at IANA"},
 		{PROTO_ESP, "aes128gcm16-ntru256", -ENOTSUP, "'ntru256' is refused"},
 		{PROTO_IKE, "chacha20poly1305compat-prfsha256-x25519", -ENOTSUP, "RFC 7634 3"},
-		{PROTO_ESP, "aes128-sha256", -ENOTSUP,
-		 "'aes128' is known, but not available yet for ESP; available for encryption: "
-		 "aes128gcm16, aes256gcm16"},
-		{PROTO_ESP, "aes192gcm16", -ENOTSUP, "not available yet for ESP"},
-		{PROTO_ESP, "aes128gcm16-esn", -ENOTSUP, "'esn' is known"},
-		{PROTO_ESP, "aes128gcm16-sha256", -ENOTSUP, "available for integrity: none"},
-		{PROTO_ESP, "null-sha256", -ENOTSUP, "'null' is known"},
+		{PROTO_ESP, "aes128-aescmac", -ENOTSUP,
+		 "available for integrity: sha256, sha384, sha512, sha1, aesxcbc"},
+		{PROTO_ESP, "aes128gcm16-sha256", -EINVAL, "authenticates by itself"},
+		{PROTO_ESP, "aes128gmac-sha256", -EINVAL, "authenticates by itself"},
+		{PROTO_ESP, "aes128gmac-aes128-sha256", -EINVAL, "two proposals"},
+		{PROTO_ESP, "null", -EINVAL, "'null' needs an integrity algorithm"},
+		{PROTO_ESP, "aes128", -EINVAL, "RFC 8221 4"},
+		// RFC 8221 5 and 6: MUST NOT
+		{PROTO_ESP, "des-sha256", -ENOTSUP, "MUST NOT"},
+		{PROTO_ESP, "blowfish-sha256", -ENOTSUP, "MUST NOT"},
+		{PROTO_ESP, "aes128-md5", -ENOTSUP, "MUST NOT"},
+		{PROTO_ESP, "null-md5_128", -ENOTSUP, "MUST NOT"},
 		{PROTO_IKE, "null-sha256-x25519", -ENOTSUP, "always encrypted"},
 		{PROTO_IKE, "des-sha256-x25519", -ENOTSUP, "'des' is refused: 56-bit keys"},
 		{PROTO_ESP, "3des-sha256", -ENOTSUP, "'3des' is refused: its 64-bit blocks"},
@@ -180,9 +194,15 @@ static void test_defaults(void **state)
 	// RFC 7296 3.3: an AEAD and other ciphers never share a proposal.
 	assert_null(proposal_first(&list.p[0], TRANSFORM_INTEG));
 	assert_non_null(proposal_first(&list.p[1], TRANSFORM_INTEG));
+	// As strongSwan 5.9 offers.
 	proposal_defaults(PROTO_ESP, &list);
-	assert_int_equal(list.n, 1);
-	assert_int_equal(list.p[0].protocol, PROTO_ESP);
+	assert_int_equal(list.n, 2);
+	assert_string_equal(proposal_format(&list.p[0], text, sizeof(text)),
+			    "ESP:AES_GCM_16_128/AES_GCM_16_192/AES_GCM_16_256/NO_EXT_SEQ");
+	assert_string_equal(proposal_format(&list.p[1], text, sizeof(text)),
+			    "ESP:AES_CBC_128/AES_CBC_192/AES_CBC_256/HMAC_SHA2_256_128/"
+			    "HMAC_SHA2_384_192/HMAC_SHA2_512_256/HMAC_SHA1_96/AES_XCBC_96/"
+			    "NO_EXT_SEQ");
 	// Every algorithm of the defaults can be negotiated.
 	for (int protocol = PROTO_IKE; protocol <= PROTO_ESP; protocol += 2) {
 		proposal_defaults((enum protocol_id)protocol, &list);

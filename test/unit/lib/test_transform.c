@@ -189,9 +189,14 @@ static void test_what_is_negotiable_today(void **state)
 		"modp3072",    "modp4096",    "modp6144",    "modp8192",
 	};
 	static const char *const esp[] = {
-		"aes128gcm16", "aes256gcm16", "x25519",	  "x448",     "ecp256",
-		"ecp384",      "ecp521",      "modp2048", "modp3072", "modp4096",
-		"modp6144",    "modp8192",    "none",	  "noesn",
+		"aes128gcm16", "aes192gcm16", "aes256gcm16", "aes128gcm12", "aes192gcm12",
+		"aes256gcm12", "aes128gcm8",  "aes192gcm8",  "aes256gcm8",  "aes128",
+		"aes192",      "aes256",      "aes128ctr",   "aes192ctr",   "aes256ctr",
+		"aes128gmac",  "aes192gmac",  "aes256gmac",  "null",	    "chacha20poly1305",
+		"sha1",	       "sha256",      "sha384",	     "sha512",	    "aesxcbc",
+		"x25519",      "x448",	      "ecp256",	     "ecp384",	    "ecp521",
+		"modp2048",    "modp3072",    "modp4096",    "modp6144",    "modp8192",
+		"none",	       "noesn",	      "esn",
 	};
 	const struct transform_info *info;
 	size_t n_ike = 0, n_esp = 0;
