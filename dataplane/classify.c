@@ -163,6 +163,49 @@ static void punt_whole(struct batch *in, uint16_t i, struct sorted *s)
 	batch_append(&s->punt, in, i);
 }
 
+// Is it ESP, bare or in UDP? Behind extension headers it is Linux's, which has no use for it: no
+// gateway puts them there.
+static bool is_esp6(struct worker *w, const struct rte_mbuf *m, bool *keepalive)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *) + RTE_ETHER_HDR_LEN;
+	const unsigned len = (unsigned)ip[4] << 8 | ip[5];
+	const uint8_t *udp = ip + sizeof(struct rte_ipv6_hdr), *data = udp + 8;
+
+	*keepalive = false;
+	if (ip[0] >> 4 != 6 ||
+	    len + sizeof(struct rte_ipv6_hdr) + RTE_ETHER_HDR_LEN > m->data_len ||
+	    !fib_is_local6(w->dp->fib, ip + 24))
+		return false;
+	if (ip[6] == IPPROTO_ESP)
+		return true;
+	if (ip[6] != IPPROTO_UDP || len < 9 || (udp[2] << 8 | udp[3]) != IKE_NATT_PORT)
+		return false;
+	*keepalive = len == 9 && data[0] == 0xff; // RFC 3948 2.3
+	return *keepalive || len < 12 || (data[0] | data[1] | data[2] | data[3]) != 0;
+}
+
+// IPv6 is carried outside of tunnels only: what is no ESP goes to Linux, or nowhere.
+static void classify_ipv6(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
+{
+	struct rte_mbuf *m = in->pkt[i];
+	bool keepalive;
+
+	if (!is_ipv6_for_linux(w->dp->fib, m)) {
+		drop(w, m, DROP_RX_NOT_IPV4);
+	} else if (!is_esp6(w, m, &keepalive)) {
+		punt_whole(in, i, s);
+	} else if (keepalive) {
+		drop(w, m, DROP_NATT_KEEPALIVE);
+	} else {
+		const uint8_t *ip = (const uint8_t *)rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
+
+		// Cuts off what an Ethernet frame is padded with.
+		m->data_len = (uint16_t)(sizeof(struct rte_ipv6_hdr) + (ip[4] << 8 | ip[5]));
+		m->pkt_len = m->data_len;
+		batch_append(&s->esp, in, i);
+	}
+}
+
 static void classify_frame(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
 {
 	const struct port *port = &w->dp->ports[in->port[i]];
@@ -193,9 +236,8 @@ static void classify_frame(struct worker *w, struct batch *in, uint16_t i, struc
 		drop(w, m, DROP_RX_OTHER_MAC);
 	else if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4))
 		classify_ipv4(w, in, i, group_mac, s);
-	else if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6) &&
-		 !is_ipv6_for_linux(w->dp->fib, m))
-		drop(w, m, DROP_RX_NOT_IPV4);
+	else if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6))
+		classify_ipv6(w, in, i, s);
 	else
 		punt_whole(in, i, s);
 }
@@ -235,7 +277,8 @@ void classify(struct worker *w, struct batch *in, struct sorted *s)
 		case FROM_TUNNEL: // handed over by the worker that received it: ESP, a fragment
 			in->origin[i] = FROM_NIC;
 			in->from_linux[i] = false;
-			if (is_fragment(ip_of(in->pkt[i])))
+			if (ip_of(in->pkt[i])->version_ihl >> 4 == 4 &&
+			    is_fragment(ip_of(in->pkt[i])))
 				classify_own(w, in, i, s);
 			else
 				batch_append(&s->esp, in, i);

@@ -79,8 +79,8 @@ unsigned dp_port_count(const struct dp *dp);
 int dp_port_info(const struct dp *dp, unsigned port, struct dp_port_info *out); // -ENOENT
 
 // ---- what Linux knows: own addresses, routes, neighbours ----
-// All idempotent: setting what is set, or deleting what is absent, is no error. IPv4 only, but for
-// own addresses: -EAFNOSUPPORT.
+// All idempotent: setting what is set, or deleting what is absent, is no error. Both
+// families; -EAFNOSUPPORT for an IPv4 route through an IPv6 neighbour.
 
 // Packets for these addresses go to Linux, or to ESP.
 int dp_local_addr_add(struct dp *dp, const struct ip_addr *a);

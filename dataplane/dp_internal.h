@@ -12,6 +12,7 @@
 struct deferred;
 struct eal;
 struct fib;
+struct fib6;
 struct sad;
 struct pmtu;
 struct policies;
@@ -29,6 +30,7 @@ struct dp {
 	struct rte_rcu_qsbr *qsbr;
 	struct rte_ring *events; // struct dp_event by copy, multi-producer, dropped when full
 	struct fib *fib;	 // routes, neighbours, own addresses
+	struct fib6 *fib6;	 // the same of IPv6, but for the addresses
 	struct pmtu *pmtu;	 // what routers say of the ways to the peers
 	struct sad *sad;	 // inbound SAs
 	struct tunnels *tunnels; // and their outbound SAs
@@ -52,3 +54,5 @@ void dp_event_put(struct dp *dp, const struct dp_event *ev);
 bool fib_is_local(const struct fib *fib, uint32_t addr_be);
 // MTU in bytes of the port that leads to an IPv4 address (network order); 0 without a route.
 uint16_t fib_route_mtu(const struct dp *dp, uint32_t addr_be);
+// The same for IPv6 (fib6.c).
+uint16_t fib6_route_mtu(const struct dp *dp, const uint8_t addr[16]);

@@ -31,8 +31,8 @@ int esp_sa_check(const struct esp_sa *sa, struct error *err)
 		res = check_key(&sa->integ, &sa->integ_key, err);
 	if (res != 0)
 		return res;
-	if (sa->local.addr.family != IP_V4 || sa->remote.addr.family != IP_V4)
-		return error_set(err, -ENOTSUP, "only IPv4 tunnel addresses are carried");
+	if (sa->local.addr.family == IP_NONE || sa->local.addr.family != sa->remote.addr.family)
+		return error_set(err, -EINVAL, "the tunnel's ends are not of one address family");
 	if (sa->udp_encap && (sa->local.port == 0 || sa->remote.port == 0))
 		return error_set(err, -EINVAL, "UDP encapsulation needs both ports");
 	return 0;

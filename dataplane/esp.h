@@ -1,7 +1,7 @@
 // The ESP packet (RFC 4303) and what in and out share.
 //
-//   outer IPv4 [UDP] | SPI  seq | IV | inner IPv4 packet, padding, pad length, next header | ICV
-//                                      `---------------- encrypted ------------------´
+//   outer IP [UDP] | SPI  seq | IV | inner IPv4 packet, padding, pad length, next header | ICV
+//                                    `---------------- encrypted ------------------´
 //
 // How long the IV and the ICV are and what the text is padded to: the SA's struct crypto_key.
 #pragma once

@@ -34,29 +34,46 @@ struct in_packet {
 	uint8_t outer_tos;
 };
 
+static bool is_ipv6(const struct rte_mbuf *m)
+{
+	return rte_pktmbuf_mtod(m, const uint8_t *)[0] >> 4 == 6;
+}
+
+static uint8_t outer_tos_of(const struct rte_mbuf *m)
+{
+	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	return is_ipv6(m) ? (uint8_t)(p[0] << 4 | p[1] >> 4) : p[1];
+}
+
 // Looks at lengths only; the packet itself has not been authenticated. DROP_REASON_COUNT: good.
 static enum drop_reason find_esp(struct rte_mbuf *m, struct esp_place *out)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	unsigned outer_len, len;
+	bool v6;
 
 	if (!esp_mbuf_writable(m) || m->data_len < sizeof(*ip))
 		return DROP_ESP_MALFORMED;
-	outer_len = rte_ipv4_hdr_len(ip);
+	// With IPv6, classify() has seen to it that ESP or UDP follows the header at once.
+	v6 = is_ipv6(m);
+	outer_len = v6 ? (unsigned)sizeof(struct rte_ipv6_hdr) : rte_ipv4_hdr_len(ip);
 	len = m->data_len;
 	if (outer_len < sizeof(*ip) || outer_len + UDP_HDR_LEN > len)
 		return DROP_ESP_MALFORMED;
 	// RFC 4303 3.4.1: fragments are put together before ESP, never handed to it.
-	if ((ip->fragment_offset &
-	     rte_cpu_to_be_16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) != 0)
+	if (!v6 && (ip->fragment_offset &
+		    rte_cpu_to_be_16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) != 0)
 		return DROP_FRAGMENT;
 	len -= outer_len;
-	out->udp = ip->next_proto_id == IPPROTO_UDP;
+	out->udp = (v6 ? rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->proto
+		       : ip->next_proto_id) == IPPROTO_UDP;
 	if (out->udp) {
 		const uint8_t *udp = (const uint8_t *)ip + outer_len;
 		const unsigned udp_len = flow_load16(udp + 4);
 
-		// The checksum is zero or means nothing to us: the ICV says more (RFC 3948 2.1).
+		// The checksum is zero or means nothing to us: the ICV says more (RFC 3948 2.1,
+		// RFC 6935 5).
 		if (udp_len < UDP_HDR_LEN || udp_len > len)
 			return DROP_ESP_MALFORMED;
 		if (udp_len == UDP_HDR_LEN + 1 && udp[UDP_HDR_LEN] == 0xff)
@@ -168,7 +185,7 @@ static void esp_in_check(struct worker *w, struct batch *b, const struct esp_pla
 		in[kept] = (struct in_packet){
 			.seq = seq,
 			.outer_len = at->outer_len,
-			.outer_tos = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->type_of_service,
+			.outer_tos = outer_tos_of(m),
 		};
 		batch_keep(b, kept, i);
 		b->sa[kept++] = sa;
@@ -269,29 +286,35 @@ static bool life_left(struct worker *w, struct sa_in *sa, uint64_t packets, uint
 
 // RFC 3948, RFC 7296 2.23: a NAT may give the peer another mapping at any time. Only its newest
 // packet says where it is now: one that was held back and comes late says where it was.
-static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf *m, uint64_t seq)
+static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf *m, uint64_t seq,
+		      uint16_t outer_len)
 {
-	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
-	const struct rte_udp_hdr *udp = (const void *)((const uint8_t *)ip + rte_ipv4_hdr_len(ip));
+	const uint8_t *outer = rte_pktmbuf_mtod(m, const uint8_t *);
+	const struct rte_udp_hdr *udp;
+	struct dp_event ev;
+	uint64_t from;
 
-	if (!sa->udp_encap || seq != sa->replay.top ||
-	    likely(sa_in_peer(ip->src_addr, udp->src_port) ==
-		   atomic_load_explicit(&sa->peer, memory_order_relaxed)))
+	if (!sa->udp_encap || seq != sa->replay.top)
 		return;
-	if (sa->moved_tsc == 0 ||
-	    w->now_tsc - sa->moved_tsc >= w->dp->tsc_hz / 1000 * TUNNEL_EVENT_MS) {
-		const struct dp_event ev = {
-			.type = DP_EV_PEER_MOVED,
-			.tunnel = sa->tunnel,
-			.spi = sa->spi,
-			.inbound = true,
-			.peer = {ip_addr_v4(rte_be_to_cpu_32(ip->src_addr)),
-				 rte_be_to_cpu_16(udp->src_port)},
-		};
-
-		sa->moved_tsc = w->now_tsc;
-		dp_event_put(w->dp, &ev);
-	}
+	udp = (const void *)(outer + outer_len - UDP_HDR_LEN);
+	from = is_ipv6(m) ? sa_in_peer6(outer + 8, udp->src_port)
+			  : sa_in_peer(((const struct rte_ipv4_hdr *)(const void *)outer)->src_addr,
+				       udp->src_port);
+	if (likely(from == atomic_load_explicit(&sa->peer, memory_order_relaxed)) ||
+	    (sa->moved_tsc != 0 &&
+	     w->now_tsc - sa->moved_tsc < w->dp->tsc_hz / 1000 * TUNNEL_EVENT_MS))
+		return;
+	sa->moved_tsc = w->now_tsc;
+	ev = (struct dp_event){
+		.type = DP_EV_PEER_MOVED,
+		.tunnel = sa->tunnel,
+		.spi = sa->spi,
+		.inbound = true,
+		.peer = {is_ipv6(m) ? ip_addr_from_bytes(outer + 8, 16)
+				    : ip_addr_from_bytes(outer + 12, 4),
+			 rte_be_to_cpu_16(udp->src_port)},
+	};
+	dp_event_put(w->dp, &ev);
 }
 
 // What the two ends of a TCP connection agree on has to fit our way back to where this came from.
@@ -300,11 +323,15 @@ static void clamp_mss(const struct worker *w, const struct rte_mbuf *m, const st
 		      const struct crypto_job *job, uint16_t len)
 {
 	const struct rte_ipv4_hdr *outer = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	uint16_t path_mtu;
 
-	if (w->dp->clamp_mss && tcp_is_syn(job->text, len))
-		tcp_mss_clamp(
-			job->text, len,
-			esp_inner_mtu(job->key, in->outer_len, pmtu_to(w->dp, outer->src_addr)));
+	if (!w->dp->clamp_mss || !tcp_is_syn(job->text, len))
+		return;
+	if (is_ipv6(m))
+		path_mtu = fib6_route_mtu(w->dp, (const uint8_t *)outer + 8);
+	else
+		path_mtu = pmtu_to(w->dp, outer->src_addr);
+	tcp_mss_clamp(job->text, len, esp_inner_mtu(job->key, in->outer_len, path_mtu));
 }
 
 // Steps 6 to 10 for one packet whose job is done. DROP_REASON_COUNT: good, and bare.
@@ -327,7 +354,7 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	}
 	atomic_store_explicit(&sa->top_seq, sa->replay.top, memory_order_relaxed);
 	atomic_store_explicit(&sa->last_tsc, w->now_tsc, memory_order_relaxed);
-	note_peer(w, sa, m, in->seq);
+	note_peer(w, sa, m, in->seq, in->outer_len);
 	reason = check_trailer(job, &len);
 	if (reason != DROP_REASON_COUNT)
 		return reason;

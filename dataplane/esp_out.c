@@ -11,7 +11,6 @@
 #include "dataplane/esp.h"
 #include "dataplane/frag.h"
 #include "dataplane/icmp.h"
-#include "dataplane/pmtu.h"
 #include "dataplane/tunnel.h"
 #include "lib/tcp_mss.h"
 
@@ -90,7 +89,7 @@ static struct group *find_group(struct worker *w, struct out_batch *o, struct tu
 	*g = (struct group){
 		.sa = sa,
 		.tunnel = t,
-		.inner_mtu = esp_inner_mtu(&sa->key, sa->outer_len, pmtu_to(w->dp, sa->remote_be)),
+		.inner_mtu = esp_inner_mtu(&sa->key, sa->outer_len, sa_out_path_mtu(w->dp, sa)),
 	};
 	return g;
 }
@@ -271,6 +270,31 @@ static uint16_t fold(uint32_t sum)
 	return (uint16_t)~sum;
 }
 
+// RFC 4301 5.1.2.2: traffic class from the inner packet, as for IPv4.
+static void put_outer6(const struct sa_out *sa, uint8_t *outer, uint8_t tos, uint16_t esp_len)
+{
+	const uint16_t behind_be =
+		rte_cpu_to_be_16((uint16_t)(sa->outer_len - sizeof(struct rte_ipv6_hdr) + esp_len));
+
+	memcpy(outer, sa->outer, sizeof(sa->outer)); // without UDP the last 8 are overwritten below
+	outer[0] |= tos >> 4;
+	outer[1] |= (uint8_t)(tos << 4);
+	memcpy(outer + 4, &behind_be, sizeof(behind_be));
+	if (sa->udp)
+		memcpy(outer + sizeof(struct rte_ipv6_hdr) + 4, &behind_be, sizeof(behind_be));
+}
+
+// RFC 8200 8.1: UDP over IPv6 has a checksum. RFC 6935 would let a tunnel send zero, but only to a
+// receiver known to take it, and Linux's sockets do not.
+static void sum_outer6(const struct sa_out *sa, struct rte_mbuf *m)
+{
+	struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv6_hdr *);
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(ip + 1);
+
+	if (sa->v6 && sa->udp)
+		udp->dgram_cksum = rte_ipv6_udptcp_cksum(ip, udp);
+}
+
 // Puts the outer header in front of the ESP packet of `esp_len` bytes.
 static void put_outer(const struct sa_out *sa, uint8_t *outer, const struct rte_ipv4_hdr *inner,
 		      uint32_t seq, uint16_t esp_len)
@@ -278,7 +302,11 @@ static void put_outer(const struct sa_out *sa, uint8_t *outer, const struct rte_
 	const uint16_t df_be = inner->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
 	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)outer;
 
-	memcpy(outer, sa->outer, sizeof(sa->outer)); // without UDP the last 8 are overwritten below
+	if (sa->v6) {
+		put_outer6(sa, outer, inner->type_of_service, esp_len);
+		return;
+	}
+	memcpy(outer, sa->outer, SA_OUT_OUTER4_MAX); // without UDP the last 8 are overwritten below
 	// DSCP is copied (RFC 4301 5.1.2.1) and so is ECN, RFC 6040 4.1 normal mode.
 	ip->type_of_service = inner->type_of_service;
 	ip->total_length = rte_cpu_to_be_16((uint16_t)(sa->outer_len + esp_len));
@@ -336,6 +364,7 @@ static void encapsulate(const struct sa_out *sa, struct rte_mbuf *m, uint64_t se
 static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 {
 	struct crypto_job job[BATCH_MAX];
+	const struct sa_out *sa[BATCH_MAX];
 	uint16_t kept = 0;
 
 	take_sequence_numbers(w, o);
@@ -352,10 +381,13 @@ static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 			}
 		}
 		encapsulate(g->sa, b->pkt[i], seq, &job[kept]);
+		sa[kept] = g->sa;
 		batch_keep(b, kept++, i);
 	}
 	b->n = kept;
 	crypto_seal(w->crypto, job, kept);
+	for (uint16_t i = 0; i < kept; i++)
+		sum_outer6(sa[i], b->pkt[i]);
 	counter_add(&w->esp_out_packets, kept);
 }
 

@@ -10,6 +10,7 @@
 #include <rte_hash.h>
 #include <rte_lpm.h>
 
+#include "dataplane/fib6.h"
 #include "dataplane/port.h"
 
 enum {
@@ -330,6 +331,11 @@ int dp_route_set(struct dp *dp, const struct dp_route *r)
 	bool known, was_on_link = false;
 	int err;
 
+	if (r->dst.addr.family == IP_V6) {
+		err = fib6_route_set(dp, r);
+		bump(fib);
+		return err;
+	}
 	if (r->dst.addr.family != IP_V4 || r->gateway.family == IP_V6)
 		return -EAFNOSUPPORT;
 	if (r->port >= dp->n_ports || r->dst.len > 32)
@@ -368,7 +374,13 @@ int dp_route_del(struct dp *dp, const struct ip_prefix *p)
 	struct fib *fib = dp->fib;
 	uint32_t dst;
 	size_t i;
+	int err;
 
+	if (p->addr.family == IP_V6) {
+		err = fib6_route_del(dp, p);
+		bump(fib);
+		return err;
+	}
 	if (p->addr.family != IP_V4)
 		return -EAFNOSUPPORT;
 	if (p->len > 32)
@@ -407,7 +419,9 @@ size_t dp_routes(const struct dp *dp, struct dp_route_info *out, size_t max)
 		if (out[i].resolved)
 			memcpy(out[i].mac.bytes, &word, sizeof(out[i].mac.bytes));
 	}
-	return fib->n_routes;
+	if (max <= fib->n_routes)
+		return fib->n_routes + fib6_routes(dp, NULL, 0);
+	return fib->n_routes + fib6_routes(dp, out + fib->n_routes, max - fib->n_routes);
 }
 
 // ---- control: neighbours ----
@@ -431,6 +445,11 @@ int dp_neigh_set(struct dp *dp, unsigned port, const struct ip_addr *a, const st
 	uint64_t word = 0;
 	int err;
 
+	if (a->family == IP_V6) {
+		err = fib6_neigh_set(dp, port, a, m);
+		bump(dp->fib);
+		return err;
+	}
 	if (a->family != IP_V4)
 		return -EAFNOSUPPORT;
 	if (port >= dp->n_ports || ip_addr_is_any(a))
@@ -451,6 +470,8 @@ int dp_neigh_del(struct dp *dp, unsigned port, const struct ip_addr *a)
 {
 	struct neigh_key key = {.port = port};
 
+	if (a->family == IP_V6)
+		return fib6_neigh_del(dp, port, a);
 	if (a->family != IP_V4)
 		return -EAFNOSUPPORT;
 	if (port >= dp->n_ports || ip_addr_is_any(a))
@@ -498,6 +519,8 @@ int fib_create(struct dp *dp)
 	fib->route = calloc(FIB_ROUTES_MAX, sizeof(fib->route[0]));
 	if (atomic_load(&fib->locals) && fib->route)
 		err = create_tables(fib);
+	if (!err)
+		err = fib6_create(dp);
 	if (err)
 		fib_destroy(dp);
 	return err;
@@ -507,6 +530,7 @@ void fib_destroy(struct dp *dp)
 {
 	struct fib *fib = dp->fib;
 
+	fib6_destroy(dp);
 	if (!fib)
 		return;
 	rte_lpm_free(fib->lpm);

@@ -1,4 +1,5 @@
-// Routes, neighbours and own addresses, as Linux has them (IPv4 only; own addresses also IPv6).
+// Routes and neighbours of IPv4, and own addresses of both families, as Linux has them. Routes and
+// neighbours of IPv6 are in fib6.h.
 //
 // A route look-up is rte_lpm to a next hop. A next hop behind a gateway carries the gateway's MAC
 // address; one that is on the link leads to the table of neighbours (rte_hash). Both are updated

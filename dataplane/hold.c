@@ -1,20 +1,33 @@
 #include "dataplane/hold.h"
 
+#include <string.h>
+
 #include <rte_byteorder.h>
 #include <rte_ip.h>
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
+#include "dataplane/fib6.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
-void hold_put(struct worker *w, const struct batch *b, uint16_t i, const struct fib_hop *missing)
+// One number for an address and its port, for limiting how often it is reported.
+static uint64_t report_key(unsigned port, const struct ip_addr *a)
 {
-	if (worker_may_report(w, (uint64_t)missing->port << 32 | missing->addr_be)) {
+	uint64_t half[2];
+
+	memcpy(half, a->bytes, sizeof(half));
+	return (uint64_t)port << 32 ^ half[0] ^ half[1] * 3;
+}
+
+void hold_put(struct worker *w, const struct batch *b, uint16_t i, unsigned port,
+	      const struct ip_addr *missing)
+{
+	if (worker_may_report(w, report_key(port, missing))) {
 		const struct dp_event ev = {
 			.type = DP_EV_NO_NEIGHBOUR,
-			.port = missing->port,
-			.addr = ip_addr_v4(rte_be_to_cpu_32(missing->addr_be)),
+			.port = port,
+			.addr = *missing,
 		};
 
 		dp_event_put(w->dp, &ev);
@@ -45,11 +58,22 @@ static void drop_late(struct worker *w)
 		w->hold[i] = w->hold[i + late];
 }
 
+static bool still_missing(const struct worker *w, const struct rte_mbuf *m)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	struct fib6_hop hop6;
+	struct fib_hop hop;
+
+	if (ip->version_ihl >> 4 == 6)
+		return fib6_lookup(w->dp->fib6, (const uint8_t *)ip + 24, &hop6) ==
+		       FIB_NO_NEIGHBOUR;
+	return fib_lookup(w->dp->fib, ip->dst_addr, &hop) == FIB_NO_NEIGHBOUR;
+}
+
 void hold_retry(struct worker *w)
 {
 	const uint32_t generation = fib_generation(w->dp->fib);
 	struct batch ready;
-	struct fib_hop hop;
 	uint16_t kept = 0;
 
 	if (w->n_held == 0)
@@ -61,9 +85,8 @@ void hold_retry(struct worker *w)
 	batch_clear(&ready);
 	for (uint16_t i = 0; i < w->n_held; i++) {
 		struct held *h = &w->hold[i];
-		const uint32_t dst_be = rte_pktmbuf_mtod(h->pkt, struct rte_ipv4_hdr *)->dst_addr;
 
-		if (fib_lookup(w->dp->fib, dst_be, &hop) == FIB_NO_NEIGHBOUR) {
+		if (still_missing(w, h->pkt)) {
 			w->hold[kept++] = *h;
 			continue;
 		}

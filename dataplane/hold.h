@@ -6,9 +6,10 @@
 #include <stdint.h>
 
 #include "dataplane/batch.h"
+#include "lib/addr.h"
 
-struct fib_hop;
 struct worker;
 
-// Keeps packet i (bare IPv4) for up to 1 s and tells control what is missing.
-void hold_put(struct worker *w, const struct batch *b, uint16_t i, const struct fib_hop *missing);
+// Keeps packet i (bare IP) for up to 1 s and tells control what is missing.
+void hold_put(struct worker *w, const struct batch *b, uint16_t i, unsigned port,
+	      const struct ip_addr *missing);

@@ -9,6 +9,7 @@
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
+#include "dataplane/fib6.h"
 #include "dataplane/frag.h"
 #include "dataplane/hold.h"
 #include "dataplane/icmp.h"
@@ -44,38 +45,84 @@ static void too_big(struct worker *w, const struct batch *b, uint16_t i, uint16_
 	drop(w, m, DROP_TOO_BIG);
 }
 
+// Puts the Ethernet header in front and sends the packet.
+static void send_frame(struct worker *w, struct rte_mbuf *m, unsigned out,
+		 const struct rte_ether_addr *to, uint16_t ether_type)
+{
+	struct rte_ether_hdr *eth =
+		(struct rte_ether_hdr *)(void *)rte_pktmbuf_prepend(m, RTE_ETHER_HDR_LEN);
+
+	if (!eth) {
+		drop(w, m, DROP_NO_MBUF);
+		return;
+	}
+	memcpy(&eth->dst_addr, to, RTE_ETHER_ADDR_LEN);
+	memcpy(&eth->src_addr, w->dp->ports[out].mac.bytes, RTE_ETHER_ADDR_LEN);
+	eth->ether_type = rte_cpu_to_be_16(ether_type);
+	tx_put(w, out, m);
+}
+
+static void route4(struct worker *w, const struct batch *b, uint16_t i)
+{
+	struct rte_mbuf *m = b->pkt[i];
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	struct fib_hop hop;
+	const enum fib_result result = fib_lookup(w->dp->fib, ip->dst_addr, &hop);
+
+	if (result == FIB_NO_ROUTE) {
+		drop(w, m, DROP_NO_ROUTE);
+	} else if (m->pkt_len > w->dp->ports[hop.port].mtu) {
+		too_big(w, b, i, w->dp->ports[hop.port].mtu);
+	} else if (result == FIB_NO_NEIGHBOUR) {
+		const struct ip_addr missing = ip_addr_v4(rte_be_to_cpu_32(hop.addr_be));
+
+		hold_put(w, b, i, hop.port, &missing);
+	} else {
+		send_frame(w, m, hop.port, &hop.mac, RTE_ETHER_TYPE_IPV4);
+	}
+}
+
+// The last look-up of a batch: ESP to one peer comes in a row.
+struct last6 {
+	bool valid;
+	enum fib_result result;
+	uint8_t dst[16];
+	struct fib6_hop hop;
+};
+
+// An ESP packet over IPv6, which is never cut: esp_out() has left out or cut what does not fit.
+static void route6(struct worker *w, const struct batch *b, uint16_t i, struct last6 *last)
+{
+	struct rte_mbuf *m = b->pkt[i];
+	const uint8_t *dst = rte_pktmbuf_mtod(m, const uint8_t *) + 24;
+
+	if (!last->valid || memcmp(last->dst, dst, sizeof(last->dst)) != 0) {
+		memcpy(last->dst, dst, sizeof(last->dst));
+		last->result = fib6_lookup(w->dp->fib6, dst, &last->hop);
+		last->valid = true;
+	}
+	if (last->result == FIB_NO_ROUTE) {
+		drop(w, m, DROP_NO_ROUTE);
+	} else if (m->pkt_len > w->dp->ports[last->hop.port].mtu) {
+		drop(w, m, DROP_TOO_BIG);
+	} else if (last->result == FIB_NO_NEIGHBOUR) {
+		const struct ip_addr missing = ip_addr_from_bytes(last->hop.addr, 16);
+
+		hold_put(w, b, i, last->hop.port, &missing);
+	} else {
+		send_frame(w, m, last->hop.port, &last->hop.mac, RTE_ETHER_TYPE_IPV6);
+	}
+}
+
 void route(struct worker *w, struct batch *b)
 {
-	for (uint16_t i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->pkt[i];
-		const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
-		struct rte_ether_hdr *eth;
-		struct fib_hop hop;
-		const enum fib_result result = fib_lookup(w->dp->fib, ip->dst_addr, &hop);
-		const struct port *port;
+	struct last6 last = {.valid = false};
 
-		if (result == FIB_NO_ROUTE) {
-			drop(w, m, DROP_NO_ROUTE);
-			continue;
-		}
-		port = &w->dp->ports[hop.port];
-		if (m->pkt_len > port->mtu) {
-			too_big(w, b, i, port->mtu);
-			continue;
-		}
-		if (result == FIB_NO_NEIGHBOUR) {
-			hold_put(w, b, i, &hop);
-			continue;
-		}
-		eth = (struct rte_ether_hdr *)(void *)rte_pktmbuf_prepend(m, RTE_ETHER_HDR_LEN);
-		if (!eth) {
-			drop(w, m, DROP_NO_MBUF);
-			continue;
-		}
-		memcpy(&eth->dst_addr, &hop.mac, RTE_ETHER_ADDR_LEN);
-		memcpy(&eth->src_addr, port->mac.bytes, RTE_ETHER_ADDR_LEN);
-		eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
-		tx_put(w, hop.port, m);
+	for (uint16_t i = 0; i < b->n; i++) {
+		if (rte_pktmbuf_mtod(b->pkt[i], const uint8_t *)[0] >> 4 == 6)
+			route6(w, b, i, &last);
+		else
+			route4(w, b, i);
 	}
 	b->n = 0;
 }

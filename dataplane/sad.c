@@ -85,9 +85,11 @@ static bool is_reserved(const struct sad *sad, uint32_t spi)
 
 static uint64_t peer_of(const struct ip_endpoint *e)
 {
-	return e->addr.family == IP_V4 ? sa_in_peer(rte_cpu_to_be_32(ip_addr_to_v4(&e->addr)),
-						    rte_cpu_to_be_16(e->port))
-				       : 0;
+	const uint16_t port_be = rte_cpu_to_be_16(e->port);
+
+	return e->addr.family == IP_V6
+		       ? sa_in_peer6(e->addr.bytes, port_be)
+		       : sa_in_peer(rte_cpu_to_be_32(ip_addr_to_v4(&e->addr)), port_be);
 }
 
 int dp_sa_in_peer(struct dp *dp, uint32_t spi, const struct ip_endpoint *peer)

@@ -61,6 +61,17 @@ struct sad {
 	struct crypto *crypto;	      // control: expands keys
 };
 
+// The same for IPv6: a hash, in which two peers that change places may look alike; then the next
+// packets tell.
+static inline uint64_t sa_in_peer6(const uint8_t addr[16], uint16_t port_be)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+
+	for (unsigned i = 0; i < 16; i++)
+		h = (h ^ addr[i]) * 0x100000001b3u;
+	return (h << 16) | port_be;
+}
+
 static inline uint64_t sa_in_peer(uint32_t addr_be, uint16_t port_be)
 {
 	return (uint64_t)addr_be << 32 | port_be;

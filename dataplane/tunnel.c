@@ -154,28 +154,64 @@ static void set_life(struct sa_out *sa, const struct esp_sa *esp)
 	sa->bytes_hard = esp_life_hard(esp->hard.bytes);
 }
 
-static void build_outer(struct sa_out *sa, const struct esp_sa *esp)
+static void build_outer4(struct sa_out *sa, const struct ip_addr *local,
+			 const struct ip_addr *remote)
 {
 	struct rte_ipv4_hdr ip = {
 		.version_ihl = RTE_IPV4_VHL_DEF,
 		.time_to_live = OUTER_TTL,
-		.next_proto_id = esp->udp_encap ? IPPROTO_UDP : IPPROTO_ESP,
-		.src_addr = sa->local_be,
-		.dst_addr = sa->remote_be,
-	};
-	// RFC 3948 2.1: the checksum is sent as zero, the lengths differ from packet to packet.
-	const struct rte_udp_hdr udp = {
-		.src_port = rte_cpu_to_be_16(esp->local.port),
-		.dst_port = rte_cpu_to_be_16(esp->remote.port),
+		.next_proto_id = sa->udp ? IPPROTO_UDP : IPPROTO_ESP,
 	};
 
+	sa->local_be = rte_cpu_to_be_32(ip_addr_to_v4(local));
+	sa->remote_be = rte_cpu_to_be_32(ip_addr_to_v4(remote));
+	ip.src_addr = sa->local_be;
+	ip.dst_addr = sa->remote_be;
 	memcpy(sa->outer, &ip, sizeof(ip));
 	sa->outer_len = sizeof(ip);
 	sa->cksum = sum_words(&ip, sizeof(ip));
-	if (esp->udp_encap) {
-		memcpy(sa->outer + sizeof(ip), &udp, sizeof(udp));
-		sa->outer_len = sizeof(ip) + sizeof(udp);
-	}
+}
+
+// Traffic class and length are put in with each packet; the flow label is zero, as nothing here
+// has one for the whole tunnel (RFC 6438 is about balancing, which RSS does by SPI or ports).
+static void build_outer6(struct sa_out *sa, const struct ip_addr *local,
+			 const struct ip_addr *remote)
+{
+	uint8_t *ip = sa->outer;
+
+	ip[0] = 6 << 4;
+	ip[6] = sa->udp ? IPPROTO_UDP : IPPROTO_ESP;
+	ip[7] = OUTER_TTL;
+	memcpy(ip + 8, local->bytes, 16);
+	memcpy(ip + SA_OUT_DST6, remote->bytes, 16);
+	sa->outer_len = sizeof(struct rte_ipv6_hdr);
+}
+
+static void build_outer(struct sa_out *sa, const struct ip_endpoint *local,
+			const struct ip_endpoint *remote, bool udp_encap)
+{
+	// RFC 3948 2.1: over IPv4 the checksum is sent as zero; over IPv6 it is computed. The
+	// length differs from packet to packet.
+	const struct rte_udp_hdr udp = {
+		.src_port = rte_cpu_to_be_16(local->port),
+		.dst_port = rte_cpu_to_be_16(remote->port),
+	};
+
+	sa->v6 = remote->addr.family == IP_V6;
+	sa->udp = udp_encap;
+	if (sa->v6)
+		build_outer6(sa, &local->addr, &remote->addr);
+	else
+		build_outer4(sa, &local->addr, &remote->addr);
+	if (!udp_encap)
+		return;
+	memcpy(sa->outer + sa->outer_len, &udp, sizeof(udp));
+	sa->outer_len = (uint8_t)(sa->outer_len + sizeof(udp));
+}
+
+uint16_t sa_out_path_mtu(const struct dp *dp, const struct sa_out *sa)
+{
+	return sa->v6 ? fib6_route_mtu(dp, sa->outer + SA_OUT_DST6) : pmtu_to(dp, sa->remote_be);
 }
 
 int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct error *err)
@@ -202,9 +238,7 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	sa->names_ports = esp_selectors_name_ports(&sa->ts);
 	sa->spi = esp->spi;
 	sa->spi_be = rte_cpu_to_be_32(esp->spi);
-	sa->local_be = rte_cpu_to_be_32(ip_addr_to_v4(&esp->local.addr));
-	sa->remote_be = rte_cpu_to_be_32(ip_addr_to_v4(&esp->remote.addr));
-	build_outer(sa, esp);
+	build_outer(sa, &esp->local, &esp->remote, esp->udp_encap);
 	set_life(sa, esp);
 	old = atomic_exchange_explicit(&t->sa, sa, memory_order_acq_rel);
 	if (old != NULL)
@@ -221,11 +255,10 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 {
 	struct tunnel *t = tunnel_get(dp, id);
 	struct sa_out *old = t != NULL ? tunnel_sa(t) : NULL, *sa;
-	struct esp_sa outer = {.local = *local, .remote = *remote};
 
 	if (old == NULL || old->spi != spi)
 		return -ENOENT;
-	if (local->addr.family != IP_V4 || remote->addr.family != IP_V4)
+	if (local->addr.family != remote->addr.family || local->addr.family == IP_NONE)
 		return -EAFNOSUPPORT;
 	sa = rte_zmalloc("sa_out", sizeof(*sa), _Alignof(struct sa_out));
 	if (sa == NULL)
@@ -235,10 +268,7 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 	sa->ts = old->ts;
 	sa->names_ports = old->names_ports;
 	sa->key = old->key;
-	sa->local_be = rte_cpu_to_be_32(ip_addr_to_v4(&local->addr));
-	sa->remote_be = rte_cpu_to_be_32(ip_addr_to_v4(&remote->addr));
-	outer.udp_encap = old->outer_len > sizeof(struct rte_ipv4_hdr);
-	build_outer(sa, &outer);
+	build_outer(sa, local, remote, old->udp);
 	// A number is the IV of the same key in both SAs: none may be given away twice, not
 	// even by a worker that has loaded the old pointer and sleeps before it takes its numbers.
 	// One atomic add reads the last number given away and puts whatever the old counter gives
@@ -294,5 +324,5 @@ uint16_t dp_tunnel_inner_mtu(const struct dp *dp, uint32_t id)
 	const struct tunnel *t = tunnel_get(dp, id);
 	const struct sa_out *sa = t != NULL ? tunnel_sa(t) : NULL;
 
-	return sa != NULL ? esp_inner_mtu(&sa->key, sa->outer_len, pmtu_to(dp, sa->remote_be)) : 0;
+	return sa != NULL ? esp_inner_mtu(&sa->key, sa->outer_len, sa_out_path_mtu(dp, sa)) : 0;
 }

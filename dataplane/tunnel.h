@@ -26,8 +26,10 @@
 #include "dataplane/esp.h"
 #include "dataplane/worker.h"
 
-#define SA_OUT_OUTER_MAX (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr)) // bytes
-#define SA_OUT_SEALED	 (UINT64_C(1) << 63) // from here on the counter's SA has a successor
+#define SA_OUT_OUTER4_MAX (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr)) // bytes
+#define SA_OUT_OUTER6_MAX (sizeof(struct rte_ipv6_hdr) + sizeof(struct rte_udp_hdr)) // bytes
+#define SA_OUT_DST6	  24 // bytes: where the destination stands in an IPv6 header
+#define SA_OUT_SEALED	  (UINT64_C(1) << 63) // from here on the counter's SA has a successor
 // RFC 4303 3.3.3: never beyond; half of the extended numbers are more than will ever be sent.
 #define SA_OUT_SEQ_MAX	   ((uint64_t)UINT32_MAX)
 #define SA_OUT_SEQ_MAX_ESN (SA_OUT_SEALED - 1)
@@ -36,11 +38,12 @@
 struct sa_out {
 	uint32_t spi; // read only from here on, once published
 	uint32_t spi_be;
-	uint32_t local_be, remote_be;
-	uint32_t cksum;	   // sum of the header words that never change
-	uint8_t outer_len; // bytes: 20, or 28 with UDP
-	bool names_ports;  // a later fragment is none of this SA (RFC 4301 7)
-	uint8_t outer[SA_OUT_OUTER_MAX];
+	uint32_t local_be, remote_be; // 0 with IPv6
+	uint32_t cksum;		      // sum of the header words that never change
+	uint8_t outer_len;	      // bytes: 20 or 40, 8 more with UDP
+	bool v6, udp;		      // the outer header
+	bool names_ports;	      // a later fragment is none of this SA (RFC 4301 7)
+	uint8_t outer[SA_OUT_OUTER6_MAX];
 
 	// Written by all workers, one atomic add each per batch. The sequence number is the GCM
 	// IV as well: no other place hands them out (RFC 4106 3.1).
@@ -114,6 +117,9 @@ static inline void tunnel_prefetch_sa(const struct tunnel *t)
 	rte_prefetch0(&sa->ts);
 	crypto_key_prefetch(&sa->key);
 }
+
+// MTU in bytes of the way to the peer; 0 without a route. Any worker, and control.
+uint16_t sa_out_path_mtu(const struct dp *dp, const struct sa_out *sa);
 
 // The tunnel of that id, or NULL. Control only.
 struct tunnel *tunnel_get(const struct dp *dp, uint32_t id);

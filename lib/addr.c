@@ -61,6 +61,16 @@ bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b)
 	return ip_addr_compare(a, b) == 0;
 }
 
+uint32_t ip_addr_hash(const struct ip_addr *a)
+{
+	uint32_t h = 0;
+
+	for (size_t i = 0; i < sizeof(a->bytes); i += 4)
+		h = h * 31 + ((uint32_t)a->bytes[i] << 24 | (uint32_t)a->bytes[i + 1] << 16 |
+			      (uint32_t)a->bytes[i + 2] << 8 | a->bytes[i + 3]);
+	return h;
+}
+
 bool ip_addr_is_any(const struct ip_addr *a)
 {
 	for (size_t i = 0; i < ip_addr_len(a); i++)

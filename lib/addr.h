@@ -11,7 +11,7 @@
 enum ip_family { IP_NONE = 0, IP_V4 = 4, IP_V6 = 6 };
 
 struct ip_addr {
-	uint8_t family;    // enum ip_family; IP_NONE means "any" or "not set"
+	uint8_t family;	   // enum ip_family; IP_NONE means "any" or "not set"
 	uint8_t bytes[16]; // the first 4 for IPv4, the others zero
 };
 
@@ -29,10 +29,10 @@ struct mac_addr {
 	uint8_t bytes[6];
 };
 
-#define IP_ADDR_TEXT_MAX 46
-#define IP_PREFIX_TEXT_MAX (IP_ADDR_TEXT_MAX + 4)
+#define IP_ADDR_TEXT_MAX     46
+#define IP_PREFIX_TEXT_MAX   (IP_ADDR_TEXT_MAX + 4)
 #define IP_ENDPOINT_TEXT_MAX (IP_ADDR_TEXT_MAX + 8)
-#define MAC_ADDR_TEXT_MAX 18
+#define MAC_ADDR_TEXT_MAX    18
 
 struct ip_addr ip_addr_v4(uint32_t host_order);
 struct ip_addr ip_addr_from_bytes(const uint8_t *bytes, size_t len); // 4 or 16, else IP_NONE
@@ -41,6 +41,7 @@ size_t ip_addr_len(const struct ip_addr *a);			     // 4, 16, or 0 for IP_NONE
 int ip_addr_parse(const char *text, struct ip_addr *a);
 bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b);
 int ip_addr_compare(const struct ip_addr *a, const struct ip_addr *b); // family, then bytes
+uint32_t ip_addr_hash(const struct ip_addr *a);			       // for tables
 bool ip_addr_is_any(const struct ip_addr *a);			       // IP_NONE, 0.0.0.0 or ::
 
 // "10.1.0.0/16"; a bare address is a host prefix (/32, /128).

@@ -87,6 +87,15 @@ uint16_t fib_route_mtu(const struct dp *dp, uint32_t addr_be)
 	return addr_be == rte_cpu_to_be_32(0xc6336402) ? fake.route_mtu : 0; // GW_B
 }
 
+uint16_t fib6_route_mtu(const struct dp *dp, const uint8_t addr[16])
+{
+	struct ip_addr peer;
+
+	(void)dp;
+	assert_int_equal(ip_addr_parse(GW_B6, &peer), 0);
+	return memcmp(addr, peer.bytes, 16) == 0 ? fake.route_mtu : 0;
+}
+
 struct rte_mbuf *icmp_error(struct worker *w, const struct rte_mbuf *offending, uint8_t type,
 			    uint8_t code, uint16_t mtu, uint32_t src_addr_be)
 {

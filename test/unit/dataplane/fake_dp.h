@@ -14,6 +14,8 @@
 
 #define GW_A   "192.0.2.1"
 #define GW_B   "198.51.100.2"
+#define GW_A6  "2001:db8:a::1"
+#define GW_B6  "2001:db8:b::2"
 #define SITE_A "10.1.0.0/16"
 #define SITE_B "10.2.0.0/16"
 #define HOST_A "10.1.0.10"

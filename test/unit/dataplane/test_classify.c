@@ -192,6 +192,61 @@ static void test_ipv6(void **state)
 	}
 }
 
+// What IPv6 holds that is ours: ESP and ESP in UDP to a global address of our own, whole.
+static void test_esp_in_ipv6(void **state)
+{
+	static const struct {
+		uint8_t next;
+		uint16_t port, len; // len: of what follows the header
+		const void *data;   // behind the UDP header
+		enum way way;
+		const char *dst;
+	} rows6[] = {
+		{IPPROTO_ESP, 0, 60, esp, ESP, "2001:db8::1"},
+		{IPPROTO_ESP, 0, 60, esp, NOWHERE, "2001:db8::2"},
+		{IPPROTO_ESP, 0, 60, esp, PUNT, "fe80::1"},
+		{IPPROTO_UDP, 4500, 24, esp_in_udp, ESP, "2001:db8::1"},
+		{IPPROTO_UDP, 4500, 24, low_spi, ESP, "2001:db8::1"},
+		{IPPROTO_UDP, 4500, 24, high_spi, ESP, "2001:db8::1"},
+		{IPPROTO_UDP, 4500, 24, ike_in_udp, PUNT, "2001:db8::1"},
+		{IPPROTO_UDP, 4500, 9, keepalive, NOWHERE, "2001:db8::1"},
+		{IPPROTO_UDP, 500, 24, esp_in_udp, PUNT, "2001:db8::1"},
+		{IPPROTO_ICMPV6, 4500, 24, esp_in_udp, PUNT, "2001:db8::1"},
+		{44, 4500, 24, esp_in_udp, PUNT, "2001:db8::1"}, // a fragment: Linux joins it
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows6) / sizeof(rows6[0]); i++) {
+		const uint16_t len = rows6[i].len;
+		const struct packet p = {TO_US, .ether_type = RTE_ETHER_TYPE_IPV6,
+					 .len = (uint16_t)(40 + len), .padding = 7};
+		const struct ip_addr dst = core_addr(rows6[i].dst);
+		struct rte_mbuf *m = core_frame(&p);
+		uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, RTE_ETHER_HDR_LEN);
+		struct batch in = {.n = 0};
+		struct sorted s;
+
+		memset(ip, 0, 40u + len);
+		ip[0] = 0x60;
+		ip[5] = (uint8_t)len;
+		ip[6] = rows6[i].next;
+		memcpy(ip + 24, dst.bytes, 16);
+		ip[42] = (uint8_t)(rows6[i].port >> 8);
+		ip[43] = (uint8_t)rows6[i].port;
+		if (rows6[i].port)
+			memcpy(ip + 48, rows6[i].data, len - 8u);
+		core_put(&in, m, 0, FROM_NIC);
+		classify(core.w, &in, &s);
+		if (s.punt.n != (rows6[i].way == PUNT) || s.esp.n != (rows6[i].way == ESP))
+			fail_msg("row %zu", i);
+		if (s.esp.n)
+			assert_int_equal(s.esp.pkt[0]->data_len, 40 + len);
+		free_sorted(&s);
+	}
+	assert_int_equal(core_dropped(DROP_NATT_KEEPALIVE), 1);
+	assert_int_equal(core_dropped(DROP_RX_NOT_IPV4), 1);
+}
+
 static void test_stripped_vlan_tag_is_put_back(void **state)
 {
 	const struct packet p = {THROUGH, DATA(esp_in_udp)};
@@ -291,6 +346,7 @@ int main(void)
 		T(test_cut_frames),
 		T(test_header_that_lies),
 		T(test_ipv6),
+		T(test_esp_in_ipv6),
 		T(test_stripped_vlan_tag_is_put_back),
 		T(test_frames_of_linux),
 		T(test_inner_packets),

@@ -9,6 +9,8 @@
 
 #include "core.h"
 
+#include "dataplane/fib6.h"
+
 static const struct mac_addr mac_b = {{2, 0, 0, 0, 9, 9}};
 
 static enum fib_result look(const char *dst, struct fib_hop *hop)
@@ -169,12 +171,16 @@ static void test_host_bits_do_not_matter(void **state)
 
 static void test_what_is_refused(void **state)
 {
-	struct dp_route r = {.dst = {.addr = core_addr("2001:db8::"), .len = 32}};
-	const struct ip_addr v6 = core_addr("2001:db8::5");
+	struct dp_route r = {.dst = {.addr = core_addr("10.9.0.0"), .len = 16},
+			     .gateway = core_addr("2001:db8::5")};
 
 	(void)state;
 	assert_int_equal(dp_route_set(&core.dp, &r), -EAFNOSUPPORT);
-	assert_int_equal(dp_neigh_set(&core.dp, 0, &v6, &mac_b), -EAFNOSUPPORT);
+	r = (struct dp_route){.dst = {.addr = core_addr("2001:db8::"), .len = 32},
+			      .gateway = core_addr("10.1.0.9")};
+	assert_int_equal(dp_route_set(&core.dp, &r), -EAFNOSUPPORT);
+	r = (struct dp_route){.dst = {.addr = core_addr("2001:db8::"), .len = 129}};
+	assert_int_equal(dp_route_set(&core.dp, &r), -EINVAL);
 	r = (struct dp_route){.dst = {.addr = core_addr("10.9.0.0"), .len = 16}, .port = 2};
 	assert_int_equal(dp_route_set(&core.dp, &r), -EINVAL);
 	assert_int_equal(dp_routes(&core.dp, NULL, 0), 2);
@@ -192,6 +198,85 @@ static void test_generation_says_that_something_changed(void **state)
 	assert_int_equal(fib_generation(core.dp.fib), before);
 	core_route("10.2.0.0/16", 1, "192.0.2.254");
 	assert_int_not_equal(fib_generation(core.dp.fib), before);
+}
+
+static enum fib_result look6(const char *dst, struct fib6_hop *hop)
+{
+	const struct ip_addr a = core_addr(dst);
+
+	memset(hop, 0, sizeof(*hop));
+	return fib6_lookup(core.dp.fib6, a.bytes, hop);
+}
+
+static void check_hop6(const char *dst, unsigned port, const char *addr, const struct mac_addr *mac)
+{
+	const struct ip_addr a = core_addr(addr);
+	struct fib6_hop hop;
+
+	assert_int_equal(look6(dst, &hop), mac ? FIB_OK : FIB_NO_NEIGHBOUR);
+	assert_int_equal(hop.port, port);
+	assert_memory_equal(hop.addr, a.bytes, 16);
+	if (mac)
+		assert_memory_equal(&hop.mac, mac, 6);
+}
+
+static void test_ipv6_longest_prefix_and_fall_back(void **state)
+{
+	struct fib6_hop hop;
+
+	(void)state;
+	assert_int_equal(look6("2001:db8::1", &hop), FIB_NO_ROUTE);
+	core_route("::/0", 0, "fe80::1");
+	core_route("2001:db8::/32", 1, "fe80::2");
+	core_route("2001:db8:0:7::/63", 0, NULL);
+	core_route("2001:db8::5/128", 0, "fe80::3");
+	check_hop6("2001:dead::1", 0, "fe80::1", NULL);
+	check_hop6("2001:db8:1::1", 1, "fe80::2", NULL);
+	check_hop6("2001:db8:0:6::9", 0, "2001:db8:0:6::9", NULL); // host bits do not matter
+	check_hop6("2001:db8:0:8::9", 1, "fe80::2", NULL);
+	check_hop6("2001:db8::5", 0, "fe80::3", NULL);
+	del_route("2001:db8::5/128");
+	check_hop6("2001:db8::5", 1, "fe80::2", NULL);
+	del_route("2001:db8::/32");
+	check_hop6("2001:db8::5", 0, "fe80::1", NULL);
+	del_route("::/0");
+	del_route("::/0");
+	assert_int_equal(look6("2001:db8::5", &hop), FIB_NO_ROUTE);
+	assert_int_equal(dp_routes(&core.dp, NULL, 0), 3);
+}
+
+static void test_ipv6_neighbours(void **state)
+{
+	const uint32_t before = fib_generation(core.dp.fib);
+
+	(void)state;
+	core_route("2001:db8::/32", 1, "fe80::2");
+	core_neigh(0, "fe80::2", &core_host_mac); // the same address on another link
+	check_hop6("2001:db8::1", 1, "fe80::2", NULL);
+	core_neigh(1, "fe80::2", &core_gw_mac);
+	check_hop6("2001:db8::1", 1, "fe80::2", &core_gw_mac);
+	core_neigh(1, "fe80::2", &mac_b);
+	check_hop6("2001:db8::1", 1, "fe80::2", &mac_b);
+	assert_true(fib_generation(core.dp.fib) >= before + 4);
+	core_route("2001:db8::/32", 0, "fe80::2");
+	check_hop6("2001:db8::1", 0, "fe80::2", &core_host_mac);
+	del_neigh(0, "fe80::2");
+	check_hop6("2001:db8::1", 0, "fe80::2", NULL);
+}
+
+static void test_ipv6_routes_are_listed(void **state)
+{
+	struct dp_route_info info[4];
+
+	(void)state;
+	core_route("2001:db8::/32", 1, "fe80::2");
+	core_neigh(1, "fe80::2", &core_gw_mac);
+	assert_int_equal(dp_routes(&core.dp, info, 2), 3);
+	assert_int_equal(dp_routes(&core.dp, info, 4), 3);
+	assert_int_equal(info[2].route.dst.len, 32);
+	assert_int_equal(info[2].route.dst.addr.family, IP_V6);
+	assert_true(info[2].resolved);
+	assert_memory_equal(&info[2].mac, &core_gw_mac, 6);
 }
 
 static void test_own_addresses(void **state)
@@ -284,6 +369,9 @@ int main(void)
 		T(test_host_bits_do_not_matter),
 		T(test_what_is_refused),
 		T(test_generation_says_that_something_changed),
+		T(test_ipv6_longest_prefix_and_fall_back),
+		T(test_ipv6_neighbours),
+		T(test_ipv6_routes_are_listed),
 		T(test_own_addresses),
 		T(test_port_address_is_the_one_on_its_link),
 		T(test_mtu_of_the_way),

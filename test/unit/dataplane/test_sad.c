@@ -85,8 +85,8 @@ static void test_what_is_not_carried(void **state)
 	} rows[] = {
 		{ALG, -EINVAL, "RFC 8221 4"},	{BITS, -ENOTSUP, "200"},
 		{KEY, -EINVAL, "20"},		{INTEG, -EINVAL, "integrity"},
-		{MD5, -ENOTSUP, "RFC 8221 6"},	{V6_LOCAL, -ENOTSUP, "IPv4"},
-		{V6_REMOTE, -ENOTSUP, "IPv4"},	{PORT, -EINVAL, "ports"},
+		{MD5, -ENOTSUP, "RFC 8221 6"},	{V6_LOCAL, -EINVAL, "family"},
+		{V6_REMOTE, -EINVAL, "family"},	{PORT, -EINVAL, "ports"},
 		{TS_L, -ENOTSUP, "local side"}, {TS_R, -ENOTSUP, "remote side"},
 		{SPI, -EINVAL, "reserved"},
 	};
