@@ -51,7 +51,7 @@ int endpoint_parse(const char *text, struct config_endpoint *out)
 	struct ip_prefix p;
 	int rc;
 
-	if (value_among(text, "%any %any4 0.0.0.0 0.0.0.0/0")) {
+	if (value_among(text, "%any %any4 %any6 0.0.0.0 0.0.0.0/0")) {
 		*out = e;
 		return 0;
 	}

@@ -13,9 +13,6 @@ static int load_endpoint(struct loader *l, const struct config_node *key, const 
 	char text[CONFIG_SHOWN_MAX];
 	int rc;
 
-	if (strcmp(item, "%any6") == 0)
-		return config_node_error(l->err, -ENOTSUP, key, "%s: IPv6 is not available yet",
-					 item);
 	rc = endpoint_parse(item, e);
 	if (rc == -ENOMEM)
 		return loader_no_memory(l);
@@ -28,9 +25,6 @@ static int load_endpoint(struct loader *l, const struct config_node *key, const 
 					 "'%s' is not %%any, an address, a subnet, a range or a "
 					 "host name",
 					 config_shown(item, text, sizeof(text)));
-	if (e->lo.family == IP_V6)
-		return config_node_error(l->err, -ENOTSUP, key, "%s: IPv6 is not available yet",
-					 item);
 	if (e->name != NULL && !names)
 		return config_node_error(l->err, -ENOTSUP, key,
 					 "'%s': our own addresses are numbers; host names are for "

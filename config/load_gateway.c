@@ -60,14 +60,11 @@ static int load_addrs(struct loader *l, struct loader_section s, struct config_p
 				"'%s' is not an address with prefix length such as "
 				"192.0.2.1/24",
 				item);
-		if (p.addr.family != IP_V4)
-			return config_node_error(l->err, -ENOTSUP, key,
-						 "%s: IPv6 is not available yet", item);
 		// Almost always a forgotten prefix length, and then nothing is reachable.
 		if (strchr(item, '/') == NULL)
 			return config_node_error(l->err, -EINVAL, key,
-						 "'%s' has no prefix length; write %s/24, say",
-						 item, item);
+						 "'%s' has no prefix length; write %s/%d, say",
+						 item, item, p.addr.family == IP_V6 ? 64 : 24);
 		if (port->n_addrs == CONFIG_ADDRS_MAX)
 			return config_node_error(l->err, -EINVAL, key, "more than %d addresses",
 						 CONFIG_ADDRS_MAX);

@@ -385,7 +385,7 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 		return error_set(err, -ENOMEM, "out of memory");
 	run->base = base;
 	run->dp = dp;
-	run->sock = (struct ike_socket){.fd = {-1, -1}};
+	run->sock = IKE_SOCKET_CLOSED;
 	TAILQ_INIT(&run->sas);
 	TAILQ_INIT(&run->closed);
 	TAILQ_INIT(&run->watches);

@@ -177,9 +177,11 @@ static void message(struct ike_run *run, const uint8_t *bytes, size_t len,
 static void on_readable(int fd, short what, void *arg)
 {
 	struct ike_run *run = arg;
-	unsigned which = fd == run->sock.fd[0] ? 0 : 1;
+	unsigned which = 0;
 
 	(void)what;
+	while (run->sock.fd[which] != fd)
+		which++;
 	run_enter(run);
 	for (unsigned i = 0; i < MESSAGES_PER_WAKE_UP; i++) {
 		struct ip_endpoint local, remote;
@@ -247,6 +249,8 @@ int rx_start(struct ike_run *run)
 	struct timeval every = {.tv_sec = KEEPALIVE_TICK_S};
 
 	for (unsigned i = 0; i < IKE_SOCKETS; i++) {
+		if (run->sock.fd[i] < 0)
+			continue;
 		run->readable[i] = event_new(run->base, run->sock.fd[i], EV_READ | EV_PERSIST,
 					     on_readable, run);
 		if (!run->readable[i] || event_add(run->readable[i], NULL))

@@ -15,7 +15,28 @@
 // send at once when this gateway comes back, and each loss costs its sender four seconds.
 #define RECEIVE_BUFFER_LEN (4 * 1024 * 1024)
 
-static const uint16_t ports[IKE_SOCKETS] = {IKE_PORT, IKE_NATT_PORT};
+// A socket address of either family.
+union any_sockaddr {
+	struct sockaddr sa;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+union any_pktinfo {
+	struct in_pktinfo v4;
+	struct in6_pktinfo v6;
+};
+
+// Of the sockets, in the order of struct ike_socket.
+static const struct {
+	int family;
+	uint16_t port;
+} kinds[IKE_SOCKETS] = {
+	{AF_INET, IKE_PORT},
+	{AF_INET, IKE_NATT_PORT},
+	{AF_INET6, IKE_PORT},
+	{AF_INET6, IKE_NATT_PORT},
+};
 
 static int bind_error(int code, uint16_t port, struct error *err)
 {
@@ -32,20 +53,68 @@ static int bind_error(int code, uint16_t port, struct error *err)
 	return error_set(err, code, "cannot open UDP port %u: %s", port, strerror(-code));
 }
 
-static int open_one(uint16_t port, int *out, struct error *err)
+static socklen_t sockaddr_len(const union any_sockaddr *s)
 {
-	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
-	int fd, on = 1, buffer = RECEIVE_BUFFER_LEN, rc;
+	return s->sa.sa_family == AF_INET6 ? sizeof(s->v6) : sizeof(s->v4);
+}
 
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return bind_error(-errno, port, err);
+static union any_sockaddr sockaddr_of(const struct ip_addr *a, uint16_t port)
+{
+	union any_sockaddr s = {0};
+
+	if (a->family == IP_V6) {
+		s.v6.sin6_family = AF_INET6;
+		s.v6.sin6_port = htons(port);
+		memcpy(&s.v6.sin6_addr, a->bytes, sizeof(s.v6.sin6_addr));
+	} else {
+		s.v4.sin_family = AF_INET;
+		s.v4.sin_port = htons(port);
+		memcpy(&s.v4.sin_addr, a->bytes, sizeof(s.v4.sin_addr));
+	}
+	return s;
+}
+
+static struct ip_endpoint endpoint_of(const union any_sockaddr *s)
+{
+	if (s->sa.sa_family == AF_INET6)
+		return (struct ip_endpoint){
+			ip_addr_from_bytes((const uint8_t *)&s->v6.sin6_addr, 16),
+			ntohs(s->v6.sin6_port)};
+	return (struct ip_endpoint){ip_addr_from_bytes((const uint8_t *)&s->v4.sin_addr, 4),
+				    ntohs(s->v4.sin_port)};
+}
+
+static int set_options(int fd, int family)
+{
+	int on = 1, buffer = RECEIVE_BUFFER_LEN;
+
 	// With CAP_NET_ADMIN beyond net.core.rmem_max; otherwise as much as that allows.
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer)) < 0)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	if (family == AF_INET)
+		return setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+		return -1;
+	return setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
+}
+
+static int open_one(int family, uint16_t port, int *out, struct error *err)
+{
+	union any_sockaddr any = {0};
+	int fd, rc;
+
+	if (family == AF_INET6) {
+		any.v6.sin6_family = AF_INET6;
+		any.v6.sin6_port = htons(port);
+	} else {
+		any.v4.sin_family = AF_INET;
+		any.v4.sin_port = htons(port);
+	}
+	fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return bind_error(-errno, port, err);
 	// No SO_REUSEADDR: a second daemon on the port has to fail.
-	if (setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)) < 0 ||
-	    bind(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0) {
+	if (set_options(fd, family) < 0 || bind(fd, &any.sa, sockaddr_len(&any)) < 0) {
 		rc = bind_error(-errno, port, err);
 		close(fd);
 		return rc;
@@ -56,11 +125,14 @@ static int open_one(uint16_t port, int *out, struct error *err)
 
 int ike_socket_open(struct ike_socket *s, struct error *err)
 {
-	struct ike_socket opened = {.fd = {-1, -1}};
+	struct ike_socket opened = IKE_SOCKET_CLOSED;
 
 	for (unsigned i = 0; i < IKE_SOCKETS; i++) {
-		int rc = open_one(ports[i], &opened.fd[i], err);
+		int rc = open_one(kinds[i].family, kinds[i].port, &opened.fd[i], err);
 
+		// The kernel may be built, booted (ipv6.disable=1) or told to be without IPv6.
+		if (kinds[i].family == AF_INET6 && (rc == -EAFNOSUPPORT || rc == -EADDRNOTAVAIL))
+			continue;
 		if (rc) {
 			ike_socket_close(&opened);
 			return rc;
@@ -79,30 +151,35 @@ void ike_socket_close(struct ike_socket *s)
 	}
 }
 
-static struct ip_addr addr_of(const struct in_addr *a)
+// The address a packet came to; IP_NONE when the kernel does not say.
+static struct ip_addr destination_of(struct msghdr *msg)
 {
-	return ip_addr_v4(ntohl(a->s_addr));
-}
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		union any_pktinfo info;
 
-static struct sockaddr_in sockaddr_of(const struct ip_addr *a, uint16_t port)
-{
-	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
-
-	sin.sin_addr.s_addr = htonl(ip_addr_to_v4(a));
-	return sin;
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			memcpy(&info.v4, CMSG_DATA(c), sizeof(info.v4));
+			return ip_addr_from_bytes((const uint8_t *)&info.v4.ipi_addr, 4);
+		}
+		if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			memcpy(&info.v6, CMSG_DATA(c), sizeof(info.v6));
+			return ip_addr_from_bytes((const uint8_t *)&info.v6.ipi6_addr, 16);
+		}
+	}
+	return (struct ip_addr){0};
 }
 
 int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_t size, size_t *len,
 		       struct ip_endpoint *local, struct ip_endpoint *remote)
 {
 	union {
-		char bytes[CMSG_SPACE(sizeof(struct in_pktinfo))];
+		char bytes[CMSG_SPACE(sizeof(union any_pktinfo))];
 		struct cmsghdr align;
 	} control;
 	uint8_t marker[NON_ESP_MARKER_LEN] = {0};
-	bool marked = ports[which] == IKE_NATT_PORT;
+	bool marked = kinds[which].port == IKE_NATT_PORT;
 	struct iovec iov[2] = {{marker, sizeof(marker)}, {buf, size}};
-	struct sockaddr_in from = {0};
+	union any_sockaddr from = {0};
 	struct msghdr msg = {
 		.msg_name = &from,
 		.msg_namelen = sizeof(from),
@@ -115,18 +192,8 @@ int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_
 
 	if (n < 0)
 		return -errno;
-	remote->addr = addr_of(&from.sin_addr);
-	remote->port = ntohs(from.sin_port);
-	local->addr = (struct ip_addr){0};
-	local->port = ports[which];
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-		struct in_pktinfo info;
-
-		if (c->cmsg_level != IPPROTO_IP || c->cmsg_type != IP_PKTINFO)
-			continue;
-		memcpy(&info, CMSG_DATA(c), sizeof(info));
-		local->addr = addr_of(&info.ipi_addr);
-	}
+	*remote = endpoint_of(&from);
+	*local = (struct ip_endpoint){destination_of(&msg), kinds[which].port};
 	*len = 0;
 	if (msg.msg_flags & MSG_TRUNC)
 		return -EBADMSG;
@@ -145,64 +212,76 @@ int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_
 	return 0;
 }
 
+// The control message that names the address a packet leaves from. Returns its size.
+static size_t put_source(struct cmsghdr *c, const struct ip_addr *a)
+{
+	union any_pktinfo info = {0};
+	bool v6 = a->family == IP_V6;
+	size_t len = v6 ? sizeof(info.v6) : sizeof(info.v4);
+
+	if (v6)
+		memcpy(&info.v6.ipi6_addr, a->bytes, 16);
+	else
+		memcpy(&info.v4.ipi_spec_dst, a->bytes, 4);
+	c->cmsg_level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+	c->cmsg_type = v6 ? IPV6_PKTINFO : IP_PKTINFO;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), &info, len);
+	return CMSG_SPACE(len);
+}
+
 int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 		    const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
 		    size_t len)
 {
 	union {
-		char bytes[CMSG_SPACE(sizeof(struct in_pktinfo))];
+		char bytes[CMSG_SPACE(sizeof(union any_pktinfo))];
 		struct cmsghdr align;
 	} control = {.bytes = {0}};
 	static const uint8_t marker[NON_ESP_MARKER_LEN];
 	struct iovec iov[2] = {{(void *)(uintptr_t)marker, sizeof(marker)},
 			       {(void *)(uintptr_t)bytes, len}};
-	struct sockaddr_in to = sockaddr_of(&remote->addr, remote->port);
+	union any_sockaddr to = sockaddr_of(&remote->addr, remote->port);
 	struct msghdr msg = {
 		.msg_name = &to,
-		.msg_namelen = sizeof(to),
+		.msg_namelen = sockaddr_len(&to),
 		.msg_iov = non_esp_marker ? iov : iov + 1,
 		.msg_iovlen = non_esp_marker ? 2 : 1,
 	};
-	unsigned which = local->port == IKE_NATT_PORT ? 1 : 0;
+	unsigned which = (remote->addr.family == IP_V6 ? 2u : 0u) +
+			 (local->port == IKE_NATT_PORT ? 1u : 0u);
 
-	if (remote->addr.family != IP_V4)
+	if (s->fd[which] < 0 || remote->addr.family == IP_NONE)
 		return -EAFNOSUPPORT;
-	if (local->addr.family == IP_V4) {
-		struct in_pktinfo info = {
-			.ipi_spec_dst.s_addr = htonl(ip_addr_to_v4(&local->addr)),
-		};
-		struct cmsghdr *c;
-
+	if (local->addr.family == remote->addr.family) {
 		msg.msg_control = control.bytes;
-		msg.msg_controllen = sizeof(control.bytes);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = IPPROTO_IP;
-		c->cmsg_type = IP_PKTINFO;
-		c->cmsg_len = CMSG_LEN(sizeof(info));
-		memcpy(CMSG_DATA(c), &info, sizeof(info));
+		msg.msg_controllen = put_source(&control.align, &local->addr);
 	}
 	return sendmsg(s->fd[which], &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 // Connects an unused socket, which makes Linux look the route up and send nothing.
 static int look_up(const struct ip_addr *local, const struct ip_addr *remote,
-		   struct sockaddr_in *chosen, struct error *err)
+		   struct ip_addr *chosen, struct error *err)
 {
-	struct sockaddr_in to, from;
-	socklen_t len = sizeof(*chosen);
+	union any_sockaddr to, from = {0};
+	socklen_t len = sizeof(from);
 	char l[IP_ADDR_TEXT_MAX], r[IP_ADDR_TEXT_MAX];
 	int fd, rc = 0;
 
 	ip_addr_format(remote, r, sizeof(r));
-	if (remote->family != IP_V4)
-		return error_set(err, -EAFNOSUPPORT, "%s: only IPv4 peers are supported", r);
+	if (local && local->family != IP_NONE && local->family != remote->family)
+		return error_set(err, -EAFNOSUPPORT,
+				 "no way from %s to %s: local_addrs and "
+				 "remote_addrs have no address family in common",
+				 ip_addr_format(local, l, sizeof(l)), r);
 	to = sockaddr_of(remote, IKE_PORT);
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	fd = socket(to.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set(err, -errno, "cannot open a socket: %s", strerror(errno));
-	if (local && local->family == IP_V4) {
+	if (local && local->family != IP_NONE) {
 		from = sockaddr_of(local, 0);
-		if (bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0) {
+		if (bind(fd, &from.sa, sockaddr_len(&from)) < 0) {
 			rc = error_set(err, -errno,
 				       "our address %s is not on this machine (see 'ip addr' and "
 				       "gateway.ports)",
@@ -210,11 +289,13 @@ static int look_up(const struct ip_addr *local, const struct ip_addr *remote,
 			goto out;
 		}
 	}
-	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+	if (connect(fd, &to.sa, sockaddr_len(&to)) < 0)
 		rc = error_set(err, -errno, "no route to %s: %s (see 'ip route get %s')", r,
 			       strerror(errno), r);
-	else if (chosen && getsockname(fd, (struct sockaddr *)chosen, &len) < 0)
+	else if (chosen && getsockname(fd, &from.sa, &len) < 0)
 		rc = error_set(err, -errno, "no address to reach %s from: %s", r, strerror(errno));
+	else if (chosen)
+		*chosen = endpoint_of(&from).addr;
 out:
 	close(fd);
 	return rc;
@@ -222,12 +303,7 @@ out:
 
 int ike_socket_source(const struct ip_addr *remote, struct ip_addr *local, struct error *err)
 {
-	struct sockaddr_in chosen = {0};
-	int rc = look_up(NULL, remote, &chosen, err);
-
-	if (rc == 0)
-		*local = addr_of(&chosen.sin_addr);
-	return rc;
+	return look_up(NULL, remote, local, err);
 }
 
 int ike_socket_reachable(const struct ip_addr *local, const struct ip_addr *remote,

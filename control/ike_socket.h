@@ -1,7 +1,8 @@
 // The UDP sockets of IKE: port 500, and port 4500 with the non-ESP marker (RFC 3948 2.2).
 //
-// Both stand on all addresses; IP_PKTINFO tells the address a packet came to and chooses the one
-// it leaves from. ESP in UDP never comes here: the workers take it before Linux sees it.
+// One of each for IPv4 and for IPv6 (RFC 7296 2: the same ports). They stand on all addresses;
+// IP_PKTINFO and IPV6_PKTINFO (RFC 3542 6) tell the address a packet came to and choose the one it
+// leaves from. ESP in UDP never comes here: the workers take it before Linux sees it.
 //
 // Threads:   control only.
 // Errors:    0 or -errno.
@@ -14,13 +15,15 @@
 #include "lib/addr.h"
 #include "lib/error.h"
 
-#define IKE_SOCKETS 2
+#define IKE_SOCKETS	  4
+#define IKE_SOCKET_CLOSED ((struct ike_socket){.fd = {-1, -1, -1, -1}})
 
 struct ike_socket {
-	int fd[IKE_SOCKETS]; // 500, 4500; -1: closed
+	int fd[IKE_SOCKETS]; // 500 and 4500 of IPv4, then of IPv6; -1: closed
 };
 
-// -EADDRINUSE and -EACCES with a sentence that says what to do.
+// -EADDRINUSE and -EACCES with a sentence that says what to do. A kernel without IPv6 is no error:
+// the last two stay closed.
 int ike_socket_open(struct ike_socket *s, struct error *err);
 void ike_socket_close(struct ike_socket *s);
 
@@ -33,7 +36,8 @@ int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_
 int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 		    const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
 		    size_t len);
-// The address Linux would send from. -ENETUNREACH and others with a sentence.
+// The address Linux would send from, which is what its routes prefer. -ENETUNREACH and others with
+// a sentence.
 int ike_socket_source(const struct ip_addr *remote, struct ip_addr *local, struct error *err);
 // 0 when a packet from `local` to `remote` has somewhere to go; otherwise a sentence says why not.
 int ike_socket_reachable(const struct ip_addr *local, const struct ip_addr *remote,

@@ -78,7 +78,8 @@ int netlink_monitor(struct mnl_socket **out)
 	struct mnl_socket *s = NULL;
 	int err;
 
-	err = open_bound(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE,
+	err = open_bound(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE |
+				 RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE,
 			 SOCK_CLOEXEC | SOCK_NONBLOCK, MONITOR_BYTES, &s);
 	if (err)
 		return err;
@@ -104,7 +105,8 @@ static int on_dump_message(const struct nlmsghdr *h, void *ctx)
 }
 
 // Every dump has a socket of its own: one that ends early leaves nothing behind.
-int netlink_dump(uint16_t type, void (*each)(const struct nlmsghdr *h, void *ctx), void *ctx)
+static int dump_family(uint16_t type, uint8_t family,
+		       void (*each)(const struct nlmsghdr *h, void *ctx), void *ctx)
 {
 	static char buf[NETLINK_BUFFER];
 	struct dump d = {each, ctx};
@@ -121,7 +123,7 @@ int netlink_dump(uint16_t type, void (*each)(const struct nlmsghdr *h, void *ctx
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	h->nlmsg_seq = 1;
 	// All three kinds of request begin with the family; rtmsg is the longest header.
-	((struct rtmsg *)mnl_nlmsg_put_extra_header(h, sizeof(struct rtmsg)))->rtm_family = AF_INET;
+	((struct rtmsg *)mnl_nlmsg_put_extra_header(h, sizeof(struct rtmsg)))->rtm_family = family;
 	if (mnl_socket_sendto(s, h, h->nlmsg_len) < 0)
 		err = -errno;
 	while (!err && more == MNL_CB_OK) {
@@ -134,6 +136,13 @@ int netlink_dump(uint16_t type, void (*each)(const struct nlmsghdr *h, void *ctx
 	}
 	mnl_socket_close(s);
 	return err;
+}
+
+int netlink_dump(uint16_t type, void (*each)(const struct nlmsghdr *h, void *ctx), void *ctx)
+{
+	int err = dump_family(type, AF_INET, each, ctx);
+
+	return err ? err : dump_family(type, AF_INET6, each, ctx);
 }
 
 static int request(struct netlink *n, struct nlmsghdr *h)
@@ -224,6 +233,16 @@ static int collect(const struct nlattr *attr, void *ctx)
 	return MNL_CB_OK;
 }
 
+static bool is_mirrored(int family)
+{
+	return family == AF_INET || family == AF_INET6;
+}
+
+static size_t addr_len(int family)
+{
+	return family == AF_INET ? 4 : 16;
+}
+
 static bool attrs_of(const struct nlmsghdr *h, size_t header_len, const struct nlattr **at,
 		     unsigned max)
 {
@@ -234,12 +253,19 @@ static bool attrs_of(const struct nlmsghdr *h, size_t header_len, const struct n
 	return mnl_attr_parse(h, (unsigned)header_len, collect, &a) >= 0;
 }
 
-static bool attr_v4(const struct nlattr *attr, struct ip_addr *out)
+static bool attr_addr(const struct nlattr *attr, int family, struct ip_addr *out)
 {
-	if (!attr || mnl_attr_get_payload_len(attr) != 4)
+	const size_t len = addr_len(family);
+
+	if (!attr || mnl_attr_get_payload_len(attr) != len)
 		return false;
-	*out = ip_addr_from_bytes(mnl_attr_get_payload(attr), 4);
+	*out = ip_addr_from_bytes(mnl_attr_get_payload(attr), len);
 	return true;
+}
+
+static bool is_link_local(const struct ip_addr *a)
+{
+	return a->family == IP_V6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
 }
 
 static uint32_t attr_u32(const struct nlattr *attr, uint32_t otherwise)
@@ -266,11 +292,15 @@ bool netlink_parse_addr(const struct nlmsghdr *h, struct netlink_addr *out)
 	const struct nlattr *at[IFA_MAX + 1] = {0};
 	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
 
-	if (!attrs_of(h, sizeof(*m), at, IFA_MAX) || m->ifa_family != AF_INET ||
-	    m->ifa_prefixlen > 32)
+	if (!attrs_of(h, sizeof(*m), at, IFA_MAX) || !is_mirrored(m->ifa_family) ||
+	    m->ifa_prefixlen > addr_len(m->ifa_family) * 8)
+		return false;
+	// Packets to them go to Linux in any case, and each port has its own.
+	if (m->ifa_family == AF_INET6 && m->ifa_scope == RT_SCOPE_LINK)
 		return false;
 	// On a point-to-point link IFA_ADDRESS is the other end.
-	if (!attr_v4(at[IFA_LOCAL] ? at[IFA_LOCAL] : at[IFA_ADDRESS], &out->addr.addr))
+	if (!attr_addr(at[IFA_LOCAL] ? at[IFA_LOCAL] : at[IFA_ADDRESS], m->ifa_family,
+		       &out->addr.addr))
 		return false;
 	out->ifindex = m->ifa_index;
 	out->addr.len = m->ifa_prefixlen;
@@ -282,7 +312,7 @@ static bool hop_dead(unsigned flags)
 	return (flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) != 0;
 }
 
-static void add_hop(struct netlink_route *r, unsigned flags, unsigned ifindex,
+static void add_hop(struct netlink_route *r, int family, unsigned flags, unsigned ifindex,
 		    const struct nlattr *const *at)
 {
 	struct netlink_hop hop = {.ifindex = ifindex};
@@ -290,12 +320,12 @@ static void add_hop(struct netlink_route *r, unsigned flags, unsigned ifindex,
 	// An IPv4 route through an IPv6 neighbour (RTA_VIA) is not mirrored.
 	if (hop_dead(flags) || at[RTA_VIA] || r->n_hops == NETLINK_HOPS_MAX)
 		return;
-	if (at[RTA_GATEWAY] && !attr_v4(at[RTA_GATEWAY], &hop.gateway))
+	if (at[RTA_GATEWAY] && !attr_addr(at[RTA_GATEWAY], family, &hop.gateway))
 		return;
 	r->hops[r->n_hops++] = hop;
 }
 
-static void add_hops(struct netlink_route *r, const struct nlattr *multipath)
+static void add_hops(struct netlink_route *r, int family, const struct nlattr *multipath)
 {
 	const struct rtnexthop *nh = mnl_attr_get_payload(multipath);
 	size_t left = mnl_attr_get_payload_len(multipath);
@@ -306,7 +336,7 @@ static void add_hops(struct netlink_route *r, const struct nlattr *multipath)
 		size_t step = (size_t)MNL_ALIGN(nh->rtnh_len);
 
 		if (mnl_attr_parse_payload(nh + 1, nh->rtnh_len - sizeof(*nh), collect, &a) >= 0)
-			add_hop(r, nh->rtnh_flags, (unsigned)nh->rtnh_ifindex, at);
+			add_hop(r, family, nh->rtnh_flags, (unsigned)nh->rtnh_ifindex, at);
 		if (step >= left)
 			break;
 		left -= step;
@@ -318,24 +348,29 @@ bool netlink_parse_route(const struct nlmsghdr *h, struct netlink_route *out)
 {
 	const struct nlattr *at[RTA_MAX + 1] = {0};
 	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+	static const uint8_t zeros[16];
 
-	if (!attrs_of(h, sizeof(*m), at, RTA_MAX) || m->rtm_family != AF_INET || m->rtm_tos != 0 ||
-	    (m->rtm_flags & RTM_F_CLONED) || m->rtm_dst_len > 32 ||
+	if (!attrs_of(h, sizeof(*m), at, RTA_MAX) || !is_mirrored(m->rtm_family) ||
+	    m->rtm_tos != 0 || (m->rtm_flags & RTM_F_CLONED) || m->rtm_src_len != 0 ||
+	    m->rtm_dst_len > addr_len(m->rtm_family) * 8 ||
 	    attr_u32(at[RTA_TABLE], m->rtm_table) != RT_TABLE_MAIN)
 		return false;
 	*out = (struct netlink_route){
-		.dst = {ip_addr_v4(0), m->rtm_dst_len},
+		.dst = {ip_addr_from_bytes(zeros, addr_len(m->rtm_family)), m->rtm_dst_len},
 		.metric = attr_u32(at[RTA_PRIORITY], 0),
 		.replaces = (h->nlmsg_flags & NLM_F_REPLACE) != 0,
 		.appended = (h->nlmsg_flags & NLM_F_APPEND) != 0,
 	};
-	if (at[RTA_DST] && !attr_v4(at[RTA_DST], &out->dst.addr))
+	if (at[RTA_DST] && !attr_addr(at[RTA_DST], m->rtm_family, &out->dst.addr))
+		return false;
+	if (m->rtm_family == AF_INET6 && // every link has these
+	    (is_link_local(&out->dst.addr) || out->dst.addr.bytes[0] == 0xff))
 		return false;
 	if (m->rtm_type == RTN_UNICAST) {
 		if (at[RTA_MULTIPATH])
-			add_hops(out, at[RTA_MULTIPATH]);
+			add_hops(out, m->rtm_family, at[RTA_MULTIPATH]);
 		else
-			add_hop(out, m->rtm_flags, attr_u32(at[RTA_OIF], 0), at);
+			add_hop(out, m->rtm_family, m->rtm_flags, attr_u32(at[RTA_OIF], 0), at);
 	}
 	return true;
 }
@@ -347,11 +382,11 @@ bool netlink_parse_neigh(const struct nlmsghdr *h, struct netlink_neigh *out)
 	const struct nlattr *at[NDA_MAX + 1] = {0};
 	const struct ndmsg *m = mnl_nlmsg_get_payload(h);
 
-	if (!attrs_of(h, sizeof(*m), at, NDA_MAX) || m->ndm_family != AF_INET ||
+	if (!attrs_of(h, sizeof(*m), at, NDA_MAX) || !is_mirrored(m->ndm_family) ||
 	    m->ndm_ifindex <= 0 || (m->ndm_flags & NTF_PROXY))
 		return false;
 	*out = (struct netlink_neigh){.ifindex = (unsigned)m->ndm_ifindex};
-	if (!attr_v4(at[NDA_DST], &out->addr))
+	if (!attr_addr(at[NDA_DST], m->ndm_family, &out->addr))
 		return false;
 	if (h->nlmsg_type == RTM_DELNEIGH || !(m->ndm_state & known) || !at[NDA_LLADDR] ||
 	    mnl_attr_get_payload_len(at[NDA_LLADDR]) != sizeof(out->mac.bytes))

@@ -19,11 +19,12 @@ struct netlink; // a socket for requests
 
 int netlink_open(struct netlink **out);
 void netlink_close(struct netlink *n);
-// Opens a socket that receives what changes in links, IPv4 addresses, routes, next hop objects
-// and neighbours.
+// Opens a socket that receives what changes in links, addresses, routes, next hop objects and
+// neighbours.
 int netlink_monitor(struct mnl_socket **out);
 
-// Calls `each` for every message of a dump (RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH) of IPv4.
+// Calls `each` for every message of a dump (RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH) of both
+// families.
 // -EINTR when the kernel's table changed meanwhile: what was passed on may be incomplete.
 int netlink_dump(uint16_t type, void (*each)(const struct nlmsghdr *h, void *ctx), void *ctx);
 
@@ -67,7 +68,7 @@ struct netlink_neigh {
 };
 
 // Each is false when the message is malformed or tells of something that is not mirrored: another
-// family, a route of another table than main or with a TOS, a proxy entry.
+// family, what is link-local, a route of another table than main or with a TOS, a proxy entry.
 bool netlink_parse_link(const struct nlmsghdr *h, struct netlink_link *out);
 bool netlink_parse_addr(const struct nlmsghdr *h, struct netlink_addr *out);
 bool netlink_parse_route(const struct nlmsghdr *h, struct netlink_route *out);

@@ -333,7 +333,7 @@ static void on_refresh(evutil_socket_t fd, short what, void *ctx)
 
 static bool resolve_allowed(struct netmirror *m, uint32_t port, const struct ip_addr *a)
 {
-	uint32_t h = (ip_addr_to_v4(a) ^ port) * 2654435761u;
+	uint32_t h = (ip_addr_hash(a) ^ port) * 2654435761u;
 	struct resolved *r = &m->recent[h % RESOLVE_RECENT];
 	uint64_t now = now_ms();
 
@@ -356,7 +356,7 @@ void netmirror_resolve(struct netmirror *m, unsigned port, const struct ip_addr 
 	char text[IP_ADDR_TEXT_MAX];
 	int err;
 
-	if (port >= m->n_ports || m->port[port].ifindex == 0 || a->family != IP_V4 ||
+	if (port >= m->n_ports || m->port[port].ifindex == 0 || a->family == IP_NONE ||
 	    !resolve_allowed(m, port, a))
 		return;
 	err = netlink_neigh_use(m->ask, m->port[port].ifindex, a);

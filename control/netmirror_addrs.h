@@ -1,4 +1,4 @@
-// The IPv4 addresses that the kernel has on the ports' TAPs: the dataplane's own addresses.
+// The addresses that the kernel has on the ports' TAPs: the dataplane's own addresses.
 //
 // Threads:   control only.
 // Ownership: borrows dp.

@@ -52,7 +52,7 @@ void neighs_destroy(struct neighs *n)
 
 static struct node **find(struct neighs *n, uint32_t port, const struct ip_addr *a)
 {
-	uint32_t h = (ip_addr_to_v4(a) ^ (port << 28)) * 2654435761u;
+	uint32_t h = (ip_addr_hash(a) ^ (port << 28)) * 2654435761u;
 	struct node **at = &n->bucket[h >> 20]; // 12 bits
 
 	while (*at && !((*at)->port == port && ip_addr_equal(&(*at)->addr, a)))

@@ -71,7 +71,7 @@ void routes_destroy(struct routes *r)
 
 static size_t bucket_of(const struct ip_prefix *p)
 {
-	uint32_t h = ip_addr_to_v4(&p->addr) ^ ((uint32_t)p->len << 27);
+	uint32_t h = ip_addr_hash(&p->addr) ^ ((uint32_t)p->len << 27);
 
 	return (h * 2654435761u) >> 18; // 14 bits
 }

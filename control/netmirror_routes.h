@@ -1,4 +1,4 @@
-// The kernel's IPv4 routes of table main, all of them, and which of them the dataplane has.
+// The kernel's routes of table main, all of them, and which of them the dataplane has.
 //
 // Several routes to one prefix with different metrics stand side by side; the one with the lowest
 // metric counts. When it goes, the next one takes its place, so all are kept here. A route that

@@ -21,10 +21,14 @@ class Site:
     host_addr: str
     wan_addr: str  # of the gateway
     carrier_addr: str  # next hop of the gateway
+    wan6: str = ""  # the same two in IPv6, for Network.add_ipv6()
+    carrier6: str = ""
 
 
-A = Site("a", "10.1.0.0/24", "10.1.0.1", "10.1.0.2", "192.0.2.1", "192.0.2.254")
-B = Site("b", "10.2.0.0/24", "10.2.0.1", "10.2.0.2", "198.51.100.1", "198.51.100.254")
+A = Site("a", "10.1.0.0/24", "10.1.0.1", "10.1.0.2", "192.0.2.1", "192.0.2.254",
+         "2001:db8:a::1", "2001:db8:a::fe")
+B = Site("b", "10.2.0.0/24", "10.2.0.1", "10.2.0.2", "198.51.100.1", "198.51.100.254",
+         "2001:db8:b::1", "2001:db8:b::fe")
 SITES = {"a": A, "b": B}
 
 
@@ -106,6 +110,23 @@ class Network:
         self.run(gw, f"ip addr add {site.lan_addr}/24 dev lan-{site.letter}")
         self.run(gw, f"ip addr add {site.wan_addr}/24 dev wan-{site.letter}")
         self.run(gw, f"ip route add default via {site.carrier_addr}")
+
+    def add_ipv6(self):
+        """IPv6 between the gateways as well. Before they start: their TAPs are made then."""
+        for name in ("gw-a", "gw-b"):
+            for key in ("default", "lo"):
+                self.sysctl(name, f"net.ipv6.conf.{key}.disable_ipv6", 0)
+        self.sysctl("carrier", "net.ipv6.conf.lo.disable_ipv6", 0)
+        for s in SITES.values():
+            self.sysctl("carrier", f"net.ipv6.conf.to-{s.letter}.disable_ipv6", 0)
+            self.run("carrier", f"ip addr add {s.carrier6}/64 dev to-{s.letter} nodad")
+        self.sysctl("carrier", "net.ipv6.conf.all.forwarding", 1)
+
+    def linux_gateway6(self, site):
+        gw, wan = f"gw-{site.letter}", f"wan-{site.letter}"
+        self.sysctl(gw, f"net.ipv6.conf.{wan}.disable_ipv6", 0)
+        self.run(gw, f"ip addr add {site.wan6}/64 dev {wan} nodad")
+        self.run(gw, f"ip route add default via {site.carrier6} dev {wan}")
 
     def nat(self, site, ports):
         """Hides a site's gateway behind the carrier's address on the other side, its UDP ports

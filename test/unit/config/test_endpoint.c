@@ -34,6 +34,7 @@ static void test_forms(void **state)
 	} rows[] = {
 		{"%any", NULL, false, false},
 		{"0.0.0.0/0", "%any", false, false},
+		{"%any6", "%any", false, false},
 		{"192.0.2.1", NULL, true, false},
 		{"192.0.2.1/32", "192.0.2.1", true, false},
 		{"10.1.2.3/16", "10.1.0.0/16", false, false},

@@ -139,8 +139,6 @@ static const struct row errors[] = {
 	{CONN, "local_addrs = 192.0.2.9-192.0.2.1",
 	 "f:12: connections.a.local_addrs: '192.0.2.9-192.0.2.1': a range goes from a lower to a "
 	 "higher address"},
-	{CONN, "local_addrs = 2001:db8::1",
-	 "f:12: connections.a.local_addrs: 2001:db8::1: IPv6 is not available yet"},
 	{CONN,
 	 "local_addrs = 1.0.0.1,1.0.0.2,1.0.0.3,1.0.0.4,1.0.0.5,1.0.0.6,1.0.0.7,1.0.0.8,1.0.0.9",
 	 "f:12: connections.a.local_addrs: more than 8 addresses"},
@@ -225,8 +223,9 @@ static const struct row errors[] = {
 	{PORT, "addrs = 192.0.2.1",
 	 "f:6: gateway.ports.wan.addrs: '192.0.2.1' has no prefix length; "
 	 "write 192.0.2.1/24, say"},
-	{PORT, "addrs = 192.0.2.1/24, fe80::1/64",
-	 "f:6: gateway.ports.wan.addrs: fe80::1/64: IPv6 is not available yet"},
+	{PORT, "addrs = 192.0.2.1/24, 2001:db8::1",
+	 "f:6: gateway.ports.wan.addrs: '2001:db8::1' has no prefix length; "
+	 "write 2001:db8::1/64, say"},
 	{PORT, "addrs = here",
 	 "f:6: gateway.ports.wan.addrs: 'here' is not an address with prefix "
 	 "length such as 192.0.2.1/24"},
