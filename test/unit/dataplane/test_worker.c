@@ -349,6 +349,114 @@ static void test_held_packet_whose_route_goes_is_dropped(void **state)
 	assert_int_equal(core_dropped(DROP_NO_ROUTE), 1);
 }
 
+// ---- ESP over IPv6 ----
+
+// A bare packet to 2001:db8:b::`last` of `len` bytes into route().
+static void route_v6(uint8_t last, uint16_t len)
+{
+	const struct packet p = {THROUGH, .len = len};
+	const struct ip_addr dst = core_addr("2001:db8:b::");
+	struct rte_mbuf *m = core_bare(&p);
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+	struct batch b = {.n = 0};
+
+	ip[0] = 0x60;
+	memcpy(ip + 24, dst.bytes, 16);
+	ip[39] = last;
+	core_put(&b, m, 0, FROM_NIC);
+	route(core.w, &b);
+}
+
+static void test_ipv6_goes_to_its_next_hop(void **state)
+{
+	static const uint8_t type[2] = {0x86, 0xdd};
+	const struct ip_addr gw = core_addr("fe80::fe");
+	struct dp_event ev;
+	struct rte_mbuf *m;
+
+	(void)state;
+	route_v6(1, 100);
+	assert_int_equal(core_dropped(DROP_NO_ROUTE), 1);
+	core_route("2001:db8:b::/64", 1, "fe80::fe");
+	route_v6(1, 100);
+	route_v6(2, 100);
+	assert_int_equal(core.w->n_held, 2);
+	assert_true(core_event(&ev));
+	assert_int_equal(ev.type, DP_EV_NO_NEIGHBOUR);
+	assert_int_equal(ev.port, 1);
+	assert_true(ip_addr_equal(&ev.addr, &gw));
+	assert_false(core_event(&ev)); // once in 100 ms
+	hold_retry(core.w);
+	assert_int_equal(core.w->n_held, 2);
+	core_neigh(1, "fe80::fe", &core_gw_mac);
+	hold_retry(core.w);
+	route_v6(3, 1400); // the MTU of port 1
+	for (unsigned i = 1; i <= 3; i++) {
+		m = core_sent(1);
+		assert_non_null(m);
+		assert_memory_equal(rte_pktmbuf_mtod(m, void *), &core_gw_mac, 6);
+		assert_memory_equal(rte_pktmbuf_mtod_offset(m, void *, 6), &core_port_mac[1], 6);
+		assert_memory_equal(rte_pktmbuf_mtod_offset(m, void *, 12), type, 2);
+		assert_int_equal(rte_pktmbuf_mtod_offset(m, uint8_t *, 14 + 39)[0], i);
+		rte_pktmbuf_free(m);
+	}
+	route_v6(4, 1401); // RFC 8200 5: nobody cuts it on the way, and neither do we
+	assert_int_equal(core_dropped(DROP_TOO_BIG), 1);
+	assert_null(core_sent(1));
+}
+
+// Two destinations in turn in one batch: what was looked up for one is not taken for the other.
+static void test_ipv6_destinations_in_one_batch(void **state)
+{
+	const struct packet p = {THROUGH, .len = 100};
+	const struct ip_addr dst = core_addr("2001:db8:b::");
+	struct batch b = {.n = 0};
+
+	(void)state;
+	core_route("2001:db8:b::/64", 0, NULL);
+	core_route("2001:db8:b::2/128", 1, NULL);
+	core_neigh(0, "2001:db8:b::1", &core_host_mac);
+	core_neigh(1, "2001:db8:b::2", &core_gw_mac);
+	for (unsigned i = 0; i < 4; i++) {
+		struct rte_mbuf *m = core_bare(&p);
+		uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+
+		ip[0] = 0x60;
+		memcpy(ip + 24, dst.bytes, 16);
+		ip[39] = (uint8_t)(1 + i % 2);
+		core_put(&b, m, 0, FROM_NIC);
+	}
+	route(core.w, &b);
+	for (unsigned i = 0; i < 4; i++) {
+		struct rte_mbuf *m = core_sent(i % 2);
+
+		assert_non_null(m);
+		assert_memory_equal(rte_pktmbuf_mtod(m, void *),
+				    i % 2 ? &core_gw_mac : &core_host_mac, 6);
+		rte_pktmbuf_free(m);
+	}
+}
+
+// ESP of IPv6 that another worker owns comes by hand-over and is ESP, whatever its bytes 6 and 7
+// would mean in IPv4.
+static void test_ipv6_handed_over_is_esp(void **state)
+{
+	const struct packet p = {THROUGH, .len = 100};
+	struct rte_mbuf *m = core_bare(&p);
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+	struct batch in = {.n = 0};
+	struct sorted s;
+
+	(void)state;
+	ip[0] = 0x60;
+	ip[6] = 50; // with IPv4: a later fragment
+	ip[7] = 64;
+	core_put(&in, m, 0, FROM_TUNNEL);
+	classify(core.w, &in, &s);
+	assert_int_equal(s.esp.n, 1);
+	core_free(&s.esp);
+}
+
 // ---- a step ----
 
 static const struct source self = {.type = SOURCE_SELF};
@@ -558,6 +666,9 @@ int main(void)
 		T(test_too_big_for_the_port),
 		T(test_packet_waits_for_its_neighbour),
 		T(test_hold_is_repeated_limited_and_ends),
+		T(test_ipv6_goes_to_its_next_hop),
+		T(test_ipv6_destinations_in_one_batch),
+		T(test_ipv6_handed_over_is_esp),
 		T(test_held_packet_whose_route_goes_is_dropped),
 		T(test_step_forwards_what_policy_passes),
 		T(test_step_sends_what_linux_sends_as_it_is),
