@@ -43,7 +43,9 @@ static uint8_t outer_tos_of(const struct rte_mbuf *m)
 {
 	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
 
-	return is_ipv6(m) ? (uint8_t)(p[0] << 4 | p[1] >> 4) : p[1];
+	if (!is_ipv6(m))
+		return p[1];
+	return (uint8_t)(p[0] << 4 | p[1] >> 4);
 }
 
 // Looks at lengths only; the packet itself has not been authenticated. DROP_REASON_COUNT: good.

@@ -1,34 +1,21 @@
 """IKE and ESP over IPv6: port500 with itself and with strongSwan, in both roles."""
-import re
-
 import pytest
 
-from gateways import Capture, tcp
+from gateways import Capture, both_families, other, over6, tcp
 from peers import rekey_under_ping, up
 from test_tunnel import ping
-from topology import A, B, SITES, wait_for
+from topology import A, B
 
 ESP6 = "ip6 proto 50"
 ESP6_IN_UDP = "ip6 and udp port 4500 and ip6[48:4] != 0 and ip6[44:2] > 9"
 IKE4 = "ip and (udp port 500 or udp port 4500 or proto 50)"
-ADDRS = re.compile(r"(local|remote)_addrs = \S+")
 BOTH_ROLES = pytest.mark.parametrize("initiator", ["port500", "strongswan"])
 ENCAP = pytest.mark.parametrize("encap", [False, True], ids=["plain", "udp"])
 
 
-def over6(text, site):
-    """The configuration of a gateway with its outer addresses turned into those of IPv6."""
-    other = SITES["b" if site is A else "a"]
-    text = text.replace(f"addrs = {site.wan_addr}/24",
-                        f"addrs = {site.wan_addr}/24, {site.wan6}/64")
-    return ADDRS.sub(lambda m: f"{m[1]}_addrs = {site.wan6 if m[1] == 'local' else other.wan6}",
-                     text)
-
-
 def start6(gw, **how):
-    gw.start(over6(gw.default_config(**how), gw.site))
-    gw.net.run(gw.ns, f"ip -6 route replace default via {gw.site.carrier6} dev wan")
-    wait_for("the address", lambda: "tentative" not in gw.net.run(gw.ns, "ip -6 addr show dev wan"))
+    gw.start(both_families(over6(gw.default_config(**how), gw.site), gw.site))
+    gw.use_ipv6()
     return gw
 
 
@@ -109,17 +96,16 @@ def test_rekey(net6, a, swan, who, what, tmp_path):
 def test_default_identities_are_the_addresses(net6, a, swan):
     """Without `id` a side is its address, of type ID_IPV6_ADDR (RFC 7296 3.5)."""
     def addressed(text, site):
-        other = SITES["b" if site is A else "a"]
-        text = over6(text, site)
+        text = both_families(over6(text, site), site)
         text = text.replace(f"id = gw-{site.letter}.example", "", 1)
-        text = text.replace(f"id = gw-{other.letter}.example", "", 1)
+        text = text.replace(f"id = gw-{other(site).letter}.example", "", 1)
         return text.replace("id-a = gw-a.example", f"id-a = {A.wan6}").replace(
             "id-b = gw-b.example", f"id-b = {B.wan6}")
     peer = swan()
     peer.write_config(addressed(peer.default_config(), B))
     peer.swanctl("--load-all")
     a.start(addressed(a.default_config(start=False), A))
-    net6.run(a.ns, f"ip -6 route replace default via {A.carrier6} dev wan")
+    a.use_ipv6()
     peer.swanctl("--initiate --child net")
     out = a.swanctl("--list-sas")
     assert f"local  '{A.wan6}'" in out and f"remote '{B.wan6}'" in out, out

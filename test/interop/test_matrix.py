@@ -16,7 +16,7 @@ import time
 import pytest
 
 from covering import all_pairs, product
-from gateways import Charon, Port500
+from gateways import Charon, Port500, both_families, over6
 from test_strongswan_certs import Pki, sides
 from topology import A, B, CommandFailed, Network, wait_for
 
@@ -53,6 +53,7 @@ AXES = {
     "ike": tuple(CIPHERS),
     "group": tuple(GROUPS),
     "esp": tuple(ESP),
+    "outer": ("ipv4", "ipv6"),
     "nat": NAT,
     "fragments": tuple(FRAGMENTS),
     "rekey": tuple(REKEY),
@@ -82,8 +83,11 @@ def lab(tmp_path_factory):
         us, peer = Port500(net, A, d), Charon(net, B, d)
         make_certificates(d / "pki", us.dir, peer.swan)
         peer.options = f"fragment_size = {FRAGMENT_SIZE['peer']}"
+        net.add_ipv6()
         peer.start("")
-        us.start(us.default_config(start=False))
+        net.linux_gateway6(B)
+        us.start(both_families(us.default_config(start=False), A))
+        us.use_ipv6()
         yield Lab(net, us, peer)
 
 
@@ -144,7 +148,9 @@ def load(lab, row):
         theirs = theirs.replace(f"remote_addrs = {A.wan_addr}", "remote_addrs = %any")
     elif behind:
         ours = ours.replace(f"remote_addrs = {B.wan_addr}", "remote_addrs = %any")
-    lab.us.write_config(ours)
+    if row["outer"] == "ipv6":
+        ours, theirs = over6(ours, A), over6(theirs, B)
+    lab.us.write_config(both_families(ours, A))
     lab.us.cli("reload")
     lab.peer.write_config(theirs)
     lab.peer.swanctl("--load-all --noprompt")
@@ -175,7 +181,8 @@ def check_shown(shown, row):
         assert re.search(rf"ESP:{ESP[row['esp']]}\n", out), out
     if row["nat"] == "initiator":
         responder = shown[1 if row["initiator"] == "port500" else 0]
-        nat = (B if row["initiator"] == "port500" else A).carrier_addr
+        nat = B if row["initiator"] == "port500" else A
+        nat = re.escape(nat.carrier6 if row["outer"] == "ipv6" else nat.carrier_addr)
         assert re.search(rf"remote '.*' @ {nat}\[2\d{{4}}\]", responder), responder
 
 

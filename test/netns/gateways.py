@@ -31,6 +31,21 @@ def tcp(net, log, options="", seconds=2):
     return json.loads(out)["end"]["sum_received"]["bytes"]
 
 
+ADDRS = re.compile(r"(local|remote)_addrs = ([\d.]+)\n")
+
+
+def both_families(text, site):
+    """The configuration of a port500 whose WAN port has an address of IPv6 as well."""
+    return text.replace(f"addrs = {site.wan_addr}/24\n",
+                        f"addrs = {site.wan_addr}/24, {site.wan6}/64\n")
+
+
+def over6(text, site):
+    """The configuration of a gateway whose connections go over IPv6."""
+    to = {"local": site.wan6, "remote": other(site).wan6}
+    return ADDRS.sub(lambda m: f"{m[1]}_addrs = {to[m[1]]}\n", text)
+
+
 def other(site):
     return SITES["b" if site.letter == "a" else "a"]
 
@@ -117,6 +132,12 @@ secrets {{
         if route:
             self.net.run(self.ns, f"ip route replace default via {self.site.carrier_addr} dev wan")
         return self
+
+    def use_ipv6(self):
+        """The default route, and the end of the check for doubled addresses."""
+        self.net.run(self.ns, f"ip -6 route replace default via {self.site.carrier6} dev wan")
+        wait_for("the address of IPv6", lambda: "tentative" not in self.net.run(
+            self.ns, "ip -6 addr show dev wan"))
 
     def ended(self):
         return self.process is None or self.process.poll() is not None

@@ -131,12 +131,15 @@ class Network:
     def nat(self, site, ports):
         """Hides a site's gateway behind the carrier's address on the other side, its UDP ports
         replaced by some of `ports`. None: no NAT, for nobody."""
-        rules = "table ip nat_lab\ndelete table ip nat_lab\n"
-        if site:
-            rules += ("table ip nat_lab {\n chain leaving {\n"
-                      "  type nat hook postrouting priority srcnat; policy accept;\n"
-                      f"  ip saddr {site.wan_addr} iifname \"to-{site.letter}\""
-                      f" meta l4proto udp masquerade to :{ports}\n }}\n}}\n")
+        rules = ""
+        for family in ("ip", "ip6"):
+            rules += f"table {family} nat_lab\ndelete table {family} nat_lab\n"
+            if site:
+                addr = site.wan_addr if family == "ip" else site.wan6
+                rules += (f"table {family} nat_lab {{\n chain leaving {{\n"
+                          "  type nat hook postrouting priority srcnat; policy accept;\n"
+                          f"  {family} saddr {addr} iifname \"to-{site.letter}\""
+                          f" meta l4proto udp masquerade to :{ports}\n }}\n}}\n")
         self.nft("carrier", rules)
 
     def sysctl(self, name, key, value):
