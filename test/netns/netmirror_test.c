@@ -465,6 +465,33 @@ static void test_next_hop_objects(void **state)
 	expect_route("10.7.0.0/16", "none");
 }
 
+static void test_ipv6(void **state)
+{
+	size_t locals = dp.n_locals;
+
+	(void)state;
+	sh("ip addr add 2001:db8:1::1/64 dev wan nodad; ip addr add 2001:db8:2::1/64 dev other "
+	   "nodad");
+	expect_true(is_local("2001:db8:1::1"));
+	expect_route("2001:db8:1::/64", "dev wan");
+	sh("ip -6 route add default via 2001:db8:1::9; ip -6 route add 2001:db8:7::/48 via fe80::9 "
+	   "dev lan");
+	expect_route("::/0", "via 2001:db8:1::9 dev wan");
+	expect_route("2001:db8:7::/48", "via fe80::9 dev lan");
+	sh("ip neigh replace fe80::9 lladdr 02:00:00:00:00:09 dev lan nud reachable");
+	expect_text(neigh_text(LAN, "fe80::9"), "02:00:00:00:00:09");
+	sh("ip neigh del fe80::9 dev lan");
+	expect_text(neigh_text(LAN, "fe80::9"), "none");
+	assert_string_equal(route_text("2001:db8:2::/64"), "none"); // another device's
+	assert_int_equal(dp.n_locals, locals + 1);		    // no link-local ones
+	sh("ip -6 route del 2001:db8:7::/48; ip -6 route del default; "
+	   "ip addr del 2001:db8:1::1/64 dev wan; ip addr del 2001:db8:2::1/64 dev other");
+	expect_route("2001:db8:7::/48", "none");
+	expect_route("::/0", "none");
+	expect_route("2001:db8:1::/64", "none");
+	expect_true(!is_local("2001:db8:1::1"));
+}
+
 static void test_not_mirrored(void **state)
 {
 	size_t before = dp.n_routes;
@@ -473,7 +500,7 @@ static void test_not_mirrored(void **state)
 	sh("ip route add 10.6.0.0/16 via 192.0.2.6 table 100");
 	sh("ip route add 10.6.0.0/16 via 192.0.2.6 tos 0x10");
 	sh("ip route add 10.6.0.0/16 via inet6 fe80::1 dev wan metric 5");
-	sh("ip -6 route add 2001:db8::/32 dev wan");
+	sh("ip -6 route add fe80:7::/64 dev wan; ip -6 route add 2001:db8::/32 dev wan table 100");
 	run_ms(200);
 	assert_int_equal(dp.n_routes, before);
 	sh("ip route del 10.6.0.0/16 via 192.0.2.6 table 100; "
@@ -681,6 +708,7 @@ int main(void)
 		cmocka_unit_test(test_better_routes_elsewhere_hide_ours),
 		cmocka_unit_test(test_several_next_hops),
 		cmocka_unit_test(test_next_hop_objects),
+		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_not_mirrored),
 		cmocka_unit_test(test_equal_metrics),
 		cmocka_unit_test(test_silent_deletions),
