@@ -45,8 +45,8 @@ struct sa_out {
 	bool names_ports;	      // a later fragment is none of this SA (RFC 4301 7)
 	uint8_t outer[SA_OUT_OUTER6_MAX];
 
-	// Written by all workers, one atomic add each per batch. The sequence number is the GCM
-	// IV as well: no other place hands them out (RFC 4106 3.1).
+	// Written by all workers, one atomic add each per batch. The sequence number is the
+	// IV as well: no other place hands them out (RFC 4106 3.1, RFC 3686 2.1).
 	_Alignas(64) _Atomic uint64_t seq; // last one given away
 	_Atomic uint64_t packets, bytes, last_tsc;
 	// Read only, here because this line is at hand where they are compared.

@@ -1,10 +1,12 @@
 // Our ESP on standard input and output, to be compared with other implementations of it.
 //
-//   esp_oracle seal KEY SPI [udp]   inner packets in, ESP packets out
-//   esp_oracle open KEY [udp]       the first line out is the SPI; ESP packets in, inner packets
-//   out
+//   esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp]   inner packets in, ESP packets out
+//   esp_oracle open PROPOSAL KEY INTEG_KEY [udp]       the first line out is the SPI; ESP packets
+//   in,
+//                                                      inner packets out
 //
-// KEY is key and salt, 20 or 36 bytes. Keys, SPIs and packets are hexadecimal; a packet is one
+// PROPOSAL is one of esp_proposals: "aes128-sha256-esn". KEY is key and salt; a key that the
+// algorithm has not is "-". Keys, SPIs and packets are hexadecimal; a packet is one
 // line and is answered by one: the packet, or "drop" and the reason. Addresses and selectors are
 // those of fake_dp.h.
 #include <stdarg.h>
@@ -93,28 +95,47 @@ static int run(bool seal, struct esp_sa *sa)
 	return 0;
 }
 
+// The SA of a proposal and its keys; the rest is fake_dp.h's.
+static bool set_suite(struct esp_sa *sa, const char *proposal, const char *key,
+		      const char *integ_key)
+{
+	const struct transform *integ;
+	struct error err = {""};
+	struct proposal p;
+	uint8_t bytes[64];
+
+	if (proposal_parse(proposal, PROTO_ESP, &p, &err) != 0) {
+		fprintf(stderr, "esp_oracle: %s\n", err.text);
+		return false;
+	}
+	integ = proposal_first(&p, TRANSFORM_INTEG);
+	sa->encr = *proposal_first(&p, TRANSFORM_ENCR);
+	if (integ != NULL)
+		sa->integ = *integ;
+	sa->esn = proposal_first(&p, TRANSFORM_SN)->id == SN_ESN;
+	return secret_set(&sa->encr_key, bytes, from_hex(key, bytes, sizeof(bytes))) == 0 &&
+	       secret_set(&sa->integ_key, bytes, from_hex(integ_key, bytes, sizeof(bytes))) == 0;
+}
+
 int main(int argc, char **argv)
 {
-	const bool seal = argc > 3 && strcmp(argv[1], "seal") == 0;
-	const bool open = argc > 2 && strcmp(argv[1], "open") == 0;
-	uint8_t key[40];
-	size_t key_len;
+	const bool seal = argc > 5 && strcmp(argv[1], "seal") == 0;
+	const bool open = argc > 4 && strcmp(argv[1], "open") == 0;
 	struct esp_sa sa;
 	void *state = NULL;
-	int status;
+	int status = 2;
 
-	key_len = seal || open ? from_hex(argv[2], key, sizeof(key)) : 0;
-	if (key_len != 20 && key_len != 36) {
-		fprintf(stderr, "usage: esp_oracle seal KEY SPI [udp] | open KEY [udp]\n");
+	if (!seal && !open) {
+		fprintf(stderr, "usage: esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp] | "
+				"open PROPOSAL KEY INTEG_KEY [udp]\n");
 		return 2;
 	}
 	if (fake_group_setup(&state) != 0 || fake_setup(&state) != 0)
 		return 1;
-	sa = fake_esp_sa(seal ? (uint32_t)strtoul(argv[3], NULL, 16) : 256,
-			 (unsigned)(key_len - 4) * 8, strcmp(argv[argc - 1], "udp") == 0);
-	if (secret_set(&sa.encr_key, key, key_len) != 0)
-		return 1;
-	status = run(seal, &sa);
+	sa = fake_esp_sa(seal ? (uint32_t)strtoul(argv[5], NULL, 16) : 256, 128,
+			 strcmp(argv[argc - 1], "udp") == 0);
+	if (set_suite(&sa, argv[2], argv[3], argv[4]))
+		status = run(seal, &sa);
 	esp_sa_fini(&sa);
 	if (fake_teardown(&state) != 0 || fake_group_teardown(&state) != 0)
 		return 1;

@@ -35,7 +35,9 @@ CIPHERS = {  # keywords of an IKE proposal without its group
 }
 GROUPS = {"x25519": "CURVE_25519", "x448": "CURVE_448", "ecp256": "ECP_256", "ecp521": "ECP_521",
           "modp2048": "MODP_2048", "modp3072": "MODP_3072"}
-ESP = {"aes128gcm16": "AES_GCM_16-128", "aes256gcm16": "AES_GCM_16-256"}
+ESP = {"aes128gcm16": "AES_GCM_16-128", "aes256gcm16": "AES_GCM_16-256",
+       "aes256-sha256": "AES_CBC-256/HMAC_SHA2_256_128",
+       "chacha20poly1305": "CHACHA20_POLY1305"}
 NAT = ("none", "initiator")  # who stands behind one
 FRAGMENTS = {"no": "fragmentation = no", "forced": "fragmentation = yes"}
 FRAGMENT_SIZE = {"us": 256, "peer": 160}  # too small for any IKE_AUTH

@@ -92,7 +92,7 @@ static void sample_init(struct sample *s, struct crypto_job *job, const struct e
 	s->seq = (uint64_t)random() << 32 | (uint64_t)random();
 	if (!esn)
 		s->seq &= UINT32_MAX;
-	s->len = (1 + (size_t)random() % (TEXT_MAX / s->key.align)) * s->key.align;
+	s->len = (1 + (size_t)random() % ((size_t)TEXT_MAX / s->key.align)) * (size_t)s->key.align;
 	fill(s->plain, s->len);
 	fill(s->buf, sizeof(s->buf));
 	memcpy(s->front, s->buf, FRONT);

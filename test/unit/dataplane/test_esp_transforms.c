@@ -27,7 +27,7 @@ static struct esp_sa sa_of(const struct esp_ref_suite *s, uint32_t spi, bool esn
 {
 	struct esp_sa sa = fake_esp_sa(spi, 128, false);
 	const struct transform_info *encr = transform_find(&s->encr);
-	uint8_t key[64];
+	uint8_t key[65];
 
 	for (unsigned i = 0; i < sizeof(key); i++)
 		key[i] = (uint8_t)(i * 7 + 3);
