@@ -148,6 +148,7 @@ struct config_conn {
 	uint16_t fragment_size;			 // bytes of an IP datagram, default 1280
 	uint64_t dpd_delay_ms; // liveness check after this silence, default 30 s; 0: never
 	uint64_t rekey_time_ms, reauth_time_ms, over_time_ms;
+	uint64_t rekey_rand_ms, reauth_rand_ms; // taken off the two, at random
 	unsigned keyingtries; // 0: for ever; default 1
 	struct config_child *children;
 	size_t n_children;

@@ -159,6 +159,17 @@ static void load_fragmentation(struct loader *l, struct loader_section s, struct
 	c->fragment_size = (uint16_t)loader_number(l, s, "fragment_size");
 }
 
+// What chance may take off a time: rand_time, which leaves half of a time that is not longer.
+static uint64_t rand_of(struct loader *l, struct loader_section s, uint64_t time_ms)
+{
+	uint64_t rand;
+
+	if (loader_key(l, s, "rand_time") == NULL)
+		return time_ms / 10;
+	rand = loader_time_ms(l, s, "rand_time");
+	return rand < time_ms ? rand : time_ms / 2;
+}
+
 static void load_times(struct loader *l, struct loader_section s, struct config_conn *c)
 {
 	uint64_t longer;
@@ -172,6 +183,8 @@ static void load_times(struct loader *l, struct loader_section s, struct config_
 	longer = c->rekey_time_ms > c->reauth_time_ms ? c->rekey_time_ms : c->reauth_time_ms;
 	c->over_time_ms = loader_key(l, s, "over_time") != NULL ? loader_time_ms(l, s, "over_time")
 								: longer / 10;
+	c->rekey_rand_ms = rand_of(l, s, c->rekey_time_ms);
+	c->reauth_rand_ms = rand_of(l, s, c->reauth_time_ms);
 }
 
 static int load_children(struct loader *l, const struct config_node *n, struct config_conn *c)

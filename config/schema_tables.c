@@ -6,7 +6,6 @@
 
 #define EAP    "EAP is not available: this is a site-to-site gateway with pre-shared keys"
 #define IKEV1  "it concerns IKEv1, which is not available yet"
-#define RANDOM "the random part is a tenth of the time"
 #define MARKS  "Linux's packet marks and XFRM interfaces do not exist in this dataplane"
 #define POOLS  "virtual addresses are not available: this is a site-to-site gateway"
 
@@ -210,18 +209,17 @@ const struct schema_key schema_keys[] = {
 	 .doc = "What happens when one identity connects twice."},
 	{CONN, "rekey_time", FORM_TIME, .def = "4h", .def_doc = "4h, or 0 with reauth_time",
 	 .doc = "Age at which the IKE SA is replaced by CREATE_CHILD_SA; its children go on as "
-		"they are. "
-		"That happens up to a tenth earlier, by chance, so that the two sides do not act "
-		"at "
-		"once. 0: never."},
+		"they are. 0: never."},
 	{CONN, "reauth_time", FORM_TIME, .def = "0s",
 	 .doc = "Age at which both sides authenticate anew: another IKE SA with its own children "
 		"is "
 		"set up before the old one goes. 0: never."},
 	{CONN, "over_time", FORM_TIME, .def_doc = "10 % of the longer of both",
 	 .doc = "How long after that age an IKE SA without successor is deleted."},
-	{CONN, "rand_time", FORM_TIME, KEY_IGNORED, .def_doc = "a tenth of rekey_time",
-	 .why = RANDOM, .doc = "Random time taken off rekey_time and reauth_time."},
+	{CONN, "rand_time", FORM_TIME, .def_doc = "10 % of each",
+	 .doc = "The IKE SA is replaced up to that much before rekey_time and reauth_time, by "
+		"chance, so that the two sides do not act at once. At most half is taken off a "
+		"time that is not longer. 0: always at the time itself."},
 	{CONN, "mobike", FORM_BOOL, KEY_IGNORED, .def = "no", .quiet = "no false disabled 0",
 	 .why = "MOBIKE is not available yet; an SA stays with its addresses",
 	 .doc = "Moving an SA to other addresses (RFC 4555)."},

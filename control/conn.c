@@ -88,6 +88,7 @@ int conn_create(const struct config_conn *config, struct conn **out)
 	c->local_port = config->local_port ? config->local_port : IKE_PORT;
 	c->remote_port = config->remote_port ? config->remote_port : IKE_PORT;
 	c->reauth_time_ms = config->reauth_time_ms;
+	c->reauth_rand_ms = config->reauth_rand_ms;
 	c->over_time_ms = config->over_time_ms;
 
 	snprintf(c->ike.name, sizeof(c->ike.name), "%s", config->name);
@@ -103,7 +104,7 @@ int conn_create(const struct config_conn *config, struct conn **out)
 	c->own_cas = config->remote_side.cacerts.n > 0;
 	c->ike.force_encap = config->encap;
 	c->ike.rekey_time_ms = config->rekey_time_ms;
-	c->ike.rand_time_ms = config->rekey_time_ms / 10;
+	c->ike.rand_time_ms = config->rekey_rand_ms;
 	c->ike.over_time_ms =
 		config->over_time_ms ? config->over_time_ms : config->rekey_time_ms / 10;
 	c->ike.fragmentation = config->fragmentation == FRAGMENT_NO	  ? IKE_FRAG_NO

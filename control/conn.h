@@ -73,6 +73,7 @@ struct conn {
 	char names_why[CONN_WHY_MAX]; // the last failure
 	uint16_t local_port, remote_port;
 	uint64_t reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
+	uint64_t reauth_rand_ms;	       // taken off reauth_time_ms, at random
 	struct conn_child *children;
 	size_t n_children;
 	TAILQ_HEAD(, run_sa) sas; // those of this connection that are not closed

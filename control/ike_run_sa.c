@@ -233,8 +233,8 @@ static void on_established(struct run_sa *s, const struct ike_sa_info *info)
 		soft = c->reauth_time_ms;
 	if (soft != NO_DEADLINE) {
 		over = c->over_time_ms ? c->over_time_ms : soft / 10;
-		// Up to a tenth earlier, so that the two sides do not act at once.
-		s->rekey_at_ms = now + soft - (run_jitter(s->run, soft) - soft * 4 / 5) / 4;
+		// Earlier by chance, so that the two sides do not act at once.
+		s->rekey_at_ms = now + soft - run_random(s->run, c->reauth_rand_ms);
 		s->end_at_ms = now + soft + over;
 	}
 	run_sa_age_arm(s);

@@ -44,6 +44,8 @@ static void test_connections(void **state)
 		{CONN, "rekey_time = 1h", false},
 		{CONN, "reauth_time = 1h", false},
 		{CONN, "over_time = 1h", false},
+		{CONN, "rand_time = 1m", false},
+		{CONN, "rekey_time = 0\nrand_time = 1m", false},
 		{CONN, "keyingtries = 0", false},
 		{CONN, "local_addrs = 192.0.2.1", false},
 		{CONN, "proposals = aes128gcm16-prfsha256-x25519", false},

@@ -251,8 +251,7 @@ static const struct row warnings[] = {
 	 "f:12: connections.a.mobike: has no effect: MOBIKE is not available yet; "
 	 "an SA stays with its addresses"},
 	{CONN, "mobike = no", NULL},
-	{CONN, "rand_time = 5m",
-	 "f:12: connections.a.rand_time: has no effect: the random part is a tenth of the time"},
+	{CONN, "rand_time = 5m", NULL},
 	{CONN, "unique = replace",
 	 "f:12: connections.a.unique: has no effect: only strongSwan's default "
 	 "'no' is available"},

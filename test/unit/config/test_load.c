@@ -74,6 +74,8 @@ static void test_defaults(void **state)
 	assert_int_equal(conn->rekey_time_ms, 4 * HOUR_MS);
 	assert_int_equal(conn->reauth_time_ms, 0);
 	assert_int_equal(conn->over_time_ms, 4 * HOUR_MS / 10);
+	assert_int_equal(conn->rekey_rand_ms, 4 * HOUR_MS / 10);
+	assert_int_equal(conn->reauth_rand_ms, 0);
 	assert_int_equal(conn->keyingtries, 1);
 	assert_int_equal(conn->ike.n, ike.n);
 	assert_int_equal(conn->ike.p[0].n, ike.p[0].n);
@@ -263,6 +265,30 @@ static void test_rekeying_and_reauthentication(void **state)
 	config_destroy(c);
 }
 
+static void test_random_part_of_the_times(void **state)
+{
+	static const struct {
+		const char *line;
+		uint64_t rekey_ms, reauth_ms;
+	} rows[] = {
+		{"rekey_time = 2h\nreauth_time = 3h", 2 * HOUR_MS / 10, 3 * HOUR_MS / 10},
+		{"rekey_time = 2h\nreauth_time = 3h\nrand_time = 5m", 300000, 300000},
+		{"rekey_time = 2h\nreauth_time = 3h\nrand_time = 0", 0, 0},
+		{"rekey_time = 2h\nreauth_time = 3h\nrand_time = 2h", HOUR_MS, 2 * HOUR_MS},
+		{"reauth_time = 3h\nrand_time = 5m", 0, 300000},
+		{"rekey_time = 0\nrand_time = 5m", 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config *c = load_with(CONN, rows[i].line);
+
+		assert_int_equal(c->conns[0].rekey_rand_ms, rows[i].rekey_ms);
+		assert_int_equal(c->conns[0].reauth_rand_ms, rows[i].reauth_ms);
+		config_destroy(c);
+	}
+}
+
 static void test_bools(void **state)
 {
 	static const struct {
@@ -428,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_bools),
 		cmocka_unit_test(test_ends_of_ranges),
 		cmocka_unit_test(test_rekeying_and_reauthentication),
+		cmocka_unit_test(test_random_part_of_the_times),
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_many_connections),
 		cmocka_unit_test(test_limits),

@@ -110,6 +110,9 @@ static void test_only_tunnels_are_negotiated(void **state)
 	(void)state;
 	config.encap = true;
 	config.dpd_delay_ms = 30000;
+	config.rekey_time_ms = 7200000;
+	config.rekey_rand_ms = 60000;
+	config.reauth_rand_ms = 90000;
 	config.fragmentation = FRAGMENT_ACCEPT;
 	config.fragment_size = 700;
 	assert_int_equal(conn_create(&config, &c), 0);
@@ -119,6 +122,9 @@ static void test_only_tunnels_are_negotiated(void **state)
 	assert_string_equal(c->ike.name, "lab");
 	assert_true(c->ike.force_encap);
 	assert_int_equal(c->ike.dpd_delay_ms, 30000);
+	assert_int_equal(c->ike.rekey_time_ms, 7200000);
+	assert_int_equal(c->ike.rand_time_ms, 60000);
+	assert_int_equal(c->reauth_rand_ms, 90000);
 	assert_int_equal(c->ike.fragmentation, IKE_FRAG_ACCEPT);
 	assert_int_equal(c->ike.fragment_size, 700);
 	assert_int_equal(c->local_port, 500);

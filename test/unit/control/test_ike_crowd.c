@@ -1,5 +1,5 @@
 // ike_run against strangers: half-open limits, cookies, NAT keepalives, many peers at once.
-#include "fake_gateway.h"
+#include "pair.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,68 +14,6 @@
 #include <event2/event.h>
 
 #include "lib/log.h"
-
-#define A "192.0.2.1"
-#define B "198.51.100.1"
-
-struct net {
-	struct event_base *base;
-	struct gateway a, b;
-};
-
-static char text[4096];
-
-// A gateway's configuration; `conn` and `child` are added to their sections.
-static const char *config(char site, const char *conn, const char *child)
-{
-	char peer = site == 'a' ? 'b' : 'a';
-
-	snprintf(text, sizeof(text),
-		 "gateway { ports { wan { device = net_null0\n addrs = %s/24 } } }\n"
-		 "connections { lab { version = 2\n local_addrs = %s\n remote_addrs = %s\n"
-		 " proposals = aes128gcm16-prfsha256-x25519\n %s\n"
-		 " local { auth = psk\n id = gw-%c }\n remote { auth = psk\n id = gw-%c }\n"
-		 " children { net { local_ts = 10.%d.0.0/24\n remote_ts = 10.%d.0.0/24\n"
-		 "  esp_proposals = aes128gcm16\n %s } } } }\n"
-		 "secrets { ike-1 { id-a = gw-a\n id-b = gw-b\n secret = \"s\" } }\n",
-		 site == 'a' ? A : B, site == 'a' ? A : B, site == 'a' ? B : A, conn, site, peer,
-		 site == 'a' ? 1 : 2, site == 'a' ? 2 : 1, child);
-	return text;
-}
-
-#define START "start_action = start"
-
-static int setup(void **state)
-{
-	struct net *n = calloc(1, sizeof(*n));
-
-	assert_non_null(n);
-	log_set_level(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	n->base = event_base_new();
-	gateway_up(&n->a, n->base, A);
-	gateway_up(&n->b, n->base, B);
-	*state = n;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct net *n = *state;
-
-	wire_hold(false);
-	wire_no_route(false);
-	gateway_down(&n->a);
-	gateway_down(&n->b);
-	event_base_free(n->base);
-	free(n);
-	return 0;
-}
-
-// Each side sends with an SPI that the other receives.
-static bool joined(struct net *n)
-{
-	return has_in(&n->b, out_spi(&n->a, "lab.net")) && has_in(&n->a, out_spi(&n->b, "lab.net"));
-}
 
 static void strangers(struct gateway *g, unsigned n, const char *from, bool proved)
 {
@@ -101,7 +39,7 @@ static struct ike_run_stats stats_of(struct gateway *g)
 }
 
 // A bare IKE_SA_INIT request: only its header matters.
-static void knock(struct net *n, const char *from)
+static void knock(struct pair *n, const char *from)
 {
 	uint8_t init[28] = {[7] = 99, [17] = 0x20, [18] = 34, [19] = 0x08, [27] = 28};
 
@@ -113,14 +51,14 @@ static const char *limits(const char *lines)
 {
 	static char with[5000];
 
-	snprintf(with, sizeof(with), "%.*s ike { %s }\n%s", 9, config('a', "", ""), lines,
-		 config('a', "", "") + 9);
+	snprintf(with, sizeof(with), "%.*s ike { %s }\n%s", 9, pair_config('a', "", ""), lines,
+		 pair_config('a', "", "") + 9);
 	return with;
 }
 
 static void test_half_open_limits(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
 	gateway_configure(&n->a, limits("half_open = 20\n half_open_per_source = 5\n"
 					"cookie_threshold = 100\n"
@@ -143,7 +81,7 @@ static void test_half_open_limits(void **state)
 
 static void test_half_open_counts_end_with_the_sa(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct run_sa *s, *next;
 	struct ip_addr from;
 
@@ -161,12 +99,12 @@ static void test_half_open_counts_end_with_the_sa(void **state)
 
 static void test_cookie_when_many_are_half_open(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
-	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->b, pair_config('b', "", ""));
 	strangers(&n->b, LIMIT_IKE_COOKIE_THRESHOLD, "203.0.113.9", true);
-	gateway_configure(&n->a, config('a', "", START));
-	WAIT(n->base, joined(n));
+	gateway_configure(&n->a, pair_config('a', "", START));
+	WAIT(n->base, pair_joined(n));
 	assert_int_equal(stats_of(&n->b).cookies_asked, 1);
 	assert_int_equal(stats_of(&n->b).cookies_good, 1);
 	assert_int_equal(stats_of(&n->b).cookies_bad, 0);
@@ -176,13 +114,13 @@ static void test_cookie_when_many_are_half_open(void **state)
 // RFC 7296 2.6.1: the cookie holds for the second key exchange group as well.
 static void test_cookie_and_another_group(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
-	gateway_configure(&n->b, config('b', "proposals = aes128gcm16-prfsha256-ecp256", ""));
+	gateway_configure(&n->b, pair_config('b', "proposals = aes128gcm16-prfsha256-ecp256", ""));
 	strangers(&n->b, LIMIT_IKE_COOKIE_THRESHOLD_PER_SOURCE, A, false);
-	gateway_configure(&n->a,
-			  config('a', "proposals = aes128gcm16-prfsha256-x25519-ecp256", START));
-	WAIT(n->base, joined(n));
+	gateway_configure(
+		&n->a, pair_config('a', "proposals = aes128gcm16-prfsha256-x25519-ecp256", START));
+	WAIT(n->base, pair_joined(n));
 	assert_int_equal(stats_of(&n->b).cookies_asked, 1);
 	assert_int_equal(stats_of(&n->b).cookies_good, 2);
 }
@@ -190,7 +128,7 @@ static void test_cookie_and_another_group(void **state)
 // RFC 7296 2.6: nothing is held, and a short message has no longer answer.
 static void test_no_cookie_for_a_short_message(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
 	gateway_configure(&n->a, limits("cookie_threshold = 0"));
 	knock(n, "203.0.113.9");
@@ -203,14 +141,14 @@ static void test_no_cookie_for_a_short_message(void **state)
 // RFC 3948 4: only behind a NAT, and only when nothing else was sent.
 static void test_nat_keepalives(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct run_sa *s;
 	uint64_t until;
 
-	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->b, pair_config('b', "", ""));
 	gateway_configure(&n->a, limits("keep_alive = 2s"));
 	assert_int_equal(ike_run_initiate(n->a.run, "lab", "net", NULL, NULL), 0);
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 	keepalives = 0;
 	turn(n->base, 3100);
 	assert_int_equal(keepalives, 0); // no NAT
@@ -256,7 +194,7 @@ static const char *crowd(char site, bool start)
 
 static void test_a_crowd_from_one_address_comes_up(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
 	gateway_configure(&n->b, crowd('b', false));
 	gateway_configure(&n->a, crowd('a', true));
@@ -266,7 +204,7 @@ static void test_a_crowd_from_one_address_comes_up(void **state)
 	assert_int_equal(stats_of(&n->b).children, CROWD);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, pair_setup, pair_teardown)
 
 int main(void)
 {

@@ -1,5 +1,5 @@
 // ike_run with the real core and OpenSSL: what it starts, keeps up, replaces and takes down.
-#include "fake_gateway.h"
+#include "pair.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,68 +15,6 @@
 #include <event2/event.h>
 
 #include "lib/log.h"
-
-#define A "192.0.2.1"
-#define B "198.51.100.1"
-
-struct net {
-	struct event_base *base;
-	struct gateway a, b;
-};
-
-static char text[4096];
-
-// A gateway's configuration; `conn` and `child` are added to their sections.
-static const char *config(char site, const char *conn, const char *child)
-{
-	char peer = site == 'a' ? 'b' : 'a';
-
-	snprintf(text, sizeof(text),
-		 "gateway { ports { wan { device = net_null0\n addrs = %s/24 } } }\n"
-		 "connections { lab { version = 2\n local_addrs = %s\n remote_addrs = %s\n"
-		 " proposals = aes128gcm16-prfsha256-x25519\n %s\n"
-		 " local { auth = psk\n id = gw-%c }\n remote { auth = psk\n id = gw-%c }\n"
-		 " children { net { local_ts = 10.%d.0.0/24\n remote_ts = 10.%d.0.0/24\n"
-		 "  esp_proposals = aes128gcm16\n %s } } } }\n"
-		 "secrets { ike-1 { id-a = gw-a\n id-b = gw-b\n secret = \"s\" } }\n",
-		 site == 'a' ? A : B, site == 'a' ? A : B, site == 'a' ? B : A, conn, site, peer,
-		 site == 'a' ? 1 : 2, site == 'a' ? 2 : 1, child);
-	return text;
-}
-
-#define START "start_action = start"
-
-static int setup(void **state)
-{
-	struct net *n = calloc(1, sizeof(*n));
-
-	assert_non_null(n);
-	log_set_level(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	n->base = event_base_new();
-	gateway_up(&n->a, n->base, A);
-	gateway_up(&n->b, n->base, B);
-	*state = n;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct net *n = *state;
-
-	wire_hold(false);
-	wire_no_route(false);
-	gateway_down(&n->a);
-	gateway_down(&n->b);
-	event_base_free(n->base);
-	free(n);
-	return 0;
-}
-
-// Each side sends with an SPI that the other receives.
-static bool joined(struct net *n)
-{
-	return has_in(&n->b, out_spi(&n->a, "lab.net")) && has_in(&n->a, out_spi(&n->b, "lab.net"));
-}
 
 static void quick(struct gateway *g, unsigned base_ms, unsigned tries)
 {
@@ -123,18 +61,18 @@ static struct ike_run_watch follow(struct follow *f, uint64_t timeout_ms)
 	return (struct ike_run_watch){on_progress, on_done, f, timeout_ms};
 }
 
-static void up(struct net *n)
+static void up(struct pair *n)
 {
-	gateway_configure(&n->b, config('b', "", ""));
-	gateway_configure(&n->a, config('a', "", START));
-	WAIT(n->base, joined(n));
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, pair_config('a', "", START));
+	WAIT(n->base, pair_joined(n));
 }
 
 // ---- scenarios ----
 
 static void test_start_action_brings_the_child_up(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_stats st;
 	struct ike_run_child child;
 
@@ -154,17 +92,17 @@ static void test_start_action_brings_the_child_up(void **state)
 
 static void test_both_at_the_same_time_end_with_one(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
 	wire_hold(true); // both have sent before either hears
-	gateway_configure(&n->a, config('a', "", START));
-	gateway_configure(&n->b, config('b', "", START));
+	gateway_configure(&n->a, pair_config('a', "", START));
+	gateway_configure(&n->b, pair_config('b', "", START));
 	turn(n->base, 30);
 	wire_hold(false);
 	WAIT(n->base, established(&n->a) >= 1 && established(&n->b) >= 1);
 	WAIT(n->base, established(&n->a) == 1 && established(&n->b) == 1);
 	turn(n->base, 100);
-	assert_true(joined(n));
+	assert_true(pair_joined(n));
 	assert_int_equal(established(&n->a), 1);
 	// The survivor's outbound SA was never taken away.
 	assert_int_equal(n->a.dp.tunnel[0].gaps, 0);
@@ -173,38 +111,38 @@ static void test_both_at_the_same_time_end_with_one(void **state)
 
 static void test_a_peer_that_is_not_there_yet(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_stats st;
 
 	n->b.deaf = true;
-	gateway_configure(&n->a, config('a', "", START));
+	gateway_configure(&n->a, pair_config('a', "", START));
 	quick(&n->a, 50, 1);
 	turn(n->base, 500); // given up by now, next attempt planned
 	ike_run_stats(n->a.run, &st);
 	assert_int_equal(st.initiated_failed, 1);
-	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->b, pair_config('b', "", ""));
 	n->b.deaf = false;
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 }
 
 static void test_a_route_that_is_not_there_yet(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_stats st;
 
-	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->b, pair_config('b', "", ""));
 	wire_no_route(true);
-	gateway_configure(&n->a, config('a', "", START));
+	gateway_configure(&n->a, pair_config('a', "", START));
 	turn(n->base, 100);
 	ike_run_stats(n->a.run, &st);
 	assert_int_equal(st.tx_messages, 0);
 	wire_no_route(false);
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 }
 
 static void test_down_by_hand_stays_down(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_select sel = {.conn = "lab"};
 	struct dp_event traffic = {.type = DP_EV_NO_SA, .tunnel = 0};
 	struct ike_run_watch w;
@@ -212,10 +150,10 @@ static void test_down_by_hand_stays_down(void **state)
 	unsigned matched = 0;
 	struct error err;
 
-	gateway_configure(&n->b, config('b', "", ""));
-	gateway_configure(&n->a,
-			  config('a', "", START "\n close_action = start\n dpd_action = start"));
-	WAIT(n->base, joined(n));
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(
+		&n->a, pair_config('a', "", START "\n close_action = start\n dpd_action = start"));
+	WAIT(n->base, pair_joined(n));
 	w = follow(&f, 0);
 	assert_int_equal(ike_run_terminate(n->a.run, &sel, &w, &matched, &err), 0);
 	assert_int_equal(matched, 1);
@@ -243,19 +181,19 @@ static void test_down_by_hand_stays_down(void **state)
 // Packets wait for a child that is on its way or up, not for one that nobody is after.
 static void test_packets_wait_only_for_what_is_to_come(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_select sel = {.conn = "lab"};
 	struct error err;
 
-	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->b, pair_config('b', "", ""));
 	assert_false(holds(&n->b, "lab.net"));
 	wire_no_route(true);
-	gateway_configure(&n->a, config('a', "", START));
+	gateway_configure(&n->a, pair_config('a', "", START));
 	assert_true(holds(&n->a, "lab.net"));
 	turn(n->base, 50);
 	assert_true(holds(&n->a, "lab.net")); // it goes on trying
 	wire_no_route(false);
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 	assert_true(holds(&n->a, "lab.net"));
 	assert_true(holds(&n->b, "lab.net")); // a moment without SA is bridged
 	assert_int_equal(ike_run_terminate(n->a.run, &sel, NULL, NULL, &err), 0);
@@ -275,7 +213,7 @@ static void traffic_for(struct gateway *g)
 	ike_run_dp_event(g->run, &ev);
 }
 
-static void down(struct net *n, struct gateway *g)
+static void down(struct pair *n, struct gateway *g)
 {
 	struct ike_run_select sel = {.conn = "lab"};
 	struct error err;
@@ -286,11 +224,11 @@ static void down(struct net *n, struct gateway *g)
 
 static void test_trapped_child_comes_up_with_traffic(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct error err;
 
-	gateway_configure(&n->b, config('b', "", ""));
-	gateway_configure(&n->a, config('a', "", "start_action = trap"));
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, pair_config('a', "", "start_action = trap"));
 	assert_true(holds(&n->a, "lab.net"));
 	turn(n->base, 100);
 	assert_int_equal(established(&n->a), 0); // nobody asked
@@ -299,15 +237,15 @@ static void test_trapped_child_comes_up_with_traffic(void **state)
 	assert_int_equal(established(&n->a), 0);
 	traffic_for(&n->a);
 	traffic_for(&n->a);
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 	assert_int_equal(n->a.run->last_ike_id, 1);
 	down(n, &n->b); // the peer closes an idle child
 	assert_true(holds(&n->a, "lab.net"));
 	traffic_for(&n->a);
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 	down(n, &n->a); // by hand, but the trap is still there
 	traffic_for(&n->a);
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 	assert_int_equal(ike_run_trap(n->a.run, "lab", "net", false, &err), 0);
 	assert_false(ike_run_is_trapped(n->a.run, 0, "net"));
 	down(n, &n->a);
@@ -319,7 +257,7 @@ static void test_trapped_child_comes_up_with_traffic(void **state)
 	assert_true(ike_run_is_trapped(n->a.run, 0, "net"));
 	assert_true(holds(&n->a, "lab.net"));
 	traffic_for(&n->a);
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 	assert_int_equal(ike_run_trap(n->a.run, NULL, "nte", true, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "did you mean 'net'?"));
 }
@@ -327,40 +265,40 @@ static void test_trapped_child_comes_up_with_traffic(void **state)
 // A peer that does not answer is not called by every packet.
 static void test_traffic_does_not_make_a_storm(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	uint64_t end;
 
-	gateway_configure(&n->b, config('b', "", ""));
+	gateway_configure(&n->b, pair_config('b', "", ""));
 	n->b.deaf = true;
-	gateway_configure(&n->a, config('a', "", "start_action = trap"));
+	gateway_configure(&n->a, pair_config('a', "", "start_action = trap"));
 	quick(&n->a, 20, 1);
 	for (end = run_now_ms() + 2600; run_now_ms() < end; turn(n->base, 10))
 		traffic_for(&n->a);
 	assert_in_range(n->a.run->last_ike_id, 2, 4); // after 0, about 1 and about 3 s
 	assert_true(holds(&n->a, "lab.net"));
 	n->b.deaf = false;
-	for (end = run_now_ms() + 10000; run_now_ms() < end && !joined(n); turn(n->base, 10))
+	for (end = run_now_ms() + 10000; run_now_ms() < end && !pair_joined(n); turn(n->base, 10))
 		traffic_for(&n->a);
-	assert_true(joined(n));
+	assert_true(pair_joined(n));
 }
 
 static void test_a_trap_for_what_was_lost_or_closed(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
-	gateway_configure(&n->b, config('b', "", ""));
-	gateway_configure(&n->a, config('a', "dpd_delay = 1s",
-					START "\n dpd_action = trap\n close_action = trap"));
-	WAIT(n->base, joined(n));
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, pair_config('a', "dpd_delay = 1s",
+					     START "\n dpd_action = trap\n close_action = trap"));
+	WAIT(n->base, pair_joined(n));
 	assert_false(ike_run_is_trapped(n->a.run, 0, "net"));
 	down(n, &n->b);
 	turn(n->base, 100);
 	assert_true(ike_run_is_trapped(n->a.run, 0, "net"));
 	assert_int_equal(established(&n->a), 0);
 	traffic_for(&n->a);
-	WAIT(n->base, joined(n));
-	gateway_configure(&n->a, config('a', "dpd_delay = 1s", START "\n dpd_action = trap"));
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
+	gateway_configure(&n->a, pair_config('a', "dpd_delay = 1s", START "\n dpd_action = trap"));
+	WAIT(n->base, pair_joined(n));
 	quick(&n->a, 50, 1);
 	assert_false(ike_run_is_trapped(n->a.run, 0, "net"));
 	n->b.deaf = true;
@@ -370,12 +308,12 @@ static void test_a_trap_for_what_was_lost_or_closed(void **state)
 	assert_true(TAILQ_EMPTY(&n->a.run->sas)); // it waits for traffic
 	n->b.deaf = false;
 	traffic_for(&n->a);
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 }
 
 static void test_child_alone_down_and_up(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_select sel = {.child = "net"};
 	struct ike_run_watch w;
 	struct follow f;
@@ -388,7 +326,7 @@ static void test_child_alone_down_and_up(void **state)
 	assert_int_equal(established(&n->a), 1);
 	w = follow(&f, 0);
 	assert_int_equal(ike_run_initiate(n->a.run, NULL, "net", &w, &err), 0);
-	WAIT(n->base, f.done && joined(n));
+	WAIT(n->base, f.done && pair_joined(n));
 	assert_int_equal(f.result, 0);
 	// The IKE SA that was left without child goes.
 	WAIT(n->base, established(&n->a) == 1 && established(&n->b) == 1);
@@ -396,10 +334,10 @@ static void test_child_alone_down_and_up(void **state)
 
 static void test_names_that_are_not_there(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct error err;
 
-	gateway_configure(&n->a, config('a', "", ""));
+	gateway_configure(&n->a, pair_config('a', "", ""));
 	assert_int_equal(ike_run_initiate(n->a.run, NULL, "nett", NULL, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "did you mean 'net'"));
 	assert_int_equal(ike_run_initiate(n->a.run, "lap", "net", NULL, &err), -ENOENT);
@@ -408,16 +346,16 @@ static void test_names_that_are_not_there(void **state)
 
 static void test_wrong_key_fails_once_with_a_reason(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_watch w;
 	struct ike_run_stats st;
 	struct follow f;
 	struct error err;
-	char *other;
+	char *text, *other;
 
 	log_set_level(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : (enum log_level) - 1);
-	gateway_configure(&n->a, config('a', "", ""));
-	config('b', "", "");
+	gateway_configure(&n->a, pair_config('a', "", ""));
+	text = pair_config('b', "", "");
 	other = strstr(text, "\"s\"");
 	assert_non_null(other);
 	other[1] = 't';
@@ -436,15 +374,15 @@ static void test_wrong_key_fails_once_with_a_reason(void **state)
 
 static void test_selectors_that_differ_leave_no_ike_sa(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_watch w;
 	struct follow f;
 	struct error err;
-	char *ts;
+	char *text, *ts;
 
 	log_set_level(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : (enum log_level) - 1);
-	gateway_configure(&n->a, config('a', "", ""));
-	config('b', "", "");
+	gateway_configure(&n->a, pair_config('a', "", ""));
+	text = pair_config('b', "", "");
 	ts = strstr(text, "remote_ts = 10.1");
 	assert_non_null(ts);
 	memcpy(ts, "remote_ts = 10.9", 16);
@@ -458,13 +396,13 @@ static void test_selectors_that_differ_leave_no_ike_sa(void **state)
 
 static void test_silent_peer_times_out_and_names_it(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_watch w;
 	struct follow f;
 	struct error err;
 
 	n->b.deaf = true;
-	gateway_configure(&n->a, config('a', "", ""));
+	gateway_configure(&n->a, pair_config('a', "", ""));
 	w = follow(&f, 100);
 	assert_int_equal(ike_run_initiate(n->a.run, "lab", "net", &w, &err), 0);
 	WAIT(n->base, f.done);
@@ -474,40 +412,58 @@ static void test_silent_peer_times_out_and_names_it(void **state)
 
 static void test_unwatch_means_silence(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_watch w;
 	struct follow f;
 	struct error err;
 	unsigned before;
 
-	gateway_configure(&n->b, config('b', "", ""));
-	gateway_configure(&n->a, config('a', "", ""));
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, pair_config('a', "", ""));
 	w = follow(&f, 0);
 	assert_int_equal(ike_run_initiate(n->a.run, "lab", "net", &w, &err), 0);
 	ike_run_unwatch(n->a.run, &f);
 	before = f.progress; // the first message was sent at once
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 	assert_int_equal(f.done, 0);
 	assert_int_equal(f.progress, before);
 }
 
 static void test_successor_without_a_gap(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
-	gateway_configure(&n->b, config('b', "", ""));
-	gateway_configure(&n->a, config('a', "", START "\n rekey_time = 1s\n life_time = 10s"));
-	WAIT(n->base, joined(n));
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a,
+			  pair_config('a', "", START "\n rekey_time = 1s\n life_time = 10s"));
+	WAIT(n->base, pair_joined(n));
 	WAIT(n->base, n->a.dp.tunnel[0].outs >= 3);
 	WAIT(n->base, established(&n->a) == 1 && established(&n->b) == 1);
 	assert_int_equal(n->a.dp.tunnel[0].gaps, 0);
 	assert_int_equal(n->b.dp.tunnel[0].gaps, 0);
-	assert_true(joined(n));
+	assert_true(pair_joined(n));
+}
+
+// rand_time, and not a tenth of the time whatever it says.
+static void test_reauthentication_is_as_early_as_rand_time_says(void **state)
+{
+	const uint64_t day_ms = 86400000;
+	struct pair *n = *state;
+	const struct run_sa *s;
+	uint64_t before = run_now_ms();
+
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, pair_config('a', "reauth_time = 100d\n rand_time = 0", START));
+	WAIT(n->base, pair_joined(n));
+	s = TAILQ_FIRST(&n->a.run->sas);
+	assert_true(s->rekey_at_ms >= before + 100 * day_ms);
+	assert_true(s->rekey_at_ms <= run_now_ms() + 100 * day_ms);
 }
 
 // Two networks of one connection.
 static const char *config_two(char site, const char *action)
 {
+	static char text[4096];
 	char peer = site == 'a' ? 'b' : 'a';
 
 	snprintf(text, sizeof(text),
@@ -526,15 +482,15 @@ static const char *config_two(char site, const char *action)
 	return text;
 }
 
-static bool both_joined(struct net *n)
+static bool both_joined(struct pair *n)
 {
-	return joined(n) && has_in(&n->b, out_spi(&n->a, "lab.other")) &&
+	return pair_joined(n) && has_in(&n->b, out_spi(&n->a, "lab.other")) &&
 	       has_in(&n->a, out_spi(&n->b, "lab.other"));
 }
 
 static void test_children_share_an_ike_sa(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_select sel = {.conn = "lab"};
 	struct ike_run_stats st;
 	struct error err;
@@ -567,7 +523,7 @@ static void test_children_share_an_ike_sa(void **state)
 
 static void test_a_child_is_taken_down_alone(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_select sel = {.child = "other"};
 	struct follow f;
 	struct ike_run_watch w = follow(&f, 0);
@@ -580,7 +536,7 @@ static void test_a_child_is_taken_down_alone(void **state)
 	assert_int_equal(ike_run_terminate(n->a.run, &sel, &w, &matched, &err), 0);
 	WAIT(n->base, f.done == 1);
 	assert_int_equal(out_spi(&n->a, "lab.other"), 0);
-	assert_true(joined(n));
+	assert_true(pair_joined(n));
 	assert_int_equal(established(&n->a), 1);
 	w = follow(&f, 0);
 	assert_int_equal(ike_run_initiate(n->a.run, "lab", "other", &w, &err), 0);
@@ -605,14 +561,14 @@ static void wear(struct gateway *g, enum dp_event_type type, uint32_t spi, bool 
 
 static void test_volume_is_limited_and_renewed(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	uint32_t before;
 
-	gateway_configure(&n->b, config('b', "", ""));
-	gateway_configure(&n->a, config('a', "",
-					START "\n rekey_bytes = 1m\n rand_bytes = 0\n"
-					      "rekey_packets = 1000\n life_packets = 2000"));
-	WAIT(n->base, joined(n));
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, pair_config('a', "",
+					     START "\n rekey_bytes = 1m\n rand_bytes = 0\n"
+						   "rekey_packets = 1000\n life_packets = 2000"));
+	WAIT(n->base, pair_joined(n));
 	assert_int_equal(n->a.dp.tunnel[0].soft.bytes, 1 << 20);
 	assert_int_equal(n->a.dp.tunnel[0].hard.bytes, (1 << 20) + (1 << 20) / 10);
 	assert_in_range(n->a.dp.tunnel[0].soft.packets, 1, 1000);
@@ -623,24 +579,24 @@ static void test_volume_is_limited_and_renewed(void **state)
 	turn(n->base, 50);
 	assert_int_equal(out_spi(&n->a, "lab.net"), before);
 	wear(&n->a, DP_EV_SOFT_LIFE, before, false);
-	WAIT(n->base, joined(n) && out_spi(&n->a, "lab.net") != before);
+	WAIT(n->base, pair_joined(n) && out_spi(&n->a, "lab.net") != before);
 	assert_int_equal(n->a.dp.tunnel[0].gaps, 0);
 	WAIT(n->base, established(&n->a) == 1);
 	before = out_spi(&n->a, "lab.net");
 	wear(&n->a, DP_EV_SOFT_LIFE, out_spi(&n->b, "lab.net"), true);
-	WAIT(n->base, joined(n) && out_spi(&n->a, "lab.net") != before);
-	WAIT(n->base, established(&n->a) == 1 && joined(n));
+	WAIT(n->base, pair_joined(n) && out_spi(&n->a, "lab.net") != before);
+	WAIT(n->base, established(&n->a) == 1 && pair_joined(n));
 	// What could not be replaced ends, and comes back where it is to be up.
 	before = out_spi(&n->a, "lab.net");
 	wear(&n->a, DP_EV_HARD_LIFE, before, false);
 	WAIT(n->base, out_spi(&n->a, "lab.net") == 0);
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 }
 
 // The event comes again every 100 ms while there is traffic: attempts that fail do not.
 static void test_worn_sa_is_replaced_at_the_pace_of_failures(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_stats before, after;
 	uint32_t spi;
 
@@ -657,70 +613,70 @@ static void test_worn_sa_is_replaced_at_the_pace_of_failures(void **state)
 	// One request and its repetitions.
 	assert_in_range(after.tx_messages - before.tx_messages, 2, 8);
 	n->b.deaf = false;
-	WAIT(n->base, joined(n) && out_spi(&n->a, "lab.net") != spi);
+	WAIT(n->base, pair_joined(n) && out_spi(&n->a, "lab.net") != spi);
 }
 
 static void test_lifetime_is_a_hard_end(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	uint32_t first;
 
-	gateway_configure(&n->b, config('b', "", ""));
-	gateway_configure(&n->a, config('a', "", START "\n rekey_time = 0\n life_time = 1s"));
-	WAIT(n->base, joined(n));
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, pair_config('a', "", START "\n rekey_time = 0\n life_time = 1s"));
+	WAIT(n->base, pair_joined(n));
 	first = out_spi(&n->a, "lab.net");
-	WAIT(n->base, out_spi(&n->a, "lab.net") != first && joined(n));
+	WAIT(n->base, out_spi(&n->a, "lab.net") != first && pair_joined(n));
 	assert_true(n->a.dp.tunnel[0].gaps >= 1);
 }
 
 static void test_restarted_peer_replaces_the_old(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
 	up(n);
 	gateway_crash(&n->a);
 	memset(&n->a.dp, 0, sizeof(n->a.dp));
 	gateway_up(&n->a, n->base, A);
-	gateway_configure(&n->a, config('a', "", START));
-	WAIT(n->base, joined(n));
+	gateway_configure(&n->a, pair_config('a', "", START));
+	WAIT(n->base, pair_joined(n));
 	WAIT(n->base, established(&n->b) == 1);
-	assert_true(joined(n));
+	assert_true(pair_joined(n));
 	assert_int_equal(n->b.dp.tunnel[0].gaps, 0);
 }
 
 static void test_restarted_peer_is_found_by_liveness(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
-	gateway_configure(&n->b, config('b', "", ""));
-	gateway_configure(&n->a, config('a', "dpd_delay = 1s", START "\n dpd_action = start"));
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, pair_config('a', "dpd_delay = 1s", START "\n dpd_action = start"));
 	quick(&n->a, 300, 50); // far from given up
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 	gateway_crash(&n->b);
 	memset(&n->b.dp, 0, sizeof(n->b.dp));
 	gateway_up(&n->b, n->base, B);
-	gateway_configure(&n->b, config('b', "", ""));
-	WAIT(n->base, joined(n));
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	WAIT(n->base, pair_joined(n));
 	WAIT(n->base, established(&n->a) == 1);
-	assert_true(joined(n));
+	assert_true(pair_joined(n));
 	assert_int_equal(n->a.dp.tunnel[0].gaps, 0);
 }
 
 static void test_reload_touches_only_what_changed(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	uint32_t before;
 
 	up(n);
 	before = out_spi(&n->a, "lab.net");
-	gateway_configure(&n->a, config('a', "", START)); // the same
+	gateway_configure(&n->a, pair_config('a', "", START)); // the same
 	turn(n->base, 50);
 	assert_int_equal(out_spi(&n->a, "lab.net"), before);
 	assert_int_equal(established(&n->a), 1);
-	gateway_configure(&n->a, config('a', "dpd_delay = 77s", START)); // changed
-	WAIT(n->base, joined(n) && out_spi(&n->a, "lab.net") != before);
+	gateway_configure(&n->a, pair_config('a', "dpd_delay = 77s", START)); // changed
+	WAIT(n->base, pair_joined(n) && out_spi(&n->a, "lab.net") != before);
 	WAIT(n->base, established(&n->a) == 1 && established(&n->b) == 1);
-	WAIT(n->base, joined(n));
+	WAIT(n->base, pair_joined(n));
 	gateway_configure(&n->a, "gateway { ports { wan { device = net_null0 } } }"); // removed
 	WAIT(n->base, TAILQ_EMPTY(&n->a.run->sas) && established(&n->b) == 0);
 	assert_int_equal(n->a.dp.n_policies, 0);
@@ -730,14 +686,14 @@ static void test_reload_touches_only_what_changed(void **state)
 
 static void test_dataplane_refuses_the_child(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_watch w;
 	struct follow f;
 	struct error err;
 
 	log_set_level(getenv("TEST_LOG") ? LOG_LEVEL_DEBUG : (enum log_level) - 1);
-	gateway_configure(&n->b, config('b', "", ""));
-	gateway_configure(&n->a, config('a', "", ""));
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, pair_config('a', "", ""));
 	n->a.dp.refuse = true;
 	w = follow(&f, 5000);
 	assert_int_equal(ike_run_initiate(n->a.run, "lab", "net", &w, &err), 0);
@@ -791,7 +747,7 @@ static unsigned begun(struct gateway *g)
 
 static void test_initiations_take_turns(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
 	gateway_configure(&n->b, many('b', 5, 64, "none"));
 	wire_hold(true);
@@ -805,7 +761,7 @@ static void test_initiations_take_turns(void **state)
 
 static void test_initiations_are_limited_in_total(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
 	gateway_configure(&n->b, many('b', 5, 64, "none"));
 	wire_hold(true);
@@ -818,7 +774,7 @@ static void test_initiations_are_limited_in_total(void **state)
 
 static void test_who_does_not_answer_holds_nobody_up(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 
 	n->b.deaf = true;
 	gateway_configure(&n->a, many('a', 3, 64, "start"));
@@ -829,7 +785,7 @@ static void test_who_does_not_answer_holds_nobody_up(void **state)
 
 static void test_who_waits_can_be_called_off(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_select sel = {.conn = "c11"};
 	struct follow f;
 	struct ike_run_watch w = follow(&f, 0);
@@ -852,14 +808,14 @@ static void test_who_waits_can_be_called_off(void **state)
 
 static void test_noise_is_counted_and_answered_by_nobody(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	uint8_t v1[28] = {[7] = 1, [16] = 1, [17] = 0x10, [18] = 2, [27] = 28};
 	uint8_t unknown[28] = {
 		[7] = 1, [15] = 2, [16] = 46, [17] = 0x20, [18] = 37, [19] = 8, [27] = 28};
 	uint8_t shorter[27] = {[7] = 1, [17] = 0x20};
 	struct ike_run_stats st;
 
-	gateway_configure(&n->a, config('a', "", ""));
+	gateway_configure(&n->a, pair_config('a', "", ""));
 	wire_inject(&n->a, B, v1, sizeof(v1));
 	wire_inject(&n->a, B, shorter, sizeof(shorter));
 	wire_inject(&n->a, B, unknown, sizeof(unknown));
@@ -874,7 +830,7 @@ static void test_noise_is_counted_and_answered_by_nobody(void **state)
 
 static void test_shutdown_tells_the_peers(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_watch w;
 	struct follow f;
 
@@ -889,7 +845,7 @@ static void test_shutdown_tells_the_peers(void **state)
 
 static void test_shutdown_does_not_wait_for_the_dead(void **state)
 {
-	struct net *n = *state;
+	struct pair *n = *state;
 	struct ike_run_watch w;
 	struct follow f;
 
@@ -903,7 +859,7 @@ static void test_shutdown_does_not_wait_for_the_dead(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_start_action_brings_the_child_up),
 		T(test_both_at_the_same_time_end_with_one),
@@ -921,6 +877,7 @@ int main(void)
 		T(test_silent_peer_times_out_and_names_it),
 		T(test_unwatch_means_silence),
 		T(test_successor_without_a_gap),
+		T(test_reauthentication_is_as_early_as_rand_time_says),
 		T(test_volume_is_limited_and_renewed),
 		T(test_children_share_an_ike_sa),
 		T(test_a_child_is_taken_down_alone),
