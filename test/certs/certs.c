@@ -82,7 +82,8 @@ struct certs_cert certs_make(const struct certs_spec *spec, const struct certs_c
 	extend(c.x, parent, NID_basic_constraints, spec->ca ? "critical,CA:TRUE" : "CA:FALSE");
 	extend(c.x, parent, NID_subject_key_identifier, "hash");
 	if (spec->ca)
-		extend(c.x, parent, NID_key_usage, "critical,keyCertSign,cRLSign");
+		extend(c.x, parent, NID_key_usage,
+		       spec->usage ? spec->usage : "critical,keyCertSign,cRLSign");
 	else if (spec->usage)
 		extend(c.x, parent, NID_key_usage, spec->usage);
 	if (spec->sans)

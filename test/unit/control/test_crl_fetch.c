@@ -313,13 +313,36 @@ static void test_replaced(void **state)
 	cred_destroy(c);
 }
 
+// RFC 5280 4.2.1.3: a CA whose keyUsage lacks cRLSign signs no CRLs.
+static void test_no_crl_sign(void **state)
+{
+	struct certs_cert ca = certs_make(
+		&(struct certs_spec){.cn = "C", .ca = true, .usage = "critical,keyCertSign"}, NULL);
+	struct cred *c = cred_with_root();
+	struct evbuffer *b = evbuffer_new();
+	struct error err = {""};
+	int64_t next = 7;
+
+	(void)state;
+	certs_write(&ca, dir, "c", NULL);
+	certs_write_crl(&ca, NULL, in("c.crl"), 9);
+	assert_int_equal(cred_add_ca(c, in("c.pem"), &err), 0);
+	put_crl(b, "c.crl");
+	assert_int_equal(cred_put_crl(c, "http://x/", evbuffer_pullup(b, -1),
+				      evbuffer_get_length(b), &next, &err),
+			 -EACCES);
+	assert_int_equal(next, 7);
+	evbuffer_free(b);
+	cred_destroy(c);
+	certs_fini(&ca);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_silent),
-		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_good),	    cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_silent),	    cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_no_crl_sign),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
