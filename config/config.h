@@ -182,6 +182,7 @@ struct config {
 	struct config_psk *psks;
 	size_t n_psks;
 	struct config_files cacerts, crls; // of authorities
+	struct config_files crl_urls;	   // likewise; each one is valid for http_url_parse
 	struct config_key_file *keys;
 	size_t n_keys;
 	struct config_psk_ref *psk_refs; // sorted

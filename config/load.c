@@ -302,6 +302,7 @@ void config_destroy(struct config *c)
 	free(c->conns);
 	config_files_fini(&c->cacerts);
 	config_files_fini(&c->crls);
+	config_files_fini(&c->crl_urls);
 	for (size_t i = 0; i < c->n_keys; i++) {
 		free(c->keys[i].file.name);
 		free(c->keys[i].file.key);

@@ -6,6 +6,8 @@
 
 #include "config/loader.h"
 #include "config/value.h"
+#include "lib/http_url.h"
+#include "lib/limits.h"
 
 static int add_file(struct loader *l, const struct config_node *key, const char *name,
 		    struct config_files *files)
@@ -110,6 +112,26 @@ int load_auth(struct loader *l, const struct config_node *node, bool is_local,
 
 // ---- authorities ----
 
+// Another place than http is a warning, as strongSwan's configurations may name ldap as well.
+static int add_crl_url(struct loader *l, const struct config_node *key, const char *text)
+{
+	struct http_url url;
+	struct error why;
+	int rc = http_url_parse(text, &url, &why);
+
+	if (rc == -ENOTSUP)
+		return loader_warn(l, key,
+				   "'%.200s' is not fetched: name an http:// or file:// URL here, "
+				   "or put the CRL into x509crl/",
+				   text);
+	if (rc != 0)
+		return config_node_error(l->err, rc, key, "%s", why.text);
+	if (l->config->crl_urls.n == LIMIT_CRL_URLS)
+		return config_node_error(l->err, -E2BIG, key, "more than %d URLs of CRLs",
+					 LIMIT_CRL_URLS);
+	return add_file(l, key, text, &l->config->crl_urls);
+}
+
 static int load_crl_uris(struct loader *l, const struct config_node *key)
 {
 	const char *text = key != NULL ? key->value : NULL;
@@ -121,10 +143,7 @@ static int load_crl_uris(struct loader *l, const struct config_node *key)
 		if (strncmp(item, "file://", 7) == 0)
 			rc = add_file(l, key, item + 7, &l->config->crls);
 		else
-			rc = loader_warn(l, key,
-					 "'%.200s' is not fetched: put the CRL into x509crl/, or "
-					 "name a file:// here",
-					 item);
+			rc = add_crl_url(l, key, item);
 	}
 	return rc;
 }

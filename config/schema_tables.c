@@ -23,7 +23,7 @@
 #define REMOTE_CA   "connections.*.remote*.cacert*"
 #define AUTHORITY   "authorities.*"
 #define TOKEN	    "name a \"pkcs11:\" URI as the file instead"
-#define NO_FETCH    "nothing is fetched: CRLs are files"
+#define NO_FETCH    "certificates are not fetched: put them into x509/"
 #define KEY_ROWS(section)                                                                          \
 	{section, "file", FORM_TEXT,                                                               \
 	 .doc = "Required. Its name in that directory, a path, or the \"pkcs11:\" URI of a key "   \
@@ -463,8 +463,9 @@ const struct schema_key schema_keys[] = {
 	 .doc = "Required, or file. The CA's certificate: a file in x509ca/ or a path."},
 	{AUTHORITY, "file", FORM_TEXT, .doc = "The same."},
 	{AUTHORITY, "crl_uris", FORM_TEXT,
-	 .doc = "Its CRLs, separated by commas: \"file:///etc/port500/ca.crl\". Others are not "
-		"fetched: a warning."},
+	 .doc = "Its CRLs, separated by commas: \"http://pki.example/ca.crl\" is fetched at the "
+		"start and again long before it runs out, \"file:///etc/port500/ca.crl\" is "
+		"read. Others are not fetched: a warning."},
 	{AUTHORITY, "ocsp_uris", FORM_TEXT, KEY_IGNORED, .why = "OCSP is not available; use CRLs",
 	 .doc = "Its OCSP responders."},
 	{AUTHORITY, "cert_uri_base", FORM_TEXT, KEY_IGNORED, .why = NO_FETCH,

@@ -10,6 +10,7 @@
 
 #include "config/diff.h"
 #include "control/creds.h"
+#include "control/crl_fetch.h"
 #include "control/ike_socket.h"
 #include "control/vici_server.h"
 #include "lib/log.h"
@@ -119,6 +120,15 @@ static int probe_sockets(struct error *err)
 	return rc;
 }
 
+static int start_crl_fetch(struct daemon *d, struct error *err)
+{
+	int rc = crl_fetch_create(d->base, &d->crl_fetch);
+
+	if (rc == 0)
+		rc = crl_fetch_configure(d->crl_fetch, &d->config->crl_urls, d->creds);
+	return rc ? error_set(err, rc, "out of memory") : 0;
+}
+
 int daemon_start(struct daemon *d, struct error *err)
 {
 	const char *why = "";
@@ -137,10 +147,12 @@ int daemon_start(struct daemon *d, struct error *err)
 	if (rc == 0)
 		rc = ike_run_create(d->base, d->dp, &d->ike, err);
 	if (rc == 0) {
+		rc = start_crl_fetch(d, err);
 		ike_run_swap_creds(d->ike, d->creds);
 		d->creds = NULL;
-		rc = ike_run_configure(d->ike, d->config, err);
 	}
+	if (rc == 0)
+		rc = ike_run_configure(d->ike, d->config, err);
 	if (rc == 0)
 		rc = vici_server_create(d, &d->vici, err);
 	if (rc == 0)
@@ -161,6 +173,8 @@ void daemon_stop(struct daemon *d)
 		event_free(d->housekeeping);
 	if (d->vici)
 		vici_server_destroy(d->vici);
+	crl_fetch_destroy(d->crl_fetch); // borrows the credentials
+	d->crl_fetch = NULL;
 	if (d->ike)
 		ike_run_destroy(d->ike);
 	if (d->netmirror)
@@ -212,7 +226,7 @@ void daemon_warn(void *ctx, const char *text)
 int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 {
 	struct config *next = NULL;
-	struct cred *creds = NULL;
+	struct cred *creds = NULL, *now;
 	struct changes n;
 	char what[128] = "", restart[256] = "";
 	int rc;
@@ -236,12 +250,15 @@ int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 		goto undo;
 	n = count_changes(d->config, next);
 	// New certificates under old names count from now on, also for connections that stay.
+	now = creds;
 	creds = ike_run_swap_creds(d->ike, creds);
 	rc = ike_run_configure(d->ike, next, err);
 	if (rc) {
 		creds = ike_run_swap_creds(d->ike, creds);
 		goto undo;
 	}
+	if (crl_fetch_configure(d->crl_fetch, &next->crl_urls, now))
+		log_error(LOG_CFG, "out of memory: some CRLs are not fetched");
 	cred_destroy(creds);
 	config_destroy(d->config);
 	d->config = next;

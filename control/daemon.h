@@ -11,6 +11,7 @@
 #include "dataplane/dp.h"
 #include "lib/error.h"
 
+struct crl_fetch;
 struct cred;
 struct event;
 struct event_base;
@@ -24,6 +25,7 @@ struct daemon {
 	const char *config_path;
 	struct netmirror *netmirror;
 	struct ike_run *ike;
+	struct crl_fetch *crl_fetch;
 	struct vici_server *vici;
 	uint64_t started_ms; // monotonic
 	uint64_t generation; // of the configuration, from 1

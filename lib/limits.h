@@ -23,6 +23,13 @@ enum {
 	LIMIT_IKE_AUTH_FAILURES = 3,	     // on one half-open SA (RFC 7296 2.21.2)
 	LIMIT_IKE_CERTS = 8,		     // certificates that a peer may send, or we send
 	LIMIT_IKE_CERT_LEN = 4096,	     // bytes of one of them
+	// CRLs that authorities name by http.
+	LIMIT_CRL_URLS = 64,
+	LIMIT_CRL_LEN = 8 * 1024 * 1024, // bytes of one
+	LIMIT_HTTP_HEADERS_LEN = 16384,	 // bytes of an answer's headers
+	LIMIT_CRL_FETCH_S = 30,		 // for one attempt
+	LIMIT_CRL_RETRY_S = 60,		 // after a failure; never sooner after a success either
+	LIMIT_CRL_REFRESH_S = 21600,	 // never later
 	LIMIT_IKE_CERTREQ_CAS = 24,	     // CAs that we name in one CERTREQ
 	// Why negotiations failed: candidates and certificates of one refusal; refusals kept; those
 	// explained in full to responders' unauthenticated peers, by source and in total, in a time.

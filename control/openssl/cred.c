@@ -413,6 +413,8 @@ void cred_destroy(struct cred *c)
 	sk_X509_pop_free(c->cas, X509_free);
 	sk_X509_pop_free(c->known, X509_free);
 	sk_X509_CRL_pop_free(c->crls, X509_CRL_free);
+	for (size_t i = 0; i < c->n_fetched; i++)
+		free(c->fetched[i].url);
 	free(c);
 }
 

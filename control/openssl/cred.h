@@ -1,7 +1,8 @@
 // The credentials of one configuration: trusted CAs, certificates, keys, CRLs, and what each
 // connection does with them. struct ike_cred implemented with OpenSSL's X509_STORE.
 //
-// Filled once when a configuration is loaded, then read only; a reload makes a new one.
+// Filled once when a configuration is loaded, then read only but for CRLs that are fetched; a
+// reload makes a new one.
 // Threads:   control only.
 // Ownership: everything is the store's; `params` are copied.
 // Errors:    -errno with a sentence that names the file.
@@ -35,6 +36,11 @@ void cred_set_time(struct cred *c, int64_t seconds);
 int cred_add_ca(struct cred *c, const char *path, struct error *err);	// trusted by all
 int cred_add_cert(struct cred *c, const char *path, struct error *err); // to complete chains
 int cred_add_crl(struct cred *c, const char *path, struct error *err);
+// A CRL (DER) from `url`, in place of the one from there before. It has to be signed by one of the
+// CAs that are here. *next_update: seconds since 1970, 0 where it says none.
+// -EBADMSG: no CRL; -EACCES: none of our CAs signed it; -ESTALE: older than the one from before.
+int cred_put_crl(struct cred *c, const char *url, const uint8_t *der, size_t len,
+		 int64_t *next_update, struct error *err);
 int cred_add_key(struct cred *c, const char *path, const struct secret *passphrase,
 		 struct error *err);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include <openssl/err.h>
+#include <openssl/ocsp.h>
 #include <openssl/x509v3.h>
 
 #include "control/openssl/cred_internal.h"
@@ -54,20 +55,35 @@ static int on_error(int ok, X509_STORE_CTX *ctx)
 	}
 }
 
+// " (keyCompromise)", or nothing where the entry has no reason (RFC 5280 5.3.1).
+static void put_reason(const X509_REVOKED *entry, char *buf, size_t size)
+{
+	ASN1_ENUMERATED *e = X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, NULL, NULL);
+
+	buf[0] = '\0';
+	if (e)
+		snprintf(buf, size, " (%s)", OCSP_crl_reason_str(ASN1_ENUMERATED_get(e)));
+	ASN1_ENUMERATED_free(e);
+}
+
 static void put_revoked(const struct cred *c, X509 *x, char *buf, size_t size)
 {
-	char when[CRED_TIME_MAX];
+	char when[CRED_TIME_MAX], made[CRED_TIME_MAX], reason[32];
 
 	snprintf(buf, size, "is revoked");
 	for (int i = 0; i < sk_X509_CRL_num(c->crls); i++) {
 		X509_CRL *crl = sk_X509_CRL_value(c->crls, i);
 		X509_REVOKED *entry;
 
-		if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_issuer_name(x)) == 0 &&
-		    X509_CRL_get0_by_cert(crl, &entry, x) == 1)
-			snprintf(buf, size, "is revoked since %s",
-				 cred_time_text(X509_REVOKED_get0_revocationDate(entry), when,
-						sizeof(when)));
+		if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_issuer_name(x)) != 0 ||
+		    X509_CRL_get0_by_cert(crl, &entry, x) != 1)
+			continue;
+		put_reason(entry, reason, sizeof(reason));
+		snprintf(buf, size, "is revoked since %s%s, says its issuer's CRL of %s",
+			 cred_time_text(X509_REVOKED_get0_revocationDate(entry), when,
+					sizeof(when)),
+			 reason,
+			 cred_time_text(X509_CRL_get0_lastUpdate(crl), made, sizeof(made)));
 	}
 }
 

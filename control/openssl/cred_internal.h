@@ -31,6 +31,11 @@ struct cred {
 	X509_STORE *trust;	      // every CA, those of single connections too
 	STACK_OF(X509) * cas, *known; // trusted by all; to complete chains
 	STACK_OF(X509_CRL) * crls;
+	struct cred_fetched { // by URL
+		char *url;
+		X509_CRL *crl; // one of `crls`
+	} fetched[LIMIT_CRL_URLS];
+	size_t n_fetched;
 	EVP_PKEY **keys;
 	size_t n_keys;
 	struct cred_conn **conns; // sorted by name, once looked up

@@ -82,7 +82,8 @@ struct certs_cert certs_make(const struct certs_spec *spec, const struct certs_c
 	extend(c.x, parent, NID_basic_constraints, spec->ca ? "critical,CA:TRUE" : "CA:FALSE");
 	extend(c.x, parent, NID_subject_key_identifier, "hash");
 	if (spec->ca)
-		extend(c.x, parent, NID_key_usage, "critical,keyCertSign,cRLSign");
+		extend(c.x, parent, NID_key_usage,
+		       spec->usage ? spec->usage : "critical,keyCertSign,cRLSign");
 	else if (spec->usage)
 		extend(c.x, parent, NID_key_usage, spec->usage);
 	if (spec->sans)
@@ -150,10 +151,15 @@ void certs_write_crl(const struct certs_cert *ca, const struct certs_cert *revok
 	X509_CRL_set1_lastUpdate(crl, t);
 	if (revoked) {
 		X509_REVOKED *r = X509_REVOKED_new();
+		ASN1_ENUMERATED *reason = ASN1_ENUMERATED_new();
 
 		X509_REVOKED_set_serialNumber(r, X509_get_serialNumber(revoked->x));
 		X509_REVOKED_set_revocationDate(r, t);
+		must(ASN1_ENUMERATED_set(reason, CRL_REASON_KEY_COMPROMISE) == 1 &&
+			     X509_REVOKED_add1_ext_i2d(r, NID_crl_reason, reason, 0, 0) == 1,
+		     "a reason");
 		X509_CRL_add0_revoked(crl, r);
+		ASN1_ENUMERATED_free(reason);
 	}
 	X509_gmtime_adj(t, to_days * DAY);
 	X509_CRL_set1_nextUpdate(crl, t);

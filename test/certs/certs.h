@@ -11,7 +11,7 @@ struct certs_spec {
 	const char *cn;	     // subject: C=CH, O=Test, CN=...
 	const char *sans;    // as OpenSSL's configuration has it: "DNS:gw-a.example,IP:192.0.2.1"
 	const char *key;     // "rsa", "p256", "p384", "p521", "ed25519"; NULL: p256
-	const char *usage;   // keyUsage; NULL: none
+	const char *usage;   // keyUsage; NULL: none, a CA's both
 	const char *crl_uri; // crlDistributionPoints
 	const char *hash;    // of its signature; NULL: SHA256
 	bool ca;

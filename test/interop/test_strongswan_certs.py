@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from test_tunnel import ping
+from topology import wait_for
 
 KINDS = {  # of keys: pki's type and size
     "rsa": ("rsa", 2048), "ecdsa256": ("ecdsa", 256), "ecdsa384": ("ecdsa", 384),
@@ -221,3 +222,43 @@ def test_revoked(net, a, charon_b, pki):
     start(a, charon_b)
     status, _, err = a.cli("up net", check=False)
     assert status == 1 and "is revoked since" in err, err
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_crl_from_http(net, a, charon_b, pki, tmp_path, revoked):
+    """Strict: nobody is believed until the CRL has been fetched; then it decides."""
+    pki.end("gw-a")
+    pki.end("gw-b")
+    pki.give(a.dir, "gw-a", "root")
+    pki.give(charon_b.swan, "gw-b", "root")
+    charon_b.start(sides(charon_b.default_config(), "pubkey", "pubkey", us="gw-b"))
+    config = sides(a.default_config(start=False), "pubkey", "pubkey")
+    config = config.replace("remote {", "remote {\n revocation = strict\n", 1)
+    a.start(config + """
+authorities { root { cacert = root.pem
+                     crl_uris = http://127.0.0.1:8089/root.crl } }
+""")
+    a.wait_log("CRL http://127.0.0.1:8089/root.crl: there is no connection to the server")
+    status, _, err = a.cli("up net", check=False)
+    assert status == 1 and "there is no CRL of its issuer" in err, err
+    web = tmp_path / "web"
+    web.mkdir()
+    pki.pki("root.crl", "--signcrl", "--cacert", pki.path("root.pem"), "--cakey",
+            pki.path("root.key"),
+            *(["--reason", "key-compromise", "--cert", pki.path("gw-b.pem")] if revoked else []))
+    shutil.copy(pki.path("root.crl"), web)
+    server = net.start(a.ns, ["/usr/bin/python3", "-m", "http.server", "8089", "--bind",
+                              "127.0.0.1", "--directory", str(web)], str(tmp_path / "web.log"))
+    try:
+        wait_for("the web server", lambda: net.status(
+            a.ns, ["bash", "-c", "true > /dev/tcp/127.0.0.1/8089"])[0] == 0, 20)
+        a.cli("reload")
+        a.wait_log("CRL http://127.0.0.1:8089/root.crl: fetched")
+        if revoked:
+            status, _, err = a.cli("up net", check=False)
+            assert status == 1 and "(keyCompromise), says its issuer's CRL" in err, err
+        else:
+            bring_up(net, a, charon_b, "port500")
+    finally:
+        server.terminate()
+        server.wait()

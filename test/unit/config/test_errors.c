@@ -95,6 +95,8 @@ static const struct row errors[] = {
 	 "f:19: connections.a.remote.ca_id: not supported: name the CA's file in cacerts"},
 	{REMOTE, "revocation = hard",
 	 "f:19: connections.a.remote.revocation: 'hard' is not one of strict, ifuri, relaxed"},
+	{TOP, "authorities { x { cacert = a.pem\ncrl_uris = http://x.example:0/a } }",
+	 "f:35: authorities.x.crl_uris: 'http://x.example:0/a' has no valid port"},
 	{TOP, "authorities { x { } }",
 	 "f:34: authorities.x: the certificate is missing; write cacert = FILE"},
 	{TOP, "secrets { rsa-x { secret = y } }",
@@ -273,9 +275,10 @@ static const struct row warnings[] = {
 	 "as "
 	 "children with mode = pass or drop"},
 	{TOP, "authorities { x { cacert = a.pem\ncrl_uris = file:///a.crl } }", NULL},
-	{TOP, "authorities { x { cacert = a.pem\ncrl_uris = http://x.example/a.crl } }",
-	 "f:35: authorities.x.crl_uris: 'http://x.example/a.crl' is not fetched: put the CRL into "
-	 "x509crl/, or name a file:// here"},
+	{TOP, "authorities { x { cacert = a.pem\ncrl_uris = http://x.example/a.crl } }", NULL},
+	{TOP, "authorities { x { cacert = a.pem\ncrl_uris = ldap://x.example/a } }",
+	 "f:35: authorities.x.crl_uris: 'ldap://x.example/a' is not fetched: name an http:// or "
+	 "file:// URL here, or put the CRL into x509crl/"},
 	{TOP, "secrets { eap-x { secret = y } }",
 	 "f:34: secrets.eap-x: has no effect: EAP is not "
 	 "available: this is a site-to-site gateway with "

@@ -322,6 +322,7 @@ static void test_revocation(void **state)
 		believed(&uri, side, "not revoked, and it names a place");
 		side.crl = "revoked.crl";
 		refused(&p, side, "is revoked since 20", "revoked");
+		refused(&p, side, "UTC (keyCompromise), says its issuer's CRL of 20", "why");
 		side.crl = "old-revoked.crl";
 		refused(&p, side, strict ? "out of date" : "is revoked", "revoked long ago");
 		side.crl = NULL;
