@@ -177,7 +177,7 @@ const struct schema_key schema_keys[] = {
 	 .doc = "The peer's addresses, as above, or host names. We initiate to single addresses "
 		"and names, one attempt after the other in turn; with subnets, ranges or %any alone "
 		"the connection only responds. A name is looked up (/etc/hosts, DNS) before each "
-		"attempt and every minute, and stands for the first address found."},
+		"attempt and every minute, and stands for the first IPv4 address found."},
 	{CONN, "local_port", FORM_NUMBER, KEY_REFUSED, .def = "500", .max = 65535, .quiet = "0 500",
 	 .why = "IKE is received on UDP 500 and 4500",
 	 .doc = "Our UDP port for IKE; 4500 is taken by itself when there is a NAT."},
