@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
+from gateways import Capture
 from test_tunnel import ping
-from topology import B, wait_for
+from topology import A, B, wait_for
 
 NAME = "gw-b.example"
 
@@ -107,3 +108,53 @@ def test_outside_of_the_range(net, a, b):
     b.start(b.default_config(start=False))
     status, _, err = b.cli("up net --timeout 10", check=False)
     assert status == 1 and "NO_PROPOSAL_CHOSEN" in err, err
+
+
+SECOND = "198.51.100.7"  # another address of B
+
+
+def from_to(gw, local=None, remote=None, **more):
+    text = gw.default_config(**more)
+    other = B if gw.site is A else A
+    if local:
+        text = text.replace(f"local_addrs = {gw.site.wan_addr}", f"local_addrs = {local}")
+    if remote:
+        text = text.replace(f"remote_addrs = {other.wan_addr}", f"remote_addrs = {remote}")
+    return text.replace(f"addrs = {B.wan_addr}/24", f"addrs = {B.wan_addr}/24, {SECOND}/24")
+
+
+def test_the_next_address_after_one_that_does_not_answer(net, a, b):
+    b.start(b.default_config(start=False))
+    a.start(from_to(a, remote=f"198.51.100.99, {B.wan_addr}",
+                    gateway="ike {\n retransmit_timeout = 1s\n retransmit_tries = 1\n }"))
+    a.wait_child(60)
+    assert ping(net) == (20, 20)
+
+
+@pytest.mark.parametrize("local", ["%any", f"{B.wan_addr}, {SECOND}", "198.51.100.0/24",
+                                   "198.51.100.1-198.51.100.7"])
+def test_the_answer_comes_from_the_address_asked(net, a, b, local, tmp_path):
+    capture = Capture(net, tmp_path / "c.pcap", snaplen=96)
+    b.start(from_to(b, local=local, start=False))
+    a.start(from_to(a, remote=SECOND, start=False))
+    a.cli("up net")
+    assert ping(net) == (20, 20)
+    capture.stop()
+    assert len(capture.lines(f"esp and src {SECOND}")) >= 20
+    assert capture.lines(f"host {B.wan_addr} and (udp or esp)") == []
+    assert SECOND in b.swanctl("--list-sas")
+
+
+def test_the_route_says_which_local_address(net, a, b):
+    b.start(from_to(b, local=f"{B.wan_addr}, {SECOND}", start=False))
+    a.start(from_to(a, remote=f"{B.wan_addr}, {SECOND}", start=False))
+    net.run(b.ns, f"ip route replace default via {B.carrier_addr} dev wan src {SECOND}")
+    b.cli("up net")
+    assert f"local  'gw-b.example' @ {SECOND}" in b.swanctl("--list-sas")
+    assert ping(net) == (20, 20)
+
+
+def test_none_of_the_local_addresses_is_ours(net, b):
+    b.start(from_to(b, local="203.0.113.0/24", start=False))
+    status, _, err = b.cli("up net", check=False)
+    assert status == 1 and "that local_addrs does not have" in err, err
