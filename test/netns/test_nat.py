@@ -41,7 +41,7 @@ def test_esp_alone_moves_the_peer(net, behind_nat):
     forget(net, "30000-30009")
     # What is on the way while B still answers to the old place is lost, no more.
     sent, received = ping(net, count=100, options="-i 0.02")
-    assert sent == 100 and received >= 90, received
+    assert sent == 100 and received >= 50, received
     wait_for("B to follow", lambda: 30000 <= remote_port(b) <= 30009)
     assert "the peer has moved from" in b.text()
     assert ping(net) == (20, 20)
