@@ -185,10 +185,11 @@ bool conn_remote(const struct conn *c, unsigned attempt, struct ip_endpoint *out
 	return true;
 }
 
-bool conn_local(const struct conn *c, struct ip_endpoint *out)
+bool conn_local(const struct conn *c, enum ip_family family, struct ip_endpoint *out)
 {
 	for (unsigned i = 0; i < c->n_local; i++) {
-		if (!endpoint_is_host(&c->local[i]))
+		if (!endpoint_is_host(&c->local[i]) ||
+		    (family != IP_NONE && c->local[i].lo.family != family))
 			continue;
 		out->addr = c->local[i].lo;
 		out->port = c->local_port;

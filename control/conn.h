@@ -95,9 +95,9 @@ void conn_put(struct conn *c);
 // entry outweighs any local one.
 unsigned conn_match(const struct conn *c, const struct ip_addr *local,
 		    const struct ip_addr *remote);
-// The peer's address for the n-th attempt: fixed entries of remote_addrs in turn. False when there
-// is none (%any or subnets only).
+// The peer's address for the n-th attempt: fixed entries of remote_addrs in turn, names as they were
+// last resolved. False when there is none (%any, subnets and ranges only, or no name resolved).
 bool conn_remote(const struct conn *c, unsigned attempt, struct ip_endpoint *out);
-// Our address when it is fixed. False when Linux has to choose it.
-bool conn_local(const struct conn *c, struct ip_endpoint *out);
+// Our first fixed address of that family (IP_NONE: of any). False when Linux has to choose it.
+bool conn_local(const struct conn *c, enum ip_family family, struct ip_endpoint *out);
 struct conn_child *conn_child_find(struct conn *c, const char *name); // NULL

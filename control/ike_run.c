@@ -274,7 +274,7 @@ static void plan_addrs(void *ctx, const struct config_conn *conn, struct ip_addr
 	struct error err;
 
 	conn_remote(c, 0, &r);
-	if (!conn_local(c, &l) && r.addr.family != IP_NONE &&
+	if (!conn_local(c, r.addr.family, &l) && r.addr.family != IP_NONE &&
 	    ike_socket_source(&r.addr, &l.addr, &err))
 		log_warn(LOG_CFG, "%s: 'dynamic' has no address yet: %s", conn->name, err.text);
 	*local = l.addr;

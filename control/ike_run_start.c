@@ -61,7 +61,7 @@ static int choose_local(const struct conn *conn, const struct ip_addr *remote,
 
 	if (rc == 0 && conn_match(conn, &local->addr, remote) > 0)
 		return 0;
-	if (conn_local(conn, &fixed)) {
+	if (conn_local(conn, remote->family, &fixed)) {
 		*local = fixed;
 		return ike_socket_reachable(&local->addr, remote, err);
 	}

@@ -90,7 +90,26 @@ static void test_any_has_no_address_to_dial(void **state)
 
 	(void)state;
 	assert_false(conn_remote(c, 0, &e));
-	assert_false(conn_local(c, &e));
+	assert_false(conn_local(c, IP_NONE, &e));
+	conn_put(c);
+}
+
+static void test_our_address_is_of_the_peers_family(void **state)
+{
+	struct config_conn config = {.name = "c", .n_local = 2};
+	struct ip_endpoint e;
+	struct conn *c;
+
+	(void)state;
+	config.local[0] = at("2001:db8::1");
+	config.local[1] = at("192.0.2.1");
+	assert_int_equal(conn_create(&config, &c), 0);
+	assert_true(conn_local(c, IP_V4, &e));
+	assert_int_equal(e.addr.family, IP_V4);
+	assert_true(conn_local(c, IP_V6, &e));
+	assert_int_equal(e.addr.family, IP_V6);
+	assert_true(conn_local(c, IP_NONE, &e));
+	assert_int_equal(e.addr.family, IP_V6); // the first
 	conn_put(c);
 }
 
@@ -320,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_the_narrower_remote_wins),
 		cmocka_unit_test(test_remote_addresses_in_turn),
 		cmocka_unit_test(test_any_has_no_address_to_dial),
+		cmocka_unit_test(test_our_address_is_of_the_peers_family),
 		cmocka_unit_test(test_only_tunnels_are_negotiated),
 		cmocka_unit_test(test_references_are_counted),
 	};
