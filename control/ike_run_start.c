@@ -454,8 +454,8 @@ static void worn(struct run_sa *s, struct run_child_sa *c, const struct dp_event
 	run_sa_step(s, &do_it);
 }
 
-// ESP alone shows that a NAT has given the peer another mapping; the core decides whether that may be
-// (RFC 7296 2.23). Either way it is no news any more.
+// ESP alone shows that a NAT has given the peer another mapping; the core decides whether that may
+// be (RFC 7296 2.23). Either way it is no news any more.
 static void peer_moved(struct run_sa *s, const struct dp_event *ev)
 {
 	struct ike_event moved = {

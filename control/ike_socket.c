@@ -248,8 +248,8 @@ int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 		.msg_iov = non_esp_marker ? iov : iov + 1,
 		.msg_iovlen = non_esp_marker ? 2 : 1,
 	};
-	unsigned which = (remote->addr.family == IP_V6 ? 2u : 0u) +
-			 (local->port == IKE_NATT_PORT ? 1u : 0u);
+	unsigned which =
+		(remote->addr.family == IP_V6 ? 2u : 0u) + (local->port == IKE_NATT_PORT ? 1u : 0u);
 
 	if (s->fd[which] < 0 || remote->addr.family == IP_NONE)
 		return -EAFNOSUPPORT;

@@ -200,8 +200,8 @@ static void classify_ipv6(struct worker *w, struct batch *in, uint16_t i, struct
 		const uint8_t *ip = (const uint8_t *)rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
 
 		// Cuts off what an Ethernet frame is padded with.
-		m->data_len = (uint16_t)(sizeof(struct rte_ipv6_hdr) +
-					 ((unsigned)ip[4] << 8 | ip[5]));
+		m->data_len =
+			(uint16_t)(sizeof(struct rte_ipv6_hdr) + ((unsigned)ip[4] << 8 | ip[5]));
 		m->pkt_len = m->data_len;
 		batch_append(&s->esp, in, i);
 	}

@@ -47,7 +47,7 @@ static void too_big(struct worker *w, const struct batch *b, uint16_t i, uint16_
 
 // Puts the Ethernet header in front and sends the packet.
 static void send_frame(struct worker *w, struct rte_mbuf *m, unsigned out,
-		 const struct rte_ether_addr *to, uint16_t ether_type)
+		       const struct rte_ether_addr *to, uint16_t ether_type)
 {
 	struct rte_ether_hdr *eth =
 		(struct rte_ether_hdr *)(void *)rte_pktmbuf_prepend(m, RTE_ETHER_HDR_LEN);
@@ -90,7 +90,8 @@ struct last6 {
 	struct fib6_hop hop;
 };
 
-// An ESP packet over IPv6, which is never cut: esp_out() has left out or cut what does not fit.
+// An ESP packet over IPv6, which is never cut: esp_out() has cut what does not fit. What it could not
+// cut, because the SA names ports (RFC 4301 7), ends here.
 static void route6(struct worker *w, const struct batch *b, uint16_t i, struct last6 *last)
 {
 	struct rte_mbuf *m = b->pkt[i];

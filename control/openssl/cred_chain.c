@@ -79,11 +79,10 @@ static void put_revoked(const struct cred *c, X509 *x, char *buf, size_t size)
 		    X509_CRL_get0_by_cert(crl, &entry, x) != 1)
 			continue;
 		put_reason(entry, reason, sizeof(reason));
-		snprintf(buf, size, "is revoked since %s%s, says its issuer's CRL of %s",
-			 cred_time_text(X509_REVOKED_get0_revocationDate(entry), when,
-					sizeof(when)),
-			 reason,
-			 cred_time_text(X509_CRL_get0_lastUpdate(crl), made, sizeof(made)));
+		snprintf(
+			buf, size, "is revoked since %s%s, says its issuer's CRL of %s",
+			cred_time_text(X509_REVOKED_get0_revocationDate(entry), when, sizeof(when)),
+			reason, cred_time_text(X509_CRL_get0_lastUpdate(crl), made, sizeof(made)));
 	}
 }
 
