@@ -17,6 +17,7 @@
 	X(SA_LIFE, "sa-life", "life_bytes or life_packets of the SA are used up, either way")      \
 	X(TOO_BIG, "too-big", "does not fit the tunnel or port, and DF is set: ICMP if allowed")   \
 	X(NO_ROUTE, "no-route", "no route to the destination")                                     \
+	X(TUNNEL_LOOP, "tunnel-loop", "would go back into its tunnel, or its route has just changed") \
 	X(NO_NEIGHBOUR, "no-neighbour", "next hop's MAC address not resolved in time")             \
 	X(HOLD_FULL, "hold-full", "too many packets wait for a next hop's MAC address")            \
 	X(ESP_MALFORMED, "esp-malformed", "ESP packet cut short or not a multiple of 4 bytes")     \
