@@ -84,11 +84,6 @@ static void send_clear(struct worker *w, struct batch *pass)
 			batch_keep(pass, kept++, i);
 			continue;
 		}
-		// Routed to a tunnel interface that has just gone: it has no Ethernet header.
-		if (pass->port[i] >= DP_IFACE_FIRST) {
-			drop(w, pass->pkt[i], DROP_NO_ROUTE);
-			continue;
-		}
 		rte_pktmbuf_prepend(pass->pkt[i], RTE_ETHER_HDR_LEN); // still there
 		tx_put(w, pass->port[i], pass->pkt[i]);
 	}

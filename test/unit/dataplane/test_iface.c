@@ -204,6 +204,42 @@ static void test_what_linux_routes_there_is_protected(void **state)
 	assert_int_equal(info_of(BLUE).out_packets, 1);
 }
 
+// The same flow on two interfaces in one batch: what was found for one does not hold for the other.
+static void test_one_flow_on_two_interfaces_is_told_apart(void **state)
+{
+	const struct packet p = {.src = "10.99.0.1", .dst = "172.16.0.1"};
+	struct batch in = {.n = 0}, protect = {.n = 0}, pass = {.n = 0};
+
+	(void)state;
+	core_put(&in, core_bare(&p), RED, FROM_TAP);
+	core_put(&in, core_bare(&p), BLUE, FROM_TAP);
+	policy_out(core.w, &in, &protect, &pass);
+	assert_int_equal(protect.n, 2);
+	assert_int_equal(protect.tunnel[0]->id, tunnel[0]);
+	assert_int_equal(protect.tunnel[1]->id, tunnel[1]);
+	core_free(&protect);
+}
+
+// Linux is told that its packet is too big, instead of the wire.
+static void test_icmp_about_linuxs_own_packet_is_given_to_linux(void **state)
+{
+	const struct packet p = {
+		.src = "10.1.0.1", .dst = "172.16.0.1", .frag = RTE_IPV4_HDR_DF_FLAG, .len = 1400};
+	struct rte_mbuf *m;
+
+	(void)state;
+	step(core_bare(&p), RED, FROM_TAP);
+	assert_int_equal(core_dropped(DROP_TOO_BIG), 1);
+	assert_int_equal(worker_step(core.w, &self), 1);
+	m = core_punted();
+	assert_non_null(m);
+	assert_int_equal(m->port, RED);
+	assert_int_equal(rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->next_proto_id,
+			 IPPROTO_ICMP);
+	rte_pktmbuf_free(m);
+	assert_null(core_sent(0));
+}
+
 // IKE is let past the policies on a port; out of a tunnel interface nothing goes in clear.
 static void test_ike_in_a_tunnel_interface_is_no_exception(void **state)
 {
@@ -427,6 +463,8 @@ int main(void)
 		T(test_policies_of_the_ports_do_not_hold_on_it),
 		T(test_selectors_choose_within_one_interface),
 		T(test_what_linux_routes_there_is_protected),
+		T(test_one_flow_on_two_interfaces_is_told_apart),
+		T(test_icmp_about_linuxs_own_packet_is_given_to_linux),
 		T(test_ike_in_a_tunnel_interface_is_no_exception),
 		T(test_ipv6_and_garbage_of_linux_are_dropped),
 		T(test_esp_routed_into_a_tunnel_is_dropped),
