@@ -93,7 +93,7 @@ int dp_local_addr_del(struct dp *dp, const struct ip_addr *a);
 
 struct dp_route {
 	struct ip_prefix dst; // host bits zero
-	unsigned port;	      // or a tunnel interface's number
+	unsigned port;	      // or a tunnel interface's number (IPv4 only)
 	struct ip_addr gateway; // IP_NONE: the destination is on the link
 };
 
