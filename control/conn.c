@@ -28,6 +28,8 @@ static void child_init(struct conn *c, struct conn_child *child, struct ike_chil
 	child->close_action = config->close_action;
 	child->bytes = config->bytes;
 	child->packets = config->packets;
+	snprintf(child->iface_name, sizeof(child->iface_name), "%s", config->iface);
+	child->if_id = config->if_id;
 	child->tunnel = UINT32_MAX;
 	child->rest = REST_IDLE;
 	child->trapped = config->start_action & START_TRAP;

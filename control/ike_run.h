@@ -97,6 +97,8 @@ struct ike_run_sa { // one IKE SA as the API shows it
 struct ike_run_child { // one child SA as the API shows it
 	uint32_t id;	 // unique, from 1
 	uint32_t tunnel; // of the dataplane
+	uint32_t if_id;	 // of its tunnel interface, 0: none
+	const char *iface; // the name of that, borrowed; "" without
 	struct ike_child_info info;
 	struct dp_sa_stats in, out;
 	bool have_in, have_out;

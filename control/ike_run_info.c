@@ -39,6 +39,8 @@ int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run
 	if (c) {
 		shown.id = c->id;
 		shown.tunnel = c->child->tunnel;
+		shown.if_id = c->child->if_id;
+		shown.iface = c->child->iface_name;
 		shown.rekey_in_ms = left(shown.info.rekey_ms, now);
 		shown.expires_in_ms = left(shown.info.expires_ms, now);
 		shown.have_in = dp_sa_in_stats(run->dp, c->spi_in, &shown.in) == 0;

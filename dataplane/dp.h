@@ -126,6 +126,8 @@ int dp_iface_del(struct dp *dp, unsigned iface);
 int dp_iface_set_carrier(struct dp *dp, unsigned iface, bool on);
 unsigned dp_iface_find(const struct dp *dp, const char *name); // DP_IFACE_NONE
 
+const char *dp_iface_name(const struct dp *dp, unsigned iface); // NULL when there is none
+
 struct dp_iface_info {
 	const char *name;
 	unsigned iface;	   // its number

@@ -162,6 +162,13 @@ unsigned dp_iface_find(const struct dp *dp, const char *name)
 	return DP_IFACE_NONE;
 }
 
+const char *dp_iface_name(const struct dp *dp, unsigned number)
+{
+	const struct iface *iface = iface_get(dp, number);
+
+	return iface ? iface->name : NULL;
+}
+
 static void fill_info(const struct dp *dp, const struct iface *iface, struct dp_iface_info *out)
 {
 	const struct iface_sum now = sum_up(dp, iface->number);

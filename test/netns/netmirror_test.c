@@ -26,7 +26,7 @@
 #include "control/netmirror.h"
 #include "lib/log.h"
 
-enum { WAN, LAN, PORTS, BUCKETS = 1 << 16, FEW = 64 };
+enum { WAN, LAN, PORTS, TUN = DP_IFACE_FIRST, BUCKETS = 1 << 16, FEW = 64 };
 
 // ---- a dataplane that remembers ----
 
@@ -47,6 +47,7 @@ struct dp {
 	size_t n_neighs;
 	struct ip_addr local[FEW];
 	size_t n_locals;
+	unsigned tun_ifindex;
 	int refuse; // errno that the next dp_route_set gives, once
 };
 
@@ -65,6 +66,17 @@ int dp_port_info(const struct dp *d, unsigned port, struct dp_port_info *out)
 	*out = (struct dp_port_info){.name = port == WAN ? "wan" : "lan",
 				     .tap_ifindex = d->ifindex[port]};
 	return 0;
+}
+
+// A tunnel interface: there while it has an ifindex.
+size_t dp_ifaces(const struct dp *d, struct dp_iface_info *out, size_t max)
+{
+	if (d->tun_ifindex == 0)
+		return 0;
+	if (max > 0)
+		*out = (struct dp_iface_info){
+			.name = "vti0", .iface = TUN, .ifindex = d->tun_ifindex};
+	return 1;
 }
 
 static size_t find_local(const struct dp *d, const struct ip_addr *a)
