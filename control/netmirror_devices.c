@@ -141,8 +141,7 @@ static int addr_error(struct error *err, int code, const char *what, const struc
 			 code == -EPERM ? "; run as root or with CAP_NET_ADMIN" : "");
 }
 
-// Takes away what we once put there and is not wanted any more. Before anything is added:
-// the kernel deletes the other addresses of a subnet together with its first one.
+// Takes away what we once put there and is not wanted any more.
 static int unset_addrs(struct netlink *ask, struct device *d, const struct wanted *want,
 		       struct error *err)
 {
@@ -188,8 +187,13 @@ int devices_configure(struct devices *d, struct netlink *ask, const struct confi
 {
 	for (size_t i = 0; i < d->n; i++) {
 		const struct wanted want = wanted(gw, d->at[i].name);
-		int e = unset_addrs(ask, &d->at[i], &want, err);
+		// First the new ones: with an interface's last address the kernel deletes all routes
+		// over it. And once more: it deletes the other addresses of a subnet together with
+		// its first one.
+		int e = set_addrs(ask, &d->at[i], &want, err);
 
+		if (!e)
+			e = unset_addrs(ask, &d->at[i], &want, err);
 		if (!e)
 			e = set_addrs(ask, &d->at[i], &want, err);
 		if (e)

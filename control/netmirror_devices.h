@@ -21,7 +21,7 @@ struct device {
 	char name[CONFIG_PORT_NAME_MAX];
 	unsigned number; // in the dataplane: a port or a tunnel interface
 	unsigned ifindex;
-	struct ip_prefix set[CONFIG_ADDRS_MAX]; // put there by us
+	struct ip_prefix set[2 * CONFIG_ADDRS_MAX]; // put there by us, old and new
 	unsigned n_set;
 };
 

@@ -91,6 +91,7 @@ class Network:
     def add_site(self, s):
         """Another site at the same carrier; its clear text is counted as well."""
         for name in (f"host-{s.letter}", f"gw-{s.letter}"):
+            self.remove(name)
             self.names.append(name)
             self.add_namespace(name)
         self.wire_site(s)
@@ -107,9 +108,10 @@ class Network:
 
     def down(self):
         for name in self.names:
-            path = f"/run/netns/{self.ns(name)}"
-            if not os.path.exists(path):
-                continue
+            self.remove(name)
+
+    def remove(self, name):
+        if os.path.exists(f"/run/netns/{self.ns(name)}"):
             stop_all(namespace_pids(self.ns(name)))
             ip("netns", "del", self.ns(name))
 
