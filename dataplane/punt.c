@@ -178,6 +178,9 @@ static unsigned take_from_linux(struct punt *punt, int wait_ms)
 		counter *count = NULL;
 		const int fd = device_fd(punt, number, false, &count);
 
+		// Somebody has deleted it in Linux: that is said for ever.
+		if (ready[i].events & EPOLLERR && fd >= 0)
+			punt_unwatch(punt->dp, fd);
 		for (unsigned k = 0; fd >= 0 && k < TAP_READ_MAX; k++) {
 			if (!read_tap(punt, number, fd, count))
 				break;
