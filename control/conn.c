@@ -131,6 +131,16 @@ void conn_set_times(struct conn *c, const struct config_ike *ike)
 	c->ike.retransmit_tries = ike->retransmit_tries;
 }
 
+void conn_set_if_ids(struct conn *c, const struct config_conn *config)
+{
+	for (size_t i = 0; i < config->n_children; i++) {
+		struct conn_child *child = conn_child_find(c, config->children[i].name);
+
+		if (child)
+			child->if_id = config->children[i].if_id;
+	}
+}
+
 struct conn *conn_get(struct conn *c)
 {
 	c->refs++;

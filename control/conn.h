@@ -90,6 +90,8 @@ struct conn {
 int conn_create(const struct config_conn *config, struct conn **out);
 // Takes over what holds for all connections, whenever it may have changed.
 void conn_set_times(struct conn *c, const struct config_ike *ike);
+// Takes over the numbers of its interfaces, which may change while the interfaces stay.
+void conn_set_if_ids(struct conn *c, const struct config_conn *config);
 struct conn *conn_get(struct conn *c);
 // Frees at the last reference. NULL is allowed. The children's events must be gone by then.
 void conn_put(struct conn *c);

@@ -358,8 +358,10 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 	run->n_by_tunnel = plan.n_by_tunnel;
 	run->config = config;
 	run->env.half_open_ms = config->gateway.ike.half_open_timeout_ms;
-	for (size_t i = 0; i < run->n_conns; i++)
+	for (size_t i = 0; i < run->n_conns; i++) {
 		conn_set_times(run->conns[i], &config->gateway.ike);
+		conn_set_if_ids(run->conns[i], &config->conns[i]);
+	}
 	names_ask_new(run);
 
 	run_enter(run);

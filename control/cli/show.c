@@ -198,11 +198,13 @@ static void put_policy(struct table *t, const struct node *policy)
 	table_cell(t, "%s", tree_join(tree_get(policy, "local-ts"), text, sizeof(text)));
 	table_cell(t, "%s", tree_join(tree_get(policy, "remote-ts"), text, sizeof(text)));
 	table_cell(t, "%s", strcmp(tree_text(policy, "trap", "no"), "yes") == 0 ? "trap" : "");
+	table_cell(t, "%s", tree_text(policy, "interface", ""));
 }
 
 void show_policies(FILE *out, const struct node *root)
 {
-	static const char *const heads[] = {"POLICY", "ACTION", "LOCAL", "REMOTE", "TRAFFIC", NULL};
+	static const char *const heads[] = {"POLICY", "ACTION", "LOCAL", "REMOTE", "TRAFFIC",
+					    "INTERFACE", NULL};
 	struct table t;
 
 	table_init(&t, heads);

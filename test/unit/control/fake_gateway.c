@@ -328,9 +328,12 @@ int dp_tunnel_out_stats(const struct dp *dp, uint32_t tunnel, struct dp_sa_stats
 
 int dp_policies_set(struct dp *dp, const struct dp_policy *p, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (p[i].action == DP_PROTECT)
-			assert_true(dp->tunnel[p[i].tunnel].used);
+	for (size_t i = 0; i < n; i++) {
+		if (p[i].action != DP_PROTECT)
+			continue;
+		assert_true(dp->tunnel[p[i].tunnel].used);
+		assert_int_equal(dp->tunnel[p[i].tunnel].iface, p[i].iface);
+	}
 	dp->n_policies = n;
 	return 0;
 }
