@@ -143,8 +143,8 @@ struct config_child {
 	struct config_limit bytes, packets;
 	uint32_t replay_window;		      // packets
 	uint32_t priority;		      // 0: by specificity
-	uint32_t if_id;			      // of its tunnel interface, 0: none; of both directions
-	char iface[CONFIG_PORT_NAME_MAX];     // that interface's name, "" without
+	uint32_t if_id;			  // of its tunnel interface, 0: none; of both directions
+	char iface[CONFIG_PORT_NAME_MAX]; // that interface's name, "" without
 	struct config_where where;
 };
 

@@ -83,11 +83,10 @@ int load_device_name(struct loader *l, const struct config_node *n, const char *
 					 what, CONFIG_PORT_NAME_MAX - 1);
 	for (const char *p = n->name; *p != '\0'; p++) {
 		if (strchr("/%;\\'$`!&|<>()*?[]~^@", *p) != NULL || (unsigned char)*p >= 0x80)
-			return config_node_error(
-				l->err, -EINVAL, n,
-				"the name of %s is made of letters, digits, '-' "
-				"and '_': it names an interface of Linux",
-				what);
+			return config_node_error(l->err, -EINVAL, n,
+						 "the name of %s is made of letters, digits, '-' "
+						 "and '_': it names an interface of Linux",
+						 what);
 	}
 	if (value_among(n->name, "lo all default none") || n->name[0] == '-')
 		return config_node_error(l->err, -EINVAL, n,

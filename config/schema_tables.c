@@ -192,7 +192,8 @@ const struct schema_key schema_keys[] = {
 		"peer is used when it is among them, else the first single one. IPv4."},
 	{CONN, "remote_addrs", FORM_ENDPOINTS, .def = "%any",
 	 .doc = "The peer's addresses, as above, or host names. We initiate to single addresses "
-		"and names, one attempt after the other in turn; with subnets, ranges or %any alone "
+		"and names, one attempt after the other in turn; with subnets, ranges or %any "
+		"alone "
 		"the connection only responds. A name is looked up (/etc/hosts, DNS) before each "
 		"attempt and every minute, and stands for the first IPv4 address found."},
 	{CONN, "local_port", FORM_NUMBER, KEY_REFUSED, .def = "500", .max = 65535, .quiet = "0 500",

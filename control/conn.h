@@ -40,8 +40,8 @@ struct conn_child { // a child with mode = tunnel
 	enum config_dead dpd_action, close_action;
 	struct config_limit bytes, packets;
 	char iface_name[CONFIG_PORT_NAME_MAX]; // its tunnel interface, "": none
-	uint32_t if_id;	   // of that interface
-	unsigned iface;	   // its number in the dataplane, DP_IFACE_NONE: none
+	uint32_t if_id;			       // of that interface
+	unsigned iface;			       // its number in the dataplane, DP_IFACE_NONE: none
 	uint32_t tunnel;   // of the dataplane
 	uint32_t sends_on; // outbound SPI that the tunnel has now, 0: none
 	uint32_t asked_on; // id of the IKE SA that is to make it besides its first child, 0: none

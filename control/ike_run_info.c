@@ -63,6 +63,17 @@ bool ike_run_is_trapped(const struct ike_run *run, size_t conn, const char *chil
 	return c && c->trapped;
 }
 
+void ike_run_trapped_ifaces(const struct ike_run *run, bool *trapped)
+{
+	for (size_t i = 0; i < run->n_conns; i++) {
+		const struct conn *c = run->conns[i];
+
+		for (size_t k = 0; k < c->n_children; k++)
+			if (c->children[k].trapped && c->children[k].iface != DP_IFACE_NONE)
+				trapped[c->children[k].iface - DP_IFACE_FIRST] = true;
+	}
+}
+
 void ike_run_stats(const struct ike_run *run, struct ike_run_stats *out)
 {
 	struct ike_run_stats st = run->stats;

@@ -19,12 +19,11 @@ struct links {
 	struct dp *dp;
 	struct netmirror *mirror;
 	const struct ike_run *ike;
-	const struct config *config;
 	struct event *follow;
 	struct dp_iface_info *info; // room for the look at all of them
 	size_t room;
 	struct links_state state[DP_IFACES_MAX];
-	bool trapped[DP_IFACES_MAX]; // traffic brings a child up
+	uint16_t fixed_mtu[DP_IFACES_MAX]; // 0: auto
 };
 
 static struct links_state *state_of(struct links *x, unsigned iface)
@@ -55,29 +54,9 @@ static size_t look(struct links *x)
 
 // ---- what Linux sees of them ----
 
-static void find_trapped(struct links *x)
-{
-	memset(x->trapped, 0, sizeof(x->trapped));
-	for (size_t i = 0; i < x->config->n_conns; i++) {
-		const struct config_conn *c = &x->config->conns[i];
-
-		for (size_t k = 0; k < c->n_children; k++) {
-			unsigned iface;
-
-			if (c->children[k].iface[0] == '\0' ||
-			    !ike_run_is_trapped(x->ike, i, c->children[k].name))
-				continue;
-			iface = dp_iface_find(x->dp, c->children[k].iface);
-			if (iface != DP_IFACE_NONE)
-				x->trapped[iface - DP_IFACE_FIRST] = true;
-		}
-	}
-}
-
-static void set_carrier(struct links *x, const struct dp_iface_info *info)
+static void set_carrier(struct links *x, const struct dp_iface_info *info, bool on)
 {
 	struct links_state *s = state_of(x, info->iface);
-	const bool on = info->up > 0 || x->trapped[info->iface - DP_IFACE_FIRST];
 	int rc;
 
 	if (s->carrier == on)
@@ -93,9 +72,8 @@ static void set_carrier(struct links *x, const struct dp_iface_info *info)
 
 static void set_mtu(struct links *x, const struct dp_iface_info *info)
 {
-	const struct config_iface *want = config_iface_find(&x->config->gateway, info->name);
 	struct links_state *s = state_of(x, info->iface);
-	uint16_t mtu = want ? want->mtu : 0;
+	uint16_t mtu = x->fixed_mtu[info->iface - DP_IFACE_FIRST];
 	int rc;
 
 	if (mtu == 0)
@@ -111,14 +89,15 @@ static void set_mtu(struct links *x, const struct dp_iface_info *info)
 
 static void follow(struct links *x)
 {
+	bool trapped[DP_IFACES_MAX] = {false};
 	const size_t n = look(x);
 
-	if (n == 0)
-		return;
-	find_trapped(x);
+	ike_run_trapped_ifaces(x->ike, trapped);
 	for (size_t i = 0; i < n; i++) {
-		set_carrier(x, &x->info[i]);
-		set_mtu(x, &x->info[i]);
+		const struct dp_iface_info *info = &x->info[i];
+
+		set_carrier(x, info, info->up > 0 || trapped[info->iface - DP_IFACE_FIRST]);
+		set_mtu(x, info);
 	}
 }
 
@@ -168,16 +147,19 @@ int links_add(struct links *x, const struct config *config, struct error *err)
 }
 
 void links_settle(struct links *x, const struct config *config, struct netmirror *mirror,
-		   const struct ike_run *ike)
+		  const struct ike_run *ike)
 {
 	const struct timeval every = {.tv_usec = FOLLOW_MS * 1000};
 	size_t n = look(x), left = 0;
 
-	x->config = config;
 	x->mirror = mirror;
 	x->ike = ike;
 	for (size_t i = 0; i < n; i++) {
-		if (config_iface_find(&config->gateway, x->info[i].name)) {
+		const struct config_iface *want =
+			config_iface_find(&config->gateway, x->info[i].name);
+
+		if (want) {
+			x->fixed_mtu[x->info[i].iface - DP_IFACE_FIRST] = want->mtu;
 			left++;
 			continue;
 		}
@@ -191,7 +173,8 @@ void links_settle(struct links *x, const struct config *config, struct netmirror
 	}
 	follow(x);
 	if (event_add(x->follow, &every))
-		log_error(LOG_NET, "out of memory: the links of tunnel interfaces stay as they are");
+		log_error(LOG_NET,
+			  "out of memory: the links of tunnel interfaces stay as they are");
 }
 
 int links_create(struct event_base *base, struct dp *dp, struct links **out)

@@ -5,7 +5,7 @@
 // (start_action = trap): without a carrier Linux sends nothing to it.
 //
 // Threads:   control only, inside the event loop.
-// Ownership: borrows all it is given; each config until the next one replaces it.
+// Ownership: borrows the event base, dp, the mirror and ike_run.
 // Errors:    0 or -errno with a sentence; on error nothing has changed.
 #pragma once
 
@@ -30,7 +30,7 @@ void links_destroy(struct links *x); // NULL is allowed
 // the children.
 int links_add(struct links *x, const struct config *config, struct error *err);
 void links_settle(struct links *x, const struct config *config, struct netmirror *mirror,
-		   const struct ike_run *ike);
+		  const struct ike_run *ike);
 
 struct links_state { // what Linux was told
 	bool carrier;

@@ -87,10 +87,13 @@ static int on_addr(struct netmirror *m, const struct nlmsghdr *h)
 	if (!netlink_parse_addr(h, &a))
 		return 0;
 	if (h->nlmsg_type == RTM_NEWADDR)
-		return devices_number(&m->devices, a.ifindex) == ROUTE_NO_PORT ? 0 : addrs_set(&m->addrs, &a);
+		return devices_number(&m->devices, a.ifindex) == ROUTE_NO_PORT
+			       ? 0
+			       : addrs_set(&m->addrs, &a);
 	// With an address go the routes that name it as their source; not every kernel says so.
 	want_resync(m);
-	return devices_number(&m->devices, a.ifindex) == ROUTE_NO_PORT ? 0 : addrs_del(&m->addrs, &a);
+	return devices_number(&m->devices, a.ifindex) == ROUTE_NO_PORT ? 0
+								       : addrs_del(&m->addrs, &a);
 }
 
 // Of several next hops the first one on a port is taken: the dataplane does not balance.
@@ -128,7 +131,9 @@ static int on_neigh(struct netmirror *m, const struct nlmsghdr *h)
 	if (!netlink_parse_neigh(h, &n))
 		return 0;
 	port = devices_number(&m->devices, n.ifindex);
-	return port >= DP_IFACE_FIRST /* a tunnel interface has none */ ? 0 : neighs_set(m->neighs, port, &n);
+	return port >= DP_IFACE_FIRST /* a tunnel interface has none */ ? 0
+									: neighs_set(m->neighs,
+										     port, &n);
 }
 
 // The kernel drops the routes of a link that goes down without RTM_DELROUTE.

@@ -187,9 +187,9 @@ int devices_configure(struct devices *d, struct netlink *ask, const struct confi
 {
 	for (size_t i = 0; i < d->n; i++) {
 		const struct wanted want = wanted(gw, d->at[i].name);
-		// First the new ones: with an interface's last address the kernel deletes all routes
-		// over it. And once more: it deletes the other addresses of a subnet together with
-		// its first one.
+		// First the new ones: with an interface's last address the kernel deletes all
+		// routes over it. And once more: it deletes the other addresses of a subnet
+		// together with its first one.
 		int e = set_addrs(ask, &d->at[i], &want, err);
 
 		if (!e)

@@ -25,7 +25,8 @@ int routes_create(struct dp *dp, struct routes **out);
 // Leaves dp as it is.
 void routes_destroy(struct routes *r);
 
-// `hop` is the next hop that counts and `port` its port or tunnel interface; ROUTE_NO_PORT when it leads to none.
+// `hop` is the next hop that counts and `port` its port or tunnel interface; ROUTE_NO_PORT when it
+// leads to none.
 int routes_set(struct routes *r, const struct netlink_route *route, uint32_t port,
 	       const struct netlink_hop *hop);
 // -EAGAIN when the kernel may have another route with the same prefix and metric, which only a

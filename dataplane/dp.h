@@ -130,12 +130,13 @@ const char *dp_iface_name(const struct dp *dp, unsigned iface); // NULL when the
 
 struct dp_iface_info {
 	const char *name;
-	unsigned iface;	   // its number
-	unsigned ifindex;  // in Linux
-	unsigned tunnels;  // bound to it
-	unsigned up;	   // of those, how many have an outbound SA
+	unsigned iface;	    // its number
+	unsigned ifindex;   // in Linux
+	unsigned tunnels;   // bound to it
+	unsigned up;	    // of those, how many have an outbound SA
 	uint16_t inner_mtu; // the smallest of those (dp_tunnel_inner_mtu); 0: none is up
-	// Bytes of inner IP packet. in: out of its tunnels; out: routed to it, from ports and from Linux.
+	// Bytes of inner IP packet. in: out of its tunnels; out: routed to it, from ports and from
+	// Linux.
 	uint64_t in_packets, in_bytes, out_packets, out_bytes;
 	uint64_t to_linux_packets, from_linux_packets;
 };

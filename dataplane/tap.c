@@ -16,10 +16,10 @@ static int fail(struct error *err, const char *name, const char *what)
 	const int code = errno;
 
 	return error_set(err, -code, "interface %s: cannot %s: %s%s", name, what, strerror(code),
-			 code == EPERM	  ? " (run as root or with CAP_NET_ADMIN)"
+			 code == EPERM			    ? " (run as root or with CAP_NET_ADMIN)"
 			 : code == ENOENT || code == ENODEV ? " (modprobe tun)"
-			 : code == EBUSY ? " (there is one of that name already)"
-					 : "");
+			 : code == EBUSY		    ? " (there is one of that name already)"
+							    : "");
 }
 
 static struct ifreq request(const char *name)

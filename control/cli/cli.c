@@ -272,7 +272,8 @@ const struct command cli_commands[] = {
 	{"show", "ports", 0, 0, cli_show, "", "ports with their counters",
 	 "Link, speed, addresses, packets and bytes of Ethernet frames, device and driver.\n"},
 	{"show", "interfaces", 0, 0, cli_show, "", "tunnel interfaces that routes point at",
-	 "Number, link, MTU, how many of its children are up, packets and bytes out of its tunnels\n"
+	 "Number, link, MTU, how many of its children are up, packets and bytes out of its "
+	 "tunnels\n"
 	 "(IN) and into them (OUT), addresses.\n"},
 	{"show", "workers", 0, 0, cli_show, "", "worker cores and how busy they are",
 	 "BUSY is the share of cycles spent on packets since the start; PKTS/BATCH how many "
@@ -294,9 +295,10 @@ const struct command cli_commands[] = {
 	 "Deletes the IKE SAs of the connection with all their children, or only the child SAs, "
 	 "and\n"
 	 "tells the peer. Exactly one of the name, --ike-id and --child-id is needed.\n"},
-	{"rekey", NULL, OPTION_IKE_ID | OPTION_CHILD_ID, 1, cli_rekey,
-	 "[CONN[/CHILD] | CHILD]", "replace keys without taking tunnels down",
-	 "Asks for new keys of the IKE SAs of the connection, or of the child SAs, and does not wait "
+	{"rekey", NULL, OPTION_IKE_ID | OPTION_CHILD_ID, 1, cli_rekey, "[CONN[/CHILD] | CHILD]",
+	 "replace keys without taking tunnels down",
+	 "Asks for new keys of the IKE SAs of the connection, or of the child SAs, and does not "
+	 "wait "
 	 "for\n"
 	 "the outcome. Exactly one of the name, --ike-id and --child-id is needed.\n"},
 	{"reload", NULL, 0, 0, cli_reload, "", "load the configuration file again",

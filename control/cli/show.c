@@ -203,8 +203,8 @@ static void put_policy(struct table *t, const struct node *policy)
 
 void show_policies(FILE *out, const struct node *root)
 {
-	static const char *const heads[] = {"POLICY", "ACTION", "LOCAL", "REMOTE", "TRAFFIC",
-					    "INTERFACE", NULL};
+	static const char *const heads[] = {"POLICY",  "ACTION",    "LOCAL", "REMOTE",
+					    "TRAFFIC", "INTERFACE", NULL};
 	struct table t;
 
 	table_init(&t, heads);
@@ -291,8 +291,8 @@ void show_ports(FILE *out, const struct node *root)
 
 void show_interfaces(FILE *out, const struct node *root)
 {
-	static const char *const heads[] = {"INTERFACE", ">IF-ID",    "LINK",	    ">MTU",
-					    ">CHILDREN", ">IN-PKTS",  ">IN-BYTES",  ">OUT-PKTS",
+	static const char *const heads[] = {"INTERFACE",  ">IF-ID",    "LINK",	    ">MTU",
+					    ">CHILDREN",  ">IN-PKTS",  ">IN-BYTES", ">OUT-PKTS",
 					    ">OUT-BYTES", "ADDRESSES", NULL};
 	char text[32], addrs[256];
 	struct table t;
@@ -311,8 +311,7 @@ void show_interfaces(FILE *out, const struct node *root)
 		table_cell(&t, "%s", tree_text(p, "in-packets", "-"));
 		table_cell(&t, "%s", format_bytes(tree_number(p, "in-bytes"), text, sizeof(text)));
 		table_cell(&t, "%s", tree_text(p, "out-packets", "-"));
-		table_cell(&t, "%s",
-			   format_bytes(tree_number(p, "out-bytes"), text, sizeof(text)));
+		table_cell(&t, "%s", format_bytes(tree_number(p, "out-bytes"), text, sizeof(text)));
 		table_cell(&t, "%s", tree_join(tree_get(p, "addrs"), addrs, sizeof(addrs)));
 		table_note(&t, "%s: Linux: %s packets to it, %s from it", p->name,
 			   tree_text(p, "to-linux-packets", "0"),

@@ -579,7 +579,8 @@ static void test_tunnel_interface(void **state)
 		sh("ip link show vti0 | grep -q NO-CARRIER; ip route add 10.22.0.0/16 dev vti0");
 		expect_route("10.22.0.0/16", "dev vti0");
 		assert_string_equal(route_text("10.20.0.0/16"), "dev vti0");
-		sh("sysctl -q -w net.ipv4.conf.vti0.ignore_routes_with_linkdown=1; ip link set vti0 "
+		sh("sysctl -q -w net.ipv4.conf.vti0.ignore_routes_with_linkdown=1; ip link set "
+		   "vti0 "
 		   "mtu 1400");
 		expect_route("10.20.0.0/16", "none");
 		carrier(fd, 1);

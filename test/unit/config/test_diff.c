@@ -23,8 +23,7 @@ static struct config *load(enum place place, const char *line)
 }
 
 #define VTI(name, id) "gateway { interfaces { " name " { if_id = " id " } } }\n"
-#define BEHIND(id)                                                                                 \
-	"connections { a { children { n { if_id_in = " id "\nif_id_out = " id " } } } }"
+#define BEHIND(id)    "connections { a { children { n { if_id_in = " id "\nif_id_out = " id " } } } }"
 
 // A child stays with its interface under another number, and does not on another interface.
 static void test_interface_of_a_child(void **state)
@@ -171,10 +170,8 @@ static void test_order_of_ports(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_connections),
-		cmocka_unit_test(test_interface_of_a_child),
-		cmocka_unit_test(test_key_lengths),
-		cmocka_unit_test(test_gateway),
+		cmocka_unit_test(test_connections),    cmocka_unit_test(test_interface_of_a_child),
+		cmocka_unit_test(test_key_lengths),    cmocka_unit_test(test_gateway),
 		cmocka_unit_test(test_order_of_ports),
 	};
 

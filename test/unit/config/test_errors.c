@@ -253,7 +253,8 @@ static const struct row iface_errors[] = {
 	 "f:11: connections.a: no interface has if_id 7; write gateway { interfaces { vti7 { if_id "
 	 "= 7 } } }"},
 	{CHILD, "if_id_out = 0x10",
-	 "f:24: connections.a.children.n.if_id_out: if_id_in is 0 and if_id_out is 16: they have to "
+	 "f:24: connections.a.children.n.if_id_out: if_id_in is 0 and if_id_out is 16: they have "
+	 "to "
 	 "be the same, as one interface is for both directions"},
 	{CHILD, "if_id_in = %unique",
 	 "f:24: connections.a.children.n.if_id_in: %unique is not available: name the if_id of an "
@@ -272,7 +273,8 @@ static const struct row iface_errors[] = {
 	{TOP, IFACE("vti0 { if_id = 5 }\nvti1 { if_id = 5 }"),
 	 "f:35: gateway.interfaces.vti1: if_id 5 is already that of vti0"},
 	{TOP, IFACE("wan { if_id = 5 }"),
-	 "f:34: gateway.interfaces.wan: a port has this name already; both would name one interface "
+	 "f:34: gateway.interfaces.wan: a port has this name already; both would name one "
+	 "interface "
 	 "of Linux"},
 	{TOP, IFACE("a-name-of-16-byt { if_id = 5 }"),
 	 "f:34: gateway.interfaces.a-name-of-16-byt: the name of an interface has at most 15 "
@@ -298,7 +300,8 @@ static const struct row iface_errors[] = {
 
 static const struct row warnings[] = {
 	{TOP, IFACE("vti0 { if_id = 5 }"),
-	 "f:34: gateway.interfaces.vti0: no child has if_id_in and if_id_out = 5: what is routed to "
+	 "f:34: gateway.interfaces.vti0: no child has if_id_in and if_id_out = 5: what is routed "
+	 "to "
 	 "this interface is dropped"},
 	{PSK, "secret = ab#cd",
 	 "f:31: secrets.ike.secret: ends in front of '#', which begins a comment; "
@@ -521,12 +524,9 @@ static void test_secrets_are_not_shown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_interface_errors),
-		cmocka_unit_test(test_warnings),
-		cmocka_unit_test(test_other_texts),
-		cmocka_unit_test(test_proposals),
-		cmocka_unit_test(test_secrets_are_not_shown),
+		cmocka_unit_test(test_errors),	  cmocka_unit_test(test_interface_errors),
+		cmocka_unit_test(test_warnings),  cmocka_unit_test(test_other_texts),
+		cmocka_unit_test(test_proposals), cmocka_unit_test(test_secrets_are_not_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

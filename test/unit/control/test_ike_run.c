@@ -90,7 +90,7 @@ static void test_start_action_brings_the_child_up(void **state)
 	assert_int_equal(ike_run_child(n->a.run, 1, 1, &child), -ENOENT);
 }
 
-#define BEHIND(id) START "\n if_id_in = " id "\n if_id_out = " id
+#define BEHIND(id)    START "\n if_id_in = " id "\n if_id_out = " id
 #define VTI(name, id) "gateway { interfaces { " name " { if_id = " id " } } }\n"
 
 static char *behind(const char *ifaces, const char *child)
