@@ -218,6 +218,12 @@ def test_link_and_mtu(net, three, tmp_path):
     assert "00002000" in json.dumps(sas) and "vti-c" in json.dumps(sas)
     assert "vti-b" in a.cli("show interfaces")
 
+    # Whoever sends too much hears so: a host by ICMP from here, the gateway itself by its Linux.
+    assert ping(net, count=2, options=f"-i 0.02 -M do -s {INNER_MTU - 28}") == (2, 2)
+    for ns in ("host-a", a.ns):
+        out = net.run(ns, f"ping -c 1 -W 2 -M do -s {INNER_MTU - 27} {B.host_addr}", check=False)
+        assert re.search(r"Frag needed|too long", out) and str(INNER_MTU) in out, out
+
     a.cli("down to-b")
     wait_for("the carrier to go", lambda: "NO-CARRIER" in link(a, "vti-b")["flags"])
     assert a.json("show interfaces")["vti-b"]["link"] == "down"
@@ -279,6 +285,49 @@ def test_reload_adds_and_removes_one_and_drops_nothing_else(net, a, b, c, tmp_pa
     shown = net.run(a.ns, "ip addr show dev vti-b")
     assert "10.255.9.1/32" in shown and TO["a"] not in shown
     assert ping(net) == (20, 20)
+
+
+def test_default_route_into_a_tunnel(net, three):
+    """All but the peers and the own networks: the peers need routes of their own."""
+    a, b, _ = three
+    for peer in (B, C):
+        net.run(a.ns, f"ip route add {peer.wan_addr} via {A.carrier_addr} dev wan")
+    net.run(a.ns, "ip route replace default dev vti-b")
+    net.run("host-b", f"ip addr add {ANYCAST}/32 dev lo")
+    net.run(b.ns, f"ip route add {ANYCAST} via {B.host_addr} dev lan")
+    wait_for("the routes", lambda: re.search(r"0\.0\.0\.0/0\s+vti-b", a.cli("show routes"))
+             and ANYCAST in b.cli("show routes"))
+    assert ping(net, to=ANYCAST) == (20, 20)
+    assert ping(net, to=C.host_addr) == (20, 20)
+    a.cli("rekey to-b")  # IKE still finds its way
+    time.sleep(1)
+    assert ping(net, to=ANYCAST) == (20, 20)
+    # A peer that is routed to its own tunnel: nothing of it leaves, and nothing loops.
+    net.run(a.ns, f"ip route replace {B.wan_addr} dev vti-b")
+    wait_for("the route", lambda: re.search(rf"{B.wan_addr}/32\s+vti-b", a.cli("show routes")))
+    assert ping(net, to=ANYCAST, count=5)[1] == 0
+    assert a.drops()["no-route"] >= 5
+    assert net.clear_forwarded() == 0
+
+
+def test_deleted_by_hand_in_linux(net, three):
+    """The other one goes on; out of the file and back, it is there again."""
+    a, _, _ = three
+    config = a_config(a)
+    net.run(a.ns, "ip link del vti-b")
+    wait_for("its route to go", lambda: B.lan not in a.cli("show routes"))
+    assert ping(net, to=C.host_addr) == (20, 20)
+    assert ping(net, count=3)[1] == 0
+    a.write_config(configuration(a, interface("vti-c", 0x2000, TO_C_FROM_A),
+                                 connection(A, C, "0x2000", "start_action = start", where="conn")))
+    a.cli("reload")
+    a.write_config(config)
+    a.cli("reload")
+    up(a, "all-b")
+    net.run(a.ns, f"ip route add {B.lan} dev vti-b")
+    wait_for("the route", lambda: B.lan in a.cli("show routes"))
+    assert ping(net) == (20, 20)
+    assert ping(net, to=C.host_addr) == (20, 20)
 
 
 def test_traffic_brings_the_tunnel_up(net, a, b, tmp_path):
