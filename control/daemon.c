@@ -162,8 +162,10 @@ int daemon_start(struct daemon *d, struct error *err)
 		rc = ike_run_configure(d->ike, d->config, err);
 	if (rc == 0)
 		rc = vici_server_create(d, &d->vici, err);
-	if (rc == 0)
+	if (rc == 0) {
 		links_settle(d->links, d->config, d->netmirror, d->ike);
+		ike_run_follow_children(d->ike, links_look, d->links);
+	}
 	if (rc == 0)
 		rc = follow_dp(d, err);
 	if (rc)
@@ -182,6 +184,8 @@ void daemon_stop(struct daemon *d)
 		event_free(d->housekeeping);
 	if (d->vici)
 		vici_server_destroy(d->vici);
+	if (d->ike)
+		ike_run_follow_children(d->ike, NULL, NULL);
 	links_destroy(d->links); // borrows the others
 	d->links = NULL;
 	crl_fetch_destroy(d->crl_fetch); // borrows the credentials

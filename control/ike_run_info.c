@@ -74,6 +74,18 @@ void ike_run_trapped_ifaces(const struct ike_run *run, bool *trapped)
 	}
 }
 
+void ike_run_follow_children(struct ike_run *run, void (*changed)(void *ctx), void *ctx)
+{
+	run->children_changed = changed;
+	run->children_ctx = ctx;
+}
+
+void run_children_changed(struct ike_run *run)
+{
+	if (run->children_changed)
+		run->children_changed(run->children_ctx);
+}
+
 void ike_run_stats(const struct ike_run *run, struct ike_run_stats *out)
 {
 	struct ike_run_stats st = run->stats;

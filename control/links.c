@@ -12,6 +12,7 @@
 
 enum {
 	FOLLOW_MS = 200,
+	SOON_MS = 10, // after a change of children, of which many may come at once
 	LEAVE_AT_ONCE = 8,
 	MTU_FIRST = 1400, // as long as no tunnel has been up
 };
@@ -20,7 +21,7 @@ struct links {
 	struct dp *dp;
 	struct netmirror *mirror;
 	const struct ike_run *ike;
-	struct event *follow;
+	struct event *follow, *soon;
 	struct dp_iface_info *info; // room for the look at all of them
 	size_t room;
 	struct links_state state[DP_IFACES_MAX];
@@ -176,6 +177,23 @@ static void on_follow(evutil_socket_t fd, short what, void *ctx)
 		follow(x);
 }
 
+static void on_soon(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	follow(ctx);
+}
+
+void links_look(void *links)
+{
+	const struct timeval soon = {.tv_usec = SOON_MS * 1000};
+	struct links *x = links;
+
+	// When it cannot be added, the next regular look is not far.
+	if (x->n_wanted > 0 && !event_pending(x->soon, EV_TIMEOUT, NULL))
+		event_add(x->soon, &soon);
+}
+
 void links_settle(struct links *x, const struct config *config, struct netmirror *mirror,
 		  const struct ike_run *ike)
 {
@@ -208,8 +226,9 @@ int links_create(struct event_base *base, struct dp *dp, struct links **out)
 		return -ENOMEM;
 	x->dp = dp;
 	x->follow = event_new(base, -1, EV_PERSIST, on_follow, x);
-	if (!x->follow) {
-		free(x);
+	x->soon = evtimer_new(base, on_soon, x);
+	if (!x->follow || !x->soon) {
+		links_destroy(x);
 		return -ENOMEM;
 	}
 	*out = x;
@@ -220,7 +239,10 @@ void links_destroy(struct links *x)
 {
 	if (!x)
 		return;
-	event_free(x->follow);
+	if (x->follow)
+		event_free(x->follow);
+	if (x->soon)
+		event_free(x->soon);
 	free(x->info);
 	free(x);
 }

@@ -32,6 +32,9 @@ int links_add(struct links *x, const struct config *config, struct error *err);
 void links_settle(struct links *x, const struct config *config, struct netmirror *mirror,
 		  const struct ike_run *ike);
 
+// A child may have come up or gone: look soon.
+void links_look(void *links);
+
 struct links_state { // what Linux was told
 	bool carrier;
 	uint16_t mtu;

@@ -122,6 +122,8 @@ def three(net, a, b, c):
     wait_for("the routes", lambda: C.lan in a.cli("show routes"))
     wait_for("the route at B", lambda: A.lan in b.cli("show routes"))
     wait_for("the route at C", lambda: A.lan in c.cli("show routes"))
+    for gw, name in ((a, "vti-b"), (a, "vti-c"), (b, "vti-a"), (c, "vti-a")):
+        wait_for("the link", lambda gw=gw, name=name: "LOWER_UP" in link(gw, name)["flags"])
     return a, b, c
 
 

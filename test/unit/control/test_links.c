@@ -208,6 +208,28 @@ static void test_carrier_and_mtu(void **state)
 	assert_int_equal(fake.mtu[1], 1446);
 }
 
+static int events(const struct world *w)
+{
+	return event_base_get_num_events(w->base, EVENT_BASE_COUNT_ADDED);
+}
+
+// It does not wait for the next regular look.
+static void test_a_child_that_comes_up_is_seen_soon(void **state)
+{
+	struct world *w = *state;
+
+	links_look(w->links);
+	assert_int_equal(events(w), 0); // nothing to look at
+	reload(w, 1);
+	assert_int_equal(events(w), 1);
+	fake.iface[0].up = 1;
+	links_look(w->links);
+	links_look(w->links); // many at once are one
+	assert_int_equal(events(w), 2);
+	WAIT(w, events(w) == 1);
+	assert_true(fake.carrier[0]);
+}
+
 static void test_what_cannot_be_made_is_undone(void **state)
 {
 	struct world *w = *state;
@@ -246,6 +268,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_carrier_and_mtu, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_child_that_comes_up_is_seen_soon, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_what_cannot_be_made_is_undone, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_many_leave_little_by_little, setup, teardown),
