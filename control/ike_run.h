@@ -91,8 +91,10 @@ typedef void (*ike_run_observer)(void *ctx, enum ike_report_code code, enum ike_
 // Receives every report of every SA (event streams). NULL stops.
 void ike_run_set_observer(struct ike_run *run, ike_run_observer observer, void *ctx);
 
-// Is called after a child has come up or gone, or traffic initiates it or no longer.
-void ike_run_follow_children(struct ike_run *run, void (*changed)(void *ctx), void *ctx);
+// Is called after a child behind a tunnel interface has come up (before the peer is told) or gone,
+// or traffic initiates it or no longer.
+void ike_run_follow_children(struct ike_run *run, void (*changed)(void *ctx, unsigned iface),
+			     void *ctx);
 
 struct ike_run_sa { // one IKE SA as the API shows it
 	uint32_t id; // unique, from 1

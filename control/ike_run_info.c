@@ -74,16 +74,17 @@ void ike_run_trapped_ifaces(const struct ike_run *run, bool *trapped)
 	}
 }
 
-void ike_run_follow_children(struct ike_run *run, void (*changed)(void *ctx), void *ctx)
+void ike_run_follow_children(struct ike_run *run, void (*changed)(void *ctx, unsigned iface),
+			     void *ctx)
 {
 	run->children_changed = changed;
 	run->children_ctx = ctx;
 }
 
-void run_children_changed(struct ike_run *run)
+void run_child_changed(struct ike_run *run, const struct conn_child *child)
 {
-	if (run->children_changed)
-		run->children_changed(run->children_ctx);
+	if (run->children_changed && child->iface != DP_IFACE_NONE)
+		run->children_changed(run->children_ctx, child->iface);
 }
 
 void ike_run_stats(const struct ike_run *run, struct ike_run_stats *out)

@@ -184,13 +184,17 @@ static void on_soon(evutil_socket_t fd, short what, void *ctx)
 	follow(ctx);
 }
 
-void links_look(void *links)
+void links_look(void *links, unsigned iface)
 {
 	const struct timeval soon = {.tv_usec = SOON_MS * 1000};
 	struct links *x = links;
 
+	if (x->n_wanted == 0)
+		return;
+	if (!state_of(x, iface)->carrier)
+		follow(x);
 	// When it cannot be added, the next regular look is not far.
-	if (x->n_wanted > 0 && !event_pending(x->soon, EV_TIMEOUT, NULL))
+	else if (!event_pending(x->soon, EV_TIMEOUT, NULL))
 		event_add(x->soon, &soon);
 }
 

@@ -32,8 +32,9 @@ int links_add(struct links *x, const struct config *config, struct error *err);
 void links_settle(struct links *x, const struct config *config, struct netmirror *mirror,
 		  const struct ike_run *ike);
 
-// A child may have come up or gone: look soon.
-void links_look(void *links);
+// A child behind it has come up or gone. The link of the first one is up on return, so that an
+// answer of Linux to the first packet gets out; otherwise this looks soon.
+void links_look(void *links, unsigned iface);
 
 struct links_state { // what Linux was told
 	bool carrier;

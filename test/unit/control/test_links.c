@@ -214,20 +214,24 @@ static int events(const struct world *w)
 }
 
 // It does not wait for the next regular look.
-static void test_a_child_that_comes_up_is_seen_soon(void **state)
+static void test_children_that_change_are_seen_soon(void **state)
 {
 	struct world *w = *state;
 
-	links_look(w->links);
+	links_look(w->links, DP_IFACE_FIRST);
 	assert_int_equal(events(w), 0); // nothing to look at
 	reload(w, 1);
 	assert_int_equal(events(w), 1);
 	fake.iface[0].up = 1;
-	links_look(w->links);
-	links_look(w->links); // many at once are one
+	links_look(w->links, DP_IFACE_FIRST);
+	assert_true(fake.carrier[0]); // at once
+	fake.iface[0].up = 0;
+	links_look(w->links, DP_IFACE_FIRST);
+	links_look(w->links, DP_IFACE_FIRST); // many are one
+	assert_true(fake.carrier[0]);
 	assert_int_equal(events(w), 2);
 	WAIT(w, events(w) == 1);
-	assert_true(fake.carrier[0]);
+	assert_false(fake.carrier[0]);
 }
 
 static void test_what_cannot_be_made_is_undone(void **state)
@@ -268,7 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_carrier_and_mtu, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_child_that_comes_up_is_seen_soon, setup,
+		cmocka_unit_test_setup_teardown(test_children_that_change_are_seen_soon, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_what_cannot_be_made_is_undone, setup,
 						teardown),
