@@ -102,6 +102,7 @@ int run_child_install(struct run_sa *s, struct ike_child_install *install)
 		ike_sa_info(s->sa, &info);
 		run_rival_supersede(s, info.original_initiator);
 	}
+	run_child_changed(s->run, child);
 	return 0;
 fail:
 	// Published or only reserved, the SPI goes.
@@ -124,6 +125,7 @@ void run_child_use(struct run_sa *s, struct ike_child_use *use)
 			  child->name, err.text);
 	else
 		child->sends_on = spi_out;
+	run_child_changed(s->run, child);
 }
 
 // ---- late packets ----
@@ -201,6 +203,7 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us)
 	watch_child_gone(s, spi_in);
 	if (!run_child_is_up(child))
 		start_lost(s->run, child, s, by_us);
+	run_child_changed(s->run, child);
 	return true;
 }
 

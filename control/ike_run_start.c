@@ -49,6 +49,7 @@ void start_trap(struct ike_run *run, struct conn_child *child, bool on)
 {
 	child->trapped = on;
 	start_rest(run, child, child->rest);
+	run_child_changed(run, child);
 }
 
 // Our address towards a peer: the one that Linux would take, when the connection has it among its

@@ -243,6 +243,19 @@ static void classify_frame(struct worker *w, struct batch *in, uint16_t i, struc
 		punt_whole(in, i, s);
 }
 
+// What Linux routes to a tunnel interface: bare IP packets.
+static void classify_tun(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
+{
+	struct rte_mbuf *m = in->pkt[i];
+
+	if (m->data_len > 0 && *rte_pktmbuf_mtod(m, const uint8_t *) >> 4 == 6)
+		drop(w, m, DROP_RX_NOT_IPV4);
+	else if (trim_ipv4(m, false))
+		batch_append(&s->out, in, i);
+	else
+		drop(w, m, DROP_RX_MALFORMED);
+}
+
 // Frames that Linux sends: IPv4 is asked about, the rest (ARP, ND) leaves as it is.
 static void classify_tap(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
 {
@@ -273,7 +286,10 @@ void classify(struct worker *w, struct batch *in, struct sorted *s)
 			classify_frame(w, in, i, s);
 			break;
 		case FROM_TAP:
-			classify_tap(w, in, i, s);
+			if (in->port[i] >= DP_IFACE_FIRST)
+				classify_tun(w, in, i, s);
+			else
+				classify_tap(w, in, i, s);
 			break;
 		case FROM_TUNNEL: // handed over by the worker that received it: ESP, a fragment
 			in->origin[i] = FROM_NIC;
@@ -284,8 +300,11 @@ void classify(struct worker *w, struct batch *in, struct sorted *s)
 			else
 				batch_append(&s->esp, in, i);
 			break;
-		default: // bare IPv4 of our own
-			batch_append(&s->out, in, i);
+		default: // bare IPv4 of our own: an ICMP error, which may be about Linux's packet
+			batch_append(fib_is_local(w->dp->fib, ip_of(in->pkt[i])->dst_addr)
+					     ? &s->punt
+					     : &s->out,
+				     in, i);
 			break;
 		}
 	}

@@ -1,11 +1,15 @@
 #include "dataplane/policy.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <rte_malloc.h>
 
 #include "dataplane/dp_internal.h"
+#include "dataplane/fib.h"
+#include "dataplane/iface.h"
 #include "dataplane/policy_index.h"
+#include "dataplane/sad.h"
 #include "dataplane/stages.h"
 #include "dataplane/tunnel.h"
 
@@ -18,7 +22,7 @@ static struct policies *snapshot_alloc(size_t n)
 		rte_zmalloc("policies", sizeof(*p) + n * sizeof(p->entry[0]), RTE_CACHE_LINE_SIZE);
 
 	if (p != NULL)
-		p->n = n;
+		p->n = p->n_all = n;
 	return p;
 }
 
@@ -52,6 +56,8 @@ static int entry_init(struct dp *dp, struct policy_entry *e, const struct dp_pol
 	if (!ts4_from_selector(&p->local, &e->local) || !ts4_from_selector(&p->remote, &e->remote))
 		return -EAFNOSUPPORT;
 	e->action = (uint8_t)p->action;
+	if (p->iface != DP_IFACE_NONE && p->action != DP_PROTECT)
+		return -EINVAL; // nothing leaves a tunnel interface in clear
 	if (p->action != DP_PROTECT)
 		return 0;
 	e->tunnel = tunnel_get(dp, p->tunnel);
@@ -60,7 +66,7 @@ static int entry_init(struct dp *dp, struct policy_entry *e, const struct dp_pol
 
 static void count_policies(const struct policies *p, bool add)
 {
-	for (size_t i = 0; i < p->n; i++) {
+	for (size_t i = 0; i < p->n_all; i++) {
 		struct tunnel *t = p->entry[i].tunnel;
 
 		if (t == NULL)
@@ -72,16 +78,49 @@ static void count_policies(const struct policies *p, bool add)
 	}
 }
 
+// Sets where the entries of each list begin, and *at to where the next of each list goes: [0] is
+// that of the ports, [k + 1] that of interface k. False when an interface's number is none.
+static bool lay_out(struct policies *p, const struct dp_policy *policy, size_t n, uint32_t *at)
+{
+	uint32_t next = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const unsigned iface = policy[i].iface;
+
+		if (iface != DP_IFACE_NONE &&
+		    (iface < DP_IFACE_FIRST || iface >= DP_IFACE_FIRST + DP_IFACES_MAX))
+			return false;
+		at[iface == DP_IFACE_NONE ? 0 : iface - DP_IFACE_FIRST + 1]++;
+	}
+	p->n = at[0];
+	for (size_t k = 0; k <= DP_IFACES_MAX; k++) {
+		const uint32_t count = at[k];
+
+		at[k] = next;
+		next += count;
+		p->iface_first[k] = next;
+	}
+	return true;
+}
+
 int dp_policies_set(struct dp *dp, const struct dp_policy *policy, size_t n)
 {
+	static uint32_t at[DP_IFACES_MAX + 1]; // control only
 	struct policies *p = snapshot_alloc(n);
 	struct policies *old;
 	int err = 0;
 
 	if (p == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < n && err == 0; i++)
-		err = entry_init(dp, &p->entry[i], &policy[i]);
+	memset(at, 0, sizeof(at));
+	if (!lay_out(p, policy, n, at))
+		err = -EINVAL;
+	for (size_t i = 0; i < n && err == 0; i++) {
+		const unsigned iface = policy[i].iface;
+		uint32_t *next = &at[iface == DP_IFACE_NONE ? 0 : iface - DP_IFACE_FIRST + 1];
+
+		err = entry_init(dp, &p->entry[(*next)++], &policy[i]);
+	}
 	if (err == 0)
 		err = policy_index_create(p->entry, p->n, &p->index);
 	if (err != 0) {
@@ -136,6 +175,17 @@ const struct policy_entry *policy_find_out(const struct policies *p, const struc
 	return find(p, f, f->src, f->src_port, f->dst, f->dst_port);
 }
 
+const struct policy_entry *policy_find_iface(const struct policies *p, unsigned iface,
+					     const struct flow *f)
+{
+	const size_t end = p->iface_first[iface - DP_IFACE_FIRST + 1];
+
+	for (size_t i = p->iface_first[iface - DP_IFACE_FIRST]; i < end; i++)
+		if (entry_match(&p->entry[i], f, f->src, f->src_port, f->dst, f->dst_port))
+			return &p->entry[i];
+	return NULL;
+}
+
 const struct policy_entry *policy_find_in(const struct policies *p, const struct flow *f)
 {
 	return find(p, f, f->dst, f->dst_port, f->src, f->src_port);
@@ -176,45 +226,108 @@ static void decide_out(struct worker *w, struct batch *in, uint16_t i, const str
 	}
 }
 
+// The tunnel interface that a packet is routed to, DP_IFACE_NONE when to none. Linux has routed
+// what it sends itself.
+static unsigned iface_out(const struct worker *w, const struct batch *in, uint16_t i, bool any,
+			  const struct flow *f)
+{
+	struct fib_hop hop;
+
+	if (in->origin[i] == FROM_TAP)
+		return in->port[i] >= DP_IFACE_FIRST ? in->port[i] : DP_IFACE_NONE;
+	if (!any || fib_lookup(w->dp->fib, rte_cpu_to_be_32(f->dst), &hop) != FIB_IFACE)
+		return DP_IFACE_NONE;
+	return hop.port;
+}
+
+// The way out of a packet that is routed to a tunnel interface: protected, or nowhere.
+static void decide_iface(struct worker *w, struct batch *in, uint16_t i, unsigned iface,
+			 const struct policy_entry *e, struct batch *protect)
+{
+	const struct sa_in *sa = in->sa[i];
+
+	if (e == NULL) {
+		drop(w, in->pkt[i], DROP_NO_POLICY);
+		return;
+	}
+	// Both ends route it to the other: it would go to and fro until its TTL ends.
+	if (in->origin[i] == FROM_TUNNEL && sa != NULL && sa->tunnel == e->tunnel->id) {
+		drop(w, in->pkt[i], DROP_TUNNEL_LOOP);
+		return;
+	}
+	iface_count_out(w, iface, in->pkt[i]->pkt_len);
+	in->tunnel[i] = e->tunnel;
+	batch_append(protect, in, i);
+}
+
+// Does packet i go the same way as the one before it? Packets of one flow come in rows.
+static bool same_way(const struct batch *in, uint16_t i, const struct flow *f,
+		     const struct flow *last)
+{
+	return i > 0 && in->port[i] == in->port[i - 1] && in->origin[i] == in->origin[i - 1] &&
+	       flow_equal(f, last);
+}
+
 void policy_out(struct worker *w, struct batch *in, struct batch *protect, struct batch *pass)
 {
 	const struct policies *p = atomic_load_explicit(&w->dp->policies, memory_order_acquire);
+	const bool any = iface_any(w->dp);
 	const struct policy_entry *e = NULL;
+	unsigned iface = DP_IFACE_NONE;
 	struct flow last = {0};
 
 	for (uint16_t i = 0; i < in->n; i++) {
 		const struct flow f = flow_of_mbuf(in->pkt[i]);
 
-		// Packets of one flow come in rows.
-		if (i == 0 || !flow_equal(&f, &last))
-			e = policy_find_out(p, &f);
+		if (!same_way(in, i, &f, &last)) {
+			iface = iface_out(w, in, i, any, &f);
+			e = iface == DP_IFACE_NONE ? policy_find_out(p, &f)
+						   : policy_find_iface(p, iface, &f);
+		}
 		last = f;
-		decide_out(w, in, i, &f, e, protect, pass);
+		if (iface == DP_IFACE_NONE)
+			decide_out(w, in, i, &f, e, protect, pass);
+		else
+			decide_iface(w, in, i, iface, e, protect);
 	}
 	in->n = 0;
+}
+
+// Would the answer to a packet that came in clear go into a tunnel interface? Then it is due in
+// ESP, as with a policy, and its source is made up. 0.0.0.0 is who has no address yet (DHCP).
+static bool source_is_behind_iface(const struct worker *w, const struct flow *f)
+{
+	struct fib_hop hop;
+
+	return f->src >> 24 != 0 &&
+	       fib_lookup(w->dp->fib, rte_cpu_to_be_32(f->src), &hop) == FIB_IFACE;
 }
 
 void policy_in_clear(struct worker *w, struct batch *b)
 {
 	const struct policies *p = atomic_load_explicit(&w->dp->policies, memory_order_acquire);
+	const bool any = iface_any(w->dp);
 	const struct policy_entry *e = NULL;
 	struct flow last = {0};
+	bool behind = false;
 	uint16_t kept = 0;
 
 	for (uint16_t i = 0; i < b->n; i++) {
 		const struct flow f = flow_of_mbuf(b->pkt[i]);
 
-		if (i == 0 || !flow_equal(&f, &last))
+		if (i == 0 || !flow_equal(&f, &last)) {
 			e = policy_find_in(p, &f);
+			behind = e == NULL && any && source_is_behind_iface(w, &f);
+		}
 		last = f;
 		const bool bypass = e != NULL && e->action == DP_BYPASS;
 
-		if (e == NULL || bypass || is_ike(w->dp->fib, &f, f.dst, f.dst_port)) {
+		if ((e == NULL && !behind) || bypass || is_ike(w->dp->fib, &f, f.dst, f.dst_port)) {
 			// What a rule lets in on one port may leave by another, else answers to
 			// what the same rule let out would end here.
 			b->from_linux[i] = b->from_linux[i] || bypass;
 			batch_keep(b, kept++, i);
-		} else if (e->action == DP_PROTECT) {
+		} else if (behind || e->action == DP_PROTECT) {
 			drop(w, b->pkt[i], DROP_CLEAR_INBOUND); // RFC 4301 5.2 step 3b
 		} else {
 			drop(w, b->pkt[i], DROP_POLICY_DISCARD);

@@ -1,6 +1,8 @@
-// The Security Policy Database (RFC 4301 4.4.1): one ordered list, first match wins.
+// The Security Policy Database (RFC 4301 4.4.1): ordered lists, first match wins. One is for the
+// ports, and every tunnel interface has its own (RFC 4301 4.4.1.1: the SPD is chosen by where a
+// packet is forwarded to).
 //
-// The list is an immutable snapshot. dp_policies_set builds a new one and stores its pointer;
+// The lists are one immutable snapshot. dp_policies_set builds a new one and stores its pointer;
 // workers load the pointer once per batch. The stages policy_out() and policy_in_clear()
 // (stages.h) are in policy.c. How the look-up is done: policy_index.h,
 // docs/decisions/policy-lookup.md.
@@ -25,8 +27,10 @@ struct policy_entry {
 };
 
 struct policies {
-	size_t n;
-	struct policy_index *index; // NULL: the entries are walked
+	size_t n;				 // of the ports: the first ones
+	size_t n_all;				 // with those of tunnel interfaces behind them
+	struct policy_index *index;		 // of the ports; NULL: the entries are walked
+	uint32_t iface_first[DP_IFACES_MAX + 1]; // entries of interface k: from [k] to [k + 1]
 	struct policy_entry entry[];
 };
 
@@ -36,6 +40,10 @@ struct policies {
 const struct policy_entry *policy_find_out(const struct policies *p, const struct flow *f);
 // The same for a packet that came in: its source is the remote end.
 const struct policy_entry *policy_find_in(const struct policies *p, const struct flow *f);
+
+// The same as policy_find_out for a packet routed to a tunnel interface.
+const struct policy_entry *policy_find_iface(const struct policies *p, unsigned iface,
+					     const struct flow *f);
 
 int policies_create(struct dp *dp); // dp->policies, empty
 // Frees the snapshot at once: the workers must have stopped.

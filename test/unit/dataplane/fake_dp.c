@@ -20,6 +20,7 @@
 #include "dataplane/acquire.h"
 #include "dataplane/crypto.h"
 #include "dataplane/esp.h"
+#include "dataplane/fib.h"
 #include "dataplane/icmp.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
@@ -81,6 +82,14 @@ bool fib_is_local(const struct fib *fib, uint32_t addr_be)
 	return addr_be == be32(fake.own_addr);
 }
 
+enum fib_result fib_lookup(const struct fib *fib, uint32_t dst_be, struct fib_hop *hop)
+{
+	(void)fib;
+	(void)dst_be;
+	(void)hop;
+	return FIB_NO_ROUTE;
+}
+
 uint16_t fib_route_mtu(const struct dp *dp, uint32_t addr_be)
 {
 	(void)dp;
@@ -137,7 +146,7 @@ bool acquire_waits(const struct worker *w, const struct tunnel *t)
 	return w->n_waiting > 0 && t == fake.waits_for;
 }
 
-void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint8_t port)
+void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint16_t port)
 {
 	(void)w;
 	(void)port;
