@@ -12,19 +12,27 @@
 #define IKE_PORT      500  // RFC 7296 2
 #define IKE_NATT_PORT 4500 // RFC 7296 2.23
 
-static struct policies *snapshot_alloc(size_t n)
+static struct policies *snapshot_alloc(size_t n, size_t n6)
 {
 	struct policies *p =
 		rte_zmalloc("policies", sizeof(*p) + n * sizeof(p->entry[0]), RTE_CACHE_LINE_SIZE);
 
-	if (p != NULL)
-		p->n = n;
-	return p;
+	if (p == NULL)
+		return NULL;
+	p->n = n;
+	p->n6 = n6;
+	if (n6 == 0)
+		return p;
+	p->entry6 = rte_zmalloc("policies", n6 * sizeof(p->entry6[0]), RTE_CACHE_LINE_SIZE);
+	if (p->entry6 != NULL)
+		return p;
+	rte_free(p);
+	return NULL;
 }
 
 int policies_create(struct dp *dp)
 {
-	struct policies *p = snapshot_alloc(0);
+	struct policies *p = snapshot_alloc(0, 0);
 
 	if (p == NULL)
 		return -ENOMEM;
@@ -39,6 +47,8 @@ static void snapshot_free(void *arg)
 	if (p == NULL)
 		return;
 	policy_index_destroy(p->index);
+	policy_index_destroy(p->index6);
+	rte_free(p->entry6);
 	rte_free(p);
 }
 
@@ -47,43 +57,76 @@ void policies_destroy(struct dp *dp)
 	snapshot_free(atomic_exchange_explicit(&dp->policies, NULL, memory_order_relaxed));
 }
 
+static int find_tunnel(struct dp *dp, const struct dp_policy *p, struct tunnel **out)
+{
+	if (p->action != DP_PROTECT)
+		return 0;
+	*out = tunnel_get(dp, p->tunnel);
+	return *out != NULL ? 0 : -ENOENT;
+}
+
 static int entry_init(struct dp *dp, struct policy_entry *e, const struct dp_policy *p)
 {
 	if (!ts4_from_selector(&p->local, &e->local) || !ts4_from_selector(&p->remote, &e->remote))
 		return -EAFNOSUPPORT;
 	e->action = (uint8_t)p->action;
-	if (p->action != DP_PROTECT)
-		return 0;
-	e->tunnel = tunnel_get(dp, p->tunnel);
-	return e->tunnel != NULL ? 0 : -ENOENT;
+	return find_tunnel(dp, p, &e->tunnel);
+}
+
+static int entry6_init(struct dp *dp, struct policy_entry6 *e, const struct dp_policy *p)
+{
+	if (!ts6_from_selector(&p->local, &e->local) || !ts6_from_selector(&p->remote, &e->remote))
+		return -EAFNOSUPPORT;
+	e->action = (uint8_t)p->action;
+	return find_tunnel(dp, p, &e->tunnel);
+}
+
+static void count_policy(struct tunnel *t, bool add)
+{
+	if (t == NULL)
+		return;
+	if (add)
+		t->n_policies++;
+	else
+		t->n_policies--;
 }
 
 static void count_policies(const struct policies *p, bool add)
 {
-	for (size_t i = 0; i < p->n; i++) {
-		struct tunnel *t = p->entry[i].tunnel;
+	for (size_t i = 0; i < p->n; i++)
+		count_policy(p->entry[i].tunnel, add);
+	for (size_t i = 0; i < p->n6; i++)
+		count_policy(p->entry6[i].tunnel, add);
+}
 
-		if (t == NULL)
-			continue;
-		if (add)
-			t->n_policies++;
+static int fill(struct dp *dp, struct policies *p, const struct dp_policy *policy, size_t n)
+{
+	size_t n4 = 0, n6 = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < n && err == 0; i++) {
+		if (policy[i].local.family == IP_V6)
+			err = entry6_init(dp, &p->entry6[n6++], &policy[i]);
 		else
-			t->n_policies--;
+			err = entry_init(dp, &p->entry[n4++], &policy[i]);
 	}
+	if (err == 0)
+		err = policy_index_create(p->entry, p->n, &p->index);
+	return err;
 }
 
 int dp_policies_set(struct dp *dp, const struct dp_policy *policy, size_t n)
 {
-	struct policies *p = snapshot_alloc(n);
-	struct policies *old;
-	int err = 0;
+	struct policies *p, *old;
+	size_t n6 = 0;
+	int err;
 
+	for (size_t i = 0; i < n; i++)
+		n6 += policy[i].local.family == IP_V6;
+	p = snapshot_alloc(n - n6, n6);
 	if (p == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < n && err == 0; i++)
-		err = entry_init(dp, &p->entry[i], &policy[i]);
-	if (err == 0)
-		err = policy_index_create(p->entry, p->n, &p->index);
+	err = fill(dp, p, policy, n);
 	if (err != 0) {
 		snapshot_free(p);
 		return err;
@@ -139,6 +182,43 @@ const struct policy_entry *policy_find_out(const struct policies *p, const struc
 const struct policy_entry *policy_find_in(const struct policies *p, const struct flow *f)
 {
 	return find(p, f, f->dst, f->dst_port, f->src, f->src_port);
+}
+
+static inline bool entry6_match(const struct policy_entry6 *e, const struct flow6 *f, addr6 local,
+				uint16_t local_port, addr6 remote, uint16_t remote_port)
+{
+	const bool fails_closed = e->action != DP_BYPASS;
+
+	if (f->proto == IPV6_PROTO_UNKNOWN && fails_closed)
+		return ts6_match_host(&e->local, local, e->local.proto) &&
+		       ts6_match_host(&e->remote, remote, e->remote.proto);
+	if (!ts6_match_host(&e->local, local, f->proto) ||
+	    !ts6_match_host(&e->remote, remote, f->proto))
+		return false;
+	if (f->ports == FLOW_PORTS_UNKNOWN && fails_closed)
+		return true;
+	return ts6_match_port(&e->local, f->ports, local_port) &&
+	       ts6_match_port(&e->remote, f->ports, remote_port);
+}
+
+static const struct policy_entry6 *find6(const struct policies *p, const struct flow6 *f,
+					 addr6 local, uint16_t local_port, addr6 remote,
+					 uint16_t remote_port)
+{
+	for (size_t i = 0; i < p->n6; i++)
+		if (entry6_match(&p->entry6[i], f, local, local_port, remote, remote_port))
+			return &p->entry6[i];
+	return NULL;
+}
+
+const struct policy_entry6 *policy_find_out6(const struct policies *p, const struct flow6 *f)
+{
+	return find6(p, f, f->src, f->src_port, f->dst, f->dst_port);
+}
+
+const struct policy_entry6 *policy_find_in6(const struct policies *p, const struct flow6 *f)
+{
+	return find6(p, f, f->dst, f->dst_port, f->src, f->src_port);
 }
 
 static bool is_ike(const struct fib *fib, const struct flow *f, uint32_t own_addr,

@@ -1,6 +1,9 @@
 // The Security Policy Database (RFC 4301 4.4.1): one ordered list, first match wins.
 //
-// The list is an immutable snapshot. dp_policies_set builds a new one and stores its pointer;
+// A policy's two selectors are of one family, so each family has a list of its own in the order of
+// the whole: no policy of the other family could match before.
+//
+// The lists are an immutable snapshot. dp_policies_set builds a new one and stores its pointer;
 // workers load the pointer once per batch. The stages policy_out() and policy_in_clear()
 // (stages.h) are in policy.c. How the look-up is done: policy_index.h,
 // docs/decisions/policy-lookup.md.
@@ -14,6 +17,7 @@
 
 #include "dataplane/dp.h"
 #include "dataplane/flow.h"
+#include "dataplane/flow6.h"
 
 struct policy_index;
 struct tunnel;
@@ -24,10 +28,17 @@ struct policy_entry {
 	uint8_t action;	       // enum dp_action
 };
 
+struct policy_entry6 {
+	struct ts6 local, remote;
+	struct tunnel *tunnel; // of DP_PROTECT
+	uint8_t action;	       // enum dp_action
+};
+
 struct policies {
-	size_t n;
-	struct policy_index *index; // NULL: the entries are walked
-	struct policy_entry entry[];
+	size_t n, n6;
+	struct policy_index *index, *index6; // NULL: the entries are walked
+	struct policy_entry6 *entry6;	     // IPv6
+	struct policy_entry entry[];	     // IPv4
 };
 
 // First entry that matches, or NULL. A packet whose ports are not known (a later fragment)
@@ -36,6 +47,9 @@ struct policies {
 const struct policy_entry *policy_find_out(const struct policies *p, const struct flow *f);
 // The same for a packet that came in: its source is the remote end.
 const struct policy_entry *policy_find_in(const struct policies *p, const struct flow *f);
+
+const struct policy_entry6 *policy_find_out6(const struct policies *p, const struct flow6 *f);
+const struct policy_entry6 *policy_find_in6(const struct policies *p, const struct flow6 *f);
 
 int policies_create(struct dp *dp); // dp->policies, empty
 // Frees the snapshot at once: the workers must have stopped.

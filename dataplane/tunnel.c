@@ -34,6 +34,7 @@ static void sa_out_free(void *p)
 
 	if (sa == NULL)
 		return;
+	esp_selectors_fini(&sa->ts);
 	wipe(sa, sizeof(*sa));
 	rte_free(sa);
 }
@@ -265,7 +266,10 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 		return -ENOMEM;
 	sa->spi = old->spi;
 	sa->spi_be = old->spi_be;
-	sa->ts = old->ts;
+	if (esp_selectors_copy(&old->ts, &sa->ts) != 0) {
+		sa_out_free(sa);
+		return -ENOMEM;
+	}
 	sa->names_ports = old->names_ports;
 	sa->key = old->key;
 	build_outer(sa, local, remote, old->udp);
