@@ -1,7 +1,7 @@
 // The Security Policy Database (RFC 4301 4.4.1): one ordered list, first match wins.
 //
 // A policy's two selectors are of one family, so each family has a list of its own in the order of
-// the whole: no policy of the other family could match before.
+// the whole: no policy of the other family could match before. The one of IPv6 is in policy6.h.
 //
 // The lists are an immutable snapshot. dp_policies_set builds a new one and stores its pointer;
 // workers load the pointer once per batch. The stages policy_out() and policy_in_clear()
@@ -15,12 +15,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dataplane/batch.h"
 #include "dataplane/dp.h"
 #include "dataplane/flow.h"
-#include "dataplane/flow6.h"
 
+struct policies6;
 struct policy_index;
 struct tunnel;
+struct worker;
 
 struct policy_entry {
 	struct ts4 local, remote;
@@ -28,17 +30,18 @@ struct policy_entry {
 	uint8_t action;	       // enum dp_action
 };
 
-struct policy_entry6 {
-	struct ts6 local, remote;
-	struct tunnel *tunnel; // of DP_PROTECT
+// What the policies say of a packet.
+struct policy_verdict {
+	bool found;	       // one matches
 	uint8_t action;	       // enum dp_action
+	struct tunnel *tunnel; // of DP_PROTECT
 };
 
 struct policies {
-	size_t n, n6;
-	struct policy_index *index, *index6; // NULL: the entries are walked
-	struct policy_entry6 *entry6;	     // IPv6
-	struct policy_entry entry[];	     // IPv4
+	size_t n;
+	struct policies6 *v6;
+	struct policy_index *index; // NULL: the entries are walked
+	struct policy_entry entry[];
 };
 
 // First entry that matches, or NULL. A packet whose ports are not known (a later fragment)
@@ -48,8 +51,20 @@ const struct policy_entry *policy_find_out(const struct policies *p, const struc
 // The same for a packet that came in: its source is the remote end.
 const struct policy_entry *policy_find_in(const struct policies *p, const struct flow *f);
 
-const struct policy_entry6 *policy_find_out6(const struct policies *p, const struct flow6 *f);
-const struct policy_entry6 *policy_find_in6(const struct policies *p, const struct flow6 *f);
+// RFC 7296 2, 2.23.
+static inline bool policy_is_ike_port(uint16_t port)
+{
+	return port == 500 || port == 4500;
+}
+
+// Moves a packet to `protect` or `pass`, or drops it, as policy_out() does (stages.h); `ike`: it
+// keys SAs of our own.
+void policy_decide_out(struct worker *w, struct batch *in, uint16_t i, bool ike,
+		       struct policy_verdict v, struct batch *protect, struct batch *pass);
+// Does a packet that came in clear stay in the batch (policy_in_clear(), stages.h)? Else it has
+// been dropped.
+bool policy_decide_in_clear(struct worker *w, struct batch *b, uint16_t i, bool ike,
+			    struct policy_verdict v);
 
 int policies_create(struct dp *dp); // dp->policies, empty
 // Frees the snapshot at once: the workers must have stopped.

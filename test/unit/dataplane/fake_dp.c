@@ -20,6 +20,7 @@
 #include "dataplane/acquire.h"
 #include "dataplane/crypto.h"
 #include "dataplane/esp.h"
+#include "dataplane/fib.h"
 #include "dataplane/icmp.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
@@ -79,6 +80,15 @@ bool fib_is_local(const struct fib *fib, uint32_t addr_be)
 {
 	(void)fib;
 	return addr_be == be32(fake.own_addr);
+}
+
+bool fib_is_local6(const struct fib *fib, const uint8_t addr[16])
+{
+	struct ip_addr own;
+
+	(void)fib;
+	assert_int_equal(ip_addr_parse(GW_A6, &own), 0);
+	return memcmp(addr, own.bytes, 16) == 0;
 }
 
 uint16_t fib_route_mtu(const struct dp *dp, uint32_t addr_be)
