@@ -10,6 +10,8 @@
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
+#include "dataplane/flow6.h"
+#include "dataplane/icmp6.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/port.h"
 #include "dataplane/reass.h"
@@ -144,16 +146,40 @@ static void classify_ipv4(struct worker *w, struct batch *in, uint16_t i, bool g
 	}
 }
 
-// Linux gets IPv6 for itself only: were it to forward, the packets would leave in clear around
-// every policy.
-static bool is_ipv6_for_linux(const struct fib *fib, const struct rte_mbuf *m)
+static bool is_linklocal6(const uint8_t *addr)
 {
-	const uint8_t *dst = rte_pktmbuf_mtod(m, const uint8_t *) + RTE_ETHER_HDR_LEN + 24;
+	return addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80;
+}
 
-	if (m->data_len < RTE_ETHER_HDR_LEN + 40)
+static bool is_unspecified6(const uint8_t *addr)
+{
+	return addr6_load(addr) == 0;
+}
+
+// Addresses that no packet on a wire may carry (RFC 4291 2.5.2, 2.5.3, 2.7).
+static bool is_martian6(const uint8_t *ip)
+{
+	return ip[IPV6_SRC_AT] == 0xff || addr6_load(ip + IPV6_SRC_AT) == 1 ||
+	       addr6_load(ip + IPV6_DST_AT) <= 1;
+}
+
+// Of the link alone, and so Linux's: it never forwards these. What else it might forward is never
+// given to it: the packets would leave in clear around every policy.
+static bool is_of_link6(const uint8_t *ip)
+{
+	return ip[IPV6_DST_AT] == 0xff || is_linklocal6(ip + IPV6_DST_AT);
+}
+
+// Checks the length and cuts off what an Ethernet frame is padded with.
+static bool trim_ipv6(struct rte_mbuf *m)
+{
+	const size_t len = ipv6_packet_len(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
+
+	if (len == 0)
 		return false;
-	return dst[0] == 0xff || (dst[0] == 0xfe && (dst[1] & 0xc0) == 0x80) ||
-	       fib_is_local6(fib, dst);
+	m->data_len = (uint16_t)len;
+	m->pkt_len = m->data_len;
+	return true;
 }
 
 // punt() puts the Ethernet header back that every packet has in its headroom.
@@ -184,26 +210,52 @@ static bool is_esp6(struct worker *w, const struct rte_mbuf *m, bool *keepalive)
 	return *keepalive || len < 12 || (data[0] | data[1] | data[2] | data[3]) != 0;
 }
 
-// IPv6 is carried outside of tunnels only: what is no ESP goes to Linux, or nowhere.
-static void classify_ipv6(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
+// A packet of a NIC to one of our own addresses.
+static void classify_own6(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
 {
 	struct rte_mbuf *m = in->pkt[i];
 	bool keepalive;
 
-	if (!is_ipv6_for_linux(w->dp->fib, m)) {
-		drop(w, m, DROP_RX_NOT_IPV4);
-	} else if (!is_esp6(w, m, &keepalive)) {
-		punt_whole(in, i, s);
-	} else if (keepalive) {
-		drop(w, m, DROP_NATT_KEEPALIVE);
-	} else {
-		const uint8_t *ip = (const uint8_t *)rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
-
-		// Cuts off what an Ethernet frame is padded with.
-		m->data_len =
-			(uint16_t)(sizeof(struct rte_ipv6_hdr) + ((unsigned)ip[4] << 8 | ip[5]));
-		m->pkt_len = m->data_len;
+	if (is_esp6(w, m, &keepalive)) {
+		if (keepalive) {
+			drop(w, m, DROP_NATT_KEEPALIVE);
+			return;
+		}
+		rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
+		trim_ipv6(m); // is_esp6() has seen that it is whole
 		batch_append(&s->esp, in, i);
+	} else {
+		rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
+		if (!trim_ipv6(m) || is_martian6(rte_pktmbuf_mtod(m, const uint8_t *)))
+			drop(w, m, DROP_RX_MALFORMED);
+		else if (icmp6_is_nd(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len))
+			batch_append(&s->punt, in, i);
+		else
+			batch_append(&s->local, in, i);
+	}
+}
+
+static void classify_ipv6(struct worker *w, struct batch *in, uint16_t i, bool group_mac,
+			  struct sorted *s)
+{
+	struct rte_mbuf *m = in->pkt[i];
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *) + RTE_ETHER_HDR_LEN;
+
+	if (m->data_len < RTE_ETHER_HDR_LEN + IPV6_HDR_LEN) {
+		drop(w, m, DROP_RX_MALFORMED);
+	} else if (is_of_link6(ip)) {
+		punt_whole(in, i, s);
+	} else if (fib_is_local6(w->dp->fib, ip + IPV6_DST_AT)) {
+		classify_own6(w, in, i, s);
+	} else {
+		rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
+		if (!trim_ipv6(m) || is_martian6(ip))
+			drop(w, m, DROP_RX_MALFORMED);
+		else if (group_mac || is_linklocal6(ip + IPV6_SRC_AT) ||
+			 is_unspecified6(ip + IPV6_SRC_AT))
+			drop(w, m, DROP_RX_SCOPE); // RFC 4291 2.5.2, 2.5.6
+		else
+			batch_append(&s->transit, in, i);
 	}
 }
 
@@ -238,27 +290,43 @@ static void classify_frame(struct worker *w, struct batch *in, uint16_t i, struc
 	else if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4))
 		classify_ipv4(w, in, i, group_mac, s);
 	else if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6))
-		classify_ipv6(w, in, i, s);
+		classify_ipv6(w, in, i, group_mac, s);
 	else
 		punt_whole(in, i, s);
 }
 
-// Frames that Linux sends: IPv4 is asked about, the rest (ARP, ND) leaves as it is.
+// Does a packet of Linux leave whatever the policies say? Multicast and link-local ones are of the
+// link, and without ND no neighbour would be found.
+static bool leaves_at_once6(const struct rte_mbuf *m)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *) + RTE_ETHER_HDR_LEN;
+
+	return m->data_len >= RTE_ETHER_HDR_LEN + IPV6_HDR_LEN &&
+	       (is_of_link6(ip) || icmp6_is_nd(ip, m->data_len - RTE_ETHER_HDR_LEN));
+}
+
+// Frames that Linux sends: IP is asked about, the rest (ARP, ND) leaves as it is.
 static void classify_tap(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
 {
 	struct rte_mbuf *m = in->pkt[i];
+	uint16_t type_be;
+	bool good;
 
 	if (m->data_len < RTE_ETHER_HDR_LEN) {
 		drop(w, m, DROP_RX_MALFORMED);
 		return;
 	}
-	if (rte_pktmbuf_mtod(m, struct rte_ether_hdr *)->ether_type !=
-	    rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4)) {
+	type_be = rte_pktmbuf_mtod(m, struct rte_ether_hdr *)->ether_type;
+	if ((type_be != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4) &&
+	     type_be != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6)) ||
+	    (type_be == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6) && leaves_at_once6(m))) {
 		tx_put(w, in->port[i], m);
 		return;
 	}
 	rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
-	if (trim_ipv4(m, false))
+	good = type_be == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4) ? trim_ipv4(m, false)
+								: trim_ipv6(m);
+	if (good)
 		batch_append(&s->out, in, i);
 	else
 		drop(w, m, DROP_RX_MALFORMED);
@@ -284,7 +352,7 @@ void classify(struct worker *w, struct batch *in, struct sorted *s)
 			else
 				batch_append(&s->esp, in, i);
 			break;
-		default: // bare IPv4 of our own
+		default: // bare IP of our own
 			batch_append(&s->out, in, i);
 			break;
 		}
@@ -292,18 +360,40 @@ void classify(struct worker *w, struct batch *in, struct sorted *s)
 	in->n = 0;
 }
 
+static void classify_inner4(struct worker *w, struct batch *esp, uint16_t i, struct sorted *s)
+{
+	const struct rte_ipv4_hdr *ip = ip_of(esp->pkt[i]);
+
+	if (rte_raw_cksum(ip, rte_ipv4_hdr_len(ip)) != 0xffff || is_martian(ip))
+		drop(w, esp->pkt[i], DROP_ESP_INNER);
+	else if (fib_is_local(w->dp->fib, ip->dst_addr) ||
+		 rte_be_to_cpu_32(ip->dst_addr) >= INADDR_UNSPEC_GROUP)
+		batch_append(&s->local, esp, i);
+	else
+		batch_append(&s->transit, esp, i);
+}
+
+// Nothing of another site's link is ours: ND out of a tunnel would pass for a neighbour's here.
+static void classify_inner6(struct worker *w, struct batch *esp, uint16_t i, struct sorted *s)
+{
+	const struct rte_mbuf *m = esp->pkt[i];
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
+	const bool own = fib_is_local6(w->dp->fib, ip + IPV6_DST_AT);
+
+	if (is_martian6(ip) || is_of_link6(ip) || is_linklocal6(ip + IPV6_SRC_AT) ||
+	    is_unspecified6(ip + IPV6_SRC_AT) || (own && icmp6_is_nd(ip, m->data_len)))
+		drop(w, esp->pkt[i], DROP_ESP_INNER);
+	else
+		batch_append(own ? &s->local : &s->transit, esp, i);
+}
+
 void classify_inner(struct worker *w, struct batch *esp, struct sorted *s)
 {
 	for (uint16_t i = 0; i < esp->n; i++) {
-		const struct rte_ipv4_hdr *ip = ip_of(esp->pkt[i]);
-
-		if (rte_raw_cksum(ip, rte_ipv4_hdr_len(ip)) != 0xffff || is_martian(ip))
-			drop(w, esp->pkt[i], DROP_ESP_INNER);
-		else if (fib_is_local(w->dp->fib, ip->dst_addr) ||
-			 rte_be_to_cpu_32(ip->dst_addr) >= INADDR_UNSPEC_GROUP)
-			batch_append(&s->local, esp, i);
+		if (ip_is_v6(rte_pktmbuf_mtod(esp->pkt[i], const void *)))
+			classify_inner6(w, esp, i, s);
 		else
-			batch_append(&s->transit, esp, i);
+			classify_inner4(w, esp, i, s);
 	}
 	esp->n = 0;
 }

@@ -123,6 +123,16 @@ bool fib_is_local6(const struct fib *fib, const uint8_t addr[16])
 	return false;
 }
 
+bool fib_local6(const struct fib *fib, unsigned i, uint8_t out[16])
+{
+	const struct locals *l = atomic_load_explicit(&fib->locals, memory_order_acquire);
+
+	if (i >= l->n6)
+		return false;
+	memcpy(out, l->v6[i], 16);
+	return true;
+}
+
 uint32_t fib_port_addr(const struct fib *fib, unsigned port)
 {
 	return atomic_load_explicit(&fib->port_addr_be[port], memory_order_relaxed);

@@ -39,3 +39,5 @@ uint32_t fib_generation(const struct fib *fib);
 // without any.
 uint32_t fib_port_addr(const struct fib *fib, unsigned port);
 bool fib_is_local6(const struct fib *fib, const uint8_t addr[16]);
+// The i-th of our own IPv6 addresses; false behind the last. Any worker.
+bool fib_local6(const struct fib *fib, unsigned i, uint8_t out[16]);

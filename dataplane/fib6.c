@@ -98,6 +98,27 @@ uint16_t fib6_route_mtu(const struct dp *dp, const uint8_t addr[16])
 	return fib6_lookup(dp->fib6, addr, &hop) == FIB_NO_ROUTE ? 0 : dp->ports[hop.port].mtu;
 }
 
+bool fib6_port_addr(const struct dp *dp, unsigned port, uint8_t out[16])
+{
+	struct fib6_hop hop;
+	uint8_t addr[16];
+	bool found = false;
+
+	for (unsigned i = 0; fib_local6(dp->fib, i, addr); i++) {
+		if (addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80)
+			continue;
+		if (!found)
+			memcpy(out, addr, 16);
+		found = true;
+		if (fib6_lookup(dp->fib6, addr, &hop) != FIB_NO_ROUTE && hop.port == port &&
+		    memcmp(hop.addr, addr, 16) == 0) {
+			memcpy(out, addr, 16);
+			return true;
+		}
+	}
+	return found;
+}
+
 // ---- control ----
 
 static struct hop *route_get(const struct fib6 *fib, const struct key *key)

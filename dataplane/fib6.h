@@ -1,4 +1,4 @@
-// Routes and neighbours of IPv6, for the outer packets that go to peers.
+// Routes and neighbours of IPv6.
 //
 // Prefixes of one length stand together in one rte_hash under (prefix, length); a look-up tries the
 // lengths that are in use, the longest first. A gateway's table has few of them (/128, /64, /48 and
@@ -30,6 +30,10 @@ void fib6_destroy(struct dp *dp);
 
 // With FIB_NO_NEIGHBOUR, port and addr of *hop say what is missing.
 enum fib_result fib6_lookup(const struct fib6 *fib, const uint8_t dst[16], struct fib6_hop *hop);
+
+// Our own address on the link of a port; another own one when there is none; false without any. Of
+// link-local ones none. Seldom asked for: it looks at all of them. Any worker.
+bool fib6_port_addr(const struct dp *dp, unsigned port, uint8_t out[16]);
 
 int fib6_route_set(struct dp *dp, const struct dp_route *r);
 int fib6_route_del(struct dp *dp, const struct ip_prefix *p);

@@ -22,6 +22,7 @@
 #include "dataplane/esp.h"
 #include "dataplane/fib.h"
 #include "dataplane/icmp.h"
+#include "dataplane/icmp6.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
 #include "dataplane/sad.h"
@@ -116,6 +117,18 @@ struct rte_mbuf *icmp_error(struct worker *w, const struct rte_mbuf *offending, 
 	fake.n_icmp++;
 	fake.icmp_mtu = mtu;
 	fake.icmp_src_be = src_addr_be;
+	return rte_pktmbuf_alloc(pool);
+}
+
+struct rte_mbuf *icmp6_error(struct worker *w, const struct rte_mbuf *offending, uint8_t type,
+			     uint8_t code, uint16_t mtu)
+{
+	(void)w;
+	(void)offending;
+	assert_int_equal(type, ICMP6_TOO_BIG);
+	assert_int_equal(code, 0);
+	fake.n_icmp++;
+	fake.icmp_mtu = mtu;
 	return rte_pktmbuf_alloc(pool);
 }
 
