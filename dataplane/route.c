@@ -98,15 +98,25 @@ struct last6 {
 	struct fib6_hop hop;
 };
 
-// RFC 8200 4.5: only the source cuts a packet of IPv6; a router says what would fit.
+// RFC 8200 4.5: only the source cuts a packet of IPv6; a router says what would fit. What we are
+// the source of is ESP that esp_out() had to make so large.
 static void too_big6(struct worker *w, const struct batch *b, uint16_t i, uint16_t mtu)
 {
-	struct rte_mbuf *m = b->pkt[i];
-	struct batch *self = &w->self;
-	struct rte_mbuf *answer = NULL;
+	struct rte_mbuf *m = b->pkt[i], *answer = NULL;
+	const bool own =
+		fib_is_local6(w->dp->fib, rte_pktmbuf_mtod(m, const uint8_t *) + IPV6_SRC_AT);
+	struct batch pieces;
+	int err;
 
-	if (self->n < BATCH_MAX &&
-	    !fib_is_local6(w->dp->fib, rte_pktmbuf_mtod(m, const uint8_t *) + IPV6_SRC_AT))
+	if (own) {
+		err = frag6_cut(w, b, i, mtu, &pieces);
+		if (err != 0)
+			drop(w, m, err == -ENOBUFS ? DROP_NO_MBUF : DROP_TOO_BIG);
+		else
+			route(w, &pieces);
+		return;
+	}
+	if (w->self.n < BATCH_MAX)
 		answer = icmp6_error(w, m, ICMP6_TOO_BIG, 0, mtu);
 	if (answer)
 		answer_put(w, b, i, answer);

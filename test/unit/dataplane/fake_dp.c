@@ -313,6 +313,29 @@ void make_ip(uint8_t *buf, size_t len, const char *src, const char *dst, uint8_t
 	}
 }
 
+void make_ip6(uint8_t *buf, size_t len, const char *src, const char *dst, uint8_t next,
+	      uint16_t src_port, uint16_t dst_port)
+{
+	const struct ip_addr from = addr_of(src), to = addr_of(dst);
+
+	for (size_t i = 0; i < len; i++)
+		buf[i] = (uint8_t)i;
+	memset(buf, 0, 8);
+	buf[0] = 0x60;
+	buf[4] = (uint8_t)((len - 40) >> 8);
+	buf[5] = (uint8_t)(len - 40);
+	buf[6] = next;
+	buf[7] = 63;
+	memcpy(buf + 8, from.bytes, 16);
+	memcpy(buf + 24, to.bytes, 16);
+	if (len >= 44) {
+		buf[40] = (uint8_t)(src_port >> 8);
+		buf[41] = (uint8_t)src_port;
+		buf[42] = (uint8_t)(dst_port >> 8);
+		buf[43] = (uint8_t)dst_port;
+	}
+}
+
 struct rte_mbuf *mbuf_of(const void *ip, size_t len)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
@@ -395,6 +418,24 @@ size_t make_esp(uint8_t *buf, const struct fake_esp *how, const uint8_t *text, s
 	EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16, esp + 16 + text_len);
 	EVP_CIPHER_CTX_free(ctx);
 	return len;
+}
+
+size_t over_ipv6(const uint8_t *v4, size_t len, uint8_t *out)
+{
+	const struct ip_addr src = addr_of(GW_B6), dst = addr_of(GW_A6);
+	const size_t behind = len - 20;
+
+	memset(out, 0, 40);
+	out[0] = (uint8_t)(0x60 | v4[1] >> 4);
+	out[1] = (uint8_t)(v4[1] << 4);
+	out[4] = (uint8_t)(behind >> 8);
+	out[5] = (uint8_t)behind;
+	out[6] = v4[9];
+	out[7] = 64;
+	memcpy(out + 8, src.bytes, 16);
+	memcpy(out + 24, dst.bytes, 16);
+	memcpy(out + 40, v4 + 20, behind);
+	return 40 + behind;
 }
 
 int open_esp(const uint8_t *esp, size_t len, unsigned key_bits, uint8_t *text)

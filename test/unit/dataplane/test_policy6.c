@@ -15,11 +15,6 @@
 #include "dataplane/policy6.h"
 #include "dataplane/policy_index.h"
 
-#define SITE_A6 "2001:db8:a::/48"
-#define SITE_B6 "2001:db8:b::/48"
-#define HOST_A6 "2001:db8:a::10"
-#define HOST_B6 "2001:db8:b::20"
-
 enum { TCP = 6, UDP = 17, ICMP6 = 58 };
 
 static uint32_t tunnel;
