@@ -10,6 +10,7 @@
 
 enum {
 	WORTH_IT = 16,	   // policies; fewer are walked as fast
+	OUTERMOST = 32,	   // this part of the cuts, at either end
 	LISTS_FACTOR = 32, // entries of all lists at most, for each policy
 };
 
@@ -86,11 +87,16 @@ static void fill_top(struct policy_index *x, const addr6 *start)
 	x->top[65536] = x->n - 1;
 }
 
-// The rows cover the addresses from the second cut to the last one, which have their upper bits in
-// common.
+// The rows cover the addresses between the outermost cuts, which have their upper bits in common.
 static void fill_top6(struct policy_index *x, const addr6 *start)
 {
-	const addr6 lo = start[x->n > 1], differ = lo ^ start[x->n - 1];
+	const uint32_t outer = 1 + x->n / OUTERMOST;
+	addr6 lo, differ;
+
+	x->row_lo = x->n > 2 * outer ? outer : x->n > 1;
+	x->row_hi = x->n > 2 * outer ? x->n - outer : x->n - 1;
+	lo = start[x->row_lo];
+	differ = lo ^ start[x->row_hi];
 	const uint64_t upper = (uint64_t)(differ >> 64), lower = (uint64_t)differ;
 	unsigned bits = 0; // that differ
 

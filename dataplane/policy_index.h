@@ -7,8 +7,9 @@
 // many networks to one place in their local ones.
 //
 // Addresses of IPv6 are cut in the same way. Sites share the upper bits of their prefixes, so the
-// row is found by the 16 bits behind those that the second and the last cut have in common; what
-// lies outside of these two needs no row.
+// row is found by the 16 bits behind those which the cuts have in common, all but the outermost: a
+// few policies that reach farther than the sites (2001:db8::/32, fd00::/8) are not to spread the
+// rows over what nobody has. What lies outside is found by a search among the outermost.
 //
 // Threads:   create, destroy: control. find: any worker. Immutable in between.
 // Errors:    0 or -errno.
@@ -25,12 +26,13 @@ struct policy_entry6;
 
 struct policy_index {
 	bool by_local;
-	uint8_t shift;	 // IPv6: bits behind those 16 that tell the row
-	uint32_t n;	 // intervals
-	uint32_t *start; // their first addresses, host order, ascending; the first is 0
-	addr6 *start6;	 // the same for IPv6
-	uint32_t *first; // n + 1: where their lists begin
-	uint32_t *list;	 // numbers of policies, ascending in each list
+	uint8_t shift;		 // IPv6: bits behind those 16 that tell the row
+	uint32_t row_lo, row_hi; // IPv6: the intervals between which there are rows
+	uint32_t n;		 // intervals
+	uint32_t *start;	 // their first addresses, host order, ascending; the first is 0
+	addr6 *start6;		 // the same for IPv6
+	uint32_t *first;	 // n + 1: where their lists begin
+	uint32_t *list;		 // numbers of policies, ascending in each list
 	// The interval of the first address with this upper half (IPv6: with these 16 bits); one
 	// more to end the last row.
 	uint32_t top[65537];
@@ -64,12 +66,12 @@ static inline const uint32_t *policy_index_find6(const struct policy_index *x, a
 						 addr6 remote, uint32_t *n)
 {
 	const addr6 addr = x->by_local ? local : remote;
-	const uint32_t end = x->n - 1;
-	uint32_t lo = 0, left = 1;
+	uint32_t lo = 0, left = x->row_lo;
 
-	if (end > 0 && addr >= x->start6[end]) {
-		lo = end;
-	} else if (end > 0 && addr >= x->start6[1]) {
+	if (addr >= x->start6[x->row_hi]) {
+		lo = x->row_hi;
+		left = x->n - lo;
+	} else if (addr >= x->start6[x->row_lo]) {
 		const uint32_t row = (uint32_t)(addr >> x->shift) & 0xffff;
 
 		lo = x->top[row];
