@@ -191,47 +191,67 @@ static void punt_whole(struct batch *in, uint16_t i, struct sorted *s)
 
 // Is it ESP, bare or in UDP? Behind extension headers it is Linux's, which has no use for it: no
 // gateway puts them there.
-static bool is_esp6(struct worker *w, const struct rte_mbuf *m, bool *keepalive)
+static bool is_esp6(const uint8_t *ip, unsigned len, bool *keepalive)
 {
-	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *) + RTE_ETHER_HDR_LEN;
-	const unsigned len = (unsigned)ip[4] << 8 | ip[5];
-	const uint8_t *udp = ip + sizeof(struct rte_ipv6_hdr), *data = udp + 8;
+	const uint8_t *udp = ip + IPV6_HDR_LEN, *data = udp + 8;
 
 	*keepalive = false;
-	if (ip[0] >> 4 != 6 ||
-	    len + sizeof(struct rte_ipv6_hdr) + RTE_ETHER_HDR_LEN > m->data_len ||
-	    !fib_is_local6(w->dp->fib, ip + 24))
-		return false;
 	if (ip[6] == IPPROTO_ESP)
 		return true;
+	len -= IPV6_HDR_LEN;
 	if (ip[6] != IPPROTO_UDP || len < 9 || (udp[2] << 8 | udp[3]) != IKE_NATT_PORT)
 		return false;
 	*keepalive = len == 9 && data[0] == 0xff; // RFC 3948 2.3
 	return *keepalive || len < 12 || (data[0] | data[1] | data[2] | data[3]) != 0;
 }
 
-// A packet of a NIC to one of our own addresses.
+// A fragment of ESP or UDP, whose fragment header is the only extension header.
+static bool is_fragment6(const uint8_t *ip, unsigned len)
+{
+	return ip[6] == IPPROTO_FRAGMENT && len >= IPV6_HDR_LEN + 8 &&
+	       (ip[IPV6_HDR_LEN] == IPPROTO_ESP || ip[IPV6_HDR_LEN] == IPPROTO_UDP);
+}
+
+// False: the packet has been taken, until it is whole.
+static bool put_together6(struct worker *w, struct batch *in, uint16_t i)
+{
+	const unsigned owner = reass6_owner(w->dp, rte_pktmbuf_mtod(in->pkt[i], const uint8_t *));
+	struct rte_mbuf *m;
+
+	if (owner != w->id) {
+		worker_handover(w, owner, in->pkt[i], in->port[i]);
+		return false;
+	}
+	m = reass6_put(w, in->pkt[i]);
+	if (!m)
+		return false;
+	in->pkt[i] = m;
+	return true;
+}
+
+// A packet of a NIC to one of our own addresses, bare and whole.
 static void classify_own6(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
 {
-	struct rte_mbuf *m = in->pkt[i];
+	const uint8_t *ip = rte_pktmbuf_mtod(in->pkt[i], const uint8_t *);
 	bool keepalive;
 
-	if (is_esp6(w, m, &keepalive)) {
-		if (keepalive) {
-			drop(w, m, DROP_NATT_KEEPALIVE);
+	// RFC 4303 3.4.1, as with IPv4.
+	if (is_fragment6(ip, in->pkt[i]->data_len)) {
+		if (!put_together6(w, in, i))
 			return;
-		}
-		rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
-		trim_ipv6(m); // is_esp6() has seen that it is whole
-		batch_append(&s->esp, in, i);
-	} else {
-		rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
-		if (!trim_ipv6(m) || is_martian6(rte_pktmbuf_mtod(m, const uint8_t *)))
-			drop(w, m, DROP_RX_MALFORMED);
-		else if (icmp6_is_nd(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len))
-			batch_append(&s->punt, in, i);
+		ip = rte_pktmbuf_mtod(in->pkt[i], const uint8_t *);
+	}
+	if (is_esp6(ip, in->pkt[i]->data_len, &keepalive)) {
+		if (keepalive)
+			drop(w, in->pkt[i], DROP_NATT_KEEPALIVE);
 		else
-			batch_append(&s->local, in, i);
+			batch_append(&s->esp, in, i);
+	} else if (icmp6_is_nd(ip, in->pkt[i]->data_len)) {
+		batch_append(&s->punt, in, i);
+	} else {
+		if (ip[6] == IPPROTO_ICMPV6)
+			pmtu6_hear(w, in->pkt[i]);
+		batch_append(&s->local, in, i);
 	}
 }
 
@@ -245,12 +265,12 @@ static void classify_ipv6(struct worker *w, struct batch *in, uint16_t i, bool g
 		drop(w, m, DROP_RX_MALFORMED);
 	} else if (is_of_link6(ip)) {
 		punt_whole(in, i, s);
-	} else if (fib_is_local6(w->dp->fib, ip + IPV6_DST_AT)) {
-		classify_own6(w, in, i, s);
 	} else {
 		rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
 		if (!trim_ipv6(m) || is_martian6(ip))
 			drop(w, m, DROP_RX_MALFORMED);
+		else if (fib_is_local6(w->dp->fib, ip + IPV6_DST_AT))
+			classify_own6(w, in, i, s);
 		else if (group_mac || is_linklocal6(ip + IPV6_SRC_AT) ||
 			 is_unspecified6(ip + IPV6_SRC_AT))
 			drop(w, m, DROP_RX_SCOPE); // RFC 4291 2.5.2, 2.5.6
@@ -332,6 +352,21 @@ static void classify_tap(struct worker *w, struct batch *in, uint16_t i, struct 
 		drop(w, m, DROP_RX_MALFORMED);
 }
 
+static void classify_handed_over(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
+{
+	const struct rte_mbuf *m = in->pkt[i];
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	in->origin[i] = FROM_NIC;
+	in->from_linux[i] = false;
+	if (ip_is_v6(ip) && is_fragment6(ip, m->data_len))
+		classify_own6(w, in, i, s);
+	else if (!ip_is_v6(ip) && is_fragment(ip_of(m)))
+		classify_own(w, in, i, s);
+	else
+		batch_append(&s->esp, in, i);
+}
+
 void classify(struct worker *w, struct batch *in, struct sorted *s)
 {
 	s->punt.n = s->local.n = s->transit.n = s->esp.n = s->out.n = 0;
@@ -344,13 +379,7 @@ void classify(struct worker *w, struct batch *in, struct sorted *s)
 			classify_tap(w, in, i, s);
 			break;
 		case FROM_TUNNEL: // handed over by the worker that received it: ESP, a fragment
-			in->origin[i] = FROM_NIC;
-			in->from_linux[i] = false;
-			if (ip_of(in->pkt[i])->version_ihl >> 4 == 4 &&
-			    is_fragment(ip_of(in->pkt[i])))
-				classify_own(w, in, i, s);
-			else
-				batch_append(&s->esp, in, i);
+			classify_handed_over(w, in, i, s);
 			break;
 		default: // bare IP of our own
 			batch_append(&s->out, in, i);

@@ -359,7 +359,7 @@ static void clamp_mss(const struct worker *w, const struct rte_mbuf *m, const st
 	if (!w->dp->clamp_mss || !tcp_is_syn(job->text, len))
 		return;
 	if (is_ipv6(m))
-		path_mtu = fib6_route_mtu(w->dp, (const uint8_t *)outer + 8);
+		path_mtu = pmtu6_to(w->dp, (const uint8_t *)outer + IPV6_SRC_AT);
 	else
 		path_mtu = pmtu_to(w->dp, outer->src_addr);
 	tcp_mss_clamp(job->text, len, esp_inner_mtu(job->key, in->outer_len, path_mtu));

@@ -13,7 +13,6 @@
 #include "lib/ipv6.h"
 
 enum {
-	ICMP6_HDR_LEN = 8,
 	ICMP6_HOP_LIMIT = 64,
 	ND_HOP_LIMIT = 255,
 };

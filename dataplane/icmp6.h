@@ -12,6 +12,7 @@
 struct worker;
 
 enum {
+	ICMP6_HDR_LEN = 8, // bytes, of an error
 	ICMP6_UNREACHABLE = 1,
 	ICMP6_TOO_BIG = 2,
 	ICMP6_TIME_EXCEEDED = 3,

@@ -15,6 +15,7 @@
 #include "dataplane/hold.h"
 #include "dataplane/icmp.h"
 #include "dataplane/icmp6.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/port.h"
 
 // Our answer to packet `i` enters at the policies in the next round.
@@ -94,6 +95,7 @@ static void route4(struct worker *w, const struct batch *b, uint16_t i)
 struct last6 {
 	bool valid;
 	enum fib_result result;
+	uint16_t mtu; // of the port, or of the way behind it
 	uint8_t dst[16];
 	struct fib6_hop hop;
 };
@@ -132,11 +134,13 @@ static void route6(struct worker *w, const struct batch *b, uint16_t i, struct l
 		memcpy(last->dst, dst, sizeof(last->dst));
 		last->result = fib6_lookup(w->dp->fib6, dst, &last->hop);
 		last->valid = true;
+		if (last->result != FIB_NO_ROUTE)
+			last->mtu = pmtu6_limit(w->dp, dst, w->dp->ports[last->hop.port].mtu);
 	}
 	if (last->result == FIB_NO_ROUTE) {
 		drop(w, m, DROP_NO_ROUTE);
-	} else if (m->pkt_len > w->dp->ports[last->hop.port].mtu) {
-		too_big6(w, b, i, w->dp->ports[last->hop.port].mtu);
+	} else if (m->pkt_len > last->mtu) {
+		too_big6(w, b, i, last->mtu);
 	} else if (last->result == FIB_NO_NEIGHBOUR) {
 		const struct ip_addr missing = ip_addr_from_bytes(last->hop.addr, 16);
 

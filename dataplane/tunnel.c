@@ -212,7 +212,7 @@ static void build_outer(struct sa_out *sa, const struct ip_endpoint *local,
 
 uint16_t sa_out_path_mtu(const struct dp *dp, const struct sa_out *sa)
 {
-	return sa->v6 ? fib6_route_mtu(dp, sa->outer + SA_OUT_DST6) : pmtu_to(dp, sa->remote_be);
+	return sa->v6 ? pmtu6_to(dp, sa->outer + SA_OUT_DST6) : pmtu_to(dp, sa->remote_be);
 }
 
 int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct error *err)
