@@ -205,10 +205,12 @@ static bool is_esp6(const uint8_t *ip, unsigned len, bool *keepalive)
 	return *keepalive || len < 12 || (data[0] | data[1] | data[2] | data[3]) != 0;
 }
 
-// A fragment of ESP or UDP, whose fragment header is the only extension header.
+// A fragment of ESP or UDP, whose fragment header is the only extension header. What has one and is
+// whole (RFC 6946) nobody sends any more (RFC 8021): it is Linux's.
 static bool is_fragment6(const uint8_t *ip, unsigned len)
 {
 	return ip[6] == IPPROTO_FRAGMENT && len >= IPV6_HDR_LEN + 8 &&
+	       (flow_load16(ip + IPV6_HDR_LEN + 2) & 0xfff9) != 0 &&
 	       (ip[IPV6_HDR_LEN] == IPPROTO_ESP || ip[IPV6_HDR_LEN] == IPPROTO_UDP);
 }
 
