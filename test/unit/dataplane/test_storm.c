@@ -238,16 +238,18 @@ static void give_fragments(void)
 	struct rte_mbuf *m = genuine_esp();
 	struct batch one = {.n = 0}, pieces;
 
-	if (m != NULL && ip_is_v6(rte_pktmbuf_mtod(m, void *))) {
-		rte_pktmbuf_free(m);
-		m = NULL;
-	}
 	if (m == NULL)
 		return;
 	core_put(&one, m, 1, FROM_NIC);
-	rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->packet_id = (uint16_t)below(65536);
-	rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->fragment_offset = 0; // without DF
-	assert_int_equal(frag_cut(core.w, &one, 0, (uint16_t)(100 + below(600)), &pieces), 0);
+	if (ip_is_v6(rte_pktmbuf_mtod(m, void *))) {
+		assert_int_equal(frag6_cut(core.w, &one, 0, (uint16_t)(100 + below(600)), &pieces),
+				 0);
+	} else {
+		rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->packet_id = (uint16_t)below(65536);
+		rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->fragment_offset = 0; // without DF
+		assert_int_equal(frag_cut(core.w, &one, 0, (uint16_t)(100 + below(600)), &pieces),
+				 0);
+	}
 	// That was the peer's doing: it does not count.
 	counter_add(&core.w->cut_packets, (uint64_t)-1);
 	counter_add(&core.w->cut_pieces, (uint64_t) - (int64_t)pieces.n);
