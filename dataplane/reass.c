@@ -138,12 +138,14 @@ struct rte_mbuf *reass_put(struct worker *w, struct rte_mbuf *m)
 
 unsigned reass6_owner(const struct dp *dp, const uint8_t *ip)
 {
+	uint64_t addrs[4];
 	uint32_t id;
 
 	if (dp->n_workers == 1)
 		return 0;
+	memcpy(addrs, ip + IPV6_SRC_AT, sizeof(addrs));
 	memcpy(&id, ip + IPV6_HDR_LEN + 4, sizeof(id));
-	return rte_hash_crc(ip + IPV6_SRC_AT, 32, id) % dp->n_workers;
+	return rte_hash_crc(addrs, sizeof(addrs), id) % dp->n_workers;
 }
 
 struct rte_mbuf *reass6_put(struct worker *w, struct rte_mbuf *m)
