@@ -66,7 +66,8 @@ static bool child_equal(const struct config_child *a, const struct config_child 
 	       a->close_action == b->close_action && a->rekey_time_ms == b->rekey_time_ms &&
 	       a->life_time_ms == b->life_time_ms && a->rand_time_ms == b->rand_time_ms &&
 	       limit_equal(&a->bytes, &b->bytes) && limit_equal(&a->packets, &b->packets) &&
-	       a->replay_window == b->replay_window && a->priority == b->priority;
+	       a->replay_window == b->replay_window && a->priority == b->priority &&
+	       strcmp(a->iface, b->iface) == 0;
 }
 
 bool config_conn_equal(const struct config_conn *a, const struct config_conn *b)

@@ -39,6 +39,9 @@ struct conn_child { // a child with mode = tunnel
 	unsigned start_action; // enum config_start
 	enum config_dead dpd_action, close_action;
 	struct config_limit bytes, packets;
+	char iface_name[CONFIG_PORT_NAME_MAX]; // its tunnel interface, "": none
+	uint32_t if_id;			       // of that interface
+	unsigned iface;			       // its number in the dataplane, DP_IFACE_NONE: none
 	uint32_t tunnel;   // of the dataplane
 	uint32_t sends_on; // outbound SPI that the tunnel has now, 0: none
 	uint32_t asked_on; // id of the IKE SA that is to make it besides its first child, 0: none
@@ -87,6 +90,8 @@ struct conn {
 int conn_create(const struct config_conn *config, struct conn **out);
 // Takes over what holds for all connections, whenever it may have changed.
 void conn_set_times(struct conn *c, const struct config_ike *ike);
+// Takes over the numbers of its interfaces, which may change while the interfaces stay.
+void conn_set_if_ids(struct conn *c, const struct config_conn *config);
 struct conn *conn_get(struct conn *c);
 // Frees at the last reference. NULL is allowed. The children's events must be gone by then.
 void conn_put(struct conn *c);

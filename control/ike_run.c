@@ -150,6 +150,21 @@ void run_conn_put(struct ike_run *run, struct conn *c)
 	conn_put(c);
 }
 
+// The interface was made before (control/links.h).
+static int child_bind(struct ike_run *run, struct conn_child *child, struct error *err)
+{
+	int rc;
+
+	if (child->iface_name[0] == '\0')
+		return 0;
+	child->iface = dp_iface_find(run->dp, child->iface_name);
+	rc = child->iface == DP_IFACE_NONE ? -ENODEV
+					   : dp_tunnel_bind(run->dp, child->tunnel, child->iface);
+	return rc ? error_set(err, rc, "%s: cannot be bound to the interface %s: %s", child->name,
+			      child->iface_name, strerror(-rc))
+		  : 0;
+}
+
 static int conn_add_tunnels(struct ike_run *run, struct conn *c, struct error *err)
 {
 	for (size_t i = 0; i < c->n_children; i++) {
@@ -163,6 +178,9 @@ static int conn_add_tunnels(struct ike_run *run, struct conn *c, struct error *e
 		if (rc)
 			return error_set(err, rc, "%s: no tunnel in the dataplane: %s", name,
 					 strerror(-rc));
+		rc = child_bind(run, child, err);
+		if (rc)
+			return rc;
 		start_rest(run, child, child->rest);
 	}
 	return 0;
@@ -256,12 +274,13 @@ static int plan_make(struct ike_run *run, const struct config *config, struct pl
 }
 
 static uint32_t plan_tunnel(void *ctx, const struct config_conn *conn,
-			    const struct config_child *child)
+			    const struct config_child *child, unsigned *iface)
 {
 	const struct plan *p = ctx;
 	const struct conn_child *found =
 		conn_child_find(p->conns[conn - p->config->conns], child->name);
 
+	*iface = found ? found->iface : DP_IFACE_NONE;
 	return found ? found->tunnel : DP_TUNNEL_NONE;
 }
 
@@ -339,8 +358,10 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 	run->n_by_tunnel = plan.n_by_tunnel;
 	run->config = config;
 	run->env.half_open_ms = config->gateway.ike.half_open_timeout_ms;
-	for (size_t i = 0; i < run->n_conns; i++)
+	for (size_t i = 0; i < run->n_conns; i++) {
 		conn_set_times(run->conns[i], &config->gateway.ike);
+		conn_set_if_ids(run->conns[i], &config->conns[i]);
+	}
 	names_ask_new(run);
 
 	run_enter(run);

@@ -317,6 +317,18 @@ static void classify_frame(struct worker *w, struct batch *in, uint16_t i, struc
 		punt_whole(in, i, s);
 }
 
+// What Linux routes to a tunnel interface: bare IP packets.
+static void classify_tun(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
+{
+	struct rte_mbuf *m = in->pkt[i];
+
+	if (m->data_len > 0 && ip_is_v6(rte_pktmbuf_mtod(m, const void *)) ? trim_ipv6(m)
+									   : trim_ipv4(m, false))
+		batch_append(&s->out, in, i);
+	else
+		drop(w, m, DROP_RX_MALFORMED);
+}
+
 // Does a packet of Linux leave whatever the policies say? Multicast and link-local ones are of the
 // link, and without ND no neighbour would be found.
 static bool leaves_at_once6(const struct rte_mbuf *m)
@@ -369,6 +381,16 @@ static void classify_handed_over(struct worker *w, struct batch *in, uint16_t i,
 		batch_append(&s->esp, in, i);
 }
 
+// A bare packet of our own: an ICMP error, which may be about Linux's packet.
+static void classify_self(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(in->pkt[i], const uint8_t *);
+	const bool own = ip_is_v6(ip) ? fib_is_local6(w->dp->fib, ip + IPV6_DST_AT)
+				      : fib_is_local(w->dp->fib, ip_of(in->pkt[i])->dst_addr);
+
+	batch_append(own ? &s->punt : &s->out, in, i);
+}
+
 void classify(struct worker *w, struct batch *in, struct sorted *s)
 {
 	s->punt.n = s->local.n = s->transit.n = s->esp.n = s->out.n = 0;
@@ -378,13 +400,16 @@ void classify(struct worker *w, struct batch *in, struct sorted *s)
 			classify_frame(w, in, i, s);
 			break;
 		case FROM_TAP:
-			classify_tap(w, in, i, s);
+			if (in->port[i] >= DP_IFACE_FIRST)
+				classify_tun(w, in, i, s);
+			else
+				classify_tap(w, in, i, s);
 			break;
 		case FROM_TUNNEL: // handed over by the worker that received it: ESP, a fragment
 			classify_handed_over(w, in, i, s);
 			break;
-		default: // bare IP of our own
-			batch_append(&s->out, in, i);
+		default:
+			classify_self(w, in, i, s);
 			break;
 		}
 	}
@@ -404,18 +429,21 @@ static void classify_inner4(struct worker *w, struct batch *esp, uint16_t i, str
 		batch_append(&s->transit, esp, i);
 }
 
-// Nothing of another site's link is ours: ND out of a tunnel would pass for a neighbour's here.
+// Nothing of another site's link is ours: ND out of a tunnel would pass for a neighbour's here. The
+// two ends of a tunnel interface are a link of their own, which has no ND.
 static void classify_inner6(struct worker *w, struct batch *esp, uint16_t i, struct sorted *s)
 {
 	const struct rte_mbuf *m = esp->pkt[i];
 	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
-	const bool own = fib_is_local6(w->dp->fib, ip + IPV6_DST_AT);
+	const bool link = is_of_link6(ip), own = fib_is_local6(w->dp->fib, ip + IPV6_DST_AT);
+	const bool may_be_of_link = esp->port[i] >= DP_IFACE_FIRST && (link || own);
 
-	if (is_martian6(ip) || is_of_link6(ip) || is_linklocal6(ip + IPV6_SRC_AT) ||
-	    is_unspecified6(ip + IPV6_SRC_AT) || (own && icmp6_is_nd(ip, m->data_len)))
+	if (is_martian6(ip) || is_unspecified6(ip + IPV6_SRC_AT) ||
+	    ((link || is_linklocal6(ip + IPV6_SRC_AT)) && !may_be_of_link) ||
+	    ((link || own) && icmp6_is_nd(ip, m->data_len)))
 		drop(w, esp->pkt[i], DROP_ESP_INNER);
 	else
-		batch_append(own ? &s->local : &s->transit, esp, i);
+		batch_append(link || own ? &s->local : &s->transit, esp, i);
 }
 
 void classify_inner(struct worker *w, struct batch *esp, struct sorted *s)

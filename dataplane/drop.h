@@ -19,6 +19,8 @@
 	X(TOO_BIG, "too-big",                                                                      \
 	  "does not fit the tunnel or port, and is not to be cut: ICMP if allowed")                \
 	X(NO_ROUTE, "no-route", "no route to the destination")                                     \
+	X(TUNNEL_LOOP, "tunnel-loop",                                                              \
+	  "would go back into its tunnel, or its route has just changed")                          \
 	X(NO_NEIGHBOUR, "no-neighbour", "next hop's MAC address not resolved in time")             \
 	X(HOLD_FULL, "hold-full", "too many packets wait for a next hop's MAC address")            \
 	X(ESP_MALFORMED, "esp-malformed", "ESP packet cut short or not a multiple of 4 bytes")     \
@@ -31,10 +33,12 @@
 	X(ESP_NEXT_HEADER, "esp-next-header", "next header is neither IPv4 nor IPv6")              \
 	X(ESP_INNER, "esp-inner", "inner packet is malformed, or of another link")                 \
 	X(ESP_SELECTOR, "esp-selector", "inner packet is outside the SA's selectors")              \
-	X(ESP_ECN, "esp-ecn", "congestion marked outside, inner packet cannot say so (RFC 6040 4.2)") \
+	X(ESP_ECN, "esp-ecn",                                                                      \
+	  "congestion marked outside, inner packet cannot say so (RFC 6040 4.2)")                  \
 	X(NATT_KEEPALIVE, "natt-keepalive", "NAT keepalive, one byte 0xFF: not an error")          \
 	X(FRAGMENT, "fragment", "fragment to us of a packet that did not get whole")               \
-	X(HANDOVER_FULL, "handover-full", "the worker that owns the SA has no room for the packet") \
+	X(HANDOVER_FULL, "handover-full",                                                          \
+	  "the worker that owns the SA has no room for the packet")                                \
 	X(CRYPTO, "crypto", "the crypto library refused the job")                                  \
 	X(NO_MBUF, "no-mbuf", "packet memory used up, or no room for ESP in the buffer")           \
 	X(PUNT_FULL, "punt-full", "the ring towards Linux is full")                                \

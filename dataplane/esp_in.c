@@ -7,6 +7,7 @@
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
+#include "dataplane/iface.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/sad.h"
 #include "dataplane/tunnel.h"
@@ -425,6 +426,10 @@ void esp_in(struct worker *w, struct batch *b)
 		if (reason != DROP_REASON_COUNT) {
 			drop(w, m, reason);
 			continue;
+		}
+		if (b->sa[i]->iface != DP_IFACE_NONE) { // as received there
+			b->port[i] = m->port = b->sa[i]->iface;
+			iface_count_in(w, b->port[i], m->pkt_len);
 		}
 		b->origin[i] = FROM_TUNNEL;
 		b->from_linux[i] = true;

@@ -11,6 +11,7 @@
 #include <rte_lpm.h>
 
 #include "dataplane/fib6.h"
+#include "dataplane/iface.h"
 #include "dataplane/port.h"
 
 enum {
@@ -26,8 +27,12 @@ enum {
 // The part of a next hop that workers read, in one word: MAC address, port, flags.
 #define HOP_MAC_MASK   0xffffffffffffull
 #define HOP_PORT_SHIFT 48
-#define HOP_ON_LINK    (1ull << 56)
-#define HOP_RESOLVED   (1ull << 57)
+#define HOP_PORT_MASK  0x1fffull
+#define HOP_IFACE      (1ull << 61) // port is a tunnel interface: no MAC address is needed
+#define HOP_ON_LINK    (1ull << 62)
+#define HOP_RESOLVED   (1ull << 63)
+
+_Static_assert(DP_IFACE_FIRST + DP_IFACES_MAX <= HOP_PORT_MASK + 1, "numbers fit the word");
 
 struct hop {
 	_Atomic uint64_t word; // control: rw, workers: ro
@@ -60,7 +65,7 @@ struct fib {
 	struct hop hop[FIB_HOPS_MAX];
 	struct rte_hash *neigh; // data: MAC address with HOP_RESOLVED
 	struct locals *_Atomic locals;
-	_Atomic uint32_t port_addr_be[DP_PORTS_MAX];
+	_Atomic uint32_t port_addr_be[DP_IFACE_FIRST + DP_IFACES_MAX];
 	_Atomic uint32_t generation;
 	struct rte_rcu_qsbr *qsbr;
 	struct route *route; // control: sorted by dst, len
@@ -68,6 +73,11 @@ struct fib {
 };
 
 // ---- workers ----
+
+static inline uint16_t word_port(uint64_t word)
+{
+	return (uint16_t)(word >> HOP_PORT_SHIFT & HOP_PORT_MASK);
+}
 
 enum fib_result fib_lookup(const struct fib *fib, uint32_t dst_be, struct fib_hop *out)
 {
@@ -80,7 +90,7 @@ enum fib_result fib_lookup(const struct fib *fib, uint32_t dst_be, struct fib_ho
 			return FIB_NO_ROUTE;
 	}
 	word = atomic_load_explicit(&fib->hop[id].word, memory_order_acquire);
-	out->port = (uint8_t)(word >> HOP_PORT_SHIFT);
+	out->port = word_port(word);
 	out->addr_be = fib->hop[id].gateway_be;
 	if (word & HOP_ON_LINK) {
 		const struct neigh_key key = {.addr_be = dst_be, .port = out->port};
@@ -92,7 +102,7 @@ enum fib_result fib_lookup(const struct fib *fib, uint32_t dst_be, struct fib_ho
 		word = (uint64_t)(uintptr_t)data;
 	}
 	if (!(word & HOP_RESOLVED))
-		return FIB_NO_NEIGHBOUR;
+		return word & HOP_IFACE ? FIB_IFACE : FIB_NO_NEIGHBOUR;
 	word &= HOP_MAC_MASK;
 	memcpy(out->mac.addr_bytes, &word, sizeof(out->mac.addr_bytes));
 	return FIB_OK;
@@ -142,7 +152,9 @@ uint16_t fib_route_mtu(const struct dp *dp, uint32_t addr_be)
 {
 	struct fib_hop hop;
 
-	return fib_lookup(dp->fib, addr_be, &hop) == FIB_NO_ROUTE ? 0 : dp->ports[hop.port].mtu;
+	const enum fib_result result = fib_lookup(dp->fib, addr_be, &hop);
+
+	return result == FIB_NO_ROUTE || result == FIB_IFACE ? 0 : dp->ports[hop.port].mtu;
 }
 
 // ---- control: own addresses ----
@@ -157,25 +169,25 @@ static uint32_t prefix_mask(uint8_t len)
 	return len == 0 ? 0 : UINT32_MAX << (32 - len);
 }
 
-// An own address inside an on-link route of a port is that port's address.
+// An own address inside an on-link route of a port or tunnel interface is its address.
 static void choose_port_addrs(struct fib *fib)
 {
 	const struct locals *l = atomic_load_explicit(&fib->locals, memory_order_relaxed);
-	uint32_t addr_be[DP_PORTS_MAX];
+	static uint32_t addr_be[DP_IFACE_FIRST + DP_IFACES_MAX]; // control only
 
-	for (unsigned p = 0; p < DP_PORTS_MAX; p++)
+	for (unsigned p = 0; p < DP_IFACE_FIRST + DP_IFACES_MAX; p++)
 		addr_be[p] = l->n4 ? l->v4_be[0] : 0;
 	for (size_t r = 0; r < fib->n_routes; r++) {
 		const struct route *route = &fib->route[r];
 		const uint64_t word = atomic_load(&fib->hop[route->hop].word);
 
-		if (!(word & HOP_ON_LINK))
+		if (fib->hop[route->hop].gateway_be != 0)
 			continue;
 		for (unsigned i = 0; i < l->n4; i++)
 			if ((rte_be_to_cpu_32(l->v4_be[i]) & prefix_mask(route->len)) == route->dst)
-				addr_be[(uint8_t)(word >> HOP_PORT_SHIFT)] = l->v4_be[i];
+				addr_be[word_port(word)] = l->v4_be[i];
 	}
-	for (unsigned p = 0; p < DP_PORTS_MAX; p++)
+	for (unsigned p = 0; p < DP_IFACE_FIRST + DP_IFACES_MAX; p++)
 		atomic_store_explicit(&fib->port_addr_be[p], addr_be[p], memory_order_relaxed);
 }
 
@@ -257,13 +269,16 @@ static uint64_t neigh_word(const struct fib *fib, unsigned port, uint32_t addr_b
 
 static uint64_t hop_word(const struct fib *fib, unsigned port, uint32_t gateway_be)
 {
+	// Point to point: whoever the gateway is, there is one other end.
+	if (port >= DP_IFACE_FIRST)
+		return (uint64_t)port << HOP_PORT_SHIFT | HOP_IFACE;
 	return (uint64_t)port << HOP_PORT_SHIFT |
 	       (gateway_be ? neigh_word(fib, port, gateway_be) : HOP_ON_LINK);
 }
 
 static unsigned hop_port(const struct hop *hop)
 {
-	return (uint8_t)(atomic_load_explicit(&hop->word, memory_order_relaxed) >> HOP_PORT_SHIFT);
+	return word_port(atomic_load_explicit(&hop->word, memory_order_relaxed));
 }
 
 // The next hop with one more reference. -ENOSPC when none is free.
@@ -348,7 +363,7 @@ int dp_route_set(struct dp *dp, const struct dp_route *r)
 	}
 	if (r->dst.addr.family != IP_V4 || r->gateway.family == IP_V6)
 		return -EAFNOSUPPORT;
-	if (r->port >= dp->n_ports || r->dst.len > 32)
+	if ((r->port >= dp->n_ports && !iface_exists(dp, r->port)) || r->dst.len > 32)
 		return -EINVAL;
 	dst = ip_addr_to_v4(&r->dst.addr) & prefix_mask(r->dst.len);
 	if (r->gateway.family == IP_V4)
@@ -408,6 +423,21 @@ int dp_route_del(struct dp *dp, const struct ip_prefix *p)
 	choose_port_addrs(fib);
 	bump(fib);
 	return 0;
+}
+
+void fib_forget_iface(struct dp *dp, unsigned iface)
+{
+	struct fib *fib = dp->fib;
+
+	fib6_forget_iface(dp, iface);
+	bump(fib);
+	for (size_t i = fib->n_routes; i-- > 0;) {
+		const struct route *r = &fib->route[i];
+		const struct ip_prefix dst = {.addr = ip_addr_v4(r->dst), .len = r->len};
+
+		if (hop_port(&fib->hop[r->hop]) == iface)
+			dp_route_del(dp, &dst);
+	}
 }
 
 size_t dp_routes(const struct dp *dp, struct dp_route_info *out, size_t max)

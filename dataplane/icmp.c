@@ -70,7 +70,7 @@ struct rte_mbuf *icmp_error(struct worker *w, const struct rte_mbuf *offending, 
 	struct rte_icmp_hdr *icmp;
 	struct rte_mbuf *m;
 
-	if (src_addr_be == 0 && offending->port < DP_PORTS_MAX)
+	if (src_addr_be == 0 && offending->port < DP_IFACE_FIRST + DP_IFACES_MAX)
 		src_addr_be = fib_port_addr(w->dp->fib, offending->port);
 	if (src_addr_be == 0 || !may_answer(about, offending->data_len) || !icmp_take_token(w))
 		return NULL;

@@ -1,9 +1,11 @@
-// The Security Policy Database (RFC 4301 4.4.1): one ordered list, first match wins.
+// The Security Policy Database (RFC 4301 4.4.1): ordered lists, first match wins. One is for the
+// ports, and every tunnel interface has its own (RFC 4301 4.4.1.1: the SPD is chosen by where a
+// packet is forwarded to).
 //
-// A policy's two selectors are of one family, so each family has a list of its own in the order of
-// the whole: no policy of the other family could match before. The one of IPv6 is in policy6.h.
+// A policy's two selectors are of one family, so each family has lists of its own in the order of
+// the whole: no policy of the other family could match before. Those of IPv6 are in policy6.h.
 //
-// The lists are an immutable snapshot. dp_policies_set builds a new one and stores its pointer;
+// The lists are one immutable snapshot. dp_policies_set builds a new one and stores its pointer;
 // workers load the pointer once per batch. The stages policy_out() and policy_in_clear()
 // (stages.h) are in policy.c. How the look-up is done: policy_index.h,
 // docs/decisions/policy-lookup.md.
@@ -38,9 +40,11 @@ struct policy_verdict {
 };
 
 struct policies {
-	size_t n;
+	size_t n;     // of the ports: the first ones
+	size_t n_all; // with those of tunnel interfaces behind them
 	struct policies6 *v6;
-	struct policy_index *index; // NULL: the entries are walked
+	struct policy_index *index;		 // of the ports; NULL: the entries are walked
+	uint32_t iface_first[DP_IFACES_MAX + 1]; // entries of interface k: from [k] to [k + 1]
 	struct policy_entry entry[];
 };
 
@@ -51,6 +55,9 @@ const struct policy_entry *policy_find_out(const struct policies *p, const struc
 // The same for a packet that came in: its source is the remote end.
 const struct policy_entry *policy_find_in(const struct policies *p, const struct flow *f);
 
+// The same as policy_find_out for a packet routed to a tunnel interface.
+const struct policy_entry *policy_find_iface(const struct policies *p, unsigned iface,
+					     const struct flow *f);
 // RFC 7296 2, 2.23.
 static inline bool policy_is_ike_port(uint16_t port)
 {
@@ -62,9 +69,12 @@ static inline bool policy_is_ike_port(uint16_t port)
 void policy_decide_out(struct worker *w, struct batch *in, uint16_t i, bool ike,
 		       struct policy_verdict v, struct batch *protect, struct batch *pass);
 // Does a packet that came in clear stay in the batch (policy_in_clear(), stages.h)? Else it has
-// been dropped.
+// been dropped. `behind`: without a policy, its source is routed to a tunnel interface.
 bool policy_decide_in_clear(struct worker *w, struct batch *b, uint16_t i, bool ike,
-			    struct policy_verdict v);
+			    struct policy_verdict v, bool behind);
+// The way out of a packet that is routed to a tunnel interface: protected, or (NULL) nowhere.
+void policy_decide_iface(struct worker *w, struct batch *in, uint16_t i, unsigned iface,
+			 struct tunnel *tunnel, struct batch *protect);
 
 int policies_create(struct dp *dp); // dp->policies, empty
 // Frees the snapshot at once: the workers must have stopped.

@@ -5,7 +5,8 @@
 #include <rte_malloc.h>
 
 #include "dataplane/dp_internal.h"
-#include "dataplane/fib.h"
+#include "dataplane/fib6.h"
+#include "dataplane/iface.h"
 #include "dataplane/policy_index.h"
 #include "dataplane/stages.h"
 #include "dataplane/tunnel.h"
@@ -17,17 +18,31 @@ static int entry_init(const struct dp *dp, struct policy_entry6 *e, const struct
 	if (!ts6_from_selector(&p->local, &e->local) || !ts6_from_selector(&p->remote, &e->remote))
 		return -EAFNOSUPPORT;
 	e->action = (uint8_t)p->action;
+	e->iface = (uint16_t)p->iface;
+	if (p->iface != DP_IFACE_NONE && p->action != DP_PROTECT)
+		return -EINVAL; // nothing leaves a tunnel interface in clear
 	if (p->action != DP_PROTECT)
 		return 0;
 	e->tunnel = tunnel_get(dp, p->tunnel);
 	return e->tunnel != NULL ? 0 : -ENOENT;
 }
 
+// Puts a policy behind all those of its interface and of lower ones: few are not in order already.
+static struct policy_entry6 *make_room(struct policies6 *p, unsigned iface)
+{
+	size_t at = p->n_all++;
+
+	for (; at > 0 && p->entry[at - 1].iface > iface; at--)
+		p->entry[at] = p->entry[at - 1];
+	p->entry[at] = (struct policy_entry6){.iface = (uint16_t)iface};
+	return &p->entry[at];
+}
+
 int policies6_create(const struct dp *dp, const struct dp_policy *policy, size_t n,
 		     struct policies6 **out)
 {
-	size_t n6 = 0, at = 0;
 	struct policies6 *p;
+	size_t n6 = 0;
 	int err = 0;
 
 	for (size_t i = 0; i < n; i++)
@@ -38,10 +53,12 @@ int policies6_create(const struct dp *dp, const struct dp_policy *policy, size_t
 	p = rte_zmalloc("policies6", sizeof(*p) + n6 * sizeof(p->entry[0]), RTE_CACHE_LINE_SIZE);
 	if (p == NULL)
 		return -ENOMEM;
-	p->n = n6;
-	for (size_t i = 0; i < n && err == 0; i++)
-		if (policy[i].local.family == IP_V6)
-			err = entry_init(dp, &p->entry[at++], &policy[i]);
+	for (size_t i = 0; i < n && err == 0; i++) {
+		if (policy[i].local.family != IP_V6)
+			continue;
+		p->n += policy[i].iface == DP_IFACE_NONE;
+		err = entry_init(dp, make_room(p, policy[i].iface), &policy[i]);
+	}
 	if (err == 0)
 		err = policy_index_create6(p->entry, p->n, &p->index);
 	if (err != 0)
@@ -61,7 +78,7 @@ void policies6_destroy(struct policies6 *p)
 
 void policies6_count(const struct policies6 *p, bool add)
 {
-	for (size_t i = 0; p != NULL && i < p->n; i++) {
+	for (size_t i = 0; p != NULL && i < p->n_all; i++) {
 		struct tunnel *t = p->entry[i].tunnel;
 
 		if (t == NULL)
@@ -123,6 +140,29 @@ const struct policy_entry6 *policy6_find_out(const struct policies6 *p, const st
 	return find(p, f, f->src, f->src_port, f->dst, f->dst_port);
 }
 
+const struct policy_entry6 *policy6_find_iface(const struct policies6 *p, unsigned iface,
+					       const struct flow6 *f)
+{
+	size_t lo, hi;
+
+	if (p == NULL)
+		return NULL;
+	lo = p->n;
+	hi = p->n_all;
+	while (lo < hi) {
+		const size_t mid = lo + (hi - lo) / 2;
+
+		if (p->entry[mid].iface < iface)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < p->n_all && p->entry[lo].iface == iface; lo++)
+		if (entry_match(&p->entry[lo], f, f->src, f->src_port, f->dst, f->dst_port))
+			return &p->entry[lo];
+	return NULL;
+}
+
 const struct policy_entry6 *policy6_find_in(const struct policies6 *p, const struct flow6 *f)
 {
 	return find(p, f, f->dst, f->dst_port, f->src, f->src_port);
@@ -135,50 +175,84 @@ static bool is_ike(const struct fib *fib, const struct flow6 *f, const uint8_t *
 	       policy_is_ike_port(own_port) && fib_is_local6(fib, own_addr);
 }
 
-// Asks the policies unless the packet before was of the same flow. False: malformed, and dropped.
-static bool ask(struct worker *w, const struct policies6 *p, struct policy6_last *last,
-		struct rte_mbuf *m, bool out, struct policy_verdict *v)
+// False: malformed, and dropped.
+static bool read_flow(struct worker *w, struct rte_mbuf *m, struct flow6 *f)
 {
-	struct flow6 f;
+	if (flow6_of(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, f))
+		return true;
+	drop(w, m, DROP_RX_MALFORMED);
+	return false;
+}
 
-	if (!flow6_of(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &f)) {
-		drop(w, m, DROP_RX_MALFORMED);
-		return false;
-	}
-	if (!last->valid || !flow6_equal(&f, &last->flow))
-		last->entry = out ? policy6_find_out(p, &f) : policy6_find_in(p, &f);
-	last->valid = true;
-	last->flow = f;
-	*v = (struct policy_verdict){.found = last->entry != NULL};
-	if (v->found) {
-		v->action = last->entry->action;
-		v->tunnel = last->entry->tunnel;
-	}
-	return true;
+static struct policy_verdict verdict_of(const struct policy_entry6 *e)
+{
+	if (e == NULL)
+		return (struct policy_verdict){.found = false};
+	return (struct policy_verdict){.found = true, .action = e->action, .tunnel = e->tunnel};
+}
+
+// Which tunnel interface does a packet leave by? What Linux sends by a port has been routed.
+static unsigned iface_out(const struct worker *w, const struct batch *in, uint16_t i)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(in->pkt[i], const uint8_t *);
+	struct fib6_hop hop;
+
+	if (in->origin[i] == FROM_TAP)
+		return in->port[i] >= DP_IFACE_FIRST ? in->port[i] : DP_IFACE_NONE;
+	if (!iface_any(w->dp) || fib6_lookup(w->dp->fib6, ip + IPV6_DST_AT, &hop) != FIB_IFACE)
+		return DP_IFACE_NONE;
+	return hop.port;
 }
 
 void policy6_out(struct worker *w, const struct policies6 *p, struct policy6_last *last,
 		 struct batch *in, uint16_t i, struct batch *protect, struct batch *pass)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(in->pkt[i], const uint8_t *);
-	struct policy_verdict v;
+	struct flow6 f;
 	bool ike;
 
-	if (!ask(w, p, last, in->pkt[i], true, &v))
+	if (!read_flow(w, in->pkt[i], &f))
 		return;
-	ike = in->origin[i] == FROM_TAP &&
-	      is_ike(w->dp->fib, &last->flow, ip + IPV6_SRC_AT, last->flow.src_port);
-	policy_decide_out(w, in, i, ike, v, protect, pass);
+	if (!last->valid || in->port[i] != in->port[i - 1] || in->origin[i] != in->origin[i - 1] ||
+	    !flow6_equal(&f, &last->flow)) {
+		last->iface = iface_out(w, in, i);
+		last->entry = last->iface == DP_IFACE_NONE ? policy6_find_out(p, &f)
+							   : policy6_find_iface(p, last->iface, &f);
+	}
+	last->valid = true;
+	last->flow = f;
+	if (last->iface != DP_IFACE_NONE) {
+		policy_decide_iface(w, in, i, last->iface, last->entry ? last->entry->tunnel : NULL,
+				    protect);
+		return;
+	}
+	ike = in->origin[i] == FROM_TAP && is_ike(w->dp->fib, &f, ip + IPV6_SRC_AT, f.src_port);
+	policy_decide_out(w, in, i, ike, verdict_of(last->entry), protect, pass);
+}
+
+// As of IPv4. :: is who has no address yet.
+static bool source_is_behind_iface(const struct worker *w, const struct flow6 *f, const uint8_t *ip)
+{
+	struct fib6_hop hop;
+
+	return f->src != 0 && fib6_lookup(w->dp->fib6, ip + IPV6_SRC_AT, &hop) == FIB_IFACE;
 }
 
 bool policy6_in_clear(struct worker *w, const struct policies6 *p, struct policy6_last *last,
 		      struct batch *b, uint16_t i)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(b->pkt[i], const uint8_t *);
-	struct policy_verdict v;
+	struct flow6 f;
 
-	if (!ask(w, p, last, b->pkt[i], false, &v))
+	if (!read_flow(w, b->pkt[i], &f))
 		return false;
-	return policy_decide_in_clear(
-		w, b, i, is_ike(w->dp->fib, &last->flow, ip + IPV6_DST_AT, last->flow.dst_port), v);
+	if (!last->valid || !flow6_equal(&f, &last->flow)) {
+		last->entry = policy6_find_in(p, &f);
+		last->behind = last->entry == NULL && iface_any(w->dp) &&
+			       source_is_behind_iface(w, &f, ip);
+	}
+	last->valid = true;
+	last->flow = f;
+	return policy_decide_in_clear(w, b, i, is_ike(w->dp->fib, &f, ip + IPV6_DST_AT, f.dst_port),
+				      verdict_of(last->entry), last->behind);
 }

@@ -16,18 +16,22 @@
 struct policy_entry6 {
 	struct ts6 local, remote;
 	struct tunnel *tunnel; // of DP_PROTECT
+	uint16_t iface;	       // DP_IFACE_NONE: of the ports
 	uint8_t action;	       // enum dp_action
 };
 
 struct policies6 {
-	size_t n;
-	struct policy_index *index; // NULL: the entries are walked
+	size_t n;		    // of the ports: the first ones
+	size_t n_all;		    // with those of tunnel interfaces behind them, by their number
+	struct policy_index *index; // of the ports; NULL: the entries are walked
 	struct policy_entry6 entry[];
 };
 
 // The last look-up of a batch: packets of one flow come in rows.
 struct policy6_last {
-	bool valid;
+	bool valid; // it was that of the packet before
+	unsigned iface;
+	bool behind; // inbound: its source is routed to a tunnel interface
 	struct flow6 flow;
 	const struct policy_entry6 *entry;
 };
@@ -44,6 +48,9 @@ void policies6_count(const struct policies6 *p, bool add);
 // alone, and no bypass entry that names a protocol.
 const struct policy_entry6 *policy6_find_out(const struct policies6 *p, const struct flow6 *f);
 const struct policy_entry6 *policy6_find_in(const struct policies6 *p, const struct flow6 *f);
+// As policy_find_iface().
+const struct policy_entry6 *policy6_find_iface(const struct policies6 *p, unsigned iface,
+					       const struct flow6 *f);
 
 // policy_out() and policy_in_clear() (stages.h) for packet `i`, which is one of IPv6. The second
 // says whether it stays in the batch. Packets whose headers cannot be walked are dropped as

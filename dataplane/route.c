@@ -78,8 +78,10 @@ static void route4(struct worker *w, const struct batch *b, uint16_t i)
 	struct fib_hop hop;
 	const enum fib_result result = fib_lookup(w->dp->fib, ip->dst_addr, &hop);
 
-	if (result == FIB_NO_ROUTE) {
-		drop(w, m, DROP_NO_ROUTE);
+	// What belongs into a tunnel interface has been there: this is ESP, or its route has just
+	// changed. It never leaves in clear.
+	if (result == FIB_NO_ROUTE || result == FIB_IFACE) {
+		drop(w, m, result == FIB_IFACE ? DROP_TUNNEL_LOOP : DROP_NO_ROUTE);
 	} else if (m->pkt_len > w->dp->ports[hop.port].mtu) {
 		too_big(w, b, i, w->dp->ports[hop.port].mtu);
 	} else if (result == FIB_NO_NEIGHBOUR) {
@@ -134,11 +136,11 @@ static void route6(struct worker *w, const struct batch *b, uint16_t i, struct l
 		memcpy(last->dst, dst, sizeof(last->dst));
 		last->result = fib6_lookup(w->dp->fib6, dst, &last->hop);
 		last->valid = true;
-		if (last->result != FIB_NO_ROUTE)
+		if (last->result != FIB_NO_ROUTE && last->result != FIB_IFACE)
 			last->mtu = pmtu6_limit(w->dp, dst, w->dp->ports[last->hop.port].mtu);
 	}
-	if (last->result == FIB_NO_ROUTE) {
-		drop(w, m, DROP_NO_ROUTE);
+	if (last->result == FIB_NO_ROUTE || last->result == FIB_IFACE) {
+		drop(w, m, last->result == FIB_IFACE ? DROP_TUNNEL_LOOP : DROP_NO_ROUTE);
 	} else if (m->pkt_len > last->mtu) {
 		too_big6(w, b, i, last->mtu);
 	} else if (last->result == FIB_NO_NEIGHBOUR) {

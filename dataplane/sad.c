@@ -8,6 +8,7 @@
 #include <rte_malloc.h>
 
 #include "dataplane/dp_internal.h"
+#include "dataplane/tunnel.h"
 
 int sad_create(struct dp *dp)
 {
@@ -131,6 +132,7 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 		goto out;
 	sa->spi = esp->spi;
 	sa->tunnel = tunnel;
+	sa->iface = tunnel_get(dp, tunnel) != NULL ? tunnel_get(dp, tunnel)->iface : DP_IFACE_NONE;
 	sa->udp_encap = esp->udp_encap;
 	atomic_init(&sa->peer, peer_of(&esp->remote));
 	sa->packets_check = esp_life_check(esp->soft.packets, esp->hard.packets);

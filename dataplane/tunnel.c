@@ -124,6 +124,19 @@ int dp_tunnel_del(struct dp *dp, uint32_t id)
 	return 0;
 }
 
+int dp_tunnel_bind(struct dp *dp, uint32_t id, unsigned iface)
+{
+	struct tunnel *t = tunnel_get(dp, id);
+
+	if (t == NULL)
+		return -ENOENT;
+	if (iface != DP_IFACE_NONE &&
+	    (iface < DP_IFACE_FIRST || iface >= DP_IFACE_FIRST + DP_IFACES_MAX))
+		return -EINVAL;
+	t->iface = (uint16_t)iface;
+	return 0;
+}
+
 int dp_tunnel_hold(struct dp *dp, uint32_t id, bool on)
 {
 	struct tunnel *t = tunnel_get(dp, id);

@@ -65,7 +65,7 @@ static void receive(struct worker *w, const struct source *src, struct batch *in
 	for (uint16_t i = 0; i < in->n; i++) {
 		if (src->type == SOURCE_NIC)
 			in->pkt[i]->port = src->port; // ours from here on, not DPDK's
-		in->port[i] = (uint8_t)in->pkt[i]->port;
+		in->port[i] = in->pkt[i]->port;
 		in->origin[i] = origin[src->type];
 		in->from_linux[i] = src->type == SOURCE_TAP;
 		in->tunnel[i] = NULL;
@@ -137,7 +137,7 @@ bool worker_may_report(struct worker *w, uint64_t key)
 	return true;
 }
 
-void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint8_t port)
+void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint16_t port)
 {
 	m->port = port;
 	if (rte_ring_enqueue(w->dp->workers[owner]->handover, m) != 0)
@@ -217,11 +217,12 @@ int worker_create(struct dp *dp, unsigned id, struct worker **out)
 	w->dp = dp;
 	w->frag6_id = (uint32_t)rte_rand();
 	w->tx = calloc(dp->n_ports, sizeof(w->tx[0]));
+	w->iface_count = calloc(DP_IFACES_MAX, sizeof(w->iface_count[0]));
 	snprintf(name, sizeof(name), "handover%u", id);
 	// RTS: a producer that the kernel puts to sleep in the middle holds nobody up.
 	w->handover = rte_ring_create(name, HANDOVER_SIZE, SOCKET_ID_ANY,
 				      RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
-	if (!w->tx || !w->handover || reass_create(dp, &w->reass) != 0) {
+	if (!w->tx || !w->iface_count || !w->handover || reass_create(dp, &w->reass) != 0) {
 		worker_destroy(w);
 		return -ENOMEM;
 	}
@@ -246,6 +247,7 @@ void worker_destroy(struct worker *w)
 		rte_pktmbuf_free(m);
 	rte_ring_free(w->handover);
 	reass_destroy(w->reass);
+	free(w->iface_count);
 	free(w->tx);
 	free(w);
 }

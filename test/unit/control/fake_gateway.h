@@ -15,6 +15,7 @@ struct dp { // what the dataplane would hold
 	struct {
 		bool used;
 		char name[DP_NAME_MAX];
+		unsigned iface;
 		uint32_t out_spi;	    // 0: none
 		struct ip_endpoint moved_to;
 		bool hold;		    // packets wait for one

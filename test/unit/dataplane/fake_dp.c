@@ -20,7 +20,7 @@
 #include "dataplane/acquire.h"
 #include "dataplane/crypto.h"
 #include "dataplane/esp.h"
-#include "dataplane/fib.h"
+#include "dataplane/fib6.h"
 #include "dataplane/icmp.h"
 #include "dataplane/icmp6.h"
 #include "dataplane/pmtu.h"
@@ -92,6 +92,22 @@ bool fib_is_local6(const struct fib *fib, const uint8_t addr[16])
 	return memcmp(addr, own.bytes, 16) == 0;
 }
 
+enum fib_result fib_lookup(const struct fib *fib, uint32_t dst_be, struct fib_hop *hop)
+{
+	(void)fib;
+	(void)dst_be;
+	(void)hop;
+	return FIB_NO_ROUTE;
+}
+
+enum fib_result fib6_lookup(const struct fib6 *fib, const uint8_t dst[16], struct fib6_hop *hop)
+{
+	(void)fib;
+	(void)dst;
+	(void)hop;
+	return FIB_NO_ROUTE;
+}
+
 uint16_t fib_route_mtu(const struct dp *dp, uint32_t addr_be)
 {
 	(void)dp;
@@ -160,7 +176,7 @@ bool acquire_waits(const struct worker *w, const struct tunnel *t)
 	return w->n_waiting > 0 && t == fake.waits_for;
 }
 
-void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint8_t port)
+void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint16_t port)
 {
 	(void)w;
 	(void)port;
