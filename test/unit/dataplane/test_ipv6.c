@@ -333,18 +333,25 @@ static void check_error(const struct rte_mbuf *m, uint8_t type, uint8_t code, ui
 
 static void test_hops_run_out(void **state)
 {
-	const struct packet6 p = {HOST, AWAY, TCP80, .hops = 1};
-	struct rte_mbuf *m, *was = frame(&p);
+	static const uint16_t lens[] = {40, 100, 1231, 1232, 1233, 1300, 1400};
 
 	(void)state;
 	policy(DP_BYPASS, "::/0", "::/0");
-	give(&p, 0, FROM_NIC);
-	assert_int_equal(core_dropped(DROP_TTL_EXCEEDED), 1);
-	worker_step(core.w, &self);
-	m = take(0, &core_host_mac);
-	check_error(m, ICMP6_TIME_EXCEEDED, 0, 0, rte_pktmbuf_mtod_offset(was, uint8_t *, 14), 148);
-	rte_pktmbuf_free(m);
-	rte_pktmbuf_free(was);
+	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		const struct packet6 p = {HOST, AWAY, TCP80, .hops = 1, .len = lens[i]};
+		struct rte_mbuf *m, *was = frame(&p);
+
+		give(&p, 0, FROM_NIC);
+		assert_int_equal(core_dropped(DROP_TTL_EXCEEDED), i + 1);
+		worker_step(core.w, &self);
+		m = take(0, &core_host_mac);
+		// RFC 4443 2.4 c: as much as fits 1280 bytes.
+		check_error(m, ICMP6_TIME_EXCEEDED, 0, 0,
+			    rte_pktmbuf_mtod_offset(was, uint8_t *, 14),
+			    lens[i] < 1232 ? lens[i] + 48u : 1280u);
+		rte_pktmbuf_free(m);
+		rte_pktmbuf_free(was);
+	}
 }
 
 static void test_too_big_for_the_port(void **state)

@@ -99,10 +99,11 @@ static void set_rules(void)
 		{DP_PROTECT, sel(SITE_A), sel(SITE_B), tunnel},
 		{DP_BYPASS, sel(SITE_A6), sel(SITE_B6 " 6 80-80"), 0},
 		{DP_DISCARD, sel(SITE_A6), sel(SITE_B6 " 58 32768-32768"), 0},
+		{DP_BYPASS, sel(SITE_A6 " 135 1280-1535"), sel(SITE_B6), 0}, // binding updates
 		{DP_PROTECT, sel(SITE_A6), sel(SITE_B6), tunnel},
 	};
 
-	assert_int_equal(dp_policies_set(&fake.dp, p, 4), 0);
+	assert_int_equal(dp_policies_set(&fake.dp, p, 5), 0);
 	assert_int_equal(tunnel_get(&fake.dp, tunnel)->n_policies, 2);
 }
 
@@ -121,6 +122,9 @@ static void test_what_a_packet_is(void **state)
 		{ICMP6, {128, 0}, 8, DROP, "type and code (RFC 4301 4.4.1.1)"},
 		{ICMP6, {128, 1}, 8, PROTECT, "another code"},
 		{ICMP6, {129, 0}, 8, PROTECT, "another type"},
+		{135, {59, 0, 5}, 8, PASS, "a mobility header's type (RFC 7296 3.13.1)"},
+		{135, {59, 0, 6}, 8, PROTECT, "another one"},
+		{135, {59, 0, 5}, 2, PROTECT, "a type that is cut off"},
 		{59, {0}, 0, PROTECT, "nothing at all"},
 		{47, {PORTS(1000, 80)}, 20, PROTECT, "no ports in GRE"},
 		{0, {TCP, NO_OPTIONS, PORTS(1, 80)}, 28, PASS, "behind hop-by-hop options"},
@@ -435,6 +439,40 @@ static void test_many_sites(void **state)
 	}
 }
 
+// All that the last row of the index has, and what lies in front of the first one.
+static void test_ends_of_the_rows(void **state)
+{
+	enum { SITES = 200 };
+	struct dp_policy p[SITES];
+	const addr6 low = value_of("2001:db8::"), high = value_of("2001:db8:ffff::");
+
+	(void)state;
+	for (unsigned i = 0; i < SITES; i++) {
+		const addr6 lo = (i & 1 ? high : low) + ((addr6)i << 64);
+		struct selector site = sel("::/0");
+
+		site.lo = addr_of(lo);
+		site.hi = addr_of(lo + 9);
+		p[i] = (struct dp_policy){DP_PROTECT, sel("::/0"), site, tunnel};
+	}
+	assert_int_equal(dp_policies_set(&fake.dp, p, SITES), 0);
+	assert_non_null(fake.dp.policies->v6->index);
+	assert_int_equal(high >> fake.dp.policies->v6->index->shift & 0xffff, 0xffff);
+	for (unsigned i = 0; i < 2 * SITES; i++) {
+		const struct flow6 f = {.src = low,
+					.dst = (i & 1 ? high : low) + ((addr6)(i / 2) << 64) + 5,
+					.proto = 6,
+					.ports = FLOW_PORTS_KNOWN};
+		const unsigned site = i / 2;
+		const struct policy_entry6 *e = policy6_find_out(fake.dp.policies->v6, &f);
+
+		if ((site & 1) == (i & 1))
+			assert_ptr_equal(e, &fake.dp.policies->v6->entry[site]);
+		else
+			assert_null(e);
+	}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
 
 int main(void)
@@ -449,6 +487,7 @@ int main(void)
 		T(test_bad_policies_change_nothing),
 		T(test_random_rules_against_a_slow_reading),
 		T(test_many_sites),
+		T(test_ends_of_the_rows),
 	};
 
 	return cmocka_run_group_tests_name("policy6", tests, fake_group_setup, fake_group_teardown);
