@@ -199,6 +199,19 @@ int netlink_addr_del(struct netlink *n, unsigned ifindex, const struct ip_prefix
 	return addr_request(n, RTM_DELADDR, 0, ifindex, a);
 }
 
+int netlink_link_del(struct netlink *n, unsigned ifindex)
+{
+	char buf[256];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *m;
+
+	h->nlmsg_type = RTM_DELLINK;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ifi_family = AF_UNSPEC;
+	m->ifi_index = (int)ifindex;
+	return request(n, h);
+}
+
 int netlink_mtu_set(struct netlink *n, unsigned ifindex, uint16_t mtu)
 {
 	char buf[256];

@@ -30,6 +30,7 @@ int netlink_dump(uint16_t type, void (*each)(const struct nlmsghdr *h, void *ctx
 
 int netlink_addr_set(struct netlink *n, unsigned ifindex, const struct ip_prefix *a);
 int netlink_addr_del(struct netlink *n, unsigned ifindex, const struct ip_prefix *a);
+int netlink_link_del(struct netlink *n, unsigned ifindex);
 int netlink_mtu_set(struct netlink *n, unsigned ifindex, uint16_t mtu);
 // Says that the neighbour is wanted: the kernel resolves it, or checks what it knows of it.
 int netlink_neigh_use(struct netlink *n, unsigned ifindex, const struct ip_addr *a);

@@ -382,6 +382,11 @@ int netmirror_configure(struct netmirror *m, const struct config *config, struct
 
 void netmirror_forget(struct netmirror *m, unsigned iface)
 {
+	const struct device *d = devices_get(&m->devices, iface);
+
+	// Not only when the dataplane closes it, some time later: its name is free from now on.
+	if (d)
+		netlink_link_del(m->ask, d->ifindex);
 	devices_forget(&m->devices, iface);
 	routes_forget_port(m->routes, iface);
 	want_resync(m); // of its addresses

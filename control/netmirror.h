@@ -21,7 +21,7 @@ void netmirror_destroy(struct netmirror *m);
 // Takes in the tunnel interfaces that are new in the dataplane, and brings the addresses on all to
 // what `config` says (reload).
 int netmirror_configure(struct netmirror *m, const struct config *config, struct error *err);
-// Before a tunnel interface goes (dp_iface_del).
+// Takes a tunnel interface away from Linux, before it goes in the dataplane (dp_iface_del).
 void netmirror_forget(struct netmirror *m, unsigned iface);
 // What Linux has as the MTU of a tunnel interface. -errno.
 int netmirror_set_mtu(struct netmirror *m, unsigned iface, uint16_t mtu);

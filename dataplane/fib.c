@@ -19,7 +19,8 @@ enum {
 	FIB_TBL8 = 1024, // /24s with longer prefixes inside
 	FIB_HOPS_MAX = 4096,
 	FIB_NEIGH_MAX = 8192,
-	FIB_LOCALS_MAX = 256, // of each family
+	FIB_LOCALS_MAX = 2048, // of each family
+	LOCALS_SLOT_BITS = 12, // at most half of the slots are taken
 };
 
 #define HOP_NONE UINT32_MAX
@@ -51,6 +52,8 @@ struct route {	      // control only
 struct locals { // immutable
 	unsigned n4, n6;
 	uint32_t v4_be[FIB_LOCALS_MAX];
+	// The same for look-ups: from the hash of an address on, up to a slot with 0.
+	uint32_t v4_slot_be[1 << LOCALS_SLOT_BITS];
 	uint8_t v6[FIB_LOCALS_MAX][16];
 };
 
@@ -113,14 +116,21 @@ uint32_t fib_generation(const struct fib *fib)
 	return atomic_load_explicit(&fib->generation, memory_order_acquire);
 }
 
+// The slot where an address stands, or would stand.
+static inline unsigned local_slot(const struct locals *l, uint32_t addr_be)
+{
+	unsigned i = (addr_be * 2654435761u) >> (32 - LOCALS_SLOT_BITS);
+
+	while (l->v4_slot_be[i] != 0 && l->v4_slot_be[i] != addr_be)
+		i = (i + 1) % (1 << LOCALS_SLOT_BITS);
+	return i;
+}
+
 bool fib_is_local(const struct fib *fib, uint32_t addr_be)
 {
 	const struct locals *l = atomic_load_explicit(&fib->locals, memory_order_acquire);
 
-	for (unsigned i = 0; i < l->n4; i++)
-		if (l->v4_be[i] == addr_be)
-			return true;
-	return false;
+	return addr_be != 0 && l->v4_slot_be[local_slot(l, addr_be)] == addr_be;
 }
 
 bool fib_is_local6(const struct fib *fib, const uint8_t addr[16])
@@ -207,8 +217,12 @@ static int find_local(const struct locals *l, const struct ip_addr *a)
 
 static void publish_locals(struct dp *dp, struct locals *l)
 {
-	struct locals *old = atomic_exchange(&dp->fib->locals, l);
+	struct locals *old;
 
+	memset(l->v4_slot_be, 0, sizeof(l->v4_slot_be));
+	for (unsigned i = 0; i < l->n4; i++)
+		l->v4_slot_be[local_slot(l, l->v4_be[i])] = l->v4_be[i];
+	old = atomic_exchange(&dp->fib->locals, l);
 	choose_port_addrs(dp->fib);
 	bump(dp->fib);
 	dp_defer_free(dp, free, old);

@@ -273,6 +273,13 @@ def test_reload_adds_and_removes_one_and_drops_nothing_else(net, a, b, c, tmp_pa
         wait_for("its route to go", lambda: C.lan not in a.cli("show routes"))
         wait_for("its address to go", lambda: ping(net, to=TO_C_FROM_A, count=1)[1] == 0)
         assert "vti-c" not in a.cli("show interfaces")
+    for _ in range(3):  # its name is free at once
+        a.write_config(a_config(a))
+        a.cli("reload")
+        assert link(a, "vti-c") is not None
+        a.write_config(only_b)
+        a.cli("reload")
+        assert link(a, "vti-c") is None
     assert link(a, "vti-b")["ifindex"] == ifindex
     assert re.findall(r'"spi-in": "\w+"', json.dumps(before)) == \
         re.findall(r'"spi-in": "\w+"', json.dumps(a.json("show child")))
