@@ -166,27 +166,6 @@ static inline struct policy_verdict verdict_of(const struct policy_entry *e)
 	return (struct policy_verdict){.found = true, .action = e->action, .tunnel = e->tunnel};
 }
 
-void policy_decide_out(struct worker *w, struct batch *in, uint16_t i, bool ike,
-		       struct policy_verdict v, struct batch *protect, struct batch *pass)
-{
-	// An ICMP error quotes its packet: one about a packet from a tunnel never leaves in clear.
-	const bool may_be_clear = in->origin[i] != FROM_SELF_TUNNEL;
-
-	// RFC 4301 4.4.1: traffic that keys SAs must get past them.
-	if (ike) {
-		batch_append(pass, in, i);
-	} else if (v.found && v.action == DP_PROTECT) {
-		in->tunnel[i] = v.tunnel;
-		batch_append(protect, in, i);
-	} else if (v.found && v.action == DP_DISCARD) {
-		drop(w, in->pkt[i], DROP_POLICY_DISCARD);
-	} else if ((v.found || in->from_linux[i]) && may_be_clear) {
-		batch_append(pass, in, i);
-	} else {
-		drop(w, in->pkt[i], DROP_NO_POLICY); // RFC 4301 4.4.1: the default
-	}
-}
-
 void policy_out(struct worker *w, struct batch *in, struct batch *protect, struct batch *pass)
 {
 	const struct policies *p = atomic_load_explicit(&w->dp->policies, memory_order_acquire);
@@ -214,22 +193,6 @@ void policy_out(struct worker *w, struct batch *in, struct batch *protect, struc
 				  verdict_of(e), protect, pass);
 	}
 	in->n = 0;
-}
-
-bool policy_decide_in_clear(struct worker *w, struct batch *b, uint16_t i, bool ike,
-			    struct policy_verdict v)
-{
-	const bool bypass = v.found && v.action == DP_BYPASS;
-
-	if (!v.found || bypass || ike) {
-		// What a rule lets in on one port may leave by another, else answers to
-		// what the same rule let out would end here.
-		b->from_linux[i] = b->from_linux[i] || bypass;
-		return true;
-	}
-	// RFC 4301 5.2 step 3b
-	drop(w, b->pkt[i], v.action == DP_PROTECT ? DROP_CLEAR_INBOUND : DROP_POLICY_DISCARD);
-	return false;
 }
 
 void policy_in_clear(struct worker *w, struct batch *b)

@@ -18,11 +18,11 @@
 #include "dataplane/batch.h"
 #include "dataplane/dp.h"
 #include "dataplane/flow.h"
+#include "dataplane/worker.h"
 
 struct policies6;
 struct policy_index;
 struct tunnel;
-struct worker;
 
 struct policy_entry {
 	struct ts4 local, remote;
@@ -59,12 +59,44 @@ static inline bool policy_is_ike_port(uint16_t port)
 
 // Moves a packet to `protect` or `pass`, or drops it, as policy_out() does (stages.h); `ike`: it
 // keys SAs of our own.
-void policy_decide_out(struct worker *w, struct batch *in, uint16_t i, bool ike,
-		       struct policy_verdict v, struct batch *protect, struct batch *pass);
+static inline void policy_decide_out(struct worker *w, struct batch *in, uint16_t i, bool ike,
+				     struct policy_verdict v, struct batch *protect,
+				     struct batch *pass)
+{
+	// An ICMP error quotes its packet: one about a packet from a tunnel never leaves in clear.
+	const bool may_be_clear = in->origin[i] != FROM_SELF_TUNNEL;
+
+	// RFC 4301 4.4.1: traffic that keys SAs must get past them.
+	if (ike) {
+		batch_append(pass, in, i);
+	} else if (v.found && v.action == DP_PROTECT) {
+		in->tunnel[i] = v.tunnel;
+		batch_append(protect, in, i);
+	} else if (v.found && v.action == DP_DISCARD) {
+		drop(w, in->pkt[i], DROP_POLICY_DISCARD);
+	} else if ((v.found || in->from_linux[i]) && may_be_clear) {
+		batch_append(pass, in, i);
+	} else {
+		drop(w, in->pkt[i], DROP_NO_POLICY); // RFC 4301 4.4.1: the default
+	}
+}
 // Does a packet that came in clear stay in the batch (policy_in_clear(), stages.h)? Else it has
 // been dropped.
-bool policy_decide_in_clear(struct worker *w, struct batch *b, uint16_t i, bool ike,
-			    struct policy_verdict v);
+static inline bool policy_decide_in_clear(struct worker *w, struct batch *b, uint16_t i, bool ike,
+					  struct policy_verdict v)
+{
+	const bool bypass = v.found && v.action == DP_BYPASS;
+
+	if (!v.found || bypass || ike) {
+		// What a rule lets in on one port may leave by another, else answers to
+		// what the same rule let out would end here.
+		b->from_linux[i] = b->from_linux[i] || bypass;
+		return true;
+	}
+	// RFC 4301 5.2 step 3b
+	drop(w, b->pkt[i], v.action == DP_PROTECT ? DROP_CLEAR_INBOUND : DROP_POLICY_DISCARD);
+	return false;
+}
 
 int policies_create(struct dp *dp); // dp->policies, empty
 // Frees the snapshot at once: the workers must have stopped.
