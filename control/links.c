@@ -12,6 +12,7 @@
 
 enum {
 	FOLLOW_MS = 200,
+	LEAVE_AT_ONCE = 8,
 	MTU_FIRST = 1400, // as long as no tunnel has been up
 };
 
@@ -24,6 +25,8 @@ struct links {
 	size_t room;
 	struct links_state state[DP_IFACES_MAX];
 	uint16_t fixed_mtu[DP_IFACES_MAX]; // 0: auto
+	bool leaving[DP_IFACES_MAX];	   // no longer in the configuration
+	size_t n_wanted;
 };
 
 static struct links_state *state_of(struct links *x, unsigned iface)
@@ -101,13 +104,6 @@ static void follow(struct links *x)
 	}
 }
 
-static void on_follow(evutil_socket_t fd, short what, void *ctx)
-{
-	(void)fd;
-	(void)what;
-	follow(ctx);
-}
-
 // ---- which there are ----
 
 static int add_one(struct links *x, const struct config_iface *want, struct error *err)
@@ -146,35 +142,62 @@ int links_add(struct links *x, const struct config *config, struct error *err)
 	return 0;
 }
 
+// Linux takes some 15 ms for each, in which control does nothing else: many go little by little.
+// False when some are left for the next time.
+static bool take_away(struct links *x)
+{
+	const size_t n = look(x);
+	unsigned gone = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct dp_iface_info *info = &x->info[i];
+
+		if (!x->leaving[info->iface - DP_IFACE_FIRST])
+			continue;
+		if (gone++ == LEAVE_AT_ONCE)
+			return false;
+		log_notice(LOG_NET, "interface %s is taken away", info->name);
+		netmirror_forget(x->mirror, info->iface);
+		dp_iface_del(x->dp, info->iface);
+		x->leaving[info->iface - DP_IFACE_FIRST] = false;
+	}
+	return true;
+}
+
+static void on_follow(evutil_socket_t fd, short what, void *ctx)
+{
+	struct links *x = ctx;
+
+	(void)fd;
+	(void)what;
+	if (take_away(x) && x->n_wanted == 0)
+		event_del(x->follow);
+	else
+		follow(x);
+}
+
 void links_settle(struct links *x, const struct config *config, struct netmirror *mirror,
 		  const struct ike_run *ike)
 {
 	const struct timeval every = {.tv_usec = FOLLOW_MS * 1000};
-	size_t n = look(x), left = 0;
+	const size_t n = look(x);
 
 	x->mirror = mirror;
 	x->ike = ike;
+	x->n_wanted = config->gateway.n_ifaces;
 	for (size_t i = 0; i < n; i++) {
+		const unsigned slot = x->info[i].iface - DP_IFACE_FIRST;
 		const struct config_iface *want =
 			config_iface_find(&config->gateway, x->info[i].name);
 
-		if (want) {
-			x->fixed_mtu[x->info[i].iface - DP_IFACE_FIRST] = want->mtu;
-			left++;
-			continue;
-		}
-		log_notice(LOG_NET, "interface %s is taken away", x->info[i].name);
-		netmirror_forget(mirror, x->info[i].iface);
-		dp_iface_del(x->dp, x->info[i].iface);
+		x->leaving[slot] = !want;
+		x->fixed_mtu[slot] = want ? want->mtu : 0;
 	}
-	if (left == 0) {
-		event_del(x->follow);
+	if (n == 0)
 		return;
-	}
-	follow(x);
 	if (event_add(x->follow, &every))
-		log_error(LOG_NET,
-			  "out of memory: the links of tunnel interfaces stay as they are");
+		log_error(LOG_NET, "out of memory: tunnel interfaces stay as they are");
+	on_follow(-1, 0, x);
 }
 
 int links_create(struct event_base *base, struct dp *dp, struct links **out)
