@@ -120,7 +120,8 @@ size_t dp_routes(const struct dp *dp, struct dp_route_info *out, size_t max);
 // has a TAP.
 int dp_iface_add(struct dp *dp, const char *name, uint16_t mtu, unsigned *iface, struct error *err);
 // Takes it away, with the routes that lead to it; policies and tunnels that name it lead nowhere
-// from then on. Linux loses the device within some milliseconds (dp_housekeeping), if not before. -ENOENT.
+// from then on. Linux loses the device within some milliseconds (dp_housekeeping), if not before.
+// -ENOENT.
 int dp_iface_del(struct dp *dp, unsigned iface);
 // What Linux sees as the state of its link.
 int dp_iface_set_carrier(struct dp *dp, unsigned iface, bool on);

@@ -326,7 +326,8 @@ static void test_many_own_addresses(void **state)
 		assert_int_equal(dp_local_addr_del(&core.dp, &a), 0);
 	}
 	for (unsigned i = 0; i < had; i++)
-		assert_int_equal(fib_is_local(core.dp.fib, rte_cpu_to_be_32(0x0ac80001 + 4 * i)), i % 2);
+		assert_int_equal(fib_is_local(core.dp.fib, rte_cpu_to_be_32(0x0ac80001 + 4 * i)),
+				 i % 2);
 	for (unsigned i = 1; i < had; i += 2) {
 		a = ip_addr_v4(0x0ac80001 + 4 * i);
 		assert_int_equal(dp_local_addr_del(&core.dp, &a), 0);
