@@ -93,7 +93,7 @@ int dp_local_addr_del(struct dp *dp, const struct ip_addr *a);
 
 struct dp_route {
 	struct ip_prefix dst; // host bits zero
-	unsigned port;	      // or a tunnel interface's number (IPv4 only)
+	unsigned port;	      // or a tunnel interface's number
 	struct ip_addr gateway; // IP_NONE: the destination is on the link
 };
 
@@ -153,9 +153,10 @@ int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *tunnel);
 int dp_tunnel_bind(struct dp *dp, uint32_t tunnel, unsigned iface);
 // Removes it with its outbound SA. Policies that name it must be gone: -EBUSY.
 int dp_tunnel_del(struct dp *dp, uint32_t tunnel);
-// Publishes the outbound SA of a tunnel, at once for all workers; the one before it is retired.
-// Sequence numbers start at 1. Beyond sa->soft DP_EV_SOFT_LIFE is reported, beyond sa->hard nothing
-// is sent. Takes sa's secrets (sa is emptied) on success.
+// Inner packets may be of the other family than the outer ones, and an SA may have selectors of
+// both. Publishes the outbound SA of a tunnel, at once for all workers; the one before it is
+// retired. Sequence numbers start at 1. Beyond sa->soft DP_EV_SOFT_LIFE is reported, beyond
+// sa->hard nothing is sent. Takes sa's secrets (sa is emptied) on success.
 int dp_tunnel_set_out(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct error *err);
 // What happens to packets of a tunnel without an outbound SA: they are dropped as no-sa, or, with
 // `on`, wait for one for up to 1 s, because somebody is going to bring one up. DP_EV_NO_SA is
@@ -201,14 +202,16 @@ enum dp_action { DP_PROTECT, DP_BYPASS, DP_DISCARD };
 
 struct dp_policy {
 	enum dp_action action;
-	struct selector local, remote; // outbound: source and destination; inbound: reversed
-	uint32_t tunnel;	       // of DP_PROTECT
-	unsigned iface;		       // DP_IFACE_NONE: of the ports. Else DP_PROTECT only
+	// Outbound: source and destination; inbound: reversed. Both of one family, IPv4 or IPv6.
+	struct selector local, remote;
+	uint32_t tunnel; // of DP_PROTECT
+	unsigned iface;	 // DP_IFACE_NONE: of the ports. Else DP_PROTECT only
 };
 
-// Replaces all policies at once. First match wins, among those of the ports, or of the tunnel
-// interface that the packet is routed to. What matches none is discarded between ports and on
-// tunnel interfaces; to and from Linux itself, on the ports, it passes.
+// Replaces all policies at once, those of both families. First match wins, among those of the
+// ports, or of the tunnel interface that the packet is routed to. What matches none is discarded
+// between ports and on tunnel interfaces; to and from Linux itself, on the ports, it passes.
+// -EAFNOSUPPORT when a policy's selectors are of two families.
 int dp_policies_set(struct dp *dp, const struct dp_policy *p, size_t n);
 
 // ---- events from the workers ----

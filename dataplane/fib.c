@@ -143,6 +143,16 @@ bool fib_is_local6(const struct fib *fib, const uint8_t addr[16])
 	return false;
 }
 
+bool fib_local6(const struct fib *fib, unsigned i, uint8_t out[16])
+{
+	const struct locals *l = atomic_load_explicit(&fib->locals, memory_order_acquire);
+
+	if (i >= l->n6)
+		return false;
+	memcpy(out, l->v6[i], 16);
+	return true;
+}
+
 uint32_t fib_port_addr(const struct fib *fib, unsigned port)
 {
 	return atomic_load_explicit(&fib->port_addr_be[port], memory_order_relaxed);
@@ -433,6 +443,8 @@ void fib_forget_iface(struct dp *dp, unsigned iface)
 {
 	struct fib *fib = dp->fib;
 
+	fib6_forget_iface(dp, iface);
+	bump(fib);
 	for (size_t i = fib->n_routes; i-- > 0;) {
 		const struct route *r = &fib->route[i];
 		const struct ip_prefix dst = {.addr = ip_addr_v4(r->dst), .len = r->len};

@@ -42,3 +42,5 @@ uint32_t fib_port_addr(const struct fib *fib, unsigned port);
 // Deletes the routes to a tunnel interface. Control only.
 void fib_forget_iface(struct dp *dp, unsigned iface);
 bool fib_is_local6(const struct fib *fib, const uint8_t addr[16]);
+// The i-th of our own IPv6 addresses; false behind the last. Any worker.
+bool fib_local6(const struct fib *fib, unsigned i, uint8_t out[16]);

@@ -13,6 +13,7 @@
 #include <rte_errno.h>
 #include <rte_ether.h>
 
+#include "dataplane/flow6.h"
 #include "dataplane/iface.h"
 #include "dataplane/port.h"
 #include "dataplane/stages.h"
@@ -44,7 +45,8 @@ static bool restore_frame(struct worker *w, struct batch *b, uint16_t i)
 		return true;
 	memcpy(&eth->dst_addr, w->dp->ports[b->port[i]].mac.bytes, RTE_ETHER_ADDR_LEN);
 	memcpy(&eth->src_addr, tunnel_mac, RTE_ETHER_ADDR_LEN);
-	eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
+	eth->ether_type =
+		rte_cpu_to_be_16(ip_is_v6(eth + 1) ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
 	return true;
 }
 

@@ -32,6 +32,7 @@ static void sa_in_free(void *p)
 
 	if (sa == NULL)
 		return;
+	esp_selectors_fini(&sa->ts);
 	wipe(sa, sa->size);
 	rte_free(sa);
 }

@@ -10,6 +10,7 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_pause.h>
+#include <rte_random.h>
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
@@ -214,6 +215,7 @@ int worker_create(struct dp *dp, unsigned id, struct worker **out)
 	w->id = id;
 	w->lcore = id + 1;
 	w->dp = dp;
+	w->frag6_id = (uint32_t)rte_rand();
 	w->tx = calloc(dp->n_ports, sizeof(w->tx[0]));
 	w->iface_count = calloc(DP_IFACES_MAX, sizeof(w->iface_count[0]));
 	snprintf(name, sizeof(name), "handover%u", id);

@@ -95,6 +95,7 @@ struct worker {
 	uint16_t n_waiting;
 	uint32_t tunnels_removed; // when `waiting` was last looked at
 	struct batch self;	  // our own ICMP errors, to enter at policy_out in the next round
+	uint32_t frag6_id;	  // of the next IPv6 packet that is cut
 	uint64_t icmp_refill_tsc;
 	unsigned icmp_tokens;
 	struct report report[WORKER_REPORTS];

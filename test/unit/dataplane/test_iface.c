@@ -11,6 +11,7 @@
 
 #include "core.h"
 #include "dataplane/esp.h"
+#include "dataplane/fib6.h"
 #include "dataplane/iface.h"
 #include "dataplane/sad.h"
 #include "dataplane/tunnel.h"
@@ -32,6 +33,14 @@ static struct selector everything(void)
 	return selector_from_prefix(&any);
 }
 
+static struct selector everything6(void)
+{
+	struct ip_prefix any;
+
+	assert_int_equal(ip_prefix_parse("::/0", &any), 0);
+	return selector_from_prefix(&any);
+}
+
 static struct esp_sa sa_of(unsigned i, uint32_t spi)
 {
 	static const uint8_t key[20] = {1, 2, 3};
@@ -41,8 +50,8 @@ static struct esp_sa sa_of(unsigned i, uint32_t spi)
 		.integ = {TRANSFORM_INTEG, INTEG_NONE, 0},
 		.local = {core_addr("192.0.2.1"), 0},
 		.remote = {core_addr(i == 0 ? GW_1 : GW_2), 0},
-		.local_ts = {1, {everything()}},
-		.remote_ts = {1, {everything()}},
+		.local_ts = {2, {everything(), everything6()}},
+		.remote_ts = {2, {everything(), everything6()}},
 		.replay_window = 64,
 	};
 
@@ -253,7 +262,7 @@ static void test_ike_in_a_tunnel_interface_is_no_exception(void **state)
 	assert_int_equal(sent_to(), core_be32(GW_1));
 }
 
-static void test_ipv6_and_garbage_of_linux_are_dropped(void **state)
+static void test_garbage_of_linux_is_dropped(void **state)
 {
 	const struct packet p = {.src = "10.99.0.1", .dst = "172.16.0.1"};
 	struct rte_mbuf *m = core_bare(&p);
@@ -261,11 +270,11 @@ static void test_ipv6_and_garbage_of_linux_are_dropped(void **state)
 	(void)state;
 	*rte_pktmbuf_mtod(m, uint8_t *) = 0x60;
 	step(m, RED, FROM_TAP);
-	assert_int_equal(core_dropped(DROP_RX_NOT_IPV4), 1);
+	assert_int_equal(core_dropped(DROP_RX_MALFORMED), 1);
 	m = core_bare(&p);
 	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - 10));
 	step(m, RED, FROM_TAP);
-	assert_int_equal(core_dropped(DROP_RX_MALFORMED), 1);
+	assert_int_equal(core_dropped(DROP_RX_MALFORMED), 2);
 }
 
 // The peer's address is routed into a tunnel: ESP does not go round and round.
@@ -453,6 +462,212 @@ static void test_the_inner_mtu_is_that_of_the_tightest_tunnel(void **state)
 	assert_int_equal(info_of(RED).up, 0);
 }
 
+// ---- IPv6 ----
+
+#define HOST6 "2001:db8:1::9"
+#define FAR6  "2001:db8:2::9"
+
+// A bare packet with `next` behind its header, and a first byte behind that.
+static struct rte_mbuf *bare6(const char *src, const char *dst, uint8_t next, uint8_t type,
+			      uint16_t len)
+{
+	const struct ip_addr from = core_addr(src), to = core_addr(dst);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(core.dp.pool);
+	uint8_t ip[1500] = {[4] = (uint8_t)((len - 40) >> 8), (uint8_t)(len - 40), next, 255};
+
+	assert_non_null(m);
+	ip[0] = 0x60;
+	memcpy(ip + 8, from.bytes, 16);
+	memcpy(ip + 24, to.bytes, 16);
+	ip[40] = type;
+	memcpy(rte_pktmbuf_append(m, len), ip, len);
+	return m;
+}
+
+static void from_lan6(const char *src, const char *dst)
+{
+	struct rte_mbuf *m = bare6(src, dst, 59, 0, 100);
+	uint8_t *eth = (uint8_t *)rte_pktmbuf_prepend(m, 14);
+
+	memcpy(eth, &core_port_mac[0], 6);
+	memcpy(eth + 6, &core_host_mac, 6);
+	eth[12] = 0x86;
+	eth[13] = 0xdd;
+	step(m, 0, FROM_NIC);
+}
+
+// Policies of both interfaces and of a port, not in the order of their lists.
+static void set_policies6(void)
+{
+	struct dp_policy p[5] = {
+		{.action = DP_PROTECT, .tunnel = tunnel[1], .iface = BLUE},
+		{.action = DP_PROTECT, .tunnel = tunnel[0], .iface = RED},
+		{.action = DP_DISCARD},
+		{.action = DP_PROTECT, .tunnel = tunnel[1], .iface = RED},
+		{.action = DP_BYPASS},
+	};
+
+	for (unsigned i = 0; i < 5; i++)
+		p[i].local = p[i].remote = everything6();
+	assert_int_equal(selector_parse("2001:db8:66::/48", &p[2].remote), 0);
+	assert_int_equal(dp_policies_set(&core.dp, p, 5), 0);
+}
+
+static void test_ipv6_is_routed_into_tunnels(void **state)
+{
+	(void)state;
+	set_policies6();
+	core_route("2001:db8:2::/48", RED, NULL);
+	core_route("2001:db8:3::/48", BLUE, "fe80::1");
+	from_lan6(HOST6, FAR6);
+	assert_int_equal(sent_to(), core_be32(GW_1));
+	from_lan6(HOST6, "2001:db8:3::9");
+	assert_int_equal(sent_to(), core_be32(GW_2));
+	core_route("2001:db8:2::/48", BLUE, NULL);
+	from_lan6(HOST6, FAR6);
+	assert_int_equal(sent_to(), core_be32(GW_2));
+	assert_int_equal(core_dropped_total(), 0);
+	assert_int_equal(info_of(RED).out_packets, 1);
+	assert_int_equal(info_of(BLUE).out_bytes, 200);
+	from_lan6(HOST6, "2001:db8:66::1"); // the port's rules, in their order
+	assert_int_equal(core_dropped(DROP_POLICY_DISCARD), 1);
+}
+
+static void test_ipv6_policies_are_of_one_interface(void **state)
+{
+	struct dp_policy p[2] = {
+		{.action = DP_BYPASS, .local = everything6(), .remote = everything6()},
+		{.action = DP_PROTECT,
+		 .local = everything6(),
+		 .remote = everything6(),
+		 .tunnel = tunnel[1],
+		 .iface = BLUE}};
+
+	(void)state;
+	assert_int_equal(dp_policies_set(&core.dp, p, 2), 0);
+	core_route("2001:db8:2::/48", RED, NULL);
+	from_lan6(HOST6, FAR6);
+	assert_int_equal(sent_to(), 0);
+	assert_int_equal(core_dropped(DROP_NO_POLICY), 1);
+	p[0].iface = RED; // nothing leaves a tunnel interface in clear
+	assert_int_equal(dp_policies_set(&core.dp, p, 2), -EINVAL);
+}
+
+// Multicast and link-local too: routing protocols speak so.
+static void test_ipv6_of_linux_is_protected(void **state)
+{
+	static const char *const to[] = {FAR6, "ff02::5", "fe80::2"};
+
+	(void)state;
+	set_policies6();
+	for (unsigned i = 0; i < 3; i++) {
+		step(bare6("fe80::1", to[i], 89, 0, 100), BLUE, FROM_TAP);
+		assert_int_equal(sent_to(), core_be32(GW_2));
+	}
+	assert_int_equal(info_of(BLUE).out_packets, 3);
+}
+
+static void test_ipv6_flow_on_two_interfaces_is_told_apart(void **state)
+{
+	struct batch in = {.n = 0}, protect = {.n = 0}, pass = {.n = 0};
+
+	(void)state;
+	set_policies6();
+	core_put(&in, bare6(HOST6, FAR6, 59, 0, 100), RED, FROM_TAP);
+	core_put(&in, bare6(HOST6, FAR6, 59, 0, 100), BLUE, FROM_TAP);
+	policy_out(core.w, &in, &protect, &pass);
+	assert_int_equal(protect.n, 2);
+	assert_int_equal(protect.tunnel[0]->id, tunnel[0]);
+	assert_int_equal(protect.tunnel[1]->id, tunnel[1]);
+	core_free(&protect);
+}
+
+static void test_ipv6_too_big_of_linux_is_given_to_linux(void **state)
+{
+	struct rte_mbuf *m;
+
+	(void)state;
+	set_policies6();
+	step(bare6("2001:db8::1", FAR6, 59, 0, 1400), RED, FROM_TAP);
+	assert_int_equal(core_dropped(DROP_TOO_BIG), 1);
+	assert_int_equal(worker_step(core.w, &self), 1);
+	m = core_punted();
+	assert_non_null(m);
+	assert_int_equal(m->port, RED);
+	assert_int_equal(rte_pktmbuf_mtod(m, const uint8_t *)[40], 2);
+	rte_pktmbuf_free(m);
+}
+
+static void test_ipv6_never_leaks(void **state)
+{
+	struct batch b = {.n = 0}, protect = {.n = 0}, pass = {.n = 0};
+	const struct sa_in *sa = sad_lookup(core.dp.sad, spi_in[0]);
+
+	(void)state;
+	set_policies6();
+	core_route("2001:db8:2::/48", RED, NULL);
+	core_put(&b, bare6(HOST6, FAR6, 59, 0, 100), 0, FROM_NIC);
+	route(core.w, &b); // its route has just changed
+	assert_int_equal(core_dropped(DROP_TUNNEL_LOOP), 1);
+	core_put(&b, bare6(HOST6, FAR6, 59, 0, 100), RED, FROM_TUNNEL);
+	b.sa[0] = (struct sa_in *)(uintptr_t)sa;
+	policy_out(core.w, &b, &protect, &pass); // back into the tunnel it came out of
+	assert_int_equal(core_dropped(DROP_TUNNEL_LOOP), 2);
+	assert_int_equal(dp_policies_set(&core.dp, NULL, 0), 0);
+	from_lan6(FAR6, HOST6);
+	assert_int_equal(core_dropped(DROP_CLEAR_INBOUND), 1);
+}
+
+// The ends of a tunnel interface are a link; its neighbour discovery is nobody's.
+static void test_ipv6_of_the_link_comes_out_on_the_interface(void **state)
+{
+	static const struct {
+		const char *src, *dst;
+		uint8_t next, type;
+		bool local;
+	} rows[] = {
+		{"fe80::2", "ff02::5", 89, 0, true},
+		{"fe80::2", "fe80::1", 89, 0, true},
+		{"fe80::2", "2001:db8::1", 89, 0, true},
+		{"fe80::2", HOST6, 89, 0, false},
+		{"::", "ff02::1", 89, 0, false},
+		{"fe80::2", "ff02::1", 58, 134, false}, // a router advertisement
+		{"fe80::2", "fe80::1", 58, 136, false},
+		{FAR6, "2001:db8::1", 58, 135, false},
+		{FAR6, "2001:db8::1", 58, 128, true},
+	};
+	struct sorted s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct batch b = {.n = 0};
+
+		s.local.n = s.transit.n = 0;
+		core_put(&b, bare6(rows[i].src, rows[i].dst, rows[i].next, rows[i].type, 100), RED,
+			 FROM_TUNNEL);
+		classify_inner(core.w, &b, &s);
+		if (s.local.n != rows[i].local || s.transit.n != 0)
+			fail_msg("row %zu", i);
+		core_free(&s.local);
+	}
+}
+
+static void test_ipv6_routes_go_with_the_interface(void **state)
+{
+	struct fib6_hop hop;
+
+	(void)state;
+	core_route("2001:db8:2::/48", RED, NULL);
+	core_route("2001:db8:3::/48", BLUE, NULL);
+	assert_int_equal(fib6_lookup(core.dp.fib6, core_addr(FAR6).bytes, &hop), FIB_IFACE);
+	assert_int_equal(hop.port, RED);
+	assert_int_equal(fib6_route_mtu(&core.dp, core_addr(FAR6).bytes), 0);
+	fib_forget_iface(&core.dp, RED);
+	assert_int_equal(fib6_lookup(core.dp.fib6, core_addr(FAR6).bytes, &hop), FIB_NO_ROUTE);
+	assert_int_equal(fib6_lookup(core.dp.fib6, core_addr("2001:db8:3::1").bytes, &hop),
+			 FIB_IFACE);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, core_teardown)
 
 int main(void)
@@ -466,7 +681,7 @@ int main(void)
 		T(test_one_flow_on_two_interfaces_is_told_apart),
 		T(test_icmp_about_linuxs_own_packet_is_given_to_linux),
 		T(test_ike_in_a_tunnel_interface_is_no_exception),
-		T(test_ipv6_and_garbage_of_linux_are_dropped),
+		T(test_garbage_of_linux_is_dropped),
 		T(test_esp_routed_into_a_tunnel_is_dropped),
 		T(test_a_route_that_changes_on_the_way_does_not_leak),
 		T(test_linux_sees_what_is_for_it_on_the_interface),
@@ -478,6 +693,14 @@ int main(void)
 		T(test_an_interface_that_goes_takes_its_routes_along),
 		T(test_late_packets_of_linux_do_not_leave_in_clear),
 		T(test_the_inner_mtu_is_that_of_the_tightest_tunnel),
+		T(test_ipv6_is_routed_into_tunnels),
+		T(test_ipv6_policies_are_of_one_interface),
+		T(test_ipv6_of_linux_is_protected),
+		T(test_ipv6_flow_on_two_interfaces_is_told_apart),
+		T(test_ipv6_too_big_of_linux_is_given_to_linux),
+		T(test_ipv6_never_leaks),
+		T(test_ipv6_of_the_link_comes_out_on_the_interface),
+		T(test_ipv6_routes_go_with_the_interface),
 	};
 
 	return cmocka_run_group_tests(tests, core_group_setup, core_group_teardown);
