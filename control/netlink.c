@@ -275,9 +275,13 @@ static bool attrs_of(const struct nlmsghdr *h, size_t header_len, const struct n
 {
 	struct attrs a = {at, max};
 
-	if (mnl_nlmsg_get_payload_len(h) < header_len)
+	size_t len = mnl_nlmsg_get_payload_len(h);
+
+	if (len < header_len) // all of them are multiples of NLMSG_ALIGNTO
 		return false;
-	return mnl_attr_parse(h, (unsigned)header_len, collect, &a) >= 0;
+	// mnl_attr_parse would round the message's length up and read beyond its end.
+	return mnl_attr_parse_payload((const char *)mnl_nlmsg_get_payload(h) + header_len,
+				      len - header_len, collect, &a) >= 0;
 }
 
 static bool attr_addr(const struct nlattr *attr, int family, struct ip_addr *out)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "control/ike/refusal.h"
+#include "test/sim/fake_cred.h"
 #include "test/sim/fake_crypto.h"
 
 #define SIM_SAS	     32		 // IKE SAs of one peer, open or closed
@@ -32,7 +33,7 @@ struct sim_conf {	       // of one peer; strings are borrowed
 	enum ike_fragmentation fragmentation; // announced by default
 	size_t fragment_size;		      // default 1280
 	uint64_t dpd_delay_ms;
-	enum auth_kind local_auth, remote_auth; // by signature: a test sets env.cred
+	enum auth_kind local_auth, remote_auth; // by signature: sim_use_certs, or env.cred
 	enum ike_send_cert send_cert;
 	bool no_certreq;
 	const char *extra_child_local_ts, *extra_child_remote_ts; // a second child, NULL: none
@@ -75,6 +76,7 @@ struct sim_peer {
 	const char *name;
 	struct sim_conf conf;
 	struct fake_crypto fake;
+	struct fake_cred certs; // with sim_use_certs
 	struct ike_env env;
 	struct ip_addr addr;
 	struct ike_conn conn;
@@ -150,6 +152,10 @@ struct sim {
 void sim_init(struct sim *s, uint64_t seed);
 // Uses another crypto, for both peers, instead of the fake one.
 void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto);
+// Both prove who they are by toy certificates of one root, sent over `intermediates`.
+void sim_use_certs(struct sim *s, unsigned intermediates);
+// Gives a peer other toy certificates.
+void sim_set_certs(struct sim_peer *p, const struct fake_cred_spec *spec);
 // Checks that nothing is left when every SA is gone, and frees. False with s->broken set.
 bool sim_fini(struct sim *s);
 
