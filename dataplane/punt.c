@@ -132,17 +132,16 @@ static bool read_tap(struct punt *punt, struct port *port)
 	return true;
 }
 
-static unsigned take_from_linux(struct punt *punt)
+// From those TAPs that poll() found something in. `fd`: one of each port.
+static unsigned take_from_linux(struct punt *punt, const struct pollfd *fd)
 {
 	unsigned total = 0;
 
 	for (unsigned p = 0; p < punt->dp->n_ports; p++) {
-		struct port *port = &punt->dp->ports[p];
 		unsigned n = 0;
 
-		if (port->tap_fd < 0)
-			continue;
-		while (n < TAP_READ_MAX && read_tap(punt, port))
+		while (fd[p].revents != 0 && n < TAP_READ_MAX &&
+		       read_tap(punt, &punt->dp->ports[p]))
 			n++;
 		total += n;
 	}
@@ -166,22 +165,21 @@ static void *punt_main(void *arg)
 	const uint64_t idle_after = dp->tsc_hz / 1000 * IDLE_AFTER_MS;
 	uint64_t active_tsc = rte_rdtsc();
 	struct pollfd fd[DP_PORTS_MAX];
-	nfds_t n = 0;
 
-	for (unsigned p = 0; p < dp->n_ports; p++)
-		if (dp->ports[p].tap_fd >= 0)
-			fd[n++] = (struct pollfd){.fd = dp->ports[p].tap_fd, .events = POLLIN};
+	for (unsigned p = 0; p < dp->n_ports; p++) // without a TAP -1, which poll() passes over
+		fd[p] = (struct pollfd){.fd = dp->ports[p].tap_fd, .events = POLLIN};
 
 	while (!atomic_load_explicit(&dp->stop, memory_order_relaxed)) {
-		const unsigned work = take_from_workers(punt) + take_from_linux(punt);
+		const unsigned work = take_from_workers(punt) + take_from_linux(punt, fd);
 		const uint64_t now = rte_rdtsc();
+		int wait_ms = 0;
 
 		ring_for_events(punt);
-		if (work > 0) {
+		if (work > 0)
 			active_tsc = now;
-			continue;
-		}
-		poll(fd, n, now - active_tsc > idle_after ? IDLE_POLL_MS : ACTIVE_POLL_MS);
+		else
+			wait_ms = now - active_tsc > idle_after ? IDLE_POLL_MS : ACTIVE_POLL_MS;
+		poll(fd, dp->n_ports, wait_ms);
 	}
 	return NULL;
 }
