@@ -21,10 +21,9 @@
 enum {
 	HANDOVER_SIZE = 1024, // packets
 	REPORT_MS = 100,
-	IDLE_ROUNDS = 256, // empty rounds before the first sleep
-	SLEEP_MIN_NS = 20000,
-	SLEEP_STEP_NS = 1000, // each sleep in a row is longer by that
-	SLEEP_MAX_NS = 100000,
+	SPIN_US = 50, // silences shorter than that are spun through
+	NAP_MIN_US = 20,
+	NAP_MAX_US = 100,
 };
 
 // ---- sources ----
@@ -144,18 +143,34 @@ void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint1
 		drop(w, m, DROP_HANDOVER_FULL);
 }
 
-// Nothing to do: in adaptive mode sleep a little, off the list of those that control waits for.
-static void idle(struct worker *w, unsigned *idle_rounds)
-{
-	struct timespec ts = {.tv_nsec = SLEEP_MAX_NS};
+// How a worker without work waits: in adaptive mode it spins when the packets before came close
+// together, as in a flow or in a quick exchange of small ones, and naps when they did not: the
+// next lone packet (IKE, a ping) is too far away to be worth the CPU.
+struct patience {
+	uint64_t work_tsc; // of the last packet
+	uint64_t spin_tsc; // SPIN_US
+	bool spins;	   // through this silence
+	long nap_us;	   // the next one
+};
 
-	if (w->dp->poll == DP_POLL_BUSY || ++*idle_rounds < IDLE_ROUNDS) {
+static void worked(struct worker *w, struct patience *p)
+{
+	p->spins = w->now_tsc - p->work_tsc < p->spin_tsc;
+	p->work_tsc = w->now_tsc;
+	p->nap_us = NAP_MIN_US;
+}
+
+static void idle(struct worker *w, struct patience *p)
+{
+	const struct timespec ts = {.tv_nsec = p->nap_us * 1000};
+
+	if (w->dp->poll == DP_POLL_BUSY || (p->spins && w->now_tsc - p->work_tsc < p->spin_tsc)) {
 		rte_pause();
 		return;
 	}
-	if (*idle_rounds - IDLE_ROUNDS < (SLEEP_MAX_NS - SLEEP_MIN_NS) / SLEEP_STEP_NS)
-		ts.tv_nsec = SLEEP_MIN_NS + (long)(*idle_rounds - IDLE_ROUNDS) * SLEEP_STEP_NS;
-	rte_rcu_qsbr_thread_offline(w->dp->qsbr, w->id);
+	// By a quarter: what a packet waits for stays a part of the silence before it.
+	p->nap_us = RTE_MIN(p->nap_us + p->nap_us / 4, (long)NAP_MAX_US);
+	rte_rcu_qsbr_thread_offline(w->dp->qsbr, w->id); // control does not wait for who sleeps
 	nanosleep(&ts, NULL);
 	rte_rcu_qsbr_thread_online(w->dp->qsbr, w->id);
 	counter_add(&w->sleeps, 1);
@@ -165,7 +180,10 @@ int worker_main(void *arg)
 {
 	struct worker *w = arg;
 	struct dp *dp = w->dp;
-	unsigned idle_rounds = 0;
+	struct patience patience = {
+		.spin_tsc = dp->tsc_hz / 1000000 * SPIN_US,
+		.nap_us = NAP_MIN_US,
+	};
 	uint64_t start;
 
 	prctl(PR_SET_TIMERSLACK, 1ul, 0, 0, 0); // else every sleep is 50 us longer
@@ -189,9 +207,9 @@ int worker_main(void *arg)
 		work = n + tx_flush(w);
 		rte_rcu_qsbr_quiescent(dp->qsbr, w->id);
 		if (work == 0)
-			idle(w, &idle_rounds);
+			idle(w, &patience);
 		else
-			idle_rounds = 0;
+			worked(w, &patience);
 		w->now_tsc = rte_rdtsc();
 		counter_add(&w->packets, n);
 		counter_add(work ? &w->busy_cycles : &w->idle_cycles, w->now_tsc - start);
