@@ -5,9 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void child_init(struct conn *c, struct conn_child *child, struct ike_child_conf *ike,
-		       const struct config_child *config)
+static struct conn_child *child_create(struct conn *c, const struct config_child *config)
 {
+	struct conn_child *child = calloc(1, sizeof(*child));
+	struct ike_child_conf *ike;
+
+	if (!child)
+		return NULL;
+	ike = &child->ike;
 	snprintf(ike->name, sizeof(ike->name), "%s", config->name);
 	ike->esp = config->esp;
 	ike->local_ts = config->local_ts;
@@ -22,7 +27,6 @@ static void child_init(struct conn *c, struct conn_child *child, struct ike_chil
 
 	child->name = ike->name;
 	child->conn = c;
-	child->ike = ike;
 	child->start_action = config->start_action;
 	child->dpd_action = config->dpd_action;
 	child->close_action = config->close_action;
@@ -31,6 +35,7 @@ static void child_init(struct conn *c, struct conn_child *child, struct ike_chil
 	child->tunnel = UINT32_MAX;
 	child->rest = REST_IDLE;
 	child->trapped = config->start_action & START_TRAP;
+	return child;
 }
 
 static int children_create(struct conn *c, const struct config_conn *config)
@@ -41,16 +46,20 @@ static int children_create(struct conn *c, const struct config_conn *config)
 		n += config->children[i].mode == MODE_TUNNEL;
 	if (n == 0)
 		return 0;
-	c->children = calloc(n, sizeof(*c->children));
-	c->ike.children = calloc(n, sizeof(*c->ike.children));
+	c->children = calloc(n, sizeof(struct conn_child *));
+	c->ike.children = calloc(n, sizeof(struct ike_child_conf *));
 	if (!c->children || !c->ike.children)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->n_children; i++) {
+		struct conn_child *child;
+
 		if (config->children[i].mode != MODE_TUNNEL)
 			continue;
-		child_init(c, &c->children[c->n_children], &c->ike.children[c->n_children],
-			   &config->children[i]);
-		c->n_children++;
+		child = child_create(c, &config->children[i]);
+		if (!child)
+			return -ENOMEM;
+		c->ike.children[c->n_children] = &child->ike;
+		c->children[c->n_children++] = child;
 	}
 	c->ike.n_children = c->n_children;
 	return 0;
@@ -143,6 +152,8 @@ void conn_put(struct conn *c)
 		endpoint_fini(&c->local[i]);
 		endpoint_fini(&c->remote[i]);
 	}
+	for (size_t i = 0; i < c->n_children; i++)
+		free(c->children[i]);
 	free(c->children);
 	free(c->ike.children);
 	free(c);
@@ -201,7 +212,7 @@ bool conn_local(const struct conn *c, enum ip_family family, struct ip_endpoint 
 struct conn_child *conn_child_find(struct conn *c, const char *name)
 {
 	for (size_t i = 0; i < c->n_children; i++)
-		if (strcmp(c->children[i].name, name) == 0)
-			return &c->children[i];
+		if (strcmp(c->children[i]->name, name) == 0)
+			return c->children[i];
 	return NULL;
 }

@@ -35,7 +35,7 @@ enum child_rest {
 struct conn_child { // a child with mode = tunnel
 	const char *name;
 	struct conn *conn;
-	struct ike_child_conf *ike; // in conn->ike.children
+	struct ike_child_conf ike; // conn->ike.children points to it
 	unsigned start_action; // enum config_start
 	enum config_dead dpd_action, close_action;
 	struct config_limit bytes, packets;
@@ -74,7 +74,7 @@ struct conn {
 	uint16_t local_port, remote_port;
 	uint64_t reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
 	uint64_t reauth_rand_ms;	       // taken off reauth_time_ms, at random
-	struct conn_child *children;
+	struct conn_child **children;
 	size_t n_children;
 	TAILQ_HEAD(, run_sa) sas; // those of this connection that are not closed
 	unsigned refs;

@@ -209,7 +209,7 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us)
 void run_child_restore(struct run_sa *s)
 {
 	for (size_t i = 0; s->conn && i < s->conn->n_children; i++) {
-		struct conn_child *child = &s->conn->children[i];
+		struct conn_child *child = s->conn->children[i];
 		struct run_child_sa *c;
 
 		if (child->sends_on || s->closed || s->superseded)

@@ -1,6 +1,7 @@
 // What the files control/ike_run*.c share: the running IKE SAs and what hangs on them.
 //
-//   ike_run.c        create, configure, what the core asks for (env)
+//   ike_run.c        create, what the core asks for (env)
+//   ike_run_conf.c   configure: connections, children and their tunnels
 //   ike_run_rx.c     messages in: find the SA, limits; NAT keepalives out
 //   ike_run_find.c   finding an IKE SA
 //   ike_run_sa.c     one IKE SA: create, step, actions, timers, destroy
@@ -155,8 +156,10 @@ uint64_t run_now_ms(void); // monotonic
 uint64_t run_jitter(struct ike_run *run, uint64_t ms);
 // 0 to max, both included, by chance.
 uint64_t run_random(struct ike_run *run, uint64_t max);
-void run_conn_put(struct ike_run *run, struct conn *c); // with its tunnels, at the last reference
 int run_event_after(struct event *ev, uint64_t ms);
+
+// ---- ike_run_conf.c ----
+void run_conn_put(struct ike_run *run, struct conn *c); // with its tunnels, at the last reference
 
 // ---- ike_run_names.c ----
 int names_create(struct ike_run *run); // -ENOMEM

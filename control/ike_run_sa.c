@@ -400,7 +400,7 @@ static void goal_missed(struct run_sa *s, struct conn_child *goal)
 	bool wanted = !TAILQ_EMPTY(&s->children);
 
 	for (size_t i = 0; i < s->conn->n_children; i++)
-		wanted |= s->conn->children[i].asked_on == s->id;
+		wanted |= s->conn->children[i]->asked_on == s->id;
 	start_failed(s->run, goal);
 	watch_child_failed(s, goal);
 	if (!wanted)

@@ -75,7 +75,7 @@ static int choose_local(const struct conn *conn, const struct ip_addr *remote,
 int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
 		   struct run_sa **out, struct error *err)
 {
-	struct ike_event ev = {.type = IKE_EV_INITIATE, .child = child ? child->ike : NULL};
+	struct ike_event ev = {.type = IKE_EV_INITIATE, .child = child ? &child->ike : NULL};
 	struct ip_endpoint local = {.port = conn->local_port}, remote;
 	struct ike_sa *sa;
 	struct run_sa *s;
@@ -162,7 +162,7 @@ static struct run_sa *usable(const struct conn *conn, bool *soon)
 int start_child(struct ike_run *run, struct conn_child *child, struct run_sa **out,
 		struct error *err)
 {
-	struct ike_event ev = {.type = IKE_EV_CREATE_CHILD, .child = child->ike};
+	struct ike_event ev = {.type = IKE_EV_CREATE_CHILD, .child = &child->ike};
 	bool soon;
 	struct run_sa *s = usable(child->conn, &soon);
 
@@ -180,8 +180,8 @@ int start_child(struct ike_run *run, struct conn_child *child, struct run_sa **o
 void start_waiting(struct run_sa *s)
 {
 	for (size_t i = 0; i < s->conn->n_children && !s->closed; i++) {
-		struct conn_child *child = &s->conn->children[i];
-		struct ike_event ev = {.type = IKE_EV_CREATE_CHILD, .child = child->ike};
+		struct conn_child *child = s->conn->children[i];
+		struct ike_event ev = {.type = IKE_EV_CREATE_CHILD, .child = &child->ike};
 
 		if (child->asked_on == s->id && !run_child_carries(s, child))
 			run_sa_step(s, &ev);
@@ -207,7 +207,7 @@ void start_refused(struct run_sa *s, const struct ike_action *a)
 void start_abandoned(struct run_sa *s)
 {
 	for (size_t i = 0; s->conn && i < s->conn->n_children; i++) {
-		struct conn_child *child = &s->conn->children[i];
+		struct conn_child *child = s->conn->children[i];
 
 		if (child->asked_on != s->id)
 			continue;

@@ -31,8 +31,8 @@ struct run_sa *run_succ_adopt(struct ike_run *run, const struct ike_sa *from_sa,
 		return to;
 	TAILQ_CONCAT(&to->children, &from->children, link);
 	for (size_t i = 0; i < to->conn->n_children; i++)
-		if (to->conn->children[i].asked_on == from->id)
-			to->conn->children[i].asked_on = to->id;
+		if (to->conn->children[i]->asked_on == from->id)
+			to->conn->children[i]->asked_on = to->id;
 	// Reauthentication counts from the authentication.
 	to->rekey_at_ms = from->rekey_at_ms;
 	to->end_at_ms = from->end_at_ms;

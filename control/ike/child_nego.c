@@ -158,7 +158,7 @@ static uint16_t refuse_selectors(struct step *st, const struct child_offer *offe
 
 	refuse_their_ts(why, &offer->tsr, &offer->tsi);
 	for (size_t i = 0; i < sa->conn->n_children; i++) {
-		const struct ike_child_conf *conf = &sa->conn->children[i];
+		const struct ike_child_conf *conf = sa->conn->children[i];
 		struct refusal_candidate *c = refuse_candidate(why, conf->name, LOST_SELECTORS);
 
 		if (c)
@@ -193,7 +193,7 @@ uint16_t child_choose(struct step *st, const struct child_offer *offer, bool ign
 	enum fit best = FIT_NONE;
 
 	for (size_t i = 0; i < sa->conn->n_children; i++) {
-		const struct ike_child_conf *conf = &sa->conn->children[i];
+		const struct ike_child_conf *conf = sa->conn->children[i];
 		struct selector_list local_ts, remote_ts;
 		struct proposal chosen;
 		enum fit fit;

@@ -78,7 +78,7 @@ struct ike_conn {
 	uint64_t retransmit_base_ms;
 	double retransmit_factor;
 	unsigned retransmit_tries;
-	struct ike_child_conf *children;
+	const struct ike_child_conf **children; // each lives as long as an SA may have it
 	size_t n_children;
 	void *user; // ike_run's
 };

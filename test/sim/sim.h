@@ -79,6 +79,7 @@ struct sim_peer {
 	struct ip_addr addr;
 	struct ike_conn conn;
 	struct ike_child_conf child[2];
+	const struct ike_child_conf *child_list[2];
 	const struct ike_conn *conns[2];
 	struct secret psk;
 	struct sim_sa sa[SIM_SAS];
