@@ -134,6 +134,7 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 	run->sock = IKE_SOCKET_CLOSED;
 	TAILQ_INIT(&run->sas);
 	TAILQ_INIT(&run->closed);
+	TAILQ_INIT(&run->to_sweep);
 	TAILQ_INIT(&run->watches);
 	TAILQ_INIT(&run->pace.ready);
 	rc = ike_openssl_create(&run->crypto);

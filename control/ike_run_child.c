@@ -87,11 +87,11 @@ int run_child_install(struct run_sa *s, struct ike_child_install *install)
 	rc = dp_sa_in_publish(s->run->dp, child->tunnel, &install->in, &err);
 	if (rc)
 		goto fail;
-	if (!loses && !install->out_later)
+	if (!loses && !install->out_later && !child->over)
 		rc = dp_tunnel_set_out(s->run->dp, child->tunnel, &install->out, &err);
 	if (rc)
 		goto fail;
-	if (!loses && !install->out_later)
+	if (!loses && !install->out_later && !child->over)
 		child->sends_on = spi_out;
 	c->id = ++s->run->last_child_id;
 	TAILQ_INSERT_TAIL(&s->children, c, link);
@@ -116,7 +116,7 @@ void run_child_use(struct run_sa *s, struct ike_child_use *use)
 	struct error err = {""};
 	uint32_t spi_out = use->out.spi;
 
-	if (!run_child_by_spi(s, use->spi_in) || s->superseded)
+	if (!run_child_by_spi(s, use->spi_in) || s->superseded || child->over)
 		return;
 	volumes(s->run, child, &use->out);
 	if (dp_tunnel_set_out(s->run->dp, child->tunnel, &use->out, &err))

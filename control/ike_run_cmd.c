@@ -327,7 +327,8 @@ static unsigned rekey_children(struct run_sa *s, const struct ike_run_select *se
 
 		next = TAILQ_NEXT(c, link); // replacing one begins with a message, and removes none
 		// What has been replaced already is left alone.
-		if (!child_selected(sel, c) || c->child->sends_on != c->spi_out)
+		if (!child_selected(sel, c) || c->child->retired ||
+		    c->child->sends_on != c->spi_out)
 			continue;
 		n++;
 		run_sa_step(s, &ev);

@@ -18,49 +18,71 @@
 
 static void conn_stop(struct conn *c)
 {
+	struct conn_child *old;
+
 	names_stop(c);
-	for (size_t i = 0; i < c->n_children; i++) {
-		pace_cancel(c->children[i]);
-		if (c->children[i]->retry)
-			event_free(c->children[i]->retry);
-		c->children[i]->retry = NULL;
-	}
+	for (size_t i = 0; i < c->n_children; i++)
+		retire_stop(c->children[i]);
+	TAILQ_FOREACH(old, &c->old, old_link)
+	retire_stop(old);
 }
 
 void run_conn_put(struct ike_run *run, struct conn *c)
 {
+	struct conn_child *old;
+
 	if (!c)
 		return;
 	if (c->refs == 1) {
 		conn_stop(c);
-		for (size_t i = 0; i < c->n_children; i++) {
-			int rc;
-
-			if (c->children[i]->tunnel == DP_TUNNEL_NONE)
-				continue;
-			rc = dp_tunnel_del(run->dp, c->children[i]->tunnel);
-			if (rc)
-				log_warn(LOG_CHD, "%s: tunnel of %s stays in the dataplane: %s",
-					 c->ike.name, c->children[i]->name, strerror(-rc));
-		}
+		for (size_t i = 0; i < c->n_children; i++)
+			retire_tunnel(run, c->children[i]);
+		TAILQ_FOREACH(old, &c->old, old_link)
+		retire_tunnel(run, old);
 	}
 	conn_put(c);
 }
 
+static int add_tunnel(struct ike_run *run, struct conn_child *child, struct error *err)
+{
+	const struct conn *c = child->conn;
+	char name[DP_NAME_MAX * 2];
+	int rc;
+
+	snprintf(name, sizeof(name), "%s.%s", c->ike.name, child->name);
+	name[DP_NAME_MAX - 1] = '\0';
+	rc = dp_tunnel_add(run->dp, name, &child->tunnel);
+	return rc ? error_set(err, rc, "%s: no tunnel in the dataplane: %s", name, strerror(-rc))
+		  : 0;
+}
+
+// What a connection's children are to be.
+static struct conn_child **children_to_be(const struct conn *c, size_t *n)
+{
+	*n = c->planned ? c->plan.n : c->n_children;
+	return c->planned ? c->plan.child : c->children;
+}
+
+// A child that replaces one of the same name goes on in its tunnel.
 static int conn_add_tunnels(struct ike_run *run, struct conn *c, struct error *err)
 {
-	for (size_t i = 0; i < c->n_children; i++) {
-		struct conn_child *child = c->children[i];
-		char name[DP_NAME_MAX * 2];
+	size_t n;
+	struct conn_child **children = children_to_be(c, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct conn_child *before;
 		int rc;
 
-		snprintf(name, sizeof(name), "%s.%s", c->ike.name, child->name);
-		name[DP_NAME_MAX - 1] = '\0';
-		rc = dp_tunnel_add(run->dp, name, &child->tunnel);
+		if (children[i]->tunnel != DP_TUNNEL_NONE)
+			continue;
+		before = conn_child_find(c, children[i]->name);
+		if (before && before != children[i]) {
+			children[i]->tunnel = before->tunnel;
+			continue;
+		}
+		rc = add_tunnel(run, children[i], err);
 		if (rc)
-			return error_set(err, rc, "%s: no tunnel in the dataplane: %s", name,
-					 strerror(-rc));
-		start_rest(run, child, child->rest);
+			return rc;
 	}
 	return 0;
 }
@@ -90,8 +112,14 @@ static struct conn *conn_running(const struct ike_run *run, const char *name, si
 static void plan_fini(struct ike_run *run, struct plan *p)
 {
 	for (size_t i = 0; i < p->n; i++) {
-		p->conns[i]->planned = false;
-		run_conn_put(run, p->conns[i]);
+		struct conn *c = p->conns[i];
+
+		for (size_t k = 0; k < c->plan.n; k++)
+			if (!conn_child_is_running(c->plan.child[k]))
+				retire_tunnel(run, c->plan.child[k]);
+		conn_plan_drop(c);
+		c->planned = false;
+		run_conn_put(run, c);
 	}
 	free(p->conns);
 	conn_index_destroy(p->index);
@@ -102,24 +130,31 @@ static int plan_index_tunnels(struct plan *p)
 {
 	uint32_t top = 0;
 
-	for (size_t i = 0; i < p->n; i++)
-		for (size_t k = 0; k < p->conns[i]->n_children; k++)
-			if (p->conns[i]->children[k]->tunnel < TUNNELS_MAX &&
-			    p->conns[i]->children[k]->tunnel >= top)
-				top = p->conns[i]->children[k]->tunnel + 1;
+	for (size_t i = 0; i < p->n; i++) {
+		size_t n;
+		struct conn_child **children = children_to_be(p->conns[i], &n);
+
+		for (size_t k = 0; k < n; k++)
+			if (children[k]->tunnel < TUNNELS_MAX && children[k]->tunnel >= top)
+				top = children[k]->tunnel + 1;
+	}
 	p->by_tunnel = calloc(top ? top : 1, sizeof(struct conn_child *));
 	if (!p->by_tunnel)
 		return -ENOMEM;
 	p->n_by_tunnel = top;
-	for (size_t i = 0; i < p->n; i++)
-		for (size_t k = 0; k < p->conns[i]->n_children; k++)
-			if (p->conns[i]->children[k]->tunnel < top)
-				p->by_tunnel[p->conns[i]->children[k]->tunnel] =
-					p->conns[i]->children[k];
+	for (size_t i = 0; i < p->n; i++) {
+		size_t n;
+		struct conn_child **children = children_to_be(p->conns[i], &n);
+
+		for (size_t k = 0; k < n; k++)
+			if (children[k]->tunnel < top)
+				p->by_tunnel[children[k]->tunnel] = children[k];
+	}
 	return 0;
 }
 
-// Connections that mean the same are taken over as they run, others are made anew.
+// Connections whose IKE SAs are good as before go on, with their children as they are to be; others
+// are made anew.
 static int plan_make(struct ike_run *run, const struct config *config, struct plan *p,
 		     struct error *err)
 {
@@ -134,12 +169,15 @@ static int plan_make(struct ike_run *run, const struct config *config, struct pl
 
 		if (c && run->config)
 			have = config_conn_find(run->config, want->name);
-		if (have && config_conn_equal(have, want)) {
-			c->planned = true;
-			p->conns[p->n++] = conn_get(c);
-			continue;
+		if (have && config_conn_fits(have, want)) {
+			rc = conn_plan(c, have, want);
+			if (rc == 0) {
+				c->planned = true;
+				conn_get(c);
+			}
+		} else {
+			rc = conn_create(want, &c);
 		}
-		rc = conn_create(want, &c);
 		if (rc)
 			return error_set(err, rc, "%s: out of memory", want->name);
 		p->conns[p->n++] = c;
@@ -156,10 +194,13 @@ static uint32_t plan_tunnel(void *ctx, const struct config_conn *conn,
 			    const struct config_child *child)
 {
 	const struct plan *p = ctx;
-	const struct conn_child *found =
-		conn_child_find(p->conns[conn - p->config->conns], child->name);
+	size_t n;
+	struct conn_child **children = children_to_be(p->conns[conn - p->config->conns], &n);
 
-	return found ? found->tunnel : DP_TUNNEL_NONE;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(children[i]->name, child->name) == 0)
+			return children[i]->tunnel;
+	return DP_TUNNEL_NONE;
 }
 
 static void plan_addrs(void *ctx, const struct config_conn *conn, struct ip_addr *local,
@@ -213,6 +254,78 @@ static void conn_retire(struct ike_run *run, struct conn *c)
 	run_conn_put(run, c);
 }
 
+// What an IKE SA that stays is to know of a reload.
+static void tell_news(struct conn *c, unsigned news)
+{
+	struct run_sa *s, *next;
+
+	for (s = TAILQ_FIRST(&c->sas); s; s = next) {
+		struct ike_event times = {.type = IKE_EV_NEW_TIMES};
+
+		next = TAILQ_NEXT(s, conn_link);
+		if (!s->established || s->superseded)
+			continue;
+		if (news & CONN_NEWS_REAUTH)
+			run_sa_reauth_plan(s);
+		if (news & CONN_NEWS_TIMES)
+			run_sa_step(s, &times);
+		if (news & CONN_NEWS_DPD)
+			run_sa_wake(s);
+	}
+}
+
+// A connection that stays becomes what the configuration says now.
+static void conn_follow(struct ike_run *run, struct conn *c, const struct config_conn *want)
+{
+	struct conn_child *old, *next;
+	unsigned news;
+
+	conn_plan_take(c);
+	news = conn_update(c, want);
+	if (news)
+		tell_news(c, news);
+	for (old = TAILQ_FIRST(&c->old); old; old = next) {
+		next = TAILQ_NEXT(old, old_link);
+		if (old->over)
+			continue;
+		log_info(LOG_CFG, "%s: child %s is %s", c->ike.name, old->name,
+			 old->heir ? "replaced" : "removed");
+		retire_child(run, old);
+	}
+}
+
+static void children_begin(struct ike_run *run, struct conn *c)
+{
+	for (size_t i = 0; i < c->n_children; i++) {
+		struct conn_child *child = c->children[i];
+
+		if (child->start_news)
+			start_changed(run, child);
+		else
+			start_rest(run, child, child->rest);
+		child->start_news = false;
+		if ((child->start_action & START_START) && child->rest == REST_IDLE &&
+		    child->last_attempt_ms == 0) // new ones only
+			start_want(run, child, 0);
+	}
+}
+
+static void take_over(struct ike_run *run, const struct config *config, const struct plan *plan)
+{
+	conn_index_destroy(run->index);
+	free(run->by_tunnel);
+	run->conns = plan->conns;
+	run->n_conns = plan->n;
+	run->index = plan->index;
+	run->by_tunnel = plan->by_tunnel;
+	run->n_by_tunnel = plan->n_by_tunnel;
+	run->config = config;
+	run->env.half_open_ms = config->gateway.ike.half_open_timeout_ms;
+	for (size_t i = 0; i < run->n_conns; i++)
+		conn_set_times(run->conns[i], &config->gateway.ike);
+	names_ask_new(run);
+}
+
 int ike_run_configure(struct ike_run *run, const struct config *config, struct error *err)
 {
 	struct plan plan = {0};
@@ -227,37 +340,20 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 		plan_fini(run, &plan);
 		return rc;
 	}
-	conn_index_destroy(run->index);
-	free(run->by_tunnel);
-	run->conns = plan.conns;
-	run->n_conns = plan.n;
-	run->index = plan.index;
-	run->by_tunnel = plan.by_tunnel;
-	run->n_by_tunnel = plan.n_by_tunnel;
-	run->config = config;
-	run->env.half_open_ms = config->gateway.ike.half_open_timeout_ms;
-	for (size_t i = 0; i < run->n_conns; i++)
-		conn_set_times(run->conns[i], &config->gateway.ike);
-	names_ask_new(run);
+	take_over(run, config, &plan);
 
 	run_enter(run);
-	for (size_t i = 0; i < n_old; i++) {
-		if (!old[i]->planned) {
+	for (size_t i = 0; i < n_old; i++)
+		if (!old[i]->planned)
 			conn_retire(run, old[i]);
-			continue;
-		}
-		old[i]->planned = false;
-		run_conn_put(run, old[i]); // the plan holds a reference of its own
-	}
+		else
+			run_conn_put(run, old[i]); // the plan holds a reference of its own
 	free(old);
 	for (size_t i = 0; i < run->n_conns; i++) {
-		struct conn *c = run->conns[i];
-
-		for (size_t k = 0; k < c->n_children; k++) // new connections only
-			if ((c->children[k]->start_action & START_START) &&
-			    c->children[k]->rest == REST_IDLE &&
-			    c->children[k]->last_attempt_ms == 0)
-				start_want(run, c->children[k], 0);
+		if (run->conns[i]->planned)
+			conn_follow(run, run->conns[i], &config->conns[i]);
+		run->conns[i]->planned = false;
+		children_begin(run, run->conns[i]);
 	}
 	run_leave(run);
 	return 0;

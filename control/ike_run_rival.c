@@ -36,7 +36,7 @@ static bool carries_all(const struct run_sa *s, const struct run_sa *other)
 	const struct run_child_sa *c;
 
 	TAILQ_FOREACH(c, &other->children, link)
-	if (!run_child_carries(s, c->child))
+	if (!c->child->retired && !run_child_carries(s, c->child))
 		return false;
 	return true;
 }

@@ -41,6 +41,8 @@ void start_rest(struct ike_run *run, struct conn_child *child, enum child_rest r
 		    (rest == REST_DEAD && (child->start_action & START_START));
 
 	child->rest = rest;
+	if (child->retired) // the tunnel is another one's
+		return;
 	if (child->tunnel != DP_TUNNEL_NONE)
 		dp_tunnel_hold(run->dp, child->tunnel, wait);
 }
@@ -221,7 +223,7 @@ static void on_retry(int fd, short what, void *arg);
 
 static void plan(struct ike_run *run, struct conn_child *child, uint64_t delay_ms)
 {
-	if (run->shutting_down || child->conn->retired || child->rest != REST_NONE)
+	if (run->shutting_down || conn_child_is_gone(child) || child->rest != REST_NONE)
 		return;
 	if (!child->retry)
 		child->retry = evtimer_new(run->base, on_retry, child);
@@ -297,7 +299,7 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 {
 	uint64_t wait;
 
-	if (run->shutting_down || child->conn->retired)
+	if (run->shutting_down || conn_child_is_gone(child))
 		return;
 	child->failures++;
 	child->no_route = false;
@@ -327,7 +329,7 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 
 void start_lost(struct ike_run *run, struct conn_child *child, const struct run_sa *s, bool by_us)
 {
-	if (run->shutting_down || child->conn->retired || child->rest == REST_BY_USER)
+	if (run->shutting_down || conn_child_is_gone(child) || child->rest == REST_BY_USER)
 		return;
 	if (s->superseded || s->aged || by_us) {
 		start_rest(run, child, REST_IDLE);
@@ -348,6 +350,19 @@ void start_lost(struct ike_run *run, struct conn_child *child, const struct run_
 	}
 }
 
+void start_changed(struct ike_run *run, struct conn_child *child)
+{
+	start_trap(run, child, child->start_action & START_TRAP);
+	if (run_child_is_up(child))
+		return;
+	if (child->start_action & START_START) {
+		start_want(run, child, 0);
+	} else if (child->rest == REST_NONE && !start_under_way(child->conn, child)) {
+		retire_stop(child);
+		start_rest(run, child, REST_IDLE);
+	}
+}
+
 void start_succeeded(struct ike_run *run, struct conn_child *child)
 {
 	child->asked_on = 0;
@@ -359,9 +374,19 @@ void start_succeeded(struct ike_run *run, struct conn_child *child)
 		event_del(child->retry);
 }
 
+static const struct run_child_sa *first_child(const struct run_sa *s)
+{
+	const struct run_child_sa *c;
+
+	TAILQ_FOREACH(c, &s->children, link)
+	if (!c->child->retired)
+		return c;
+	return NULL;
+}
+
 void start_successor(struct run_sa *s)
 {
-	const struct run_child_sa *c = TAILQ_FIRST(&s->children);
+	const struct run_child_sa *c = first_child(s);
 	struct conn_child *child = c ? c->child : NULL;
 	struct ip_endpoint remote;
 	struct run_sa *n;
@@ -389,7 +414,7 @@ void start_successor(struct run_sa *s)
 // goes, and otherwise nothing is lost.
 void start_suspect(struct run_sa *s)
 {
-	const struct run_child_sa *c = TAILQ_FIRST(&s->children);
+	const struct run_child_sa *c = first_child(s);
 	struct ike_sa_info info;
 
 	ike_sa_info(s->sa, &info);
@@ -503,7 +528,8 @@ void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 		struct run_child_sa *c;
 
 		TAILQ_FOREACH(c, &s->children, link)
-		if (c->child == child && (ev->inbound ? c->spi_in : c->spi_out) == ev->spi) {
+		if (c->child->tunnel == ev->tunnel &&
+		    (ev->inbound ? c->spi_in : c->spi_out) == ev->spi) {
 			if (ev->type == DP_EV_PEER_MOVED)
 				peer_moved(s, ev);
 			else

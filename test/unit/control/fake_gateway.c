@@ -181,7 +181,7 @@ void wire_inject(struct gateway *to, const char *from, const uint8_t *bytes, siz
 
 int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *tunnel)
 {
-	for (uint32_t i = 0; i < FAKE_TUNNELS; i++) {
+	for (uint32_t i = 0; i < FAKE_TUNNELS && !dp->refuse_tunnels; i++) {
 		if (dp->tunnel[i].used)
 			continue;
 		memset(&dp->tunnel[i], 0, sizeof(dp->tunnel[i]));
@@ -317,6 +317,8 @@ int dp_policies_set(struct dp *dp, const struct dp_policy *p, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (p[i].action == DP_PROTECT)
 			assert_true(dp->tunnel[p[i].tunnel].used);
+	if (dp->refuse_policies)
+		return -ENOSPC;
 	dp->n_policies = n;
 	return 0;
 }
