@@ -4,10 +4,10 @@
 
 #include "lib/limits.h"
 
-#define EAP    "EAP is not available: this is a site-to-site gateway with pre-shared keys"
-#define IKEV1  "it concerns IKEv1, which is not available yet"
-#define MARKS  "Linux's packet marks and XFRM interfaces do not exist in this dataplane"
-#define POOLS  "virtual addresses are not available: this is a site-to-site gateway"
+#define EAP   "EAP is not available: this is a site-to-site gateway with pre-shared keys"
+#define IKEV1 "it concerns IKEv1, which is not available yet"
+#define MARKS "Linux's packet marks and XFRM interfaces do not exist in this dataplane"
+#define POOLS "virtual addresses are not available: this is a site-to-site gateway"
 
 #define GATEWAY "gateway"
 #define PORT	"gateway.ports.*"
@@ -175,7 +175,8 @@ const struct schema_key schema_keys[] = {
 		"peer is used when it is among them, else the first single one. IPv4."},
 	{CONN, "remote_addrs", FORM_ENDPOINTS, .def = "%any",
 	 .doc = "The peer's addresses, as above, or host names. We initiate to single addresses "
-		"and names, one attempt after the other in turn; with subnets, ranges or %any alone "
+		"and names, one attempt after the other in turn; with subnets, ranges or %any "
+		"alone "
 		"the connection only responds. A name is looked up (/etc/hosts, DNS) before each "
 		"attempt and every minute, and stands for the first IPv4 address found."},
 	{CONN, "local_port", FORM_NUMBER, KEY_REFUSED, .def = "500", .max = 65535, .quiet = "0 500",
@@ -204,9 +205,13 @@ const struct schema_key schema_keys[] = {
 	{CONN, "keyingtries", FORM_NUMBER, KEY_IGNORED, .def = "1", .max = 1000000, .quiet = "0",
 	 .why = "start_action = start tries until it succeeds, \"port500 up\" tries once",
 	 .doc = "Rounds of retransmissions before an initiation is given up."},
-	{CONN, "unique", FORM_CHOICE, KEY_IGNORED, .def = "no", .choices = "never no keep replace",
-	 .quiet = "no", .why = "only strongSwan's default 'no' is available",
-	 .doc = "What happens when one identity connects twice."},
+	{CONN, "unique", FORM_CHOICE, .def = "no", .choices = "never no keep replace",
+	 .doc = "What happens to an IKE SA when the same peer identity sets up another one. no: it "
+		"ends when the peer says that the new one is its only one (INITIAL_CONTACT). "
+		"replace: it ends in any case. keep: the new one is refused, INITIAL_CONTACT "
+		"excepted; so is the peer's reauthentication when it makes before it breaks. "
+		"never: "
+		"both stay, and we do not send INITIAL_CONTACT."},
 	{CONN, "rekey_time", FORM_TIME, .def = "4h", .def_doc = "4h, or 0 with reauth_time",
 	 .doc = "Age at which the IKE SA is replaced by CREATE_CHILD_SA; its children go on as "
 		"they are. 0: never."},

@@ -208,6 +208,7 @@ unsigned conn_update(struct conn *c, const struct config_conn *want)
 			 : want->send_cert == CERTS_NEVER ? SEND_CERT_NEVER
 							  : SEND_CERT_IFASKED;
 	ike->send_certreq = want->send_certreq;
+	c->unique = want->unique;
 	ike->fragmentation = want->fragmentation == FRAGMENT_NO	      ? IKE_FRAG_NO
 			     : want->fragmentation == FRAGMENT_ACCEPT ? IKE_FRAG_ACCEPT
 								      : IKE_FRAG_YES;

@@ -99,6 +99,7 @@ struct conn {
 	bool swept;		  // is to be looked at for those that nobody holds any more
 	TAILQ_HEAD(, run_sa) sas; // those of this connection that are not closed
 	unsigned refs;
+	enum config_unique unique;
 	bool own_cas; // remote.cacerts says which CAs it accepts; else all of the gateway's
 	bool retired; // no longer in the configuration
 	bool planned; // stands in the configuration that is being applied

@@ -85,6 +85,15 @@ static const struct ike_conn *const *env_conns_find(void *ctx, const struct ip_a
 	return run->index ? conn_index_find(run->index, local, remote) : NULL;
 }
 
+static bool env_may_join(void *ctx, const struct ike_conn *ike, const struct identity *local,
+			 const struct identity *remote, bool only)
+{
+	const struct conn *c = ike->user;
+
+	(void)ctx;
+	return c->unique != UNIQUE_KEEP || only || !run_rival_exists(c, local, remote);
+}
+
 static bool env_explain(void *ctx, const struct ip_addr *remote, bool *stranger)
 {
 	struct ike_run *run = ctx;
@@ -153,6 +162,7 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 		.conns_named = env_conns_named,
 		.child_used = env_child_used,
 		.explain = env_explain,
+		.may_join = env_may_join,
 	};
 	rc = ike_socket_open(&run->sock, err);
 	if (rc)

@@ -41,8 +41,9 @@ struct run_child_sa { // a child SA in the dataplane
 	uint32_t id;
 	struct conn_child *child;
 	uint32_t spi_in, spi_out;
-	bool worn;  // its replacement by volume has been asked for
-	bool fresh; // installed by the step that is being carried out
+	bool worn;     // its replacement by volume has been asked for
+	bool restores; // it is being replaced because its tunnel sends on nothing
+	bool fresh;    // installed by the step that is being carried out
 };
 
 struct run_sa {			       // an IKE SA
@@ -57,6 +58,7 @@ struct run_sa {			       // an IKE SA
 	uint64_t peer_spi;	 // responder: the initiator's SPI
 	struct conn *conn;	 // counted; NULL: responder that has not chosen
 	struct conn_child *goal; // initiator, until it is established: the child to bring up
+	uint32_t succeeds;	 // id of the IKE SA that we want to replace with it, 0: none
 	struct pace_peer *pace;	 // where it is counted as under way, or NULL
 	TAILQ_HEAD(, run_child_sa) children;
 	struct event *timer; // the core's
@@ -73,11 +75,12 @@ struct run_sa {			       // an IKE SA
 	uint64_t last_tx_ms;	       // of IKE, or a NAT keepalive
 	bool superseded;	       // another SA carries its child
 	bool aged;		       // its lifetime is over
-	bool asked;		       // for the children that waited for it
-	bool only;		       // the peer says that it has no other one with us
-	bool peer_lost;		       // it did not answer
-	bool suspect;		       // it does not answer just now
-	bool send_failed;	       // the last message could not be sent
+	bool duplicate;	  // another one of that peer takes its place (unique = replace)
+	bool asked;	  // for the children that waited for it
+	bool only;	  // the peer says that it has no other one with us
+	bool peer_lost;	  // it did not answer
+	bool suspect;	  // it does not answer just now
+	bool send_failed; // the last message could not be sent
 	bool closed;
 	enum ike_report_code last_code; // of the last error, for whoever waits
 	char last_error[IKE_REPORT_TEXT_MAX];
@@ -252,7 +255,13 @@ uint64_t run_child_last_inbound_ms(const struct run_sa *s, uint64_t now_ms);
 bool run_rival_loses(const struct run_sa *s, const struct conn_child *child);
 // `s` is to end: another IKE SA carries its children.
 void run_rival_supersede(struct run_sa *s, bool ours);
-// After a step that installed something: IKE SAs all of whose children `s` carries as well end.
+// Does the connection have an IKE SA with that peer that is in use?
+bool run_rival_exists(const struct conn *c, const struct identity *local,
+		      const struct identity *remote);
+// `s` is established: with unique = replace, what its peer has besides ends.
+void run_rival_established(struct run_sa *s);
+// After a step that installed something: IKE SAs all of whose children `s` carries as well end, if
+// `s` is to replace them.
 void run_rival_settle(struct run_sa *s, const struct conn_child *child);
 // The peer has no other IKE SA with us (INITIAL_CONTACT): what we have of it is dead.
 void run_rival_drop_stale(struct run_sa *s);

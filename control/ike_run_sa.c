@@ -103,8 +103,9 @@ static void on_age(int fd, short what, void *arg)
 	} else if (now >= s->end_at_ms) {
 		if (!s->superseded) {
 			s->aged = true;
-			log_notice(LOG_IKE, "%s: lifetime of IKE SA #%u is over",
-				   run_sa_name(s, name, sizeof(name)), s->id);
+			log_notice(LOG_IKE, "%s: %s IKE SA #%u is over",
+				   run_sa_name(s, name, sizeof(name)),
+				   s->duplicate ? "the duplicate" : "lifetime of", s->id);
 		}
 		s->end_at_ms = NO_DEADLINE;
 		run_sa_delete(s, AGED_GRACE_MS);
@@ -447,6 +448,8 @@ static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_ref
 	if (!s->established || s->closed)
 		return;
 	watch_established(s);
+	if (!s->asked)
+		run_rival_established(s);
 	if (s->only) {
 		s->only = false;
 		run_rival_drop_stale(s);

@@ -103,7 +103,7 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 	if (!s)
 		return error_set(err, -ENOMEM, "%s: out of memory", conn->ike.name);
 	s->goal = child;
-	ev.first_contact = first_contact(conn);
+	ev.first_contact = conn->unique != UNIQUE_NEVER && first_contact(conn);
 	if (child) {
 		child->last_attempt_ms = run_now_ms();
 		pace_cancel(child);
@@ -398,6 +398,7 @@ void start_successor(struct run_sa *s)
 	log_info(LOG_IKE, "%s: IKE SA #%u %s: setting up its successor", s->conn->ike.name, s->id,
 		 s->suspect ? "is not answered" : "grows old");
 	if (start_initiate(s->run, s->conn, child, &n, &err) == 0) {
+		n->succeeds = s->id;
 		// The others follow when it is established.
 		TAILQ_FOREACH(c, &s->children, link)
 		if (c->child != child)

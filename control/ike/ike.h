@@ -109,6 +109,10 @@ struct ike_env {
 						     const struct identity *id);
 	// Has the peer sent anything yet on the child SA with that inbound SPI?
 	bool (*child_used)(void *ctx, uint32_t spi_in);
+	// Responder: may that peer, authenticated now, have one more IKE SA of the connection?
+	// `only`: it says that it has no other one (INITIAL_CONTACT). NULL: always.
+	bool (*may_join)(void *ctx, const struct ike_conn *conn, const struct identity *local,
+			 const struct identity *remote, bool only);
 	uint64_t half_open_ms; // life of a responder before authentication
 	// May a refusal of a peer that is not authenticated be explained in full? Called once for
 	// each. *stranger: no connection names that address. NULL: always.

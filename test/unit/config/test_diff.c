@@ -47,6 +47,7 @@ static void test_connections(void **state)
 		{CONN, "rand_time = 1m", false, true},
 		{CONN, "rekey_time = 0\nrand_time = 1m", false, true},
 		{CONN, "keyingtries = 0", false, true},
+		{CONN, "unique = replace", false, true},
 		{CONN, "local_addrs = 192.0.2.1", false, false},
 		{CONN, "proposals = aes128gcm16-prfsha256-x25519", false, false},
 		{LOCAL, "id = other", false, false},
