@@ -252,6 +252,7 @@ static void on_established(struct run_sa *s, const struct ike_sa_info *info)
 	else
 		s->run->stats.responded_ok++;
 	run_sa_reauth_plan(s);
+	run_rival_established(s);
 }
 
 // Takes over what a step has changed in the core.
@@ -448,8 +449,6 @@ static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_ref
 	if (!s->established || s->closed)
 		return;
 	watch_established(s);
-	if (!s->asked)
-		run_rival_established(s);
 	if (s->only) {
 		s->only = false;
 		run_rival_drop_stale(s);

@@ -162,6 +162,28 @@ static void test_reauthentication_goes_through(void **state)
 	}
 }
 
+// Nor are the IKE SAs that two sides make for the same one when they rekey it at once.
+static void test_rekeying_goes_through(void **state)
+{
+	struct pair *n = *state;
+	struct ike_run_select sel = {.conn = "lab"};
+	unsigned matched;
+	struct error err;
+
+	gateway_configure(&n->b, pair_config('b', "unique = replace", ""));
+	gateway_configure(&n->a, pair_config('a', "unique = replace", START));
+	WAIT(n->base, settled(n));
+	wire_hold(true);
+	assert_int_equal(ike_run_rekey(n->a.run, &sel, false, &matched, &err), 0);
+	assert_int_equal(ike_run_rekey(n->b.run, &sel, false, &matched, &err), 0);
+	turn(n->base, 50);
+	wire_hold(false);
+	WAIT(n->base, TAILQ_FIRST(&n->a.run->sas)->id != 1 && settled(n));
+	assert_true(TAILQ_FIRST(&n->a.run->sas)->end_at_ms == NO_DEADLINE);
+	assert_true(TAILQ_FIRST(&n->b.run->sas)->end_at_ms == NO_DEADLINE);
+	assert_int_equal(n->a.dp.tunnel[0].outs + n->b.dp.tunnel[0].outs, 2);
+}
+
 static void test_both_at_once_stay_one(void **state)
 {
 	static const char *const rows[] = {"no", "never", "keep", "replace"};
@@ -192,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_what_stays),
 		T(test_the_other_one_takes_over),
 		cmocka_unit_test(test_reauthentication_goes_through),
+		T(test_rekeying_goes_through),
 		cmocka_unit_test(test_both_at_once_stay_one),
 	};
 
