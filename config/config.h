@@ -93,8 +93,8 @@ enum config_send_cert { CERTS_IFASKED, CERTS_ALWAYS, CERTS_NEVER };
 // connections.<c>.{local,remote}
 struct config_side {
 	struct auth_rule auth;
-	struct identity id; // ID_ANY: local, our address or our certificate's subject;
-			    // remote, whatever the peer says
+	struct identity id;	     // ID_ANY: local, our address or our certificate's subject;
+				     // remote, whatever the peer says
 	struct config_files certs;   // local: ours; remote: those that are accepted, none: any
 	struct config_files cacerts; // remote: CAs that are accepted, none: all
 	enum config_revocation revocation; // remote
@@ -128,6 +128,7 @@ struct config_child {
 	enum config_dead dpd_action, close_action;
 	uint64_t rekey_time_ms, life_time_ms; // 0: never
 	uint64_t rand_time_ms;		      // taken off rekey_time_ms, at random
+	uint64_t inactivity_ms; // it is closed after so long without packets, 0: never
 	struct config_limit bytes, packets;
 	uint32_t replay_window; // packets
 	uint32_t priority;	// 0: by specificity

@@ -77,7 +77,7 @@ bool config_child_equal(const struct config_child *a, const struct config_child 
 	return config_child_fits(a, b) && a->start_action == b->start_action &&
 	       a->dpd_action == b->dpd_action && a->close_action == b->close_action &&
 	       a->rekey_time_ms == b->rekey_time_ms && a->rand_time_ms == b->rand_time_ms &&
-	       limit_equal(&a->bytes, &b->bytes) && limit_equal(&a->packets, &b->packets) &&
+	       a->inactivity_ms == b->inactivity_ms && limit_equal(&a->bytes, &b->bytes) && limit_equal(&a->packets, &b->packets) &&
 	       a->priority == b->priority;
 }
 

@@ -384,8 +384,12 @@ const struct schema_key schema_keys[] = {
 	{CHILD, "rand_packets", FORM_NUMBER, .max = UINT64_MAX,
 	 .def_doc = "life_packets - rekey_packets",
 	 .doc = "Random number taken off rekey_packets."},
-	{CHILD, "inactivity", FORM_TIME, KEY_IGNORED, .def = "0s", .quiet = "0 0s",
-	 .why = "child SAs stay up without traffic", .doc = "Close a child without traffic."},
+	{CHILD, "inactivity", FORM_TIME, .def = "0s",
+	 .doc = "Close the child after so long without a packet in either direction. It stays "
+		"down, "
+		"whatever close_action and start_action = start say, until the peer, \"port500 "
+		"up\" "
+		"or, with trap, traffic brings it up again. The IKE SA stays. 0: never."},
 	{CHILD, "ipcomp", FORM_BOOL, KEY_IGNORED, .def = "no", .quiet = "no false disabled 0",
 	 .why = "packets are not compressed", .doc = "Compression (RFC 3173)."},
 	{CHILD, "hostaccess", FORM_BOOL, KEY_IGNORED, .quiet = "no false disabled 0",

@@ -22,6 +22,7 @@ static bool child_update(struct conn_child *child, const struct config_child *co
 	child->start_action = config->start_action;
 	child->dpd_action = config->dpd_action;
 	child->close_action = config->close_action;
+	child->inactivity_ms = config->inactivity_ms;
 	child->bytes = config->bytes;
 	child->packets = config->packets;
 	return news;

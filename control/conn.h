@@ -31,6 +31,7 @@ enum child_rest {
 	REST_BY_USER, // taken down by a command
 	REST_BY_PEER, // deleted by the peer
 	REST_DEAD,    // the peer was lost; traffic wakes it
+	REST_IDLING,  // closed for lack of traffic
 };
 
 struct conn_child { // a child with mode = tunnel
@@ -40,9 +41,12 @@ struct conn_child { // a child with mode = tunnel
 	unsigned start_action;	   // enum config_start
 	enum config_dead dpd_action, close_action;
 	struct config_limit bytes, packets;
-	uint32_t tunnel;   // of the dataplane
-	uint32_t sends_on; // outbound SPI that the tunnel has now, 0: none
-	uint32_t asked_on; // id of the IKE SA that is to make it besides its first child, 0: none
+	uint64_t inactivity_ms; // closed after so long without packets, 0: never
+	uint64_t used_ms;   // when SAs that are gone had their last packet, or the first was made
+	struct event *idle; // pending while it is up and may be closed for that
+	uint32_t tunnel;    // of the dataplane
+	uint32_t sends_on;  // outbound SPI that the tunnel has now, 0: none
+	uint32_t asked_on;  // id of the IKE SA that is to make it besides its first child, 0: none
 	// Bringing it up (control/ike_run_start.c).
 	enum child_rest rest;
 	bool trapped;	     // traffic initiates it

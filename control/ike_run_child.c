@@ -82,6 +82,8 @@ int run_child_install(struct run_sa *s, struct ike_child_install *install)
 	c->spi_out = spi_out;
 	c->fresh = true;
 	loses = run_rival_loses(s, child);
+	idle_note(s->run, child);
+	idle_begin(child);
 	volumes(s->run, child, &install->in);
 	volumes(s->run, child, &install->out);
 	rc = dp_sa_in_publish(s->run->dp, child->tunnel, &install->in, &err);
@@ -119,6 +121,7 @@ void run_child_use(struct run_sa *s, struct ike_child_use *use)
 	if (!run_child_by_spi(s, use->spi_in) || s->superseded || child->over)
 		return;
 	volumes(s->run, child, &use->out);
+	idle_note(s->run, child);
 	if (dp_tunnel_set_out(s->run->dp, child->tunnel, &use->out, &err))
 		log_error(LOG_CHD, "%s: child %s cannot be used for sending: %s", s->conn->ike.name,
 			  child->name, err.text);
@@ -228,6 +231,7 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us)
 	if (!c)
 		return false;
 	child = c->child;
+	idle_note(s->run, child);
 	TAILQ_REMOVE(&s->children, c, link);
 	s->run->n_child_sas--;
 	dp_tunnel_clear_out(s->run->dp, child->tunnel, c->spi_out);

@@ -304,6 +304,8 @@ static void children_begin(struct ike_run *run, struct conn *c)
 		else
 			start_rest(run, child, child->rest);
 		child->start_news = false;
+		if (run_child_is_up(child))
+			idle_watch(run, child);
 		if ((child->start_action & START_START) && child->rest == REST_IDLE &&
 		    child->last_attempt_ms == 0) // new ones only
 			start_want(run, child, 0);

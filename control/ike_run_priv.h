@@ -13,6 +13,7 @@
 //   ike_run_start.c  bringing configured children up and keeping them up
 //   ike_run_cmd.c    commands: initiate, terminate, shutdown
 //   ike_run_watch.c  who follows a command
+//   ike_run_idle.c   closing children without traffic
 //   ike_run_info.c   what the API shows
 //
 // Threads:   control only.
@@ -249,6 +250,15 @@ bool run_child_is_up(const struct conn_child *child);
 // A child whose outbound SA has gone while another SA of it is left gets a new one.
 void run_child_restore(struct run_sa *s);
 uint64_t run_child_last_inbound_ms(const struct run_sa *s, uint64_t now_ms);
+
+// ---- ike_run_idle.c ----
+// The child is up, or its `inactivity` may have changed: it is watched, if it is to be.
+void idle_watch(struct ike_run *run, struct conn_child *child);
+void idle_stop(struct conn_child *child);
+// Its first SA has been made: counted from now.
+void idle_begin(struct conn_child *child);
+// An SA of it is about to go, or to be sent on no more: remembers when it was last used.
+void idle_note(const struct ike_run *run, struct conn_child *child);
 
 // ---- ike_run_rival.c ----
 // Does a child of `s` lose against one that another IKE SA of the same connection has?

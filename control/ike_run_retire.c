@@ -24,6 +24,7 @@ void retire_stop(struct conn_child *child)
 	if (child->retry)
 		event_free(child->retry);
 	child->retry = NULL;
+	idle_stop(child);
 }
 
 static void end(struct ike_run *run, struct conn_child *old)

@@ -329,7 +329,8 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 
 void start_lost(struct ike_run *run, struct conn_child *child, const struct run_sa *s, bool by_us)
 {
-	if (run->shutting_down || conn_child_is_gone(child) || child->rest == REST_BY_USER)
+	if (run->shutting_down || conn_child_is_gone(child) || child->rest == REST_BY_USER ||
+	    child->rest == REST_IDLING)
 		return;
 	if (s->superseded || s->aged || by_us) {
 		start_rest(run, child, REST_IDLE);
@@ -372,6 +373,7 @@ void start_succeeded(struct ike_run *run, struct conn_child *child)
 	pace_cancel(child);
 	if (child->retry)
 		event_del(child->retry);
+	idle_watch(run, child);
 }
 
 static const struct run_child_sa *first_child(const struct run_sa *s)

@@ -65,6 +65,7 @@ static void test_connections(void **state)
 		{CHILD, "rekey_time = 2h", false, true},
 		{CHILD, "life_time = 2h", false, true},
 		{CHILD, "rand_time = 1m", false, true},
+		{CHILD, "inactivity = 1m", false, true},
 		{CHILD, "rekey_bytes = 1g", false, true},
 		{CHILD, "life_packets = 1000", false, true},
 		{CHILD, "replay_window = 64", false, true},
@@ -111,6 +112,7 @@ static void test_children(void **state)
 		{"rekey_time = 2h", false}, // and so another life_time
 		{"life_time = 2h", false},
 		{"rand_time = 1m", true},
+		{"inactivity = 1m", true},
 		{"rekey_bytes = 1g", false}, // without a limit before, it would never come
 		{"life_packets = 1000", false},
 		{"replay_window = 64", false},

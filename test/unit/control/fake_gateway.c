@@ -300,15 +300,18 @@ int dp_sa_in_retire(struct dp *dp, uint32_t spi)
 
 int dp_sa_in_stats(const struct dp *dp, uint32_t spi, struct dp_sa_stats *out)
 {
-	(void)dp;
 	(void)spi;
-	*out = (struct dp_sa_stats){.idle_ms = UINT64_MAX};
+	*out = (struct dp_sa_stats){
+		.idle_ms = dp->busy_in ? 0 : UINT64_MAX,
+	};
 	return 0;
 }
 
 int dp_tunnel_out_stats(const struct dp *dp, uint32_t tunnel, struct dp_sa_stats *out)
 {
-	*out = (struct dp_sa_stats){.idle_ms = UINT64_MAX};
+	*out = (struct dp_sa_stats){
+		.idle_ms = dp->busy_out ? 0 : UINT64_MAX,
+	};
 	return dp->tunnel[tunnel].out_spi ? 0 : -ENOENT;
 }
 

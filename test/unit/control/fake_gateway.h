@@ -30,6 +30,7 @@ struct dp { // what the dataplane would hold
 	size_t n_policies;
 	bool refuse; // the next SA
 	bool refuse_tunnels, refuse_policies;
+	bool busy_in, busy_out; // there is always a packet just now; else there was never one
 };
 
 struct gateway {
