@@ -139,6 +139,7 @@ static void test_a_child_is_replaced_without_a_gap(void **state)
 {
 	struct pair *n = *state;
 	uint32_t net = start(n), b;
+	const struct conn_child *old;
 
 	gateway_configure(&n->b,
 			  CONFIG('b', "", {{"b", "esp_proposals = aes256gcm16,aes128gcm16"}}));
@@ -148,6 +149,8 @@ static void test_a_child_is_replaced_without_a_gap(void **state)
 	gateway_configure(&n->a, CONFIG('a', "", {{"b", START "\n esp_proposals = aes256gcm16"}}));
 	assert_int_equal(out_spi(&n->a, "lab.b"), b); // until the new one is up
 	WAIT(n->base, joined(n, "lab.b") && out_spi(&n->a, "lab.b") != b);
+	old = TAILQ_FIRST(&n->a.run->conns[0]->old);
+	assert_true(!old || old->over); // at once
 	WAIT(n->base, child_sas(&n->a) == 2 && child_sas(&n->b) == 2);
 	assert_true(joined(n, "lab.b"));
 	assert_int_equal(gaps(&n->a, "lab.b") + gaps(&n->b, "lab.b"), 0);
@@ -257,6 +260,7 @@ static void test_changed_while_the_ike_sa_is_being_made(void **state)
 	WAIT(n->base, child_sas(&n->a) == 1 && child_sas(&n->b) == 1);
 	assert_true(pair_joined(n));
 	assert_int_equal(tunnels(&n->a), 1);
+	assert_int_equal(n->a.dp.tunnel[0].outs, 1); // nothing was sent on what is not wanted
 }
 
 // Twice in a row, before the first is done, and back again.

@@ -11,8 +11,9 @@
 
 #include "lib/log.h"
 
-// Gateway a as a peer that comes twice: two connections of one identity to the one of b.
-static char *twice(const char *unique)
+// Gateway a as a peer that comes twice: two connections of one identity to the one of b; the second
+// may be another one in some keys.
+static char *twice(const char *unique, const char *second)
 {
 	static char text[4096];
 
@@ -23,9 +24,9 @@ static char *twice(const char *unique)
 		 " local { auth = psk\n id = gw-a }\n remote { auth = psk\n id = gw-b }\n"
 		 " children { net { local_ts = 10.1.0.0/24\n remote_ts = 10.2.0.0/24\n"
 		 "  esp_proposals = aes128gcm16 } } }\n"
-		 "connections { one : base { }\n two : base { } }\n"
+		 "connections { one : base { }\n two : base { %s } }\n"
 		 "secrets { ike-1 { secret = \"s\" } }\n",
-		 unique);
+		 unique, second);
 	return text;
 }
 
@@ -63,7 +64,7 @@ static int initiate(struct pair *n, const char *conn)
 static void come_twice(struct pair *n, const char *unique_of_a, const char *unique_of_b)
 {
 	gateway_configure(&n->b, unique_b(unique_of_b));
-	gateway_configure(&n->a, twice(unique_of_a));
+	gateway_configure(&n->a, twice(unique_of_a, ""));
 	assert_int_equal(initiate(n, "one"), 0);
 	assert_true(joined(n, "one.net"));
 }
@@ -133,6 +134,39 @@ static void test_the_other_one_takes_over(void **state)
 static bool settled(struct pair *n)
 {
 	return established(&n->a) == 1 && established(&n->b) == 1 && pair_joined(n);
+}
+
+// It comes for something else than before, so that neither IKE SA carries what the other does.
+static void test_another_child_replaces_too(void **state)
+{
+	static const struct {
+		const char *unique;
+		bool one; // stays
+	} rows[] = {{"replace", false}, {"no", true}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pair *n;
+		char key[64];
+
+		pair_setup(state);
+		n = *state;
+		snprintf(key, sizeof(key), "unique = %s", rows[i].unique);
+		gateway_configure(&n->b, pair_config('b', key,
+						     "}\n other { local_ts = 10.2.1.0/24\n"
+						     " remote_ts = 10.1.1.0/24\n"
+						     " esp_proposals = aes128gcm16"));
+		gateway_configure(&n->a, twice("never", "children { net { local_ts = 10.1.1.0/24\n"
+							" remote_ts = 10.2.1.0/24\n } }"));
+		assert_int_equal(initiate(n, "one"), 0);
+		assert_int_equal(initiate(n, "two"), 0);
+		turn(n->base, 100);
+		assert_int_equal(established(&n->b), 2);
+		if (!rows[i].one)
+			WAIT(n->base, established(&n->b) == 1);
+		assert_int_equal(joined(n, "one.net"), rows[i].one);
+		assert_true(joined(n, "two.net"));
+		pair_teardown(state);
+	}
 }
 
 // Our own replacements are none of the peer's duplicates, whatever is configured.
@@ -213,6 +247,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_stays),
 		T(test_the_other_one_takes_over),
+		cmocka_unit_test(test_another_child_replaces_too),
 		cmocka_unit_test(test_reauthentication_goes_through),
 		T(test_rekeying_goes_through),
 		cmocka_unit_test(test_both_at_once_stay_one),
