@@ -55,7 +55,8 @@ struct config_ike {
 	uint64_t retransmit_timeout_ms; // the n-th wait is timeout * base^n, n from 0
 	double retransmit_base;
 	unsigned retransmit_tries;
-	uint64_t keep_alive_ms; // 0: never
+	uint64_t keep_alive_ms;	   // 0: never
+	bool inactivity_close_ike; // with the only child of an IKE SA the IKE SA ends, default no
 };
 
 struct config_gateway {
@@ -93,8 +94,8 @@ enum config_send_cert { CERTS_IFASKED, CERTS_ALWAYS, CERTS_NEVER };
 // connections.<c>.{local,remote}
 struct config_side {
 	struct auth_rule auth;
-	struct identity id;	     // ID_ANY: local, our address or our certificate's subject;
-				     // remote, whatever the peer says
+	struct identity id; // ID_ANY: local, our address or our certificate's subject;
+			    // remote, whatever the peer says
 	struct config_files certs;   // local: ours; remote: those that are accepted, none: any
 	struct config_files cacerts; // remote: CAs that are accepted, none: all
 	enum config_revocation revocation; // remote

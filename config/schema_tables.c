@@ -158,6 +158,9 @@ const struct schema_key schema_keys[] = {
 	{GW_IKE, "keep_alive", FORM_TIME, .def = "20s",
 	 .doc = "Behind a NAT, a peer that nothing was sent to for so long gets a NAT keepalive "
 		"(RFC 3948 4), one octet. 0: never."},
+	{GW_IKE, "inactivity_close_ike", FORM_BOOL, .def = "no",
+	 .doc = "When a child is closed for inactivity and its IKE SA has no other one, close that "
+		"as well."},
 	{GW_IKE, "retransmit_timeout", FORM_TIME, .def = "4s",
 	 .doc = "How long the first message of a request is waited for, 1s to 1m."},
 	{GW_IKE, "retransmit_base", FORM_TEXT, .def = "1.8",
@@ -387,9 +390,10 @@ const struct schema_key schema_keys[] = {
 	{CHILD, "inactivity", FORM_TIME, .def = "0s",
 	 .doc = "Close the child after so long without a packet in either direction. It stays "
 		"down, "
-		"whatever close_action and start_action = start say, until the peer, \"port500 "
+		"whatever start_action = start and close_action say, until the peer, \"port500 "
 		"up\" "
-		"or, with trap, traffic brings it up again. The IKE SA stays. 0: never."},
+		"or, with trap, traffic brings it up again. The IKE SA stays, see "
+		"inactivity_close_ike. 0: never."},
 	{CHILD, "ipcomp", FORM_BOOL, KEY_IGNORED, .def = "no", .quiet = "no false disabled 0",
 	 .why = "packets are not compressed", .doc = "Compression (RFC 3173)."},
 	{CHILD, "hostaccess", FORM_BOOL, KEY_IGNORED, .quiet = "no false disabled 0",

@@ -2,12 +2,15 @@
 //
 // Counted from the last packet in either direction, as the dataplane says, over all SAs of the
 // child: a rekeying does not make it younger. What is closed so rests: neither close_action nor
-// start_action = start brings it up again, but a trap does.
+// start_action = start brings it up again, but a trap does. The IKE SA stays, unless it has no
+// other child and inactivity_close_ike is set.
 #include "control/ike_run_priv.h"
 
 #include <event2/event.h>
 
 #include "lib/log.h"
+
+#define DELETE_GRACE_MS 10000
 
 static uint64_t later(uint64_t last, uint64_t now, const struct dp_sa_stats *st)
 {
@@ -47,6 +50,16 @@ void idle_note(const struct ike_run *run, struct conn_child *child)
 	child->used_ms = last_used_ms(run, child, run_now_ms());
 }
 
+static bool has_others(const struct run_sa *s, const struct conn_child *child)
+{
+	const struct run_child_sa *c;
+
+	TAILQ_FOREACH(c, &s->children, link)
+	if (c->child != child)
+		return true;
+	return false;
+}
+
 static void close_child(struct ike_run *run, struct conn_child *child)
 {
 	struct run_sa *s, *next;
@@ -59,6 +72,11 @@ static void close_child(struct ike_run *run, struct conn_child *child)
 		struct run_child_sa *c, *next_c;
 
 		next = TAILQ_NEXT(s, conn_link);
+		if (run->config->gateway.ike.inactivity_close_ike && run_child_carries(s, child) &&
+		    !has_others(s, child)) {
+			run_sa_delete(s, DELETE_GRACE_MS);
+			continue;
+		}
 		for (c = TAILQ_FIRST(&s->children); c && !s->closed; c = next_c) {
 			struct ike_event ev = {.type = IKE_EV_TERMINATE_CHILD, .spi_in = c->spi_in};
 

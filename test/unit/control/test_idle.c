@@ -7,11 +7,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include <event2/event.h>
 
 #include "lib/log.h"
 
-#define IDLE "inactivity = 1s\n"
+#define IDLE "inactivity = 2s\n"
 
 static void start(struct pair *n, const char *child)
 {
@@ -46,7 +48,7 @@ static void test_a_child_without_traffic_is_closed(void **state)
 	start(n, IDLE START "\n close_action = start");
 	gateway_configure(&n->b, pair_config('b', "", ""));
 	WAIT(n->base, child_is_closed(n));
-	turn(n->base, 2500);
+	turn(n->base, 3500);
 	assert_true(child_is_closed(n));
 	assert_int_equal(established(&n->a), 1);
 	assert_false(holds(&n->a, "lab.net"));
@@ -59,6 +61,36 @@ static void test_a_child_without_traffic_is_closed(void **state)
 	turn(n->base, 500);
 	assert_true(pair_joined(n));
 	WAIT(n->base, child_is_closed(n));
+}
+
+// The IKE SA goes with its only child, if that is wished for; with one of two it stays.
+static void test_the_ike_sa_goes_too(void **state)
+{
+	struct pair *n = *state;
+	static char text[4096];
+	static const char *const rows[] = {
+		IDLE START,
+		IDLE START "}\n other { local_ts = 10.1.1.0/24\n remote_ts = 10.2.1.0/24\n"
+			   " esp_proposals = aes128gcm16\n" START,
+	};
+
+	for (unsigned two = 0; two < 2; two++) {
+		snprintf(text, sizeof(text), "%s gateway { ike { inactivity_close_ike = yes } }\n",
+			 pair_config('a', "", rows[two]));
+		gateway_configure(&n->b, pair_config('b', "",
+						     "}\n other { local_ts = 10.2.1.0/24\n"
+						     " remote_ts = 10.1.1.0/24\n"
+						     " esp_proposals = aes128gcm16"));
+		gateway_configure(&n->a, text);
+		WAIT(n->base, pair_joined(n) && (!two || out_spi(&n->a, "lab.other") != 0));
+		WAIT(n->base, child_is_closed(n));
+		if (!two)
+			WAIT(n->base, established(&n->a) == 0 && established(&n->b) == 0);
+		turn(n->base, 2500);
+		assert_true(child_is_closed(n));
+		assert_int_equal(established(&n->a), two);
+		gateway_configure(&n->a, pair_config('a', "", "")); // for the next row
+	}
 }
 
 static void test_a_trap_wakes_it(void **state)
@@ -87,7 +119,7 @@ static void busy(struct pair *n, bool *packets)
 	*packets = true;
 	start(n, IDLE START);
 	spi = out_spi(&n->a, "lab.net");
-	turn(n->base, 2500);
+	turn(n->base, 3500);
 	assert_int_equal(out_spi(&n->a, "lab.net"), spi);
 	// What a replaced SA has seen counts as well.
 	before = run_now_ms();
@@ -124,7 +156,7 @@ static void test_a_reload_changes_the_time(void **state)
 	gateway_configure(&n->b, pair_config('b', "", ""));
 	gateway_configure(&n->a, pair_config('a', "", IDLE START));
 	gateway_configure(&n->a, pair_config('a', "", START));
-	turn(n->base, 1500);
+	turn(n->base, 2500);
 	assert_int_equal(out_spi(&n->a, "lab.net"), spi);
 	gateway_configure(&n->a, pair_config('a', "", IDLE START));
 	assert_int_equal(out_spi(&n->a, "lab.net"), spi);
@@ -138,6 +170,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_a_child_without_traffic_is_closed),
+		T(test_the_ike_sa_goes_too),
 		T(test_a_trap_wakes_it),
 		T(test_packets_in_keep_it),
 		T(test_packets_out_keep_it),
