@@ -69,8 +69,8 @@ void ike_run_trapped_ifaces(const struct ike_run *run, bool *trapped)
 		const struct conn *c = run->conns[i];
 
 		for (size_t k = 0; k < c->n_children; k++)
-			if (c->children[k].trapped && c->children[k].iface != DP_IFACE_NONE)
-				trapped[c->children[k].iface - DP_IFACE_FIRST] = true;
+			if (c->children[k]->trapped && c->children[k]->iface != DP_IFACE_NONE)
+				trapped[c->children[k]->iface - DP_IFACE_FIRST] = true;
 	}
 }
 
