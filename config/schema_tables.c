@@ -140,8 +140,8 @@ const struct schema_key schema_keys[] = {
 		"any, "
 		"or a DPDK device string (\"net_af_packet0,iface=eth1\")."},
 	{PORT, "addrs", FORM_ADDRESSES,
-	 .doc = "Addresses with prefix length, separated by commas: \"192.0.2.1/24\". Linux gets "
-		"them on the port's interface. At most 8. IPv4."},
+	 .doc = "Addresses with prefix length, separated by commas: \"192.0.2.1/24, "
+		"2001:db8::1/64\". Linux gets them on the port's interface. At most 8."},
 	{PORT, "mtu", FORM_NUMBER, .def = "1500", .min = 576, .max = 9600,
 	 .doc = "Largest IP packet in bytes."},
 
@@ -192,7 +192,8 @@ const struct schema_key schema_keys[] = {
 	{CONN, "local_addrs", FORM_ENDPOINTS, .def = "%any",
 	 .doc = "Our addresses for IKE, separated by commas: %any, addresses, subnets, ranges "
 		"(192.0.2.1-192.0.2.9). To initiate, the one that Linux would take towards the "
-		"peer is used when it is among them, else the first single one. IPv4."},
+		"peer is used when it is among them, else the first single one of the peer's "
+		"family."},
 	{CONN, "remote_addrs", FORM_ENDPOINTS, .def = "%any",
 	 .doc = "The peer's addresses, as above, or host names. We initiate to single addresses "
 		"and names, one attempt after the other in turn; with subnets, ranges or %any "
@@ -350,8 +351,12 @@ const struct schema_key schema_keys[] = {
 
 	// ---- connections.<conn>.children.<child> ----
 	{CHILD, "local_ts", FORM_SELECTORS, .def = "dynamic",
-	 .doc = "Our networks, separated by commas: \"10.1.0.0/16\", \"10.1.0.0/16[tcp/443]\"; "
-		"\"dynamic\" is our own address. At most 16. IPv4."},
+	 .doc = "Our networks, separated by commas: \"10.1.0.0/16\", \"10.1.0.0/16[tcp/443]\", "
+		"\"fd00:1::/48\", \"10.1.0.10-10.1.0.20\", \"fd00:1::/48[ipv6-icmp/128]\"; "
+		"\"dynamic\" "
+		"is our own address, of the tunnel's family. Both families may stand in one child, "
+		"whatever the tunnel itself goes over; each needs networks on both sides. At most "
+		"16."},
 	{CHILD, "remote_ts", FORM_SELECTORS,
 	 .doc = "Required. The peer's networks, as above; \"dynamic\" is the peer's address."},
 	{CHILD, "esp_proposals", FORM_PROPOSALS, .def = "default",

@@ -40,6 +40,44 @@ static void configure_certs(struct sim *s, uint64_t *rng)
 		s->b.conf.local_auth = s->a.conf.remote_auth = AUTH_BY_PSK;
 }
 
+// What is inside of the tunnel: IPv4, IPv6, both in one child, and sides that do not fit.
+static void configure_inner(struct sim *s, uint64_t *rng)
+{
+	static const char *const a4[] = {"10.1.0.0/16", "10.1.0.0/16", "10.1.2.0/24", "0.0.0.0/0"};
+	static const char *const a6[] = {"fd00:1::/48", "fd00:1::/48", "fd00:1:0:2::/64", "::/0"};
+	static const char *const both_a[] = {"10.1.0.0/16 fd00:1::/48",
+					     "fd00:1::/48 10.1.0.0/16",
+					     "10.1.2.0/24[tcp] ::/0",
+					     "fd00:1::/48",
+					     "10.1.0.0/16",
+					     "10.1.0.0/16 dynamic",
+					     "fd00:1::/48 dynamic"};
+	static const char *const both_b[] = {"10.2.0.0/16 fd00:2::/48",
+					     "fd00:2::/48 10.2.0.0/16",
+					     "::/0 0.0.0.0/0[udp]",
+					     "fd00:2::/48[ipv6-icmp/128]",
+					     "10.2.0.0/16",
+					     "dynamic fd00:2::/48"};
+
+	switch (below(rng, 3)) {
+	case 0:
+		s->a.conf.local_ts = a4[below(rng, 4)];
+		s->b.conf.remote_ts = a4[below(rng, 4)];
+		break;
+	case 1:
+		s->a.conf.local_ts = a6[below(rng, 4)];
+		s->b.conf.remote_ts = a6[below(rng, 4)];
+		s->b.conf.local_ts = s->a.conf.remote_ts = "fd00:2::/48";
+		break;
+	default:
+		s->a.conf.local_ts = both_a[below(rng, 7)];
+		s->b.conf.remote_ts = both_a[below(rng, 7)];
+		s->b.conf.local_ts = both_b[below(rng, 6)];
+		s->a.conf.remote_ts = both_b[below(rng, 6)];
+		break;
+	}
+}
+
 static void configure(struct sim *s, uint64_t *rng)
 {
 	static const char *const ike[] = {
@@ -49,7 +87,6 @@ static void configure(struct sim *s, uint64_t *rng)
 		"aes256-sha512-prfsha512-ecp384-x25519,aes128gcm16-prfsha256-ecp256",
 	};
 	static const char *const esp[] = {"aes128gcm16", "aes256gcm16-aes128gcm16", "aes256gcm16"};
-	static const char *const ts[] = {"10.1.0.0/16", "10.1.0.0/16", "10.1.2.0/24", "0.0.0.0/0"};
 	struct sim_peer *p[] = {&s->a, &s->b};
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -66,8 +103,9 @@ static void configure(struct sim *s, uint64_t *rng)
 	}
 	if (below(rng, 2))
 		configure_certs(s, rng);
-	s->a.conf.local_ts = ts[below(rng, 4)];
-	s->b.conf.remote_ts = ts[below(rng, 4)];
+	configure_inner(s, rng);
+	if (below(rng, 2))
+		sim_use_ipv6(s);
 	if (below(rng, 8) == 0)
 		s->b.conf.psk = "not the same key";
 	if (below(rng, 8) == 0)
@@ -148,6 +186,12 @@ static void configure_storm(struct sim *s, uint64_t *rng)
 					       : "aes128gcm16-prfsha256-ecp256-x25519";
 		p[i]->conf.dpd_delay_ms = 20000 + below(rng, 40000);
 		p[i]->conf.tries = 20; // a lossy wire is no dead peer
+	}
+	if (below(rng, 2))
+		sim_use_ipv6(s);
+	if (below(rng, 2)) {
+		s->a.conf.local_ts = s->b.conf.remote_ts = "fd00:1::/48 10.1.0.0/16";
+		s->b.conf.local_ts = s->a.conf.remote_ts = "fd00:2::/48 10.2.0.0/16";
 	}
 	s->a.conf.extra_child_local_ts = s->b.conf.extra_child_remote_ts = "10.11.0.0/16";
 	s->a.conf.extra_child_remote_ts = s->b.conf.extra_child_local_ts = "10.12.0.0/16";

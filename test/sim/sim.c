@@ -29,12 +29,20 @@ void sim_init(struct sim *s, uint64_t seed)
 	s->rng = seed;
 	s->now_ms = 1000;
 	s->delay_ms = 5;
+	s->nat_addr = ip_addr_v4(SIM_NAT_ADDR);
 	sim_peer_init(s, &s->a, "a", 1, seed * 2 + 1);
 	sim_peer_init(s, &s->b, "b", 2, seed * 2 + 2);
 	s->a.conf.local_id = s->b.conf.remote_id = "gw-a.example";
 	s->b.conf.local_id = s->a.conf.remote_id = "gw-b.example";
 	s->a.conf.local_ts = s->b.conf.remote_ts = "10.1.0.0/16";
 	s->b.conf.local_ts = s->a.conf.remote_ts = "10.2.0.0/16";
+}
+
+void sim_use_ipv6(struct sim *s)
+{
+	ip_addr_parse("2001:db8::1", &s->a.addr);
+	ip_addr_parse("2001:db8::2", &s->b.addr);
+	ip_addr_parse("2001:db8:ffff::1", &s->nat_addr);
 }
 
 void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto)
@@ -69,7 +77,7 @@ static struct ip_endpoint translate(const struct sim *s, const struct sim_peer *
 				    struct ip_endpoint e)
 {
 	if (s->nat && from == &s->a) { // a's packets come from the NAT's address
-		e.addr = ip_addr_v4(SIM_NAT_ADDR);
+		e.addr = s->nat_addr;
 		e.port = (uint16_t)(e.port + s->nat_port);
 	}
 	return e;
@@ -79,11 +87,10 @@ static struct ip_endpoint translate_back(const struct sim *s, const struct sim_p
 					 struct ip_endpoint e)
 {
 	if (s->nat && to == &s->a) {
-		struct ip_addr outside = ip_addr_v4(SIM_NAT_ADDR);
 
 		// A mapping that is gone, or a's private address, leads nowhere.
 		e.port = (uint16_t)(e.port - s->nat_port);
-		if (!ip_addr_equal(&e.addr, &outside) ||
+		if (!ip_addr_equal(&e.addr, &s->nat_addr) ||
 		    (e.port != IKE_PORT && e.port != IKE_NATT_PORT))
 			return (struct ip_endpoint){0};
 		e.addr = to->addr;

@@ -2,10 +2,11 @@
 // on demand, and a stand-in for control/ike_run.c that checks what the core asks for.
 //
 // What is always checked, whatever a test does: SPIs are reserved, installed, removed and
-// released in balance; IKE_ACT_CLOSED comes last; a repeated message is bit by bit the first one;
-// a request never changes its number; no key stands in a report or a refusal, and a report is the
-// refusal's text. A violation is remembered in
-// `sim.broken` as a sentence.
+// released in balance; the selectors of a child are inside of its configuration's and have a
+// counterpart of their family on the other side; IKE_ACT_CLOSED comes last; a repeated message is
+// bit by bit the first one; a request never changes its number; no key stands in a report or a
+// refusal, and a report is the refusal's text. A violation is remembered in `sim.broken` as a
+// sentence.
 #pragma once
 
 #include <stdbool.h>
@@ -131,7 +132,8 @@ struct sim {
 	unsigned drop_next; // that many messages from now on
 	bool down;	    // nothing passes
 	bool nat;	    // a stands behind a NAT
-	uint16_t nat_port;  // what it makes of a's ports: added
+	struct ip_addr nat_addr;
+	uint16_t nat_port; // what it makes of a's ports: added
 	struct sim_packet wire[SIM_WIRE];
 	// Sees every message sent; may change it in place. NULL: none.
 	void (*tap)(struct sim *s, struct sim_peer *from, uint8_t *bytes, size_t len);
@@ -151,6 +153,8 @@ struct sim {
 // Defaults: AES-GCM, x25519, one child 10.1.0.0/16 === 10.2.0.0/16. Tests change s->a.conf and
 // s->b.conf before the first event.
 void sim_init(struct sim *s, uint64_t seed);
+// Both peers and the NAT have addresses of IPv6 instead. Before the first event.
+void sim_use_ipv6(struct sim *s);
 // Uses another crypto, for both peers, instead of the fake one.
 void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto);
 // Both prove who they are by toy certificates of one root, sent over `intermediates`.

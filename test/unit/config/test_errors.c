@@ -146,10 +146,22 @@ static const struct row errors[] = {
 	 "f:12: connections.a.local_addrs: more than 8 addresses"},
 	{CHILD, "local_ts = 10.1.0.0/33",
 	 "f:24: connections.a.children.n.local_ts: '10.1.0.0/33' is not a network such as "
-	 "10.1.0.0/16 or "
-	 "10.1.0.0/16[tcp/443]"},
-	{CHILD, "local_ts = 10.1.0.0/16, 2001:db8::/32",
-	 "f:24: connections.a.children.n.local_ts: 2001:db8::/32: IPv6 is not available yet"},
+	 "10.1.0.0/16, 10.1.0.0/16[tcp/443] or fd00:1::/48"},
+	{CHILD, "local_ts = fd00:1::/129",
+	 "f:24: connections.a.children.n.local_ts: 'fd00:1::/129' is not a network such as "
+	 "10.1.0.0/16, 10.1.0.0/16[tcp/443] or fd00:1::/48"},
+	{CHILD, "local_ts = fd00::9-fd00::1",
+	 "f:24: connections.a.children.n.local_ts: 'fd00::9-fd00::1' is not a network such as "
+	 "10.1.0.0/16, 10.1.0.0/16[tcp/443] or fd00:1::/48"},
+	{CHILD, "local_ts = 10.0.0.1-fd00::1",
+	 "f:24: connections.a.children.n.local_ts: '10.0.0.1-fd00::1' is not a network such as "
+	 "10.1.0.0/16, 10.1.0.0/16[tcp/443] or fd00:1::/48"},
+	{CHILD, "local_ts = fd00:1::/48[ipv6-icmp/70000]",
+	 "f:24: connections.a.children.n.local_ts: 'fd00:1::/48[ipv6-icmp/70000]' is not a "
+	 "network such as 10.1.0.0/16, 10.1.0.0/16[tcp/443] or fd00:1::/48"},
+	{CHILD, "local_ts = 2001:db8::/32",
+	 "f:22: connections.a.children.n: local_ts has no network of a family that remote_ts has: "
+	 "there is no packet from one to the other"},
 	{CHILD, "local_ts = dynamic[tcp/80]",
 	 "f:24: connections.a.children.n.local_ts: "
 	 "'dynamic[tcp/80]': 'dynamic' with a protocol is not "
@@ -160,11 +172,11 @@ static const struct row errors[] = {
 	 "behind the peer?"},
 	{CHILD, "mode = pass",
 	 "f:22: connections.a.children.n: a rule with mode = pass names its "
-	 "networks in local_ts and remote_ts; 0.0.0.0/0 is everything"},
+	 "networks in local_ts and remote_ts; 0.0.0.0/0 and ::/0 are everything"},
 	{CHILD, "mode = drop\nlocal_ts = dynamic",
 	 "f:25: connections.a.children.n.local_ts: a rule with mode = drop names its networks in "
 	 "local_ts "
-	 "and remote_ts; 0.0.0.0/0 is everything"},
+	 "and remote_ts; 0.0.0.0/0 and ::/0 are everything"},
 	// ---- identities, proposals ----
 	{REMOTE, "id = gw.*.example",
 	 "f:19: connections.a.remote.id: 'gw.*.example': a wildcard is a star at the beginning, as "
@@ -316,6 +328,26 @@ static const struct row warnings[] = {
 	{CONN, "rekey_time = 2h\nreauth_time = 3h", NULL},
 	{CHILD, "copy_df = yes\ncopy_dscp = out\nhw_offload = auto\nmark_in = 0\npolicies = yes",
 	 NULL},
+	{CHILD, "local_ts = 10.1.0.0/24, fd00:1::/48",
+	 "f:24: connections.a.children.n.local_ts: the IPv6 networks have no counterpart in "
+	 "remote_ts and carry nothing"},
+	{TOP,
+	 "connections { rules { children { p { mode = drop\nlocal_ts = fd00:1::/48\nremote_ts = "
+	 "10.0.0.0/8, fd00:2::/48 } } } }",
+	 "f:36: connections.rules.children.p.remote_ts: the IPv4 networks have no counterpart in "
+	 "local_ts and carry nothing"},
+	{TOP,
+	 "connections { rules { children { p { mode = pass\nlocal_ts = 10.0.0.0/8, fd00:1::/48\n"
+	 "remote_ts = 10.0.0.0/8, fd00:2::/48 } } } }",
+	 NULL},
+	{CHILD, "local_ts = 10.1.0.0/24[ipv6-icmp/128]",
+	 "f:24: connections.a.children.n.local_ts: 10.1.0.0/24[ipv6-icmp/128] is ipv6-icmp, which "
+	 "IPv4 does not carry: write [icmp]"},
+	{TOP,
+	 "connections { rules { children { p { mode = pass\nlocal_ts = fd00:1::/48\n"
+	 "remote_ts = fd00:2::/48[icmp] } } } }",
+	 "f:36: connections.rules.children.p.remote_ts: fd00:2::/48[icmp] is icmp, which IPv6 "
+	 "does not carry: write [ipv6-icmp]"},
 	{CHILD, "reqid = 5",
 	 "f:24: connections.a.children.n.reqid: has no effect: the kernel's policies "
 	 "are not used"},
@@ -470,6 +502,15 @@ static void test_other_texts(void **state)
 		 "f:2: connections.a: no secret for '%any' and '%any'; write secrets { ike-a { id "
 		 "= %any "
 		 "secret = \"...\" } }"},
+		{"gateway { ports { w { device = x } } }\nconnections { a { local { auth = psk }\n"
+		 "remote_addrs = 2001:db8::1\nchildren { n { remote_ts = 10.0.0.0/8 } } } }\n"
+		 "secrets { ike { secret = x } }",
+		 "f:4: connections.a.children.n: local_ts has no network of a family that "
+		 "remote_ts has: there is no packet from one to the other"},
+		{"gateway { ports { w { device = x } } }\nconnections { a { local { auth = psk }\n"
+		 "remote_addrs = 2001:db8::1\nchildren { n { remote_ts = fd00::/8 } } } }\n"
+		 "secrets { ike { secret = x } }",
+		 NULL},
 		{"t { proposls = x }\ngateway { ports { w { device = x } } }\nconnections { a : t "
 		 "{ } }",
 		 "f:1: connections.a.proposls: unknown key; did you mean 'proposals'?"},

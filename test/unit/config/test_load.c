@@ -167,8 +167,7 @@ static void test_connection(void **state)
 	assert_int_equal(conn->version, 2);
 	assert_int_equal(conn->n_local, 1);
 	assert_int_equal(conn->n_remote, 3);
-	assert_string_equal(endpoint_format(&conn->remote[0], text, sizeof(text)),
-			    "198.51.100.1");
+	assert_string_equal(endpoint_format(&conn->remote[0], text, sizeof(text)), "198.51.100.1");
 	assert_string_equal(endpoint_format(&conn->remote[1], text, sizeof(text)),
 			    "203.0.113.0/24");
 	assert_int_equal(conn->remote[2].lo.family, IP_NONE);
@@ -185,6 +184,53 @@ static void test_connection(void **state)
 	assert_int_equal(conn->local_side.id.type, ID_RFC822_ADDR);
 	assert_int_equal(conn->remote_side.id.type, ID_IPV4_ADDR);
 	config_destroy(c);
+}
+
+// Every form of swanctl.conf, in IPv6, beside IPv4 in one child.
+static void test_ipv6_selectors(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} rows[] = {
+		{"fd00:1::/48", "fd00:1::/48"},
+		{"fd00:1::5", "fd00:1::5/128"},
+		{"::/0", "::/0"},
+		{"fd00::1-fd00::9", "fd00::1..fd00::9"},
+		{"FD00:0001::/33", "fd00:1::/33"},
+		{"fd00:1::1/48", "fd00:1::/48"},
+		{"fd00:1::/48[tcp/443]", "fd00:1::/48[tcp/https]"},
+		{"fd00:1::/48[udp/500-510]", "fd00:1::/48[udp/500-510]"},
+		{"fd00::1-fd00::9[tcp]", "fd00::1..fd00::9[tcp]"},
+		{"fd00:1::/48[ipv6-icmp]", "fd00:1::/48[ipv6-icmp]"},
+		{"fd00:1::/48[icmpv6/128]", "fd00:1::/48[ipv6-icmp/128]"},
+		{"fd00:1::/48[58/1(4)]", "fd00:1::/48[ipv6-icmp/1(4)]"},
+		{"fd00:1::/48[ipv6-icmp/128-129]", "fd00:1::/48[ipv6-icmp/128-129]"},
+	};
+	char config[512], text[SELECTOR_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct config_child *child;
+		struct config *c;
+
+		snprintf(config, sizeof(config),
+			 "gateway { ports { w { device = x\naddrs = 192.0.2.1/24, 2001:db8::1/64 } "
+			 "} }\nconnections { a { local { auth = psk }\nchildren { n { local_ts = "
+			 "10.1.0.0/16, %s\nremote_ts = 10.2.0.0/16, ::/0 } } } }\n"
+			 "secrets { ike { secret = x } }",
+			 rows[i].text);
+		c = load(config);
+		child = &c->conns[0].children[0];
+		assert_int_equal(c->n_warnings, 0);
+		assert_int_equal(child->local_ts.n, 2);
+		assert_string_equal(selector_format(&child->local_ts.s[0], text, sizeof(text)),
+				    "10.1.0.0/16");
+		assert_string_equal(selector_format(&child->local_ts.s[1], text, sizeof(text)),
+				    rows[i].shown);
+		assert_int_equal(child->remote_ts.s[1].family, IP_V6);
+		assert_int_equal(c->gateway.ports[0].addrs[1].addr.family, IP_V6);
+		config_destroy(c);
+	}
 }
 
 static void test_children(void **state)
@@ -477,6 +523,7 @@ int main(void)
 		cmocka_unit_test(test_gateway),
 		cmocka_unit_test(test_connection),
 		cmocka_unit_test(test_children),
+		cmocka_unit_test(test_ipv6_selectors),
 		cmocka_unit_test(test_actions_and_their_aliases),
 		cmocka_unit_test(test_limits_and_their_defaults),
 		cmocka_unit_test(test_times),
