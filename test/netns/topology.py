@@ -23,12 +23,15 @@ class Site:
     carrier_addr: str  # next hop of the gateway
     wan6: str = ""  # the same two in IPv6, for Network.add_ipv6()
     carrier6: str = ""
+    lan6: str = ""  # and for Network.add_inner_ipv6()
+    lan6_addr: str = ""
+    host6: str = ""
 
 
 A = Site("a", "10.1.0.0/24", "10.1.0.1", "10.1.0.2", "192.0.2.1", "192.0.2.254",
-         "2001:db8:a::1", "2001:db8:a::fe")
+         "2001:db8:a::1", "2001:db8:a::fe", "fd00:a::/64", "fd00:a::1", "fd00:a::2")
 B = Site("b", "10.2.0.0/24", "10.2.0.1", "10.2.0.2", "198.51.100.1", "198.51.100.254",
-         "2001:db8:b::1", "2001:db8:b::fe")
+         "2001:db8:b::1", "2001:db8:b::fe", "fd00:b::/64", "fd00:b::1", "fd00:b::2")
 SITES = {"a": A, "b": B}
 # A third one, for Network.add_site().
 C = Site("c", "10.3.0.0/24", "10.3.0.1", "10.3.0.2", "203.0.113.1", "203.0.113.254")
@@ -140,6 +143,17 @@ class Network:
             self.sysctl("carrier", f"net.ipv6.conf.to-{s.letter}.disable_ipv6", 0)
             self.run("carrier", f"ip addr add {s.carrier6}/64 dev to-{s.letter} nodad")
         self.sysctl("carrier", "net.ipv6.conf.all.forwarding", 1)
+
+    def add_inner_ipv6(self):
+        """IPv6 between the hosts and their gateways. Before the gateways start."""
+        for s in SITES.values():
+            for key in ("default", "lo"):
+                self.sysctl(f"gw-{s.letter}", f"net.ipv6.conf.{key}.disable_ipv6", 0)
+            host = f"host-{s.letter}"
+            for dev in ("lo", "eth0"):
+                self.sysctl(host, f"net.ipv6.conf.{dev}.disable_ipv6", 0)
+            self.run(host, f"ip addr add {s.host6}/64 dev eth0 nodad")
+            self.run(host, f"ip -6 route add default via {s.lan6_addr} dev eth0")
 
     def linux_gateway6(self, site):
         gw, wan = f"gw-{site.letter}", f"wan-{site.letter}"
