@@ -71,7 +71,8 @@ bool dp_has_hugepages(const struct dp *dp, const char **why);
 struct dp_port_info {
 	const char *name, *device, *driver;
 	struct mac_addr mac;
-	uint16_t mtu; // bytes of IP packet
+	uint16_t mtu;	    // bytes of IP packet
+	uint16_t rx_queues; // dealt out to the workers
 	bool link_up;
 	uint32_t link_mbps;				     // 0 when unknown
 	unsigned tap_ifindex;				     // 0 without TAP
