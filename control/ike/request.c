@@ -6,6 +6,8 @@
 #include "control/ike/child.h"
 #include "control/ike/create_child.h"
 #include "control/ike/informational.h"
+#include "control/ike/mobike.h"
+#include "control/ike/path.h"
 #include "control/ike/refuse.h"
 #include "control/ike/sk.h"
 
@@ -112,7 +114,7 @@ bool request_send(struct step *st, struct ike_builder *b, enum request_kind kind
 	r->kind = kind;
 	r->exchange = exchange;
 	r->message_id = sa->next_request_id;
-	r->doubtful = false;
+	r->doubtful = r->lists = r->tried = r->scattered = false;
 	r->repeats = 0;
 	r->tries_max = sa->conn->retransmit_tries;
 	if (kind == REQUEST_DELETE_IKE || kind == REQUEST_AUTH_FAILED)
@@ -169,6 +171,12 @@ static const char *request_name(enum request_kind kind)
 		return "CREATE_CHILD_SA for the IKE SA";
 	case REQUEST_DELETE_CHILD:
 		return "DELETE of a child SA";
+	case REQUEST_UPDATE:
+		return "UPDATE_SA_ADDRESSES";
+	case REQUEST_RETURN:
+		return "COOKIE2 to its new address";
+	case REQUEST_ADDRS:
+		return "the list of our addresses";
 	default:
 		return "liveness check";
 	}
@@ -231,6 +239,7 @@ void request_timer(struct step *st)
 	r->repeats++;
 	r->next_ms = st->ev->now_ms + wait_ms(sa->conn, r->repeats);
 	act_send(st, &r->message, r->exchange, r->message_id, false, true);
+	path_try(st);
 	act_report(st, IKE_REPORT_RETRANSMIT, IKE_SEV_INFO,
 		   "%s (message %u) to %s not answered, repeat %u of %u",
 		   ike_exchange_name(r->exchange), r->message_id,
@@ -283,6 +292,10 @@ void request_next(struct step *st)
 		return;
 	if (sa->want_terminate) {
 		sent = send_delete_ike(st);
+	} else if (sa->mobike.want_update) {
+		sent = send_update(st);
+	} else if (sa->mobike.want_return) {
+		sent = send_return(st);
 	} else if (sa->orphan_spi) {
 		sent = send_orphan_delete(st);
 	} else if ((child = child_wanting_delete(sa))) {
@@ -295,6 +308,8 @@ void request_next(struct step *st)
 		sent = send_child(st, child->info.conf, child);
 	} else if ((conf = want_take(sa, now))) {
 		sent = send_child(st, conf, NULL);
+	} else if (sa->mobike.want_addrs) {
+		sent = send_addresses(st);
 	} else if (sa->want_check) {
 		sa->want_check = false;
 		sent = send_liveness(st);

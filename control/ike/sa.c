@@ -228,6 +228,7 @@ void ike_sa_info(const struct ike_sa *sa, struct ike_sa_info *out)
 		.nat_local = sa->nat.local,
 		.nat_remote = sa->nat.remote,
 		.encap = sa->nat.encap,
+		.mobike = sa->mobike.on,
 		.created_ms = sa->created_ms,
 		.established_ms = sa->established_ms,
 		.rekey_ms = sa->rekey_ms,

@@ -45,12 +45,18 @@ void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto)
 
 // ---- the wire ----
 
+// Each address behind the NAT has ports of its own there.
+static uint16_t nat_shift(const struct ip_addr *a)
+{
+	return (uint16_t)((a->bytes[3] - 1) * 7); // none for 192.0.2.1
+}
+
 static struct ip_endpoint translate(const struct sim *s, const struct sim_peer *from,
 				    struct ip_endpoint e)
 {
 	if (s->nat && from == &s->a) { // a's packets come from the NAT's address
+		e.port = (uint16_t)(e.port + s->nat_port + nat_shift(&e.addr));
 		e.addr = ip_addr_v4(SIM_NAT_ADDR);
-		e.port = (uint16_t)(e.port + s->nat_port);
 	}
 	return e;
 }
@@ -61,12 +67,14 @@ static struct ip_endpoint translate_back(const struct sim *s, const struct sim_p
 	if (s->nat && to == &s->a) {
 		struct ip_addr outside = ip_addr_v4(SIM_NAT_ADDR);
 
+		for (unsigned i = 0; ip_addr_equal(&e.addr, &outside) && i < to->n_addrs; i++) {
+			uint16_t port = (uint16_t)(e.port - s->nat_port - nat_shift(&to->addrs[i]));
+
+			if (port == IKE_PORT || port == IKE_NATT_PORT)
+				return (struct ip_endpoint){to->addrs[i], port};
+		}
 		// A mapping that is gone, or a's private address, leads nowhere.
-		e.port = (uint16_t)(e.port - s->nat_port);
-		if (!ip_addr_equal(&e.addr, &outside) ||
-		    (e.port != IKE_PORT && e.port != IKE_NATT_PORT))
-			return (struct ip_endpoint){0};
-		e.addr = to->addr;
+		return (struct ip_endpoint){0};
 	}
 	return e;
 }
@@ -116,7 +124,9 @@ static void wire_send(struct sim *s, struct sim_peer *from, const struct ike_act
 			   a->send.local.port);
 	if (to.port == 0 || to.addr.family == IP_NONE)
 		sim_broken(s, "%s: message to nowhere", from->name);
-	if (s->down)
+	if (s->down || !sim_owns(from, &a->send.local.addr) ||
+	    ip_addr_equal(&s->dead, &a->send.local.addr) ||
+	    ip_addr_equal(&s->dead, &a->send.remote.addr))
 		return;
 	if (s->drop_next > 0) {
 		s->drop_next--;
@@ -420,8 +430,8 @@ static void deliver(struct sim *s, struct sim_packet *pkt)
 	sim_peer_configure(p);
 	ev.bytes = pkt->bytes;
 	ev.len = pkt->len;
-	if (!ip_addr_equal(&pkt->to.addr, &p->addr))
-		return; // not for this peer: the NAT's mapping is gone
+	if (!sim_owns(p, &pkt->to.addr))
+		return; // not for this peer (any more): the NAT's mapping is gone
 	if (ike_header_parse(pkt->bytes, pkt->len, &h))
 		return;
 	x = find(p, &h);
@@ -452,6 +462,10 @@ void sim_inject(struct sim *s, struct sim_peer *to, const uint8_t *bytes, size_t
 
 	if (len > 0)
 		memcpy(pkt.bytes, bytes, len);
+	if (s->spoof.port) {
+		pkt.from = s->spoof;
+		pkt.to.port = IKE_NATT_PORT;
+	}
 	deliver(s, &pkt);
 	free(pkt.bytes);
 }
@@ -567,6 +581,17 @@ void sim_esp_from(struct sim *s, struct sim_peer *p, uint32_t spi_in,
 		if (p->sa[i].sa)
 			step(p, &p->sa[i], &ev);
 	}
+}
+
+void sim_addresses(struct sim *s, struct sim_peer *p, const uint8_t *last, unsigned n)
+{
+	(void)s;
+	p->n_addrs = n;
+	for (unsigned i = 0; i < n; i++)
+		p->addrs[i] = ip_addr_v4(0xc0000200u | last[i]);
+	if (n > 0)
+		p->addr = p->addrs[0];
+	step_all(p, IKE_EV_ADDRESSES);
 }
 
 void sim_rekey(struct sim *s, struct sim_peer *p)

@@ -91,6 +91,7 @@ void sim_child_move(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out,
 			continue;
 		c->out.local = *local;
 		c->out.remote = *remote;
+		c->in.udp_encap = c->out.udp_encap = local->port != 0;
 		return;
 	}
 	sim_broken(p->sim, "%s: a child moves that is not installed", p->name);
