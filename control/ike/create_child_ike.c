@@ -102,6 +102,9 @@ static void adopt(struct step *st, struct ike_sa *from, struct ike_sa *to)
 		if (!sa_want_child(to, from->wants[i].conf, from->wants[i].retry_ms))
 			st->nomem = true;
 	from->n_wants = 0;
+	if (from->orphan_spi) // which the peer has given to its successor, too
+		to->orphan_spi = from->orphan_spi;
+	from->orphan_spi = 0;
 	if (from->want_terminate) // before it is done with itself: all of it is to end
 		to->want_terminate = true;
 	to->give_up_ms = IKE_NEVER;

@@ -181,8 +181,10 @@ void path_change(struct step *st, const struct ip_endpoint *local, const struct 
 
 	path_set(st, local, remote);
 	sa->mobike.kept = false;
-	// RFC 4555 3.5: an SA that is being replaced or deleted only has to get its last words out.
-	sa->mobike.want_update = sa->phase == PHASE_ESTABLISHED;
+	// One that is being deleted only has to get its last words out. One that the peer has
+	// replaced as well, but the peer may not have our answer and not know the successor yet,
+	// and sends its request to where we are no longer.
+	sa->mobike.want_update = sa->phase != PHASE_DELETING;
 	if (ip_addr_equal(&remote->addr, &sa->esp.remote.addr))
 		path_settle(st); // the peer is known to receive there
 	path_nudge(st);
@@ -246,7 +248,8 @@ void path_try(struct step *st)
 	struct ike_request *q = &sa->request;
 	struct ip_endpoint l, r;
 
-	if (!sa->mobike.on || !sa->mobike.leader || q->repeats < IKE_TRY_PATHS_REPEATS)
+	if (!sa->mobike.on || !sa->mobike.leader || sa->phase != PHASE_ESTABLISHED ||
+	    q->repeats < IKE_TRY_PATHS_REPEATS)
 		return;
 	path_own_refresh(sa);
 	for (unsigned i = 0; pair_at(sa, i, &l, &r); i++) {
@@ -262,8 +265,9 @@ void path_answered(struct step *st)
 	struct ike_sa *sa = st->sa;
 	const struct ip_endpoint *l = &st->ev->local, *r = &st->ev->remote;
 
-	if (!sa->mobike.on || !sa->request.tried || is_in_use(sa, l, r) || !is_own(sa, &l->addr) ||
-	    !is_peer(sa, &r->addr) || !is_allowed(sa, &l->addr, &r->addr))
+	if (!sa->mobike.on || sa->phase != PHASE_ESTABLISHED || !sa->request.tried ||
+	    is_in_use(sa, l, r) || !is_own(sa, &l->addr) || !is_peer(sa, &r->addr) ||
+	    !is_allowed(sa, &l->addr, &r->addr))
 		return;
 	path_change(st, l, r);
 	sa->mobike.kept = true;

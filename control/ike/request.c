@@ -191,6 +191,10 @@ static void give_up(struct step *st)
 	unsigned sent = r->repeats + 1;
 
 	ip_endpoint_format(&sa->remote, peer, sizeof(peer));
+	if (sa->phase == PHASE_REKEYED) { // the peer may have deleted it long ago
+		act_close(st, false, "replaced");
+		return;
+	}
 	switch (r->kind) {
 	case REQUEST_DELETE_IKE:
 	case REQUEST_AUTH_FAILED:
@@ -287,6 +291,9 @@ void request_next(struct step *st)
 	struct ike_child *child;
 	bool sent = true;
 
+	if (sa->phase == PHASE_REKEYED && sa->mobike.want_update &&
+	    sa->request.kind == REQUEST_NONE && !send_update(st))
+		act_close(st, false, "no message could be built");
 	// Nothing is begun on a successor of which it is not known yet whether it stays.
 	if (sa->phase != PHASE_ESTABLISHED || sa->request.kind != REQUEST_NONE || sa->predecessor)
 		return;

@@ -53,6 +53,7 @@ void sim_child_use(struct sim_peer *p, struct ike_child_use *u)
 		if (u->out.encr_key.len == 0 || u->out.spi != c->out.spi)
 			sim_broken(p->sim, "%s: use of a child without keys", p->name);
 		c->out = u->out;
+		c->in.udp_encap = c->out.udp_encap; // it may have moved meanwhile
 		u->out = (struct esp_sa){0};
 		c->out_later = false;
 		p->sends_on[which(p, c->conf)] = c->out.spi;
