@@ -33,6 +33,7 @@ static struct esp_sa esp_sa_of(const struct ike_sa *sa, const struct ike_child_i
 		.integ = info->integ,
 		.esn = info->esn,
 		.udp_encap = info->udp_encap,
+		.either_form = sa->mobike.on,
 		.local = {sa->esp.local.addr, 0},
 		.remote = {sa->esp.remote.addr, 0},
 		.replay_window = info->conf->replay_window,
