@@ -73,13 +73,13 @@ bool config_conn_equal(const struct config_conn *a, const struct config_conn *b)
 {
 	if (strcmp(a->name, b->name) != 0 || a->version != b->version ||
 	    a->local_port != b->local_port || a->remote_port != b->remote_port ||
-	    a->encap != b->encap || a->fragmentation != b->fragmentation ||
-	    a->fragment_size != b->fragment_size || a->send_cert != b->send_cert ||
-	    a->send_certreq != b->send_certreq || a->dpd_delay_ms != b->dpd_delay_ms ||
-	    a->rekey_time_ms != b->rekey_time_ms || a->reauth_time_ms != b->reauth_time_ms ||
-	    a->over_time_ms != b->over_time_ms || a->rekey_rand_ms != b->rekey_rand_ms ||
-	    a->reauth_rand_ms != b->reauth_rand_ms || a->keyingtries != b->keyingtries ||
-	    a->n_children != b->n_children)
+	    a->encap != b->encap || a->mobike != b->mobike ||
+	    a->fragmentation != b->fragmentation || a->fragment_size != b->fragment_size ||
+	    a->send_cert != b->send_cert || a->send_certreq != b->send_certreq ||
+	    a->dpd_delay_ms != b->dpd_delay_ms || a->rekey_time_ms != b->rekey_time_ms ||
+	    a->reauth_time_ms != b->reauth_time_ms || a->over_time_ms != b->over_time_ms ||
+	    a->rekey_rand_ms != b->rekey_rand_ms || a->reauth_rand_ms != b->reauth_rand_ms ||
+	    a->keyingtries != b->keyingtries || a->n_children != b->n_children)
 		return false;
 	if (!endpoints_equal(a->local, a->n_local, b->local, b->n_local) ||
 	    !endpoints_equal(a->remote, a->n_remote, b->remote, b->n_remote) ||

@@ -51,10 +51,8 @@ void start_trap(struct ike_run *run, struct conn_child *child, bool on)
 	start_rest(run, child, child->rest);
 }
 
-// Our address towards a peer: the one that Linux would take, when the connection has it among its
-// own, else the first single one.
-static int choose_local(const struct conn *conn, const struct ip_addr *remote,
-			struct ip_endpoint *local, struct error *err)
+int start_local(const struct conn *conn, const struct ip_addr *remote, struct ip_endpoint *local,
+		struct error *err)
 {
 	struct ip_endpoint fixed = *local;
 	int rc = ike_socket_source(remote, &local->addr, err);
@@ -91,7 +89,7 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 			"%s: remote_addrs names no single address: the peer has to initiate",
 			conn->ike.name);
 	}
-	rc = choose_local(conn, &remote.addr, &local, err);
+	rc = start_local(conn, &remote.addr, &local, err);
 	if (rc)
 		return error_prefix(err, rc, "%s", conn->ike.name);
 	rc = ike_sa_create_initiator(&run->env, &conn->ike, &local, &remote, &sa);

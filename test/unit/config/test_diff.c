@@ -36,6 +36,8 @@ static void test_connections(void **state)
 		{CONN, "dpd_delay = 31", false},
 		{CONN, "version = 2", false},
 		{CONN, "encap = yes", false},
+		{CONN, "mobike = yes", true},
+		{CONN, "mobike = no", false},
 		{CONN, "fragmentation = force", true},
 		{CONN, "fragmentation = accept", false},
 		{CONN, "fragmentation = no", false},
