@@ -187,10 +187,37 @@ static void test_requests_under_way_go_along(void **state)
 		else
 			sim_rekey_child(s, p);
 		sim_addresses(s, &s->a, eleven, 1);
-		sim_run_until(s, 60000);
+		sim_run_until(s, 2200); // at once, not with its next repetition
 		CHECK(sim_agree(s) && sends_between(&s->b, 2, 11) && sends_between(&s->a, 11, 2));
+		sim_run_until(s, 60000);
+		CHECK(sim_agree(s));
 		CHECK(s->a.installs == (i & 2 ? 1 : 2) && s->b.installs == s->a.installs);
 		CHECK(info_of(&s->b).mobike && is_last(info_of(&s->b).remote.addr, 11));
+		end(s);
+	}
+}
+
+// A child that has lost against the peer's, while its IKE SA is replaced and we move: nothing is
+// left of it.
+static void test_a_redundant_child_is_not_forgotten(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 8; seed++) { // the nonces decide whose it is
+		struct sim *s = start();
+
+		sim_init(s, seed);
+		s->a.conf.mobike = s->b.conf.mobike = true;
+		s->a.conf.extra_child_local_ts = s->b.conf.extra_child_remote_ts = "10.11.0.0/16";
+		s->a.conf.extra_child_remote_ts = s->b.conf.extra_child_local_ts = "10.12.0.0/16";
+		establish(s);
+		sim_create_child(s, &s->a, 1);
+		sim_create_child(s, &s->b, 1);
+		sim_run_until(s, 2007);
+		sim_addresses(s, &s->a, eleven, 1);
+		sim_run_until(s, 2011);
+		sim_rekey(s, &s->b);
+		sim_run_until(s, 20000);
+		CHECK(sim_agree(s) && sim_children(&s->a) == 2 && sim_children(&s->b) == 2);
 		end(s);
 	}
 }
@@ -237,6 +264,7 @@ static void test_a_new_child_comes_up_at_the_new_address(void **state)
 static void test_an_address_that_the_configuration_forbids(void **state)
 {
 	struct sim *s = start();
+	unsigned sent;
 
 	(void)state;
 	s->b.conf.denied = "192.0.2.11";
@@ -245,10 +273,11 @@ static void test_an_address_that_the_configuration_forbids(void **state)
 	sim_run_until(s, 5000);
 	// Back to the address that is agreed on, and not away from it again.
 	CHECK(sends_between(&s->b, 2, 1) && sends_between(&s->a, 1, 2) && sim_agree(s));
+	sent = s->a.sent;
 	CHECK(strstr(sim_reported(&s->b, IKE_REPORT_MOVED)->text, "UNACCEPTABLE_ADDRESSES"));
 	sim_addresses(s, &s->a, (const uint8_t[]){11, 1}, 2);
 	sim_run_until(s, 6000);
-	CHECK(sends_between(&s->a, 1, 2));
+	CHECK(sends_between(&s->a, 1, 2) && s->a.sent == sent);
 	// That one goes, and another one may be used.
 	sim_addresses(s, &s->a, (const uint8_t[]){11, 12}, 2);
 	sim_run_until(s, 9000);
@@ -260,11 +289,29 @@ static void test_an_address_that_the_configuration_forbids(void **state)
 	end(s);
 }
 
+// The refusal of an address that is not in use any more.
+static void test_a_late_refusal(void **state)
+{
+	struct sim *s = start();
+
+	(void)state;
+	s->b.conf.denied = "192.0.2.11";
+	establish(s);
+	sim_addresses(s, &s->a, eleven, 1);
+	sim_run_until(s, 2003);
+	sim_addresses(s, &s->a, twelve, 1);
+	sim_run_until(s, 30000);
+	CHECK(sim_agree(s) && sends_between(&s->b, 2, 12) && sends_between(&s->a, 12, 2));
+	CHECK(sim_errors(&s->a) == 0);
+	end(s);
+}
+
 // Who holds the keys and says UPDATE_SA_ADDRESSES from `from`; b's answer is lost on the way.
 static void evil_update(struct sim *s, const struct ip_endpoint *from, struct ike_builder *b)
 {
 	s->spoof = *from;
-	evil_send(s, &s->a, &s->b, EXCHANGE_INFORMATIONAL, false, 2, b);
+	evil_send(s, &s->a, &s->b, EXCHANGE_INFORMATIONAL, false,
+		  sim_sa(&s->b, IKE_ST_ESTABLISHED)->expected_id, b);
 	s->spoof = (struct ip_endpoint){0};
 }
 
@@ -273,12 +320,21 @@ static void test_traffic_is_not_turned_on_a_third_party(void **state)
 {
 	const struct ip_endpoint victim = {ip_addr_v4(0xcb007109), 4500};
 	struct sim *s = established();
+	uint8_t cookie2[IKE_COOKIE2_LEN];
 	struct ike_builder b;
 
 	(void)state;
+	// A question about another address is under way, whose answer must not count for this one.
+	sim_addresses(s, &s->a, eleven, 1);
+	sim_run_until(s, 2006);
+	memcpy(cookie2, sim_sa(&s->b, IKE_ST_ESTABLISHED)->request.cookie2, sizeof(cookie2));
+	s->down = true;
 	evil_begin(&b);
 	build_notify(&b, N_UPDATE_SA_ADDRESSES, NULL, 0);
 	evil_update(s, &victim, &b);
+	evil_begin(&b);
+	build_notify(&b, N_COOKIE2, cookie2, sizeof(cookie2));
+	evil_send(s, &s->a, &s->b, EXCHANGE_INFORMATIONAL, true, 0, &b);
 	CHECK(is_at(&s->b, &victim));
 	sim_run_until(s, 60000);
 	CHECK(sends_between(&s->b, 2, 1));
@@ -398,6 +454,25 @@ static void test_other_messages_do_not_move_it(void **state)
 	end(s);
 }
 
+// A packet that was held back comes from where the peer no longer is.
+static void test_late_esp_does_not_undo_a_move(void **state)
+{
+	const struct ip_endpoint old = {ip_addr_v4(0xc0000201), 4500};
+	struct sim *s = start();
+
+	(void)state;
+	s->a.conf.force_encap = true; // as behind a NAT
+	establish(s);
+	CHECK(info_of(&s->b).nat_remote);
+	sim_addresses(s, &s->a, eleven, 1);
+	sim_run_until(s, 2006);
+	sim_esp_from(s, &s->b, s->b.children[0].in.spi, &old);
+	CHECK(is_last(info_of(&s->b).remote.addr, 11));
+	sim_run_until(s, 3000);
+	CHECK(sim_agree(s) && sends_between(&s->b, 2, 11));
+	end(s);
+}
+
 // RFC 4555 3.8: the initiator behind a NAT notices by its liveness checks that it is seen
 // otherwise.
 static void test_another_mapping_of_the_nat_is_noticed(void **state)
@@ -487,6 +562,9 @@ static void test_the_responders_address_goes(void **state)
 	CHECK(sim_sa(&s->a, IKE_ST_ESTABLISHED)->mobike.n_peer == 2);
 	sim_addresses(s, &s->b, twelve, 1);
 	CHECK(sends_between(&s->b, 12, 1)); // RFC 4555 3.5: it has no other choice
+	sim_run_until(s, 2006);
+	CHECK(is_last(info_of(&s->a).remote.addr, 12));
+	CHECK(sends_between(&s->a, 1, 2)); // until the answer shows that it is there
 	sim_run_until(s, 5000);
 	CHECK(sim_agree(s) && sends_between(&s->a, 1, 12) && sends_between(&s->b, 12, 1));
 	// An address more is told and changes nothing.
@@ -534,6 +612,49 @@ static void test_the_path_from_our_address_breaks(void **state)
 	end(s);
 }
 
+// An answer that comes from elsewhere than where it was asked for is no path.
+static void test_an_answer_from_nowhere(void **state)
+{
+	const struct ip_endpoint from = {ip_addr_v4(0xcb007109), 4500};
+	struct sim *s = start();
+	struct ike_builder b;
+
+	(void)state;
+	s->a.conf.dpd_delay_ms = 10000;
+	sim_addresses(s, &s->b, two_twelve, 2);
+	establish(s);
+	s->down = true;
+	sim_run_until(s, 30000);
+	CHECK(sim_sa(&s->a, IKE_ST_ESTABLISHED)->request.tried);
+	evil_begin(&b);
+	s->spoof = from;
+	evil_send(s, &s->b, &s->a, EXCHANGE_INFORMATIONAL, true, 2, &b);
+	CHECK(is_last(info_of(&s->a).remote.addr, 2));
+	end(s);
+}
+
+// RFC 4555 3.6: a list whose request went between several pairs of addresses is sent anew.
+static void test_a_list_that_is_lost(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct sim *s = established();
+
+		s->drop_next = 1;
+		sim_addresses(s, &s->b, two_twelve, 2);
+		if (i == 0)
+			sim_addresses(s, &s->a, eleven, 1);
+		else
+			sim_rekey(s, &s->a); // the next IKE SA has to tell it
+		sim_run_until(s, 10000);
+		CHECK(sim_agree(s) && sim_sa(&s->a, IKE_ST_ESTABLISHED)->mobike.n_peer == 2);
+		// Two answers of IKE_SA_INIT and IKE_AUTH, one to the update, the list three times,
+		// a question.
+		CHECK(i == 1 || s->b.sent == 2 + 1 + 3 + 1);
+		end(s);
+	}
+}
+
 static void test_a_list_has_its_limit(void **state)
 {
 	struct sim *s = established();
@@ -564,20 +685,25 @@ int main(void)
 		cmocka_unit_test(test_everything_is_lost_once),
 		cmocka_unit_test(test_it_moves_again_before_the_answer),
 		cmocka_unit_test(test_requests_under_way_go_along),
+		cmocka_unit_test(test_a_redundant_child_is_not_forgotten),
 		cmocka_unit_test(test_the_responder_rekeys_and_the_initiator_moves),
 		cmocka_unit_test(test_a_new_child_comes_up_at_the_new_address),
 		cmocka_unit_test(test_an_address_that_the_configuration_forbids),
+		cmocka_unit_test(test_a_late_refusal),
 		cmocka_unit_test(test_traffic_is_not_turned_on_a_third_party),
 		cmocka_unit_test(test_the_check_wants_its_cookie_back),
 		cmocka_unit_test(test_cookies_and_nat_detection_are_answered),
 		cmocka_unit_test(test_who_may_move),
 		cmocka_unit_test(test_other_messages_do_not_move_it),
+		cmocka_unit_test(test_late_esp_does_not_undo_a_move),
 		cmocka_unit_test(test_another_mapping_of_the_nat_is_noticed),
 		cmocka_unit_test(test_encapsulation_comes_and_goes),
 		cmocka_unit_test(test_without_nat_traversal_nobody_may_change_addresses),
 		cmocka_unit_test(test_the_responders_address_goes),
 		cmocka_unit_test(test_the_path_to_the_responder_breaks),
 		cmocka_unit_test(test_the_path_from_our_address_breaks),
+		cmocka_unit_test(test_an_answer_from_nowhere),
+		cmocka_unit_test(test_a_list_that_is_lost),
 		cmocka_unit_test(test_a_list_has_its_limit),
 	};
 
