@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from gateways import both_families
 from test_tunnel import child, find, ping
 from topology import A, B, wait_for
 
@@ -49,7 +50,7 @@ def of_subnets(config):
 def host(gw, side):
     """The address of one side of the IKE SA, as the gateway shows it."""
     line = next(l for l in gw.swanctl("--list-sas").splitlines() if l.strip().startswith(side))
-    return re.search(r"@ ([0-9.]+)\[", line)[1]
+    return re.search(r"@ ([0-9a-f.:]+)\[", line)[1]
 
 
 def one_ike_sa(gw):
@@ -179,3 +180,26 @@ def test_into_a_nat(net, a, b, tmp_path):
     wait_for("traffic", lambda: ping(net, count=5) == (5, 5))
     for gw in (a, b):
         assert "encap" not in child(gw)
+
+
+def test_from_ipv4_to_ipv6(net, a, b, tmp_path):
+    """The route over IPv4 goes; both sides have told their addresses of IPv6."""
+    net.add_ipv6()
+    for gw, start in ((b, False), (a, True)):
+        config = both_families(gw.default_config(start=start), gw.site)
+        for side in ("local", "remote"):
+            for site in (A, B):
+                config = config.replace(f"{side}_addrs = {site.wan_addr}\n",
+                                        f"{side}_addrs = {site.wan_addr}, {site.wan6}\n")
+        gw.start(config)
+        gw.use_ipv6()
+    a.wait_child()
+    assert host(a, "remote") == B.wan_addr
+    flow = Flow(net, tmp_path)
+    net.run("gw-a", "ip route del default dev wan")
+    wait_for("A to take the other way", lambda: host(a, "remote") == B.wan6)
+    assert flow.end() >= 150
+    assert host(b, "remote") == A.wan6
+    assert ping(net) == (20, 20)
+    assert ping(net, "host-b", A.host_addr) == (20, 20)
+    assert one_ike_sa(a) and a.text().count("IKE SA established") == 1
