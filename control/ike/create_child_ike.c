@@ -36,6 +36,7 @@ static struct ike_sa *successor_new(struct step *st, bool original_initiator)
 	next->local_id = sa->local_id;
 	next->remote_id = sa->remote_id;
 	next->peer_childless = sa->peer_childless;
+	next->may_fragment = sa->may_fragment;
 	return next;
 }
 
