@@ -401,15 +401,14 @@ static void on_update(struct step *st, const struct ike_msg *m, struct ike_build
 	path_nudge(st);
 }
 
-// RFC 4555 3.5: the responder's addresses may have changed, above all the one in use.
+// RFC 4555 3.5: the responder's addresses may have changed, above all the one in use; then the list
+// comes from another.
 static void follow_list(struct step *st)
 {
 	struct ike_sa *sa = st->sa;
 
-	for (unsigned i = 0; i < sa->mobike.n_peer; i++)
-		if (ip_addr_equal(&sa->mobike.peer[i], &sa->remote.addr))
-			return;
-	if (sa->env->addrs_allowed(sa->env->ctx, sa->conn, &st->ev->local.addr,
+	if (!ip_addr_equal(&sa->remote.addr, &st->ev->remote.addr) &&
+	    sa->env->addrs_allowed(sa->env->ctx, sa->conn, &st->ev->local.addr,
 				   &st->ev->remote.addr))
 		path_change(st, &st->ev->local, &st->ev->remote);
 }

@@ -35,6 +35,10 @@ void path_settle(struct step *st)
 void path_inherit(const struct ike_sa *from, struct ike_sa *to)
 {
 	const struct mobike *m = &from->mobike;
+	// Has the peer been told another path on this one, or none?
+	bool differs =
+		to->phase == PHASE_ESTABLISHED && (!ip_endpoint_equal(&from->local, &to->local) ||
+						   !ip_endpoint_equal(&from->remote, &to->remote));
 
 	to->local = from->local;
 	to->remote = from->remote;
@@ -47,7 +51,8 @@ void path_inherit(const struct ike_sa *from, struct ike_sa *to)
 	if (!m->on)
 		return;
 	// What is not settled is settled there.
-	if (m->leader && (from->request.kind == REQUEST_UPDATE || !path_is_settled(from)))
+	if (m->leader &&
+	    (differs || from->request.kind == REQUEST_UPDATE || !path_is_settled(from)))
 		to->mobike.want_update = true;
 	if (!m->leader && !path_is_settled(from))
 		to->mobike.want_return = true;

@@ -291,7 +291,8 @@ void request_next(struct step *st)
 	struct ike_child *child;
 	bool sent = true;
 
-	if (sa->phase == PHASE_REKEYED && sa->mobike.want_update &&
+	// The peer has one of these two, and calls us where we were.
+	if ((sa->phase == PHASE_REKEYED || sa->predecessor) && sa->mobike.want_update &&
 	    sa->request.kind == REQUEST_NONE && !send_update(st))
 		act_close(st, false, "no message could be built");
 	// Nothing is begun on a successor of which it is not known yet whether it stays.
