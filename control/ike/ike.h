@@ -348,6 +348,7 @@ struct ike_sa_info {
 	uint64_t created_ms, established_ms; // 0: not yet
 	uint64_t rekey_ms;		     // when; IKE_NEVER
 	unsigned retransmits;		     // of the request under way
+	bool tried;			     // it went to or from other addresses as well
 	size_t n_children;
 };
 

@@ -147,7 +147,7 @@ def test_a_path_that_breaks(net, a, b):
     """Nobody's address changes; the carrier no longer brings packets to one of them."""
     b.start(of_subnets(b.default_config(start=False)).replace(
         f"addrs = {B.wan_addr}/24\n", f"addrs = {B.wan_addr}/24, {B_NEW}/24\n"))
-    config = of_subnets(a.default_config(conn="dpd_delay = 2", child="dpd_action = clear"))
+    config = of_subnets(a.default_config(conn="dpd_delay = 2", child="dpd_action = start"))
     a.start(config.replace("gateway {", "gateway {\n    ike { retransmit_timeout = 1s }\n", 1))
     a.wait_child()
     net.nft("carrier", f"table ip cut {{\n chain cut {{\n  type filter hook forward priority 0;\n"

@@ -550,6 +550,31 @@ static void test_without_nat_traversal_nobody_may_change_addresses(void **state)
 	}
 }
 
+// RFC 4555 3.9: and we forbid it as well; it may have been one packet, so we ask several times.
+static void test_we_forbid_it_without_nat_traversal(void **state)
+{
+	struct sim *s = established();
+	unsigned sent;
+
+	(void)state;
+	sim_sa(&s->a, IKE_ST_ESTABLISHED)->nat.supported = false;
+	sim_sa(&s->b, IKE_ST_ESTABLISHED)->nat.supported = false;
+	sim_addresses(s, &s->a, one_eleven, 2);
+	sim_run_until(s, 3000); // the list
+	CHECK(sim_sa(&s->b, IKE_ST_ESTABLISHED)->mobike.n_peer == 2);
+	sim_addresses(s, &s->a, (const uint8_t[]){11, 1}, 2);
+	sim_run_until(s, 5000);
+	CHECK(sim_agree(s) && sends_between(&s->b, 2, 11));
+	s->nat = true;
+	s->nat_port = 20000;
+	sent = s->a.sent;
+	sim_addresses(s, &s->a, (const uint8_t[]){1, 11}, 2);
+	sim_run_until(s, 10000);
+	CHECK(s->a.sent == sent + 1 + 5);
+	CHECK(sends_between(&s->b, 2, 11) && sends_between(&s->a, 11, 2)); // back again
+	end(s);
+}
+
 // ---- several addresses ----
 
 static void test_the_responders_address_goes(void **state)
@@ -699,6 +724,7 @@ int main(void)
 		cmocka_unit_test(test_another_mapping_of_the_nat_is_noticed),
 		cmocka_unit_test(test_encapsulation_comes_and_goes),
 		cmocka_unit_test(test_without_nat_traversal_nobody_may_change_addresses),
+		cmocka_unit_test(test_we_forbid_it_without_nat_traversal),
 		cmocka_unit_test(test_the_responders_address_goes),
 		cmocka_unit_test(test_the_path_to_the_responder_breaks),
 		cmocka_unit_test(test_the_path_from_our_address_breaks),
