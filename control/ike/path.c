@@ -253,8 +253,7 @@ void path_try(struct step *st)
 	struct ike_request *q = &sa->request;
 	struct ip_endpoint l, r;
 
-	if (!sa->mobike.on || !sa->mobike.leader || sa->phase != PHASE_ESTABLISHED ||
-	    q->repeats < IKE_TRY_PATHS_REPEATS)
+	if (!sa->mobike.on || !sa->mobike.leader || q->repeats < IKE_TRY_PATHS_REPEATS)
 		return;
 	path_own_refresh(sa);
 	for (unsigned i = 0; pair_at(sa, i, &l, &r); i++) {
@@ -270,6 +269,7 @@ void path_answered(struct step *st)
 	struct ike_sa *sa = st->sa;
 	const struct ip_endpoint *l = &st->ev->local, *r = &st->ev->remote;
 
+	// One that the peer has replaced does not decide: its successor has the children.
 	if (!sa->mobike.on || sa->phase != PHASE_ESTABLISHED || !sa->request.tried ||
 	    is_in_use(sa, l, r) || !is_own(sa, &l->addr) || !is_peer(sa, &r->addr) ||
 	    !is_allowed(sa, &l->addr, &r->addr))

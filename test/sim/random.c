@@ -160,6 +160,8 @@ static void cut(struct sim *s, uint64_t *rng)
 	s->dead = (struct ip_addr){0};
 	if (s->a.conf.mobike && !s->nat && below(rng, 2))
 		s->dead = s->b.addrs[below(rng, 2)];
+	// Less than the peer is waited for: b alone cannot look for another way.
+	s->dead_until_ms = s->now_ms + 40000;
 }
 
 static void act_storm(struct sim *s, uint64_t *rng)

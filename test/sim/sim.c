@@ -109,6 +109,12 @@ static void wire_put(struct sim *s, struct sim_peer *from, const struct ike_acti
 	}
 }
 
+static bool is_dead(const struct sim *s, const struct ip_addr *a)
+{
+	return ip_addr_equal(&s->dead, a) &&
+	       (s->dead_until_ms == 0 || s->now_ms < s->dead_until_ms);
+}
+
 static void wire_send(struct sim *s, struct sim_peer *from, const struct ike_action *a)
 {
 	struct ip_endpoint to = a->send.remote;
@@ -124,9 +130,8 @@ static void wire_send(struct sim *s, struct sim_peer *from, const struct ike_act
 			   a->send.local.port);
 	if (to.port == 0 || to.addr.family == IP_NONE)
 		sim_broken(s, "%s: message to nowhere", from->name);
-	if (s->down || !sim_owns(from, &a->send.local.addr) ||
-	    ip_addr_equal(&s->dead, &a->send.local.addr) ||
-	    ip_addr_equal(&s->dead, &a->send.remote.addr))
+	if (s->down || !sim_owns(from, &a->send.local.addr) || is_dead(s, &a->send.local.addr) ||
+	    is_dead(s, &a->send.remote.addr))
 		return;
 	if (s->drop_next > 0) {
 		s->drop_next--;

@@ -130,12 +130,13 @@ struct sim {
 	// Faults, in thousandths of the messages.
 	unsigned drop, dup, corrupt;
 	uint64_t delay_ms, jitter_ms;
-	unsigned drop_next;  // that many messages from now on
-	bool down;	     // nothing passes
+	unsigned drop_next;	  // that many messages from now on
+	bool down;		  // nothing passes
 	struct ip_endpoint spoof; // where sim_inject's bytes come from; port 0: from the other side
-	struct ip_addr dead; // nothing passes from or to that address
-	bool nat;	     // a stands behind a NAT
-	uint16_t nat_port;   // what it makes of a's ports: added
+	struct ip_addr dead;	  // nothing passes from or to that address
+	uint64_t dead_until_ms;	  // 0: for ever
+	bool nat;		  // a stands behind a NAT
+	uint16_t nat_port;	  // what it makes of a's ports: added
 	struct sim_packet wire[SIM_WIRE];
 	// Sees every message sent; may change it in place. NULL: none.
 	void (*tap)(struct sim *s, struct sim_peer *from, uint8_t *bytes, size_t len);
