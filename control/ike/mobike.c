@@ -351,8 +351,10 @@ void mobike_answered(struct step *st, const struct ike_msg *m)
 	struct ike_sa *sa = st->sa;
 	bool cookie2 = st->answered == REQUEST_UPDATE || st->answered == REQUEST_RETURN;
 
-	if (sa->phase != PHASE_ESTABLISHED)
-		return;			     // its successor sees to all that
+	if (sa->phase != PHASE_ESTABLISHED) { // its successor sees to all the rest
+		sa->mobike.want_update |= st->answered == REQUEST_UPDATE && sa->request.scattered;
+		return;
+	}
 	if (cookie2 && !cookie2_ok(sa, m)) { // RFC 4555 3.7: MUST be closed
 		act_report(st, IKE_REPORT_INVALID_MESSAGE, IKE_SEV_ERROR,
 			   "the peer's answer does not hold our COOKIE2: it has not seen our "
