@@ -384,7 +384,8 @@ void start_successor(struct run_sa *s)
 
 // A peer that has restarted does not know the IKE SA any more and may be long back before the
 // request is given up (165 s). So a fresh IKE SA is tried beside it; when that succeeds the old one
-// goes, and otherwise nothing is lost. One that MOBIKE finds another path for gets its chance first.
+// goes, and otherwise nothing is lost. One that MOBIKE finds another path for gets its chance
+// first.
 void start_suspect(struct run_sa *s)
 {
 	const struct run_child_sa *c = TAILQ_FIRST(&s->children);
@@ -393,8 +394,8 @@ void start_suspect(struct run_sa *s)
 	ike_sa_info(s->sa, &info);
 	if (info.retransmits < SUSPECT_REPEATS + (info.tried ? 1 : 0))
 		return;
-	if (!ike_state_is_up(info.state) || s->superseded ||
-	    !c || c->child->dpd_action != DEAD_START)
+	if (!ike_state_is_up(info.state) || s->superseded || !c ||
+	    c->child->dpd_action != DEAD_START)
 		return;
 	s->suspect = true;
 	s->rekey_at_ms = run_now_ms();

@@ -67,7 +67,7 @@ struct ike_conn {
 	enum ike_send_cert send_cert;
 	bool send_certreq;
 	bool force_encap;	   // always ESP in UDP
-	bool mobike;		   // announced (RFC 4555); ike_env has the callbacks for it then
+	bool mobike;		   // announced (RFC 4555); needs the callbacks of ike_env
 	enum ike_fragmentation fragmentation;
 	size_t fragment_size; // bytes of an IP datagram: larger messages are fragmented; 0: never
 	uint64_t dpd_delay_ms;	   // 0: never
