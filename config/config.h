@@ -55,7 +55,8 @@ struct config_ike {
 	uint64_t retransmit_timeout_ms; // the n-th wait is timeout * base^n, n from 0
 	double retransmit_base;
 	unsigned retransmit_tries;
-	uint64_t keep_alive_ms; // 0: never
+	uint64_t keep_alive_ms;	   // 0: never
+	bool inactivity_close_ike; // with the only child of an IKE SA the IKE SA ends, default no
 };
 
 struct config_gateway {
@@ -93,8 +94,8 @@ enum config_send_cert { CERTS_IFASKED, CERTS_ALWAYS, CERTS_NEVER };
 // connections.<c>.{local,remote}
 struct config_side {
 	struct auth_rule auth;
-	struct identity id;	     // ID_ANY: local, our address or our certificate's subject;
-				     // remote, whatever the peer says
+	struct identity id; // ID_ANY: local, our address or our certificate's subject;
+			    // remote, whatever the peer says
 	struct config_files certs;   // local: ours; remote: those that are accepted, none: any
 	struct config_files cacerts; // remote: CAs that are accepted, none: all
 	enum config_revocation revocation; // remote
@@ -107,6 +108,7 @@ enum config_start { // START_START and START_TRAP may both be set
 	START_TRAP = 1 << 1,  // when there is traffic for it
 };
 enum config_fragmentation { FRAGMENT_YES, FRAGMENT_ACCEPT, FRAGMENT_NO };
+enum config_unique { UNIQUE_NO, UNIQUE_NEVER, UNIQUE_KEEP, UNIQUE_REPLACE };
 enum config_dead { DEAD_CLEAR, DEAD_START, DEAD_TRAP }; // dpd_action and close_action
 
 // A limit of a child SA. 0: none.
@@ -123,13 +125,14 @@ struct config_child {
 	struct proposal_list esp;
 	struct selector_list local_ts, remote_ts;
 	bool local_dynamic, remote_dynamic; // that side holds "dynamic": the tunnel's own address
-	unsigned start_action; // enum config_start
+	unsigned start_action;		    // enum config_start
 	enum config_dead dpd_action, close_action;
 	uint64_t rekey_time_ms, life_time_ms; // 0: never
 	uint64_t rand_time_ms;		      // taken off rekey_time_ms, at random
+	uint64_t inactivity_ms; // it is closed after so long without packets, 0: never
 	struct config_limit bytes, packets;
-	uint32_t replay_window;		      // packets
-	uint32_t priority;		      // 0: by specificity
+	uint32_t replay_window; // packets
+	uint32_t priority;	// 0: by specificity
 	struct config_where where;
 };
 
@@ -143,14 +146,15 @@ struct config_conn {
 	struct config_side local_side, remote_side;
 	enum config_send_cert send_cert;
 	bool send_certreq;
-	bool encap;	       // force ESP in UDP
-	bool mobike;	       // announce it (RFC 4555)
+	bool encap;				 // force ESP in UDP
+	bool mobike;				 // announce it (RFC 4555)
 	enum config_fragmentation fragmentation; // of IKE messages, default yes
 	uint16_t fragment_size;			 // bytes of an IP datagram, default 1280
 	uint64_t dpd_delay_ms; // liveness check after this silence, default 30 s; 0: never
 	uint64_t rekey_time_ms, reauth_time_ms, over_time_ms;
 	uint64_t rekey_rand_ms, reauth_rand_ms; // taken off the two, at random
-	unsigned keyingtries; // 0: for ever; default 1
+	unsigned keyingtries;			// 0: for ever; default 1
+	enum config_unique unique; // what becomes of IKE SAs with one peer identity, default no
 	struct config_child *children;
 	size_t n_children;
 	struct config_where where;

@@ -145,6 +145,7 @@ static int load_times(struct loader *l, struct loader_section s, struct config_c
 					       loader_key(l, s, "life_time") ? &life : NULL,
 					       loader_key(l, s, "rand_time") ? &rand : NULL);
 
+	child->inactivity_ms = loader_time_ms(l, s, "inactivity");
 	child->rekey_time_ms = m.rekey;
 	child->life_time_ms = m.life;
 	child->rand_time_ms = m.rand;

@@ -166,6 +166,7 @@ static int load_ike(struct loader *l, const struct config_node *gateway, struct 
 		(unsigned)loader_number(l, s, "cookie_threshold_per_source");
 	ike->retransmit_tries = (unsigned)loader_number(l, s, "retransmit_tries");
 	ike->keep_alive_ms = loader_time_ms(l, s, "keep_alive");
+	ike->inactivity_close_ike = loader_bool(l, s, "inactivity_close_ike");
 	ike->retransmit_base = strtod(base, &end);
 	if (*end != '\0' || !(ike->retransmit_base >= 1 && ike->retransmit_base <= 10))
 		return config_node_error(l->err, -EINVAL, loader_place(l, s, "retransmit_base"),

@@ -4,10 +4,10 @@
 
 #include "lib/limits.h"
 
-#define EAP    "EAP is not available: this is a site-to-site gateway with pre-shared keys"
-#define IKEV1  "it concerns IKEv1, which is not available yet"
-#define MARKS  "Linux's packet marks and XFRM interfaces do not exist in this dataplane"
-#define POOLS  "virtual addresses are not available: this is a site-to-site gateway"
+#define EAP   "EAP is not available: this is a site-to-site gateway with pre-shared keys"
+#define IKEV1 "it concerns IKEv1, which is not available yet"
+#define MARKS "Linux's packet marks and XFRM interfaces do not exist in this dataplane"
+#define POOLS "virtual addresses are not available: this is a site-to-site gateway"
 
 #define GATEWAY "gateway"
 #define PORT	"gateway.ports.*"
@@ -158,6 +158,9 @@ const struct schema_key schema_keys[] = {
 	{GW_IKE, "keep_alive", FORM_TIME, .def = "20s",
 	 .doc = "Behind a NAT, a peer that nothing was sent to for so long gets a NAT keepalive "
 		"(RFC 3948 4), one octet. 0: never."},
+	{GW_IKE, "inactivity_close_ike", FORM_BOOL, .def = "no",
+	 .doc = "When a child is closed for inactivity and its IKE SA has no other one, close that "
+		"as well."},
 	{GW_IKE, "retransmit_timeout", FORM_TIME, .def = "4s",
 	 .doc = "How long the first message of a request is waited for, 1s to 1m."},
 	{GW_IKE, "retransmit_base", FORM_TEXT, .def = "1.8",
@@ -175,7 +178,8 @@ const struct schema_key schema_keys[] = {
 		"peer is used when it is among them, else the first single one. IPv4."},
 	{CONN, "remote_addrs", FORM_ENDPOINTS, .def = "%any",
 	 .doc = "The peer's addresses, as above, or host names. We initiate to single addresses "
-		"and names, one attempt after the other in turn; with subnets, ranges or %any alone "
+		"and names, one attempt after the other in turn; with subnets, ranges or %any "
+		"alone "
 		"the connection only responds. A name is looked up (/etc/hosts, DNS) before each "
 		"attempt and every minute, and stands for the first IPv4 address found."},
 	{CONN, "local_port", FORM_NUMBER, KEY_REFUSED, .def = "500", .max = 65535, .quiet = "0 500",
@@ -204,9 +208,13 @@ const struct schema_key schema_keys[] = {
 	{CONN, "keyingtries", FORM_NUMBER, KEY_IGNORED, .def = "1", .max = 1000000, .quiet = "0",
 	 .why = "start_action = start tries until it succeeds, \"port500 up\" tries once",
 	 .doc = "Rounds of retransmissions before an initiation is given up."},
-	{CONN, "unique", FORM_CHOICE, KEY_IGNORED, .def = "no", .choices = "never no keep replace",
-	 .quiet = "no", .why = "only strongSwan's default 'no' is available",
-	 .doc = "What happens when one identity connects twice."},
+	{CONN, "unique", FORM_CHOICE, .def = "no", .choices = "never no keep replace",
+	 .doc = "What happens to an IKE SA when the same peer identity sets up another one. no: it "
+		"ends when the peer says that the new one is its only one (INITIAL_CONTACT). "
+		"replace: it ends in any case. keep: the new one is refused, INITIAL_CONTACT "
+		"excepted; so is the peer's reauthentication when it makes before it breaks. "
+		"never: "
+		"both stay, and we do not send INITIAL_CONTACT."},
 	{CONN, "rekey_time", FORM_TIME, .def = "4h", .def_doc = "4h, or 0 with reauth_time",
 	 .doc = "Age at which the IKE SA is replaced by CREATE_CHILD_SA; its children go on as "
 		"they are. 0: never."},
@@ -380,8 +388,13 @@ const struct schema_key schema_keys[] = {
 	{CHILD, "rand_packets", FORM_NUMBER, .max = UINT64_MAX,
 	 .def_doc = "life_packets - rekey_packets",
 	 .doc = "Random number taken off rekey_packets."},
-	{CHILD, "inactivity", FORM_TIME, KEY_IGNORED, .def = "0s", .quiet = "0 0s",
-	 .why = "child SAs stay up without traffic", .doc = "Close a child without traffic."},
+	{CHILD, "inactivity", FORM_TIME, .def = "0s",
+	 .doc = "Close the child after so long without a packet in either direction. It stays "
+		"down, "
+		"whatever start_action = start and close_action say, until the peer, \"port500 "
+		"up\" "
+		"or, with trap, traffic brings it up again. The IKE SA stays, see "
+		"inactivity_close_ike. 0: never."},
 	{CHILD, "ipcomp", FORM_BOOL, KEY_IGNORED, .def = "no", .quiet = "no false disabled 0",
 	 .why = "packets are not compressed", .doc = "Compression (RFC 3173)."},
 	{CHILD, "hostaccess", FORM_BOOL, KEY_IGNORED, .quiet = "no false disabled 0",

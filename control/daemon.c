@@ -216,7 +216,32 @@ void daemon_stop(struct daemon *d)
 
 struct changes {
 	unsigned added, changed, removed, same;
+	unsigned kept; // of those that changed: their IKE SAs go on
+	unsigned children_added, children_replaced, children_removed; // of those
 };
+
+static const struct config_child *find_child(const struct config_conn *conn, const char *name)
+{
+	for (size_t i = 0; i < conn->n_children; i++)
+		if (strcmp(conn->children[i].name, name) == 0)
+			return &conn->children[i];
+	return NULL;
+}
+
+static void count_children(struct changes *n, const struct config_conn *from,
+			   const struct config_conn *to)
+{
+	for (size_t i = 0; i < to->n_children; i++) {
+		const struct config_child *before = find_child(from, to->children[i].name);
+
+		if (!before)
+			n->children_added++;
+		else if (!config_child_fits(before, &to->children[i]))
+			n->children_replaced++;
+	}
+	for (size_t i = 0; i < from->n_children; i++)
+		n->children_removed += !find_child(to, from->children[i].name);
+}
 
 static struct changes count_changes(const struct config *from, const struct config *to)
 {
@@ -225,16 +250,34 @@ static struct changes count_changes(const struct config *from, const struct conf
 	for (size_t i = 0; i < to->n_conns; i++) {
 		const struct config_conn *before = config_conn_find(from, to->conns[i].name);
 
-		if (!before)
+		if (!before) {
 			n.added++;
-		else if (config_conn_equal(before, &to->conns[i]))
+		} else if (config_conn_equal(before, &to->conns[i])) {
 			n.same++;
-		else
+		} else {
 			n.changed++;
+			if (!config_conn_fits(before, &to->conns[i]))
+				continue;
+			n.kept++;
+			count_children(&n, before, &to->conns[i]);
+		}
 	}
 	for (size_t i = 0; i < from->n_conns; i++)
 		n.removed += !config_conn_find(to, from->conns[i].name);
 	return n;
+}
+
+// "connections: 1 added, 2 changed (1 in place: ...), 0 removed, 3 as before"
+static void summarize(const struct changes *n, const char *restart, struct error *summary)
+{
+	char kept[160] = "";
+
+	if (n->kept)
+		snprintf(kept, sizeof(kept),
+			 " (%u in place: %u children added, %u replaced, %u removed)", n->kept,
+			 n->children_added, n->children_replaced, n->children_removed);
+	error_set(summary, 0, "connections: %u added, %u changed%s, %u removed, %u as before%s",
+		  n->added, n->changed, kept, n->removed, n->same, restart);
 }
 
 void daemon_warn(void *ctx, const char *text)
@@ -283,8 +326,7 @@ int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 	config_destroy(d->config);
 	d->config = next;
 	d->generation++;
-	error_set(summary, 0, "connections: %u added, %u changed, %u removed, %u as before%s",
-		  n.added, n.changed, n.removed, n.same, restart);
+	summarize(&n, restart, summary);
 	return 0;
 undo:
 	if (netmirror_configure(d->netmirror, d->config, NULL))

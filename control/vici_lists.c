@@ -120,6 +120,21 @@ static const char *mode_name(enum config_mode mode)
 	return "TUNNEL";
 }
 
+static const char *unique_name(enum config_unique unique) // strongSwan's words
+{
+	switch (unique) {
+	case UNIQUE_NEVER:
+		return "UNIQUE_NEVER";
+	case UNIQUE_KEEP:
+		return "UNIQUE_KEEP";
+	case UNIQUE_REPLACE:
+		return "UNIQUE_REPLACE";
+	case UNIQUE_NO:
+		break;
+	}
+	return "UNIQUE_NO";
+}
+
 static const char *dead_name(enum config_dead action)
 {
 	if (action == DEAD_START)
@@ -154,7 +169,7 @@ static void put_conn(struct vici_session *s, const struct config_conn *conn)
 	vici_kv(&b, "version", "IKEv2");
 	vici_kvf(&b, "reauth_time", "%" PRIu64, conn->reauth_time_ms / 1000);
 	vici_kvf(&b, "rekey_time", "%" PRIu64, conn->rekey_time_ms / 1000);
-	vici_kv(&b, "unique", "UNIQUE_NO");
+	vici_kv(&b, "unique", unique_name(conn->unique));
 	vici_kvf(&b, "dpd_delay", "%" PRIu64, conn->dpd_delay_ms / 1000);
 	put_side(&b, "local-1", &conn->local_side);
 	put_side(&b, "remote-1", &conn->remote_side);

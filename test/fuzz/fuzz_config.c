@@ -35,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		REQUIRE(config_conn_find(c, conn->name) == conn);
 		REQUIRE(config_conn_equal(conn, conn) && conn->ike.n > 0);
+		REQUIRE(config_conn_fits(conn, conn));
 		for (size_t k = 0; k < conn->n_children; k++) {
 			const struct config_child *child = &conn->children[k];
 

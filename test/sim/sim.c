@@ -632,6 +632,14 @@ void sim_create_child(struct sim *s, struct sim_peer *p, unsigned which)
 		step(p, slot_of(p, sa), &ev);
 }
 
+void sim_event(struct sim_peer *p, struct ike_event *ev)
+{
+	struct ike_sa *sa = sim_sa(p, IKE_ST_ESTABLISHED);
+
+	if (sa)
+		step(p, slot_of(p, sa), ev);
+}
+
 void sim_terminate_child(struct sim *s, struct sim_peer *p)
 {
 	(void)s;

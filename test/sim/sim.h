@@ -84,6 +84,7 @@ struct sim_peer {
 	unsigned n_addrs;
 	struct ike_conn conn;
 	struct ike_child_conf child[2];
+	const struct ike_child_conf *child_list[2];
 	const struct ike_conn *conns[2];
 	struct secret psk;
 	struct sim_sa sa[SIM_SAS];
@@ -173,6 +174,7 @@ void sim_addresses(struct sim *s, struct sim_peer *p, const uint8_t *last, unsig
 void sim_rekey(struct sim *s, struct sim_peer *p);	 // all its IKE SAs
 void sim_rekey_child(struct sim *s, struct sim_peer *p); // its children of the first kind
 void sim_create_child(struct sim *s, struct sim_peer *p, unsigned which); // on its newest SA
+void sim_event(struct sim_peer *p, struct ike_event *ev); // any other, to its newest SA
 // Traffic in both directions from now on; both must have their first child.
 void sim_flow_start(struct sim *s);
 void sim_run_until(struct sim *s, uint64_t ms);

@@ -253,9 +253,6 @@ static const struct row warnings[] = {
 	{CONN, "mobike = yes", NULL},
 	{CONN, "mobike = no", NULL},
 	{CONN, "rand_time = 5m", NULL},
-	{CONN, "unique = replace",
-	 "f:12: connections.a.unique: has no effect: only strongSwan's default "
-	 "'no' is available"},
 	{CONN, "rekey_time = 2h\nreauth_time = 3h", NULL},
 	{CHILD, "copy_df = yes\ncopy_dscp = out\nhw_offload = auto\nmark_in = 0\npolicies = yes",
 	 NULL},

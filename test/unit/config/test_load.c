@@ -53,6 +53,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->gateway.ike.half_open, LIMIT_IKE_HALF_OPEN);
 	assert_int_equal(c->gateway.ike.half_open_per_source, LIMIT_IKE_HALF_OPEN_PER_SOURCE);
 	assert_int_equal(c->gateway.ike.half_open_timeout_ms, LIMIT_IKE_HALF_OPEN_MS);
+	assert_false(c->gateway.ike.inactivity_close_ike);
 	assert_int_equal(c->gateway.ike.cookie_threshold, LIMIT_IKE_COOKIE_THRESHOLD);
 	assert_int_equal(c->gateway.ike.cookie_threshold_per_source,
 			 LIMIT_IKE_COOKIE_THRESHOLD_PER_SOURCE);
