@@ -162,6 +162,7 @@ struct config_conn {
 	enum config_send_cert send_cert;
 	bool send_certreq;
 	bool encap;				 // force ESP in UDP
+	bool mobike;				 // announce it (RFC 4555)
 	enum config_fragmentation fragmentation; // of IKE messages, default yes
 	uint16_t fragment_size;			 // bytes of an IP datagram, default 1280
 	uint64_t dpd_delay_ms; // liveness check after this silence, default 30 s; 0: never

@@ -246,9 +246,10 @@ const struct schema_key schema_keys[] = {
 	 .doc = "The IKE SA is replaced up to that much before rekey_time and reauth_time, by "
 		"chance, so that the two sides do not act at once. At most half is taken off a "
 		"time that is not longer. 0: always at the time itself."},
-	{CONN, "mobike", FORM_BOOL, KEY_IGNORED, .def = "no", .quiet = "no false disabled 0",
-	 .why = "MOBIKE is not available yet; an SA stays with its addresses",
-	 .doc = "Moving an SA to other addresses (RFC 4555)."},
+	{CONN, "mobike", FORM_BOOL, .def = "yes",
+	 .doc = "Go on between other addresses when those of one side change, with a peer that does "
+		"so too (RFC 4555). The new ones have to be among local_addrs and remote_addrs. IKE "
+		"moves to port 4500."},
 	{CONN, "childless", FORM_CHOICE, KEY_REFUSED, .def = "never",
 	 .choices = "allow prefer force never", .quiet = "allow never",
 	 .why = "an IKE SA is set up together with its first child",

@@ -149,6 +149,8 @@ void conn_put(struct conn *c);
 // entry outweighs any local one.
 unsigned conn_match(const struct conn *c, const struct ip_addr *local,
 		    const struct ip_addr *remote);
+// May the connection have that address on our side?
+bool conn_is_local(const struct conn *c, const struct ip_addr *a);
 // The peer's address for the n-th attempt: fixed entries of remote_addrs in turn, names as they
 // were last resolved. False when there is none (%any, subnets and ranges only, or no name
 // resolved).

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,6 +71,21 @@ static int follow_dp(struct daemon *d, struct error *err)
 	    event_add(d->housekeeping, &every))
 		return error_set(err, -ENOMEM, "out of memory");
 	return 0;
+}
+
+// ---- our addresses ----
+
+static void on_addresses(void *arg)
+{
+	struct daemon *d = arg;
+	size_t n = netmirror_addrs(d->netmirror, NULL, 0);
+	struct ip_addr *addrs = calloc(n ? n : 1, sizeof(*addrs));
+
+	if (!addrs)
+		return; // with the next change
+	netmirror_addrs(d->netmirror, addrs, n);
+	ike_run_addresses(d->ike, addrs, n);
+	free(addrs);
 }
 
 // ---- start and stop ----
@@ -154,6 +170,8 @@ int daemon_start(struct daemon *d, struct error *err)
 	if (rc == 0)
 		rc = ike_run_create(d->base, d->dp, &d->ike, err);
 	if (rc == 0) {
+		netmirror_observe(d->netmirror, on_addresses, d);
+		on_addresses(d);
 		rc = start_crl_fetch(d, err);
 		ike_run_swap_creds(d->ike, d->creds);
 		d->creds = NULL;
@@ -190,6 +208,8 @@ void daemon_stop(struct daemon *d)
 	d->links = NULL;
 	crl_fetch_destroy(d->crl_fetch); // borrows the credentials
 	d->crl_fetch = NULL;
+	if (d->netmirror)
+		netmirror_observe(d->netmirror, NULL, NULL);
 	if (d->ike)
 		ike_run_destroy(d->ike);
 	if (d->netmirror)

@@ -5,6 +5,7 @@ enum {
 	LIMIT_IKE_MESSAGE_LEN = 32768,	     // bytes of one IKE message, its fragments put together
 	LIMIT_IKE_FRAGMENTS = 128,	     // of one message; one each way and IKE SA (RFC 7383)
 	LIMIT_IKE_PAYLOADS = 64,	     // payloads of one message
+	LIMIT_IKE_ADDRS = 8, // further addresses of one side (RFC 4555 3.4); as strongSwan sends
 	LIMIT_IKE_NONCE_MIN = 16,	     // bytes (RFC 7296 2.10)
 	LIMIT_IKE_NONCE_MAX = 256,	     // bytes (RFC 7296 2.10)
 	LIMIT_IKE_KE_SECRET_MAX = 1024,	     // bytes of g^ir (MODP 8192)

@@ -5,6 +5,7 @@
 
 #include "control/ike/child.h"
 #include "control/ike/ike_sa_init.h"
+#include "control/ike/path.h"
 #include "control/ike/payload.h"
 #include "control/ike/request.h"
 #include "control/ike/sk.h"
@@ -57,19 +58,22 @@ static struct sk_keys keys_inbound(const struct ike_sa *sa)
 }
 
 // RFC 7296 2.23: the address of a peer behind a NAT follows what it sends, once that is
-// authenticated, unless we are behind one ourselves.
+// authenticated, unless we are behind one ourselves. With MOBIKE its ESP alone may say so (RFC 4555
+// 3.8), and not while the address that it has told is looked into.
 static void follow_peer(struct step *st)
 {
 	struct ike_sa *sa = st->sa;
 	char was[IP_ENDPOINT_TEXT_MAX], is[IP_ENDPOINT_TEXT_MAX];
 
+	if (sa->mobike.on && (st->ev->type == IKE_EV_MESSAGE || !path_is_settled(sa)))
+		return;
 	if (!sa->nat.remote || sa->nat.local || ip_endpoint_equal(&sa->remote, &st->ev->remote))
 		return;
 	act_report(st, IKE_REPORT_INFO, IKE_SEV_INFO, "the peer has moved from %s to %s",
 		   ip_endpoint_format(&sa->remote, was, sizeof(was)),
 		   ip_endpoint_format(&st->ev->remote, is, sizeof(is)));
 	sa->remote = st->ev->remote;
-	children_move(st);
+	path_settle(st);
 }
 
 // ---- messages: what to do with one that is genuine and new ----
@@ -236,6 +240,7 @@ static void on_protected(struct step *st, struct ike_msg *m)
 	if (m->h.is_response) {
 		st->answered = sa->request.kind;
 		request_done(sa);
+		path_answered(st);
 	}
 	if (ike_msg_parse_inner(m, plain, plain_len))
 		malformed(st, m);
@@ -426,6 +431,9 @@ static void on_event(struct step *st)
 	case IKE_EV_PEER_MOVED:
 		if (sa->phase == PHASE_ESTABLISHED && child_by_spi_in(sa, st->ev->spi_in))
 			follow_peer(st);
+		break;
+	case IKE_EV_ADDRESSES:
+		path_addresses_changed(st);
 		break;
 	case IKE_EV_RETIRE_CHILD:
 		children_retire(sa, st->ev->child);

@@ -243,10 +243,12 @@ void ike_sa_info(const struct ike_sa *sa, struct ike_sa_info *out)
 		.nat_local = sa->nat.local,
 		.nat_remote = sa->nat.remote,
 		.encap = sa->nat.encap,
+		.mobike = sa->mobike.on,
 		.created_ms = sa->created_ms,
 		.established_ms = sa->established_ms,
 		.rekey_ms = sa->rekey_ms,
 		.retransmits = sa->request.kind == REQUEST_NONE ? 0 : sa->request.repeats,
+		.tried = sa->request.kind != REQUEST_NONE && sa->request.tried,
 	};
 	memcpy(out->spi_i, sa->spi_i, 8);
 	memcpy(out->spi_r, sa->spi_r, 8);

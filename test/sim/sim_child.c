@@ -30,14 +30,20 @@ static bool has_family(const struct selector_list *list, uint8_t family)
 	return false;
 }
 
-// RFC 7296 2.9: nothing beyond the own policy, and nothing that no packet can match.
+static bool is_host(const struct selector *s)
+{
+	return ip_addr_equal(&s->lo, &s->hi);
+}
+
+// RFC 7296 2.9: nothing beyond the own policy, and nothing that no packet can match. With MOBIKE
+// "dynamic" stays an address that a peer had.
 static bool selectors_ok(const struct selector_list *list, struct selector_list allowed,
-			 bool dynamic, const struct ip_addr *addr,
+			 bool dynamic, bool mobike, const struct ip_addr *addr,
 			 const struct selector_list *other_side)
 {
 	add_dynamic(&allowed, dynamic, addr);
 	for (unsigned i = 0; i < list->n; i++) {
-		bool inside = false;
+		bool inside = dynamic && mobike && is_host(&list->s[i]);
 
 		for (unsigned k = 0; k < allowed.n; k++)
 			inside |= selector_contains(&allowed.s[k], &list->s[i]);
@@ -58,9 +64,9 @@ void sim_child_install(struct sim_peer *p, struct ike_child_install *i)
 	    i->out.spi == 0)
 		sim_broken(p->sim, "%s: a child without keys or SPI", p->name);
 	if (!selectors_ok(&i->in.local_ts, i->conf->local_ts, i->conf->local_dynamic,
-			  &i->in.local.addr, &i->in.remote_ts) ||
+			  p->conf.mobike, &i->in.local.addr, &i->in.remote_ts) ||
 	    !selectors_ok(&i->in.remote_ts, i->conf->remote_ts, i->conf->remote_dynamic,
-			  &i->in.remote.addr, &i->in.local_ts))
+			  p->conf.mobike, &i->in.remote.addr, &i->in.local_ts))
 		sim_broken(p->sim, "%s: a child with selectors that it must not have", p->name);
 	if (!c) {
 		sim_broken(p->sim, "%s: too many children", p->name);
@@ -89,6 +95,7 @@ void sim_child_use(struct sim_peer *p, struct ike_child_use *u)
 		if (u->out.encr_key.len == 0 || u->out.spi != c->out.spi)
 			sim_broken(p->sim, "%s: use of a child without keys", p->name);
 		c->out = u->out;
+		c->in.udp_encap = c->out.udp_encap; // it may have moved meanwhile
 		u->out = (struct esp_sa){0};
 		c->out_later = false;
 		p->sends_on[which(p, c->conf)] = c->out.spi;
@@ -127,6 +134,7 @@ void sim_child_move(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out,
 			continue;
 		c->out.local = *local;
 		c->out.remote = *remote;
+		c->in.udp_encap = c->out.udp_encap = local->port != 0;
 		return;
 	}
 	sim_broken(p->sim, "%s: a child moves that is not installed", p->name);

@@ -22,6 +22,7 @@ void sim_flow_deliver(struct sim *s);
 
 // ---- sim_peer.c: what the core borrows ----
 
+bool sim_owns(const struct sim_peer *p, const struct ip_addr *a);
 void sim_peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t last,
 		   uint64_t seed);
 // Builds the connection from conf, at the first event.
