@@ -61,5 +61,6 @@ int cred_dates_check(const struct cred *c, X509 *x, struct error *err);
 
 // ---- cred_verify.c ----
 int cred_verify(void *ctx, const char *conn, const struct identity *peer,
-		const struct ike_certs *certs, const struct ike_signature *sig, struct error *err);
+		const struct ike_certs *certs, const struct ike_signature *sig, uint32_t *wait,
+		struct error *err);
 int cred_describe(void *ctx, const struct ike_buf *cert, struct ike_cert_info *out);

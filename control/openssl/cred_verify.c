@@ -141,12 +141,14 @@ int cred_describe(void *ctx, const struct ike_buf *cert, struct ike_cert_info *o
 }
 
 int cred_verify(void *ctx, const char *name, const struct identity *peer,
-		const struct ike_certs *certs, const struct ike_signature *sig, struct error *err)
+		const struct ike_certs *certs, const struct ike_signature *sig, uint32_t *wait,
+		struct error *err)
 {
 	const struct cred_conn *conn = cred_conn_find(ctx, name);
 	STACK_OF(X509) * sent;
 	int rc;
 
+	(void)wait;
 	if (!conn || conn->remote.kind != AUTH_BY_SIGNATURE)
 		return error_set(err, -EACCES, "no certificate is accepted here");
 	sent = sk_X509_new_null();

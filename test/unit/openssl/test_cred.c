@@ -111,7 +111,7 @@ static int meet(const struct peer *peer, const struct side *side, struct error *
 		certs.cert[i].data = der;
 	}
 	assert_int_equal(identity_parse(side->id ? side->id : "gw-b.example", &id), 0);
-	rc = cred_table(c)->verify(c, "c", &id, &certs, &sig, err);
+	rc = cred_table(c)->verify(c, "c", &id, &certs, &sig, NULL, err);
 	for (size_t i = 0; i < peer->n; i++)
 		OPENSSL_free((void *)(uintptr_t)certs.cert[i].data);
 	cred_destroy(c);
@@ -442,12 +442,13 @@ static void test_malformed_certificates(void **state)
 		if (n == len)
 			continue;
 		certs.cert[0].len = n;
-		assert_int_equal(cred_table(c)->verify(c, "c", &id, &certs, &sig, &err), -EACCES);
+		assert_int_equal(cred_table(c)->verify(c, "c", &id, &certs, &sig, NULL, &err),
+				 -EACCES);
 		assert_non_null(strstr(err.text, "certificate 1 of 1 is malformed"));
 	}
 	certs.cert[0].len = sizeof(copy);
-	assert_int_equal(cred_table(c)->verify(c, "c", &id, &certs, &sig, &err), -EACCES);
-	assert_int_equal(cred_table(c)->verify(c, "d", &id, &certs, &sig, &err), -EACCES);
+	assert_int_equal(cred_table(c)->verify(c, "c", &id, &certs, &sig, NULL, &err), -EACCES);
+	assert_int_equal(cred_table(c)->verify(c, "d", &id, &certs, &sig, NULL, &err), -EACCES);
 	OPENSSL_free(der);
 	cred_destroy(c);
 }
