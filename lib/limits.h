@@ -2,14 +2,14 @@
 #pragma once
 
 enum {
-	LIMIT_IKE_MESSAGE_LEN = 32768,	// bytes of one IKE message, its fragments put together
-	LIMIT_IKE_FRAGMENTS = 128,	// of one message; one each way and IKE SA (RFC 7383)
-	LIMIT_IKE_PAYLOADS = 64,	// payloads of one message
-	LIMIT_IKE_NONCE_MIN = 16,	// bytes (RFC 7296 2.10)
-	LIMIT_IKE_NONCE_MAX = 256,	// bytes (RFC 7296 2.10)
-	LIMIT_IKE_KE_SECRET_MAX = 1024, // bytes of g^ir (MODP 8192)
-	LIMIT_IKE_COOKIE_MAX = 64,	// bytes (RFC 7296 2.6)
-	LIMIT_IKE_COOKIE_ROUNDS = 3,	// COOKIE or INVALID_KE_PAYLOAD answers to one initiation
+	LIMIT_IKE_MESSAGE_LEN = 32768,	     // bytes of one IKE message, its fragments put together
+	LIMIT_IKE_FRAGMENTS = 128,	     // of one message; one each way and IKE SA (RFC 7383)
+	LIMIT_IKE_PAYLOADS = 64,	     // payloads of one message
+	LIMIT_IKE_NONCE_MIN = 16,	     // bytes (RFC 7296 2.10)
+	LIMIT_IKE_NONCE_MAX = 256,	     // bytes (RFC 7296 2.10)
+	LIMIT_IKE_KE_SECRET_MAX = 1024,	     // bytes of g^ir (MODP 8192)
+	LIMIT_IKE_COOKIE_MAX = 64,	     // bytes (RFC 7296 2.6)
+	LIMIT_IKE_COOKIE_ROUNDS = 3,	     // COOKIE or INVALID_KE_PAYLOAD answers to one initiation
 	// Responder IKE SAs before authentication: defaults of gateway.ike, and what it may say at
 	// most. A source is an IPv4 address or the /64 of an IPv6 address.
 	LIMIT_IKE_HALF_OPEN = 16384, // in total
@@ -20,10 +20,9 @@ enum {
 	LIMIT_IKE_HALF_OPEN_MS = 30000, // life of such an SA
 	LIMIT_IKE_HALF_OPEN_MS_MAX = 300000,
 	LIMIT_IKE_RETRANSMIT_TRIES_MAX = 20,
-	LIMIT_IKE_AUTH_FAILURES = 3, // on one half-open SA (RFC 7296 2.21.2)
-	LIMIT_IKE_CERTS = 8,	     // certificates that a peer may send, or we send
-	LIMIT_IKE_CERT_LEN = 4096,   // bytes of one of them
-	LIMIT_IKE_PARKED_MS = 5000,  // that an IKE_AUTH waits for its certificates' revocation
+	LIMIT_IKE_AUTH_FAILURES = 3,	     // on one half-open SA (RFC 7296 2.21.2)
+	LIMIT_IKE_CERTS = 8,		     // certificates that a peer may send, or we send
+	LIMIT_IKE_CERT_LEN = 4096,	     // bytes of one of them
 	// CRLs that authorities name by http.
 	LIMIT_CRL_URLS = 64,
 	LIMIT_CRL_LEN = 8 * 1024 * 1024, // bytes of one
@@ -31,10 +30,23 @@ enum {
 	LIMIT_CRL_FETCH_S = 30,		 // for one attempt
 	LIMIT_CRL_RETRY_S = 60,		 // after a failure; never sooner after a success either
 	LIMIT_CRL_REFRESH_S = 21600,	 // never later
-	LIMIT_IKE_CERTREQ_CAS = 24,	 // CAs that we name in one CERTREQ
+	// Whether a peer's certificate is revoked, asked of the servers that it or its authority names.
+	LIMIT_IKE_PARKED_MS = 5000,	// that an IKE_AUTH waits for that
+	LIMIT_OCSP_LEN = 16384,		// bytes of a response
+	LIMIT_OCSP_FETCH_MS = 2500,	// for one attempt: there has to be time for a CRL afterwards
+	LIMIT_OCSP_SKEW_S = 300,	// that a responder's clock may be ahead
+	LIMIT_OCSP_LIFE_S = 300,	// of a response that says none
+	LIMIT_OCSP_URIS = 64,		// of authorities
+	LIMIT_OCSP_ANSWERS = 4096,	// kept
+	LIMIT_CRL_ANSWERS = 64,		// kept
+	LIMIT_REVOCATION_URIS = 4,	// of one kind tried for one certificate
+	LIMIT_REVOCATION_RETRY_S = 30,	// after a failure
+	LIMIT_REVOCATION_ASKED = 512,	// questions under way
+	LIMIT_REVOCATION_FETCHES = 32,	// of these, at once
+	LIMIT_REVOCATION_WAITS = 1024,	// IKE_AUTHs that wait
+	LIMIT_IKE_CERTREQ_CAS = 24,	     // CAs that we name in one CERTREQ
 	// Why negotiations failed: candidates and certificates of one refusal; refusals kept; those
-	// explained in full to responders' unauthenticated peers, by source and in total, in a
-	// time.
+	// explained in full to responders' unauthenticated peers, by source and in total, in a time.
 	LIMIT_IKE_REFUSAL_CANDIDATES = 8,
 	LIMIT_IKE_REFUSAL_CERTS = 4,
 	LIMIT_IKE_REFUSALS = 128,	   // of configured peers
@@ -44,7 +56,7 @@ enum {
 	LIMIT_IKE_REFUSALS_EXPLAINED = 200,
 	LIMIT_VICI_MESSAGE_LEN = 512 * 1024, // bytes (strongSwan's)
 	LIMIT_VICI_CLIENTS = 64,
-	LIMIT_VICI_DEPTH = 16,			  // nested sections
-	LIMIT_CONFIG_DEPTH = 16,		  // nested sections and includes
+	LIMIT_VICI_DEPTH = 16, // nested sections
+	LIMIT_CONFIG_DEPTH = 16,	     // nested sections and includes
 	LIMIT_CONFIG_FILE_LEN = 64 * 1024 * 1024, // bytes
 };
