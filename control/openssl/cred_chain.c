@@ -25,13 +25,14 @@ static int dates_error(const struct cred *c, X509 *x)
 struct check { // of a chain, as OpenSSL walks it
 	const struct cred_conn *conn;
 	struct cred_chain *chain;
+	X509_CRL *crl; // that revokes; borrowed
 };
 
 // A CRL that is missing, or too old to say "good", is remembered: OCSP may know more. What a CRL
 // says to be revoked is revoked in any case.
 static int on_error(int ok, X509_STORE_CTX *ctx)
 {
-	const struct check *check = X509_STORE_CTX_get_app_data(ctx);
+	struct check *check = X509_STORE_CTX_get_app_data(ctx);
 	int depth = X509_STORE_CTX_get_error_depth(ctx);
 	int code = X509_STORE_CTX_get_error(ctx);
 
@@ -45,6 +46,9 @@ static int on_error(int ok, X509_STORE_CTX *ctx)
 			return 0;
 		check->chain->crl_error[depth] = code;
 		return 1;
+	case X509_V_ERR_CERT_REVOKED:
+		check->crl = X509_STORE_CTX_get0_current_crl(ctx);
+		return 0;
 	default:
 		return 0;
 	}
@@ -74,27 +78,22 @@ static void put_reason(const X509_REVOKED *entry, char *buf, size_t size)
 	ASN1_ENUMERATED_free(e);
 }
 
-static void put_revoked(const struct cred *c, X509 *x, char *buf, size_t size)
+static void put_revoked(X509_CRL *crl, X509 *x, char *buf, size_t size)
 {
 	char when[CRED_TIME_MAX], made[CRED_TIME_MAX], reason[32];
+	X509_REVOKED *entry;
 
 	snprintf(buf, size, "is revoked");
-	for (int i = 0; i < sk_X509_CRL_num(c->crls); i++) {
-		X509_CRL *crl = sk_X509_CRL_value(c->crls, i);
-		X509_REVOKED *entry;
-
-		if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_issuer_name(x)) != 0 ||
-		    X509_CRL_get0_by_cert(crl, &entry, x) != 1)
-			continue;
-		put_reason(entry, reason, sizeof(reason));
-		snprintf(
-			buf, size, "is revoked since %s%s, says its issuer's CRL of %s",
-			cred_time_text(X509_REVOKED_get0_revocationDate(entry), when, sizeof(when)),
-			reason, cred_time_text(X509_CRL_get0_lastUpdate(crl), made, sizeof(made)));
-	}
+	if (!crl || X509_CRL_get0_by_cert(crl, &entry, x) != 1)
+		return;
+	put_reason(entry, reason, sizeof(reason));
+	snprintf(buf, size, "is revoked since %s%s, says its issuer's CRL of %s",
+		 cred_time_text(X509_REVOKED_get0_revocationDate(entry), when, sizeof(when)),
+		 reason, cred_time_text(X509_CRL_get0_lastUpdate(crl), made, sizeof(made)));
 }
 
-static int explain(const struct cred *c, int code, X509 *x, struct error *err)
+// `crl`: that has revoked it, or NULL.
+static int explain(int code, X509 *x, X509_CRL *crl, struct error *err)
 {
 	char subject[CRED_NAME_MAX] = "?", issuer[CRED_NAME_MAX] = "?", when[CRED_TIME_MAX];
 	char what[160];
@@ -111,7 +110,7 @@ static int explain(const struct cred *c, int code, X509 *x, struct error *err)
 		snprintf(what, sizeof(what), "is valid from %s on, not yet",
 			 cred_time_text(X509_get0_notBefore(x), when, sizeof(when)));
 	else if (x && code == X509_V_ERR_CERT_REVOKED)
-		put_revoked(c, x, what, sizeof(what));
+		put_revoked(crl, x, what, sizeof(what));
 	else if (code == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
 		 code == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
 		 code == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE)
@@ -129,7 +128,7 @@ int cred_dates_check(const struct cred *c, X509 *x, struct error *err)
 {
 	int code = dates_error(c, x);
 
-	return code == X509_V_OK ? 0 : explain(c, code, x, err);
+	return code == X509_V_OK ? 0 : explain(code, x, NULL, err);
 }
 
 static X509_STORE_CTX *context_new(const struct cred *c, X509 *x, STACK_OF(X509) * untrusted,
@@ -224,7 +223,7 @@ static int chain_check(const struct cred_conn *conn, X509 *x, STACK_OF(X509) * u
 	if (X509_verify_cert(ctx) != 1) {
 		X509 *bad = X509_STORE_CTX_get_current_cert(ctx);
 
-		rc = explain(c, X509_STORE_CTX_get_error(ctx), bad ? bad : x, err);
+		rc = explain(X509_STORE_CTX_get_error(ctx), bad ? bad : x, check.crl, err);
 	}
 	if (!rc)
 		rc = check_anchor(conn, X509_STORE_CTX_get0_chain(ctx), err);
