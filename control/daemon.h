@@ -15,6 +15,7 @@ struct crl_fetch;
 struct cred;
 struct event;
 struct event_base;
+struct revocation_fetch;
 struct vici_server;
 
 struct daemon {
@@ -26,6 +27,7 @@ struct daemon {
 	struct netmirror *netmirror;
 	struct ike_run *ike;
 	struct crl_fetch *crl_fetch;
+	struct revocation_fetch *revocation;
 	struct vici_server *vici;
 	uint64_t started_ms; // monotonic
 	uint64_t generation; // of the configuration, from 1

@@ -333,6 +333,10 @@ static bool carry_out(struct sim_peer *p, struct sim_sa *x, struct ike_action *a
 	case IKE_ACT_CHILD_FAILED:
 		p->failed++;
 		break;
+	case IKE_ACT_WAIT:
+		p->waits++;
+		p->last_wait = a->wait;
+		break;
 	case IKE_ACT_SUCCESSOR:
 		take_successor(p, a);
 		break;
@@ -567,6 +571,12 @@ void sim_terminate(struct sim *s, struct sim_peer *p)
 {
 	(void)s;
 	step_all(p, IKE_EV_TERMINATE);
+}
+
+void sim_go_on(struct sim *s, struct sim_peer *p)
+{
+	(void)s;
+	step_all(p, IKE_EV_GO_ON);
 }
 
 void sim_check(struct sim *s, struct sim_peer *p)

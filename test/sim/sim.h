@@ -99,6 +99,8 @@ struct sim_peer {
 	uint32_t used[8];     // inbound SPIs that data came on lately
 	unsigned n_used;
 	unsigned failed; // IKE_ACT_CHILD_FAILED
+	unsigned waits;	 // IKE_ACT_WAIT, and what the last one named
+	uint32_t last_wait;
 	uint64_t last_inbound_esp_ms;
 	struct sim_report *report; // grows
 	size_t n_reports;
@@ -166,6 +168,7 @@ struct ike_sa *sim_initiate(struct sim *s, struct sim_peer *p); // NULL when the
 void sim_terminate(struct sim *s, struct sim_peer *p);		// all its SAs
 void sim_terminate_child(struct sim *s, struct sim_peer *p);	// its first child
 void sim_check(struct sim *s, struct sim_peer *p);		// liveness, all its SAs
+void sim_go_on(struct sim *s, struct sim_peer *p);		// what its SAs waited for has come
 // Genuine ESP of that child came from there.
 void sim_esp_from(struct sim *s, struct sim_peer *p, uint32_t spi_in,
 		  const struct ip_endpoint *from);
