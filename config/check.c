@@ -154,7 +154,8 @@ static int check_gateway(struct loader *l, bool from_file)
 		return config_node_error(l->err, -EINVAL, loader_place(l, s, "socket"),
 					 "is not an absolute path of at most %zu bytes",
 					 sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
-	return check_cpus(l, from_file);
+	rc = check_ifaces(l);
+	return rc != 0 ? rc : check_cpus(l, from_file);
 }
 
 // ---- secrets ----
@@ -293,13 +294,75 @@ static bool has_address(const struct config_conn *c)
 	return has_name(c);
 }
 
+enum { HAS_V4 = 1, HAS_V6 = 2 };
+
+static unsigned family_bit(const struct ip_addr *a)
+{
+	return a->family == IP_V4 ? HAS_V4 : a->family == IP_V6 ? HAS_V6 : HAS_V4 | HAS_V6;
+}
+
+// The families of one end of a tunnel, as far as the addresses say.
+static unsigned endpoint_families(const struct config_endpoint *e, unsigned n)
+{
+	unsigned has = n == 0 ? HAS_V4 | HAS_V6 : 0;
+
+	for (unsigned i = 0; i < n; i++)
+		has |= family_bit(&e[i].lo); // that of a name is not known
+	return has;
+}
+
+// Of "dynamic".
+static unsigned tunnel_families(const struct config_conn *c)
+{
+	const unsigned both =
+		endpoint_families(c->local, c->n_local) & endpoint_families(c->remote, c->n_remote);
+
+	return both ? both : HAS_V4 | HAS_V6;
+}
+
+static unsigned selector_families(const struct selector_list *list)
+{
+	unsigned has = 0;
+
+	for (unsigned i = 0; i < list->n; i++)
+		has |= family_bit(&list->s[i].lo);
+	return has;
+}
+
+// A packet has one family: a network of one side needs one of the same family on the other.
+static int check_families(struct loader *l, const struct config_conn *c,
+			  const struct config_child *child)
+{
+	struct loader_section s = {child_node(l, c, child), "connections.*.children.*"};
+	const unsigned outer = tunnel_families(c);
+	const unsigned named_local = selector_families(&child->local_ts);
+	const unsigned named_remote = selector_families(&child->remote_ts);
+	const unsigned local = named_local | (child->local_dynamic ? outer : 0);
+	const unsigned remote = named_remote | (child->remote_dynamic ? outer : 0);
+	const unsigned lonely_local = named_local & ~remote, lonely_remote = named_remote & ~local;
+
+	if ((local & remote) == 0)
+		return config_node_error(l->err, -EINVAL, child_node(l, c, child),
+					 "local_ts has no network of a family that remote_ts has: "
+					 "there is no packet from one to the other");
+	if (lonely_local == 0 && lonely_remote == 0)
+		return 0;
+	return loader_warn(l, loader_place(l, s, lonely_local ? "local_ts" : "remote_ts"),
+			   "the IPv%c networks have no counterpart in %s and carry nothing",
+			   (lonely_local ? lonely_local : lonely_remote) & HAS_V4 ? '4' : '6',
+			   lonely_local ? "remote_ts" : "local_ts");
+}
+
 static int check_child(struct loader *l, const struct config_conn *c,
 		       const struct config_child *child)
 {
 	struct loader_section s = {child_node(l, c, child), "connections.*.children.*"};
 	static const char *const actions[] = {"start_action", "close_action", "dpd_action"};
 	const enum config_dead dead[] = {DEAD_CLEAR, child->close_action, child->dpd_action};
+	int rc = check_families(l, c, child);
 
+	if (rc != 0)
+		return rc;
 	if (child->mode == MODE_TUNNEL && child->remote_dynamic && has_name(c))
 		return config_node_error(l->err, -ENOTSUP, loader_place(l, s, "remote_ts"),
 					 "'dynamic' and a host name in remote_addrs do not go "

@@ -25,6 +25,7 @@
 #define CONFIG_PORT_NAME_MAX 16 // bytes, terminator included: it names a Linux interface (IFNAMSIZ)
 #define CONFIG_PORTS_MAX     16
 #define CONFIG_ADDRS_MAX     8
+#define CONFIG_IFACES_MAX    1024 // as many as the dataplane has numbers for
 #define CONFIG_CPUS_MAX	     64
 #define CONFIG_ENDPOINTS_MAX 8 // entries of local_addrs or remote_addrs
 
@@ -47,6 +48,16 @@ struct config_port {
 	struct config_where where;
 };
 
+// gateway.interfaces.<name>: a tunnel interface. The children with its if_id are behind it.
+struct config_iface {
+	char name[CONFIG_PORT_NAME_MAX]; // of the interface in Linux, too
+	uint32_t if_id;			 // not 0
+	uint16_t mtu;			 // bytes of IP packet; 0: what its tunnels have room for
+	uint8_t n_addrs;
+	struct ip_prefix addrs[CONFIG_ADDRS_MAX];
+	struct config_where where;
+};
+
 // gateway.ike: limits and times for all peers. The defaults of the limits stand in lib/limits.h.
 struct config_ike {
 	unsigned half_open, half_open_per_source;
@@ -62,6 +73,8 @@ struct config_ike {
 struct config_gateway {
 	struct config_port *ports;
 	size_t n_ports;
+	struct config_iface *ifaces;
+	size_t n_ifaces;
 	unsigned workers;		 // default 1
 	uint16_t cpus[CONFIG_CPUS_MAX];	 // CPUs the workers are pinned to, in order
 	unsigned n_cpus;		 // 0: not pinned
@@ -131,8 +144,10 @@ struct config_child {
 	uint64_t rand_time_ms;		      // taken off rekey_time_ms, at random
 	uint64_t inactivity_ms; // it is closed after so long without packets, 0: never
 	struct config_limit bytes, packets;
-	uint32_t replay_window; // packets
-	uint32_t priority;	// 0: by specificity
+	uint32_t replay_window;		      // packets
+	uint32_t priority;		      // 0: by specificity
+	uint32_t if_id;			  // of its tunnel interface, 0: none; of both directions
+	char iface[CONFIG_PORT_NAME_MAX]; // that interface's name, "" without
 	struct config_where where;
 };
 
@@ -153,7 +168,8 @@ struct config_conn {
 	uint64_t dpd_delay_ms; // liveness check after this silence, default 30 s; 0: never
 	uint64_t rekey_time_ms, reauth_time_ms, over_time_ms;
 	uint64_t rekey_rand_ms, reauth_rand_ms; // taken off the two, at random
-	unsigned keyingtries;			// 0: for ever; default 1
+	unsigned keyingtries;	   // 0: for ever; default 1
+	uint32_t if_id;		   // of the children that name none
 	enum config_unique unique; // what becomes of IKE SAs with one peer identity, default no
 	struct config_child *children;
 	size_t n_children;
@@ -226,3 +242,4 @@ bool config_files_equal(const struct config_files *a, const struct config_files 
 int config_warn(struct config *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const struct config_conn *config_conn_find(const struct config *c, const char *name);
 const struct config_port *config_port_find(const struct config *c, const char *name);
+const struct config_iface *config_iface_find(const struct config_gateway *g, const char *name);

@@ -5,6 +5,8 @@
 #include "config/loader.h"
 #include "config/value.h"
 
+enum { PROTO_ICMP = 1, PROTO_ICMPV6 = 58 };
+
 static int add_selector(struct loader *l, const struct config_node *key, const char *item,
 			struct selector_list *list)
 {
@@ -17,12 +19,19 @@ static int add_selector(struct loader *l, const struct config_node *key, const c
 					 config_shown(item, text, sizeof(text)));
 	if (selector_parse(item, &s) != 0)
 		return config_node_error(l->err, -EINVAL, key,
-					 "'%s' is not a network such as 10.1.0.0/16 or "
-					 "10.1.0.0/16[tcp/443]",
+					 "'%s' is not a network such as 10.1.0.0/16, "
+					 "10.1.0.0/16[tcp/443] or fd00:1::/48",
 					 config_shown(item, text, sizeof(text)));
-	if (s.family != IP_V4)
-		return config_node_error(l->err, -ENOTSUP, key, "%s: IPv6 is not available yet",
-					 config_shown(item, text, sizeof(text)));
+	if (s.proto == (s.family == IP_V4 ? PROTO_ICMPV6 : PROTO_ICMP)) {
+		int rc = loader_warn(l, key, "%s is %s, which %s does not carry: write [%s]",
+				     config_shown(item, text, sizeof(text)),
+				     s.family == IP_V4 ? "ipv6-icmp" : "icmp",
+				     s.family == IP_V4 ? "IPv4" : "IPv6",
+				     s.family == IP_V4 ? "icmp" : "ipv6-icmp");
+
+		if (rc != 0)
+			return rc;
+	}
 	if (list->n == SELECTORS_MAX)
 		return config_node_error(l->err, -EINVAL, key, "more than %d networks",
 					 SELECTORS_MAX);
@@ -107,7 +116,7 @@ static int load_rule_selectors(struct loader *l, struct loader_section s,
 	return config_node_error(
 		l->err, -EINVAL, loader_place(l, s, name),
 		"a rule with mode = %s names its networks in local_ts and remote_ts; "
-		"0.0.0.0/0 is everything",
+		"0.0.0.0/0 and ::/0 are everything",
 		child->mode == MODE_PASS ? "pass" : "drop");
 }
 
@@ -195,7 +204,9 @@ int load_child(struct loader *l, const struct config_node *n, struct config_chil
 	child->close_action = load_dead_action(l, s, "close_action");
 	child->replay_window = (uint32_t)loader_number(l, s, "replay_window");
 	child->priority = (uint32_t)loader_number(l, s, "priority");
-	rc = load_limits(l, s, child);
+	rc = load_if_id(l, s, &child->if_id);
+	if (rc == 0)
+		rc = load_limits(l, s, child);
 	if (rc == 0)
 		rc = load_start_action(l, s, child);
 	if (rc == 0)

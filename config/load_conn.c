@@ -256,6 +256,8 @@ static int load_conn(struct loader *l, const struct config_node *n, struct confi
 	if (rc == 0)
 		rc = load_side(l, n, "remote", "connections.*.remote*", &c->remote_side);
 	if (rc == 0)
+		rc = load_if_id(l, s, &c->if_id);
+	if (rc == 0)
 		rc = load_children(l, n, c);
 	return rc;
 }

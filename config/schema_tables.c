@@ -4,13 +4,14 @@
 
 #include "lib/limits.h"
 
-#define EAP   "EAP is not available: this is a site-to-site gateway with pre-shared keys"
-#define IKEV1 "it concerns IKEv1, which is not available yet"
-#define MARKS "Linux's packet marks and XFRM interfaces do not exist in this dataplane"
-#define POOLS "virtual addresses are not available: this is a site-to-site gateway"
+#define EAP    "EAP is not available: this is a site-to-site gateway with pre-shared keys"
+#define IKEV1  "it concerns IKEv1, which is not available yet"
+#define MARKS  "Linux's packet marks do not exist in this dataplane"
+#define POOLS  "virtual addresses are not available: this is a site-to-site gateway"
 
 #define GATEWAY "gateway"
 #define PORT	"gateway.ports.*"
+#define IFACE	"gateway.interfaces.*"
 #define GW_IKE	"gateway.ike"
 #define CONN	"connections.*"
 #define LOCAL	"connections.*.local*"
@@ -46,6 +47,12 @@ const struct schema_section schema_sections[] = {
 	 "A port. Its name is also the name of the interface (a TAP) by which Linux sees it; at "
 	 "most "
 	 "15 bytes."},
+	{"gateway.interfaces", "gateway.interfaces", KEY_SUPPORTED, NULL,
+	 "The tunnel interfaces, each by its name. They come and go with a reload."},
+	{IFACE, "gateway.interfaces.<interface>", KEY_SUPPORTED, NULL,
+	 "A tunnel interface, which routes point at (route-based VPN). Its name is also that of "
+	 "the interface (a TUN) in Linux; at most 15 bytes. What is routed to it is protected by "
+	 "the children that have its if_id, or dropped. strongSwan has XFRM interfaces for this."},
 	{GW_IKE, "gateway.ike", KEY_SUPPORTED, NULL,
 	 "IKE with all peers: what strangers can make the gateway hold, and how long it waits. In "
 	 "strongSwan these are settings of charon in strongswan.conf. They change with a reload."},
@@ -133,10 +140,20 @@ const struct schema_key schema_keys[] = {
 		"any, "
 		"or a DPDK device string (\"net_af_packet0,iface=eth1\")."},
 	{PORT, "addrs", FORM_ADDRESSES,
-	 .doc = "Addresses with prefix length, separated by commas: \"192.0.2.1/24\". Linux gets "
-		"them on the port's interface. At most 8. IPv4."},
+	 .doc = "Addresses with prefix length, separated by commas: \"192.0.2.1/24, "
+		"2001:db8::1/64\". Linux gets them on the port's interface. At most 8."},
 	{PORT, "mtu", FORM_NUMBER, .def = "1500", .min = 576, .max = 9600,
 	 .doc = "Largest IP packet in bytes."},
+
+	// ---- gateway.interfaces.<interface> ----
+	{IFACE, "if_id", FORM_NUMBER, .min = 1, .max = UINT32_MAX,
+	 .doc = "Required. Its number, by which children name it (if_id_in, if_id_out)."},
+	{IFACE, "mtu", FORM_TEXT, .def = "auto",
+	 .doc = "Largest IP packet in bytes, 576 to 9600. auto: what the tunnels that are up have "
+		"room for; 1400 before the first one is up."},
+	{IFACE, "addrs", FORM_ADDRESSES,
+	 .doc = "Addresses with prefix length, as those of a port: \"10.255.0.1/30\". None are "
+		"needed for traffic that is only forwarded. IPv4."},
 
 	// ---- gateway.ike ----
 	{GW_IKE, "half_open", FORM_NUMBER, .def = "16384", .min = 1, .max = LIMIT_IKE_HALF_OPEN_MAX,
@@ -175,7 +192,8 @@ const struct schema_key schema_keys[] = {
 	{CONN, "local_addrs", FORM_ENDPOINTS, .def = "%any",
 	 .doc = "Our addresses for IKE, separated by commas: %any, addresses, subnets, ranges "
 		"(192.0.2.1-192.0.2.9). To initiate, the one that Linux would take towards the "
-		"peer is used when it is among them, else the first single one. IPv4."},
+		"peer is used when it is among them, else the first single one of the peer's "
+		"family."},
 	{CONN, "remote_addrs", FORM_ENDPOINTS, .def = "%any",
 	 .doc = "The peer's addresses, as above, or host names. We initiate to single addresses "
 		"and names, one attempt after the other in turn; with subnets, ranges or %any "
@@ -262,10 +280,10 @@ const struct schema_key schema_keys[] = {
 	{CONN, "ppk_required", FORM_BOOL, KEY_REFUSED, .quiet = "no false disabled 0",
 	 .why = "post-quantum pre-shared keys are not available yet",
 	 .doc = "Refuse peers without that key."},
-	{CONN, "if_id_in", FORM_TEXT, KEY_REFUSED, .quiet = "0", .why = MARKS,
-	 .doc = "XFRM interface."},
-	{CONN, "if_id_out", FORM_TEXT, KEY_REFUSED, .quiet = "0", .why = MARKS,
-	 .doc = "XFRM interface."},
+	{CONN, "if_id_in", FORM_TEXT, .def = "0",
+	 .doc = "The if_id of the tunnel interface of all children that name none themselves. "
+		"if_id_in and if_id_out have to be the same. 0: none."},
+	{CONN, "if_id_out", FORM_TEXT, .def = "0", .doc = "The same number once more."},
 	{CONN, "mediation", FORM_BOOL, KEY_REFUSED, .quiet = "no false disabled 0",
 	 .why = "the mediation extension is not available", .doc = "IKEv2 mediation."},
 	{CONN, "mediated_by", FORM_TEXT, KEY_REFUSED,
@@ -335,8 +353,12 @@ const struct schema_key schema_keys[] = {
 
 	// ---- connections.<conn>.children.<child> ----
 	{CHILD, "local_ts", FORM_SELECTORS, .def = "dynamic",
-	 .doc = "Our networks, separated by commas: \"10.1.0.0/16\", \"10.1.0.0/16[tcp/443]\"; "
-		"\"dynamic\" is our own address. At most 16. IPv4."},
+	 .doc = "Our networks, separated by commas: \"10.1.0.0/16\", \"10.1.0.0/16[tcp/443]\", "
+		"\"fd00:1::/48\", \"10.1.0.10-10.1.0.20\", \"fd00:1::/48[ipv6-icmp/128]\"; "
+		"\"dynamic\" "
+		"is our own address, of the tunnel's family. Both families may stand in one child, "
+		"whatever the tunnel itself goes over; each needs networks on both sides. At most "
+		"16."},
 	{CHILD, "remote_ts", FORM_SELECTORS,
 	 .doc = "Required. The peer's networks, as above; \"dynamic\" is the peer's address."},
 	{CHILD, "esp_proposals", FORM_PROPOSALS, .def = "default",
@@ -432,10 +454,13 @@ const struct schema_key schema_keys[] = {
 	 .doc = "Packet mark."},
 	{CHILD, "set_mark_out", FORM_TEXT, KEY_REFUSED, .quiet = "0 0/0x00000000", .why = MARKS,
 	 .doc = "Packet mark."},
-	{CHILD, "if_id_in", FORM_TEXT, KEY_REFUSED, .quiet = "0", .why = MARKS,
-	 .doc = "XFRM interface."},
-	{CHILD, "if_id_out", FORM_TEXT, KEY_REFUSED, .quiet = "0", .why = MARKS,
-	 .doc = "XFRM interface."},
+	{CHILD, "if_id_in", FORM_TEXT, .def = "0", .def_doc = "that of the connection",
+	 .doc = "The if_id of the tunnel interface (gateway.interfaces) that the child is behind: "
+		"it then protects what is routed to that interface and nothing else, and several "
+		"children may have the selectors 0.0.0.0/0. A number, or hexadecimal after 0x; "
+		"if_id_in and if_id_out have to be the same."},
+	{CHILD, "if_id_out", FORM_TEXT, .def = "0", .def_doc = "that of the connection",
+	 .doc = "The same number once more."},
 	{CHILD, "label", FORM_TEXT, KEY_REFUSED, .why = "security labels are not available",
 	 .doc = "Security label."},
 	{CHILD, "tfc_padding", FORM_TEXT, KEY_REFUSED, .def = "0", .quiet = "0",

@@ -48,6 +48,8 @@ static struct conn_child *child_create(struct conn *c, const struct config_child
 
 	child->name = ike->name;
 	child->conn = c;
+	snprintf(child->iface_name, sizeof(child->iface_name), "%s", config->iface);
+	child->if_id = config->if_id;
 	child->tunnel = UINT32_MAX;
 	child->rest = REST_IDLE;
 	child->trapped = config->start_action & START_TRAP;
@@ -268,6 +270,16 @@ void conn_set_times(struct conn *c, const struct config_ike *ike)
 	c->ike.retransmit_base_ms = ike->retransmit_timeout_ms;
 	c->ike.retransmit_factor = ike->retransmit_base;
 	c->ike.retransmit_tries = ike->retransmit_tries;
+}
+
+void conn_set_if_ids(struct conn *c, const struct config_conn *config)
+{
+	for (size_t i = 0; i < config->n_children; i++) {
+		struct conn_child *child = conn_child_find(c, config->children[i].name);
+
+		if (child)
+			child->if_id = config->children[i].if_id;
+	}
 }
 
 struct conn *conn_get(struct conn *c)

@@ -41,6 +41,9 @@ struct conn_child { // a child with mode = tunnel
 	unsigned start_action;	   // enum config_start
 	enum config_dead dpd_action, close_action;
 	struct config_limit bytes, packets;
+	char iface_name[CONFIG_PORT_NAME_MAX]; // its tunnel interface, "": none
+	uint32_t if_id;			       // of that interface
+	unsigned iface;			       // its number in the dataplane, DP_IFACE_NONE: none
 	uint64_t inactivity_ms; // closed after so long without packets, 0: never
 	uint64_t used_ms;   // when SAs that are gone had their last packet, or the first was made
 	struct event *idle; // pending while it is up and may be closed for that
@@ -136,6 +139,8 @@ bool conn_child_is_running(const struct conn_child *child);
 bool conn_child_is_gone(const struct conn_child *child);
 // Takes over what holds for all connections, whenever it may have changed.
 void conn_set_times(struct conn *c, const struct config_ike *ike);
+// Takes over the numbers of its interfaces, which may change while the interfaces stay.
+void conn_set_if_ids(struct conn *c, const struct config_conn *config);
 struct conn *conn_get(struct conn *c);
 // Frees at the last reference. NULL is allowed. The children's events must be gone by then.
 void conn_put(struct conn *c);

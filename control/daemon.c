@@ -12,6 +12,7 @@
 #include "config/diff.h"
 #include "control/creds.h"
 #include "control/crl_fetch.h"
+#include "control/links.h"
 #include "control/ike_socket.h"
 #include "control/revocation_fetch.h"
 #include "control/vici_server.h"
@@ -177,7 +178,13 @@ int daemon_start(struct daemon *d, struct error *err)
 		goto fail;
 	if (!dp_has_hugepages(d->dp, &why))
 		log_notice(LOG_DMN, "%s", why);
-	rc = netmirror_create(d->base, d->dp, d->config, &d->netmirror, err);
+	rc = links_create(d->base, d->dp, &d->links);
+	if (rc)
+		error_set(err, rc, "out of memory");
+	if (rc == 0)
+		rc = links_add(d->links, d->config, err);
+	if (rc == 0)
+		rc = netmirror_create(d->base, d->dp, d->config, &d->netmirror, err);
 	if (rc == 0)
 		rc = ike_run_create(d->base, d->dp, &d->ike, err);
 	if (rc == 0) {
@@ -191,6 +198,10 @@ int daemon_start(struct daemon *d, struct error *err)
 		rc = ike_run_configure(d->ike, d->config, err);
 	if (rc == 0)
 		rc = vici_server_create(d, &d->vici, err);
+	if (rc == 0) {
+		links_settle(d->links, d->config, d->netmirror, d->ike);
+		ike_run_follow_children(d->ike, links_look, d->links);
+	}
 	if (rc == 0)
 		rc = follow_dp(d, err);
 	if (rc)
@@ -209,6 +220,10 @@ void daemon_stop(struct daemon *d)
 		event_free(d->housekeeping);
 	if (d->vici)
 		vici_server_destroy(d->vici);
+	if (d->ike)
+		ike_run_follow_children(d->ike, NULL, NULL);
+	links_destroy(d->links); // borrows the others
+	d->links = NULL;
 	crl_fetch_destroy(d->crl_fetch); // borrows the credentials
 	d->crl_fetch = NULL;
 	if (d->netmirror)
@@ -328,7 +343,9 @@ int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 		log_warn(LOG_CFG, "%s has changed: that takes effect after a restart", what);
 		snprintf(restart, sizeof(restart), "; %s takes effect after a restart", what);
 	}
-	rc = netmirror_configure(d->netmirror, next, err);
+	rc = links_add(d->links, next, err);
+	if (rc == 0)
+		rc = netmirror_configure(d->netmirror, next, err);
 	if (rc)
 		goto undo;
 	lend_revocation(d, creds);
@@ -341,6 +358,7 @@ int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 		creds = ike_run_swap_creds(d->ike, creds);
 		goto undo;
 	}
+	links_settle(d->links, next, d->netmirror, d->ike);
 	if (crl_fetch_configure(d->crl_fetch, &next->crl_urls, now))
 		log_error(LOG_CFG, "out of memory: some CRLs are not fetched");
 	cred_destroy(creds);
@@ -352,6 +370,7 @@ int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 undo:
 	if (netmirror_configure(d->netmirror, d->config, NULL))
 		log_error(LOG_NET, "the addresses from before could not be restored");
+	links_settle(d->links, d->config, d->netmirror, d->ike);
 	cred_destroy(creds);
 	config_destroy(next);
 	return rc;

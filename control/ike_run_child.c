@@ -104,6 +104,7 @@ int run_child_install(struct run_sa *s, struct ike_child_install *install)
 		ike_sa_info(s->sa, &info);
 		run_rival_supersede(s, info.original_initiator);
 	}
+	run_child_changed(s->run, child);
 	return 0;
 fail:
 	// Published or only reserved, the SPI goes.
@@ -127,6 +128,7 @@ void run_child_use(struct run_sa *s, struct ike_child_use *use)
 			  child->name, err.text);
 	else
 		child->sends_on = spi_out;
+	run_child_changed(s->run, child);
 }
 
 // ---- late packets ----
@@ -248,6 +250,7 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us)
 		start_lost(s->run, child, s, by_us);
 	else if (bare)
 		restore_elsewhere(s, child);
+	run_child_changed(s->run, child);
 	return true;
 }
 

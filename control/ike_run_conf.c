@@ -56,6 +56,21 @@ static int add_tunnel(struct ike_run *run, struct conn_child *child, struct erro
 		  : 0;
 }
 
+// The interface was made before (control/links.h).
+static int child_bind(struct ike_run *run, struct conn_child *child, struct error *err)
+{
+	int rc;
+
+	if (child->iface_name[0] == '\0')
+		return 0;
+	child->iface = dp_iface_find(run->dp, child->iface_name);
+	rc = child->iface == DP_IFACE_NONE ? -ENODEV
+					   : dp_tunnel_bind(run->dp, child->tunnel, child->iface);
+	return rc ? error_set(err, rc, "%s: cannot be bound to the interface %s: %s", child->name,
+			      child->iface_name, strerror(-rc))
+		  : 0;
+}
+
 // What a connection's children are to be.
 static struct conn_child **children_to_be(const struct conn *c, size_t *n)
 {
@@ -63,7 +78,7 @@ static struct conn_child **children_to_be(const struct conn *c, size_t *n)
 	return c->planned ? c->plan.child : c->children;
 }
 
-// A child that replaces one of the same name goes on in its tunnel.
+// A child that replaces one of the same name goes on in its tunnel, unless its interface is another.
 static int conn_add_tunnels(struct ike_run *run, struct conn *c, struct error *err)
 {
 	size_t n;
@@ -76,11 +91,15 @@ static int conn_add_tunnels(struct ike_run *run, struct conn *c, struct error *e
 		if (children[i]->tunnel != DP_TUNNEL_NONE)
 			continue;
 		before = conn_child_find(c, children[i]->name);
-		if (before && before != children[i]) {
+		if (before && before != children[i] &&
+		    strcmp(before->iface_name, children[i]->iface_name) == 0) {
 			children[i]->tunnel = before->tunnel;
+			children[i]->iface = before->iface;
 			continue;
 		}
 		rc = add_tunnel(run, children[i], err);
+		if (rc == 0)
+			rc = child_bind(run, children[i], err);
 		if (rc)
 			return rc;
 	}
@@ -191,15 +210,19 @@ static int plan_make(struct ike_run *run, const struct config *config, struct pl
 }
 
 static uint32_t plan_tunnel(void *ctx, const struct config_conn *conn,
-			    const struct config_child *child)
+			    const struct config_child *child, unsigned *iface)
 {
 	const struct plan *p = ctx;
 	size_t n;
 	struct conn_child **children = children_to_be(p->conns[conn - p->config->conns], &n);
 
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(children[i]->name, child->name) == 0)
-			return children[i]->tunnel;
+	*iface = DP_IFACE_NONE;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(children[i]->name, child->name) != 0)
+			continue;
+		*iface = children[i]->iface;
+		return children[i]->tunnel;
+	}
 	return DP_TUNNEL_NONE;
 }
 
@@ -354,6 +377,7 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 	for (size_t i = 0; i < run->n_conns; i++) {
 		if (run->conns[i]->planned)
 			conn_follow(run, run->conns[i], &config->conns[i]);
+		conn_set_if_ids(run->conns[i], &config->conns[i]);
 		run->conns[i]->planned = false;
 		children_begin(run, run->conns[i]);
 	}

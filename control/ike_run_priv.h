@@ -160,6 +160,8 @@ struct ike_run {
 	struct ike_run_stats stats; // the counters of it
 	ike_run_observer observer;
 	void *observer_ctx;
+	void (*children_changed)(void *ctx, unsigned iface); // NULL: nobody follows
+	void *children_ctx;
 };
 
 // ---- ike_run.c ----
@@ -242,6 +244,8 @@ void rx_stop(struct ike_run *run);
 // ---- ike_run_child.c ----
 // Puts the pair into the dataplane. On failure it is logged, and the core has to be told to
 // delete the child.
+// Tells who follows the children.
+void run_child_changed(struct ike_run *run, const struct conn_child *child);
 int run_child_install(struct run_sa *s, struct ike_child_install *install);
 // From now on the tunnel sends on it.
 void run_child_use(struct run_sa *s, struct ike_child_use *use);

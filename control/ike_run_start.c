@@ -51,6 +51,7 @@ void start_trap(struct ike_run *run, struct conn_child *child, bool on)
 {
 	child->trapped = on;
 	start_rest(run, child, child->rest);
+	run_child_changed(run, child);
 }
 
 int start_local(const struct conn *conn, const struct ip_addr *remote, struct ip_endpoint *local,

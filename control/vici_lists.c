@@ -247,6 +247,8 @@ static void put_policy(struct vici_session *s, const struct vici_stream *st,
 		vici_kv(&b, "trap", trap_name(s, st, child));
 	if (child->priority)
 		vici_kvf(&b, "priority", "%u", child->priority);
+	if (child->iface[0])
+		vici_kv(&b, "interface", child->iface);
 	vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);
 	vici_sa_selectors(&b, "remote-ts", &child->remote_ts, child->remote_dynamic);
 	vici_section_end(&b);
@@ -392,6 +394,8 @@ static void put_show_conn(struct vici_session *s, const struct vici_stream *st,
 		vici_kv(&b, "start_action", config_start_name(child->start_action));
 		if (tunnel)
 			vici_kv(&b, "trap", trap_name(s, st, child));
+		if (child->iface[0])
+			vici_kv(&b, "interface", child->iface);
 		vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);
 		vici_sa_selectors(&b, "remote-ts", &child->remote_ts, child->remote_dynamic);
 		vici_section_end(&b);
@@ -440,12 +444,15 @@ enum vici_outcome vici_run_show_conns(struct vici_session *s, const struct vici_
 static void put_route(struct vici_session *s, const struct dp_route_info *r)
 {
 	char dst[IP_PREFIX_TEXT_MAX], gateway[IP_ADDR_TEXT_MAX], mac[MAC_ADDR_TEXT_MAX];
+	const char *iface = dp_iface_name(s->server->d->dp, r->route.port);
 	struct dp_port_info port;
 	struct vici_builder b = {0};
 
 	vici_section(&b, ip_prefix_format(&r->route.dst, dst, sizeof(dst)));
 	if (dp_port_info(s->server->d->dp, r->route.port, &port) == 0)
 		vici_kv(&b, "port", port.name);
+	else if (iface)
+		vici_kv(&b, "port", iface);
 	if (r->route.gateway.family == IP_NONE) {
 		vici_kv(&b, "on-link", "yes");
 	} else {

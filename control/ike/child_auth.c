@@ -18,9 +18,10 @@ bool first_child_offer(struct step *st, struct ike_builder *b)
 	return true;
 }
 
-static void answer_install(struct step *st, const struct child_offer *answer)
+static void answer_install(struct step *st, struct child_offer *answer)
 {
 	struct ike_sa *sa = st->sa;
+	const bool ok = child_answer_ok(st, answer, true);
 	struct child_new new = {
 		.conf = sa->child.conf,
 		.esp = &answer->sa.list.p[0],
@@ -33,7 +34,7 @@ static void answer_install(struct step *st, const struct child_offer *answer)
 		.nr = &sa->nr,
 	};
 
-	if (child_answer_ok(st, answer, true) && child_install(st, &new))
+	if (ok && child_install(st, &new))
 		sa->child.spi_in = 0; // the child's now
 	else			      // the peer has installed what we do not: tell it
 		sa->orphan_spi = sa->child.spi_in;

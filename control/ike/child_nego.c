@@ -25,13 +25,20 @@ bool child_ask(struct step *st)
 	struct ike_sa *sa = st->sa;
 	struct child_request *r = &sa->child;
 
+	child_selectors(sa, r->conf, &r->local_ts, &r->remote_ts);
+	if (!ts_pair(&r->local_ts, &r->remote_ts)) {
+		act_report(st, IKE_REPORT_TS_MISMATCH, IKE_SEV_ERROR,
+			   "child '%s': 'dynamic' is an IPv%c address here, and the other side has "
+			   "no network of that family",
+			   r->conf->name, sa->local.addr.family == IP_V6 ? '6' : '4');
+		return false;
+	}
 	if (sa->env->spi_reserve(sa->env->ctx, &r->spi_in)) {
 		r->spi_in = 0;
 		act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR, "child '%s': no inbound SPI is free",
 			   r->conf->name);
 		return false;
 	}
-	child_selectors(sa, r->conf, &r->local_ts, &r->remote_ts);
 	return true;
 }
 
@@ -99,9 +106,10 @@ static bool esp_answer_ok(const struct ike_child_conf *conf, const struct sa_off
 	return proposal_is_answer_to(p, &offer, ignore_ke);
 }
 
-bool child_answer_ok(struct step *st, const struct child_offer *answer, bool ignore_ke)
+bool child_answer_ok(struct step *st, struct child_offer *answer, bool ignore_ke)
 {
 	const struct child_request *r = &st->sa->child;
+	struct selector_list tsi, tsr; // as they came
 	struct ike_refusal *why;
 
 	if (!esp_answer_ok(r->conf, &answer->sa, ignore_ke)) {
@@ -117,6 +125,16 @@ bool child_answer_ok(struct step *st, const struct child_offer *answer, bool ign
 		why = refuse_child(st, r->conf, IKE_REPORT_TS_MISMATCH,
 				   "the peer answered with selectors outside of our offer");
 		refuse_their_ts(why, &answer->tsi, &answer->tsr);
+		refuse_our_ts(why, &r->local_ts, &r->remote_ts);
+		act_refusal(st, why);
+		return false;
+	}
+	tsi = answer->tsi;
+	tsr = answer->tsr;
+	if (!ts_pair(&answer->tsi, &answer->tsr)) {
+		why = refuse_child(st, r->conf, IKE_REPORT_TS_MISMATCH,
+				   "the peer answered with IPv4 on one side and IPv6 on the other");
+		refuse_their_ts(why, &tsi, &tsr);
 		refuse_our_ts(why, &r->local_ts, &r->remote_ts);
 		act_refusal(st, why);
 		return false;
@@ -138,14 +156,15 @@ static enum fit child_fit(const struct ike_sa *sa, const struct ike_child_conf *
 
 	child_selectors(sa, conf, &local, &remote);
 	if (!ts_narrow(&offer->tsi, &remote, remote_ts) ||
-	    !ts_narrow(&offer->tsr, &local, local_ts))
+	    !ts_narrow(&offer->tsr, &local, local_ts) || !ts_pair(local_ts, remote_ts))
 		return FIT_NONE;
 	if (ts_is_subset(&offer->tsi, remote_ts) && ts_is_subset(&offer->tsr, local_ts))
 		return FIT_WHOLE;
 	first_i.s[0] = offer->tsi.s[0];
 	first_r.s[0] = offer->tsr.s[0];
-	if (ts_narrow(&first_i, &remote, &common) && ts_is_subset(&first_i, &common) &&
-	    ts_narrow(&first_r, &local, &common) && ts_is_subset(&first_r, &common))
+	if (first_i.s[0].family == first_r.s[0].family && ts_narrow(&first_i, &remote, &common) &&
+	    ts_is_subset(&first_i, &common) && ts_narrow(&first_r, &local, &common) &&
+	    ts_is_subset(&first_r, &common))
 		return FIT_FIRST;
 	return FIT_PART;
 }

@@ -16,11 +16,12 @@ bool child_offer_parse(const struct ike_msg *m, struct child_offer *out);
 
 // ---- exchange initiator ----
 
-// Reserves an SPI for sa->child.conf and fills the selectors in. False when no SPI can be had
-// (reported).
+// Fills the selectors of sa->child.conf in and reserves an SPI. False when there is nothing to ask
+// for, because "dynamic" is of another family than the other side, or no SPI (reported).
 bool child_ask(struct step *st);
-// Is the peer's choice one of what we offered? Reports when it is not. `ignore_ke`: IKE_AUTH.
-bool child_answer_ok(struct step *st, const struct child_offer *answer, bool ignore_ke);
+// Is the peer's choice one of what we offered? Reports when it is not. Selectors of a family that
+// the answer has on one side only carry nothing and are taken out. `ignore_ke`: IKE_AUTH.
+bool child_answer_ok(struct step *st, struct child_offer *answer, bool ignore_ke);
 // The peer will not: says why, and what it was offered.
 void child_report_refusal(struct step *st, const struct ike_notify *n);
 

@@ -152,7 +152,7 @@ static void old_goes(struct step *st, struct ike_child *old, const struct ike_ch
 }
 
 static enum verdict on_child_made(struct step *st, const struct ike_msg *m,
-				  const struct child_offer *answer, const struct ike_nonce *nr)
+				  struct child_offer *answer, const struct ike_nonce *nr)
 {
 	struct ike_sa *sa = st->sa;
 	struct child_request *r = &sa->child;

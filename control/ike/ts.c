@@ -109,6 +109,35 @@ bool ts_narrow(const struct selector_list *offered, const struct selector_list *
 	return common.n > 0;
 }
 
+static bool has_family(const struct selector_list *list, uint8_t family)
+{
+	for (unsigned i = 0; i < list->n; i++)
+		if (list->s[i].family == family)
+			return true;
+	return false;
+}
+
+// What of `list` has a counterpart in `other`.
+static struct selector_list paired(const struct selector_list *list,
+				   const struct selector_list *other)
+{
+	struct selector_list out = {0};
+
+	for (unsigned i = 0; i < list->n; i++)
+		if (has_family(other, list->s[i].family))
+			out.s[out.n++] = list->s[i];
+	return out;
+}
+
+bool ts_pair(struct selector_list *local, struct selector_list *remote)
+{
+	const struct selector_list l = paired(local, remote), r = paired(remote, local);
+
+	*local = l;
+	*remote = r;
+	return l.n > 0;
+}
+
 bool ts_is_subset(const struct selector_list *answer, const struct selector_list *offer)
 {
 	for (unsigned i = 0; i < answer->n; i++) {

@@ -19,5 +19,8 @@ void ts_payload_write(struct writer *w, const struct selector_list *list);
 // A packet-specific first selector that our policy allows is always in the result.
 bool ts_narrow(const struct selector_list *offered, const struct selector_list *ours,
 	       struct selector_list *out);
+// Takes out of both sides what no packet can match, because the other side has nothing of its
+// family: one packet has both addresses of one. False, and both lists empty, when nothing is left.
+bool ts_pair(struct selector_list *local, struct selector_list *remote);
 // Is every selector of `answer` inside one of `offer`, and is there at least one?
 bool ts_is_subset(const struct selector_list *answer, const struct selector_list *offer);

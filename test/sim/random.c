@@ -35,6 +35,69 @@ static void wander(struct sim *s, uint64_t *rng)
 		sim_addresses(s, &s->a, list, 1 + (unsigned)below(rng, 3));
 }
 
+// Toy certificates for both, for one of them, or for none; sometimes nothing that is believed.
+static void configure_certs(struct sim *s, uint64_t *rng)
+{
+	struct sim_peer *p[] = {&s->a, &s->b};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct fake_cred_spec spec = {
+			.id = p[i]->conf.local_id,
+			.ca = {"root", below(rng, 3) ? NULL : "new root"},
+			.trusts = below(rng, 10) ? "root" : "new root",
+			.intermediates = (unsigned)below(rng, 4),
+			.cert_len = below(rng, 2) ? 0 : below(rng, 1400),
+			.classic = below(rng, 4) == 0,
+		};
+
+		sim_set_certs(p[i], &spec);
+		p[i]->conf.no_certreq = below(rng, 12) == 0;
+		p[i]->conf.send_cert = (enum ike_send_cert)below(rng, 3);
+	}
+	if (below(rng, 4) == 0)
+		s->a.conf.local_auth = s->b.conf.remote_auth = AUTH_BY_PSK;
+	else if (below(rng, 4) == 0)
+		s->b.conf.local_auth = s->a.conf.remote_auth = AUTH_BY_PSK;
+}
+
+// What is inside of the tunnel: IPv4, IPv6, both in one child, and sides that do not fit.
+static void configure_inner(struct sim *s, uint64_t *rng)
+{
+	static const char *const a4[] = {"10.1.0.0/16", "10.1.0.0/16", "10.1.2.0/24", "0.0.0.0/0"};
+	static const char *const a6[] = {"fd00:1::/48", "fd00:1::/48", "fd00:1:0:2::/64", "::/0"};
+	static const char *const both_a[] = {"10.1.0.0/16 fd00:1::/48",
+					     "fd00:1::/48 10.1.0.0/16",
+					     "10.1.2.0/24[tcp] ::/0",
+					     "fd00:1::/48",
+					     "10.1.0.0/16",
+					     "10.1.0.0/16 dynamic",
+					     "fd00:1::/48 dynamic"};
+	static const char *const both_b[] = {"10.2.0.0/16 fd00:2::/48",
+					     "fd00:2::/48 10.2.0.0/16",
+					     "::/0 0.0.0.0/0[udp]",
+					     "fd00:2::/48[ipv6-icmp/128]",
+					     "10.2.0.0/16",
+					     "dynamic fd00:2::/48"};
+
+	switch (below(rng, 3)) {
+	case 0:
+		s->a.conf.local_ts = a4[below(rng, 4)];
+		s->b.conf.remote_ts = a4[below(rng, 4)];
+		break;
+	case 1:
+		s->a.conf.local_ts = a6[below(rng, 4)];
+		s->b.conf.remote_ts = a6[below(rng, 4)];
+		s->b.conf.local_ts = s->a.conf.remote_ts = "fd00:2::/48";
+		break;
+	default:
+		s->a.conf.local_ts = both_a[below(rng, 7)];
+		s->b.conf.remote_ts = both_a[below(rng, 7)];
+		s->b.conf.local_ts = both_b[below(rng, 6)];
+		s->a.conf.remote_ts = both_b[below(rng, 6)];
+		break;
+	}
+}
+
 static void configure(struct sim *s, uint64_t *rng)
 {
 	static const char *const ike[] = {
@@ -44,7 +107,6 @@ static void configure(struct sim *s, uint64_t *rng)
 		"aes256-sha512-prfsha512-ecp384-x25519,aes128gcm16-prfsha256-ecp256",
 	};
 	static const char *const esp[] = {"aes128gcm16", "aes256gcm16-aes128gcm16", "aes256gcm16"};
-	static const char *const ts[] = {"10.1.0.0/16", "10.1.0.0/16", "10.1.2.0/24", "0.0.0.0/0"};
 	struct sim_peer *p[] = {&s->a, &s->b};
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -59,8 +121,11 @@ static void configure(struct sim *s, uint64_t *rng)
 		// Without it an SA that only one side has would stay for ever.
 		p[i]->conf.dpd_delay_ms = 20000 + below(rng, 40000);
 	}
-	s->a.conf.local_ts = ts[below(rng, 4)];
-	s->b.conf.remote_ts = ts[below(rng, 4)];
+	if (below(rng, 2))
+		configure_certs(s, rng);
+	configure_inner(s, rng);
+	if (below(rng, 2))
+		sim_use_ipv6(s);
 	if (below(rng, 8) == 0)
 		s->b.conf.psk = "not the same key";
 	if (below(rng, 8) == 0)
@@ -128,7 +193,7 @@ static void act(struct sim *s, uint64_t *rng)
 }
 
 static struct {
-	unsigned long established, children, messages, rekeyings, packets;
+	unsigned long established, children, messages, rekeyings, packets, proofs, disbelieved;
 } total;
 
 // ---- a tunnel that carries traffic while everything is replaced all the time ----
@@ -145,6 +210,12 @@ static void configure_storm(struct sim *s, uint64_t *rng)
 					       : "aes128gcm16-prfsha256-ecp256-x25519";
 		p[i]->conf.dpd_delay_ms = 20000 + below(rng, 40000);
 		p[i]->conf.tries = 20; // a lossy wire is no dead peer
+	}
+	if (below(rng, 2))
+		sim_use_ipv6(s);
+	if (below(rng, 2)) {
+		s->a.conf.local_ts = s->b.conf.remote_ts = "fd00:1::/48 10.1.0.0/16";
+		s->b.conf.local_ts = s->a.conf.remote_ts = "fd00:2::/48 10.2.0.0/16";
 	}
 	s->a.conf.extra_child_local_ts = s->b.conf.extra_child_remote_ts = "10.11.0.0/16";
 	s->a.conf.extra_child_remote_ts = s->b.conf.extra_child_local_ts = "10.12.0.0/16";
@@ -271,6 +342,8 @@ static bool run(struct sim *s, uint64_t seed, bool verbose)
 	// A liveness check may be on its way at any moment; that is no disagreement.
 	sim_agree(s);
 	total.established += sim_sa(&s->a, IKE_ST_ESTABLISHED) != NULL;
+	total.proofs += s->a.certs.verifies + s->b.certs.verifies;
+	total.disbelieved += s->a.certs.refused + s->b.certs.refused;
 	total.children += s->a.installs + s->b.installs;
 	total.messages += s->a.sent + s->b.sent;
 	if (!s->broken[0] && seed % 2) {
@@ -311,6 +384,8 @@ int main(int argc, char **argv)
 	       (unsigned long long)first, seconds, (double)runs / seconds, failed);
 	printf("%lu ended established, %lu child halves installed, %lu messages\n",
 	       total.established, total.children, total.messages);
+	printf("%lu proofs by certificate, %lu of them not believed\n", total.proofs,
+	       total.disbelieved);
 	printf("%lu halves replaced under traffic, %lu packets of it, none without an SA\n",
 	       total.rekeyings, total.packets);
 	free(s);

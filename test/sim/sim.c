@@ -29,6 +29,7 @@ void sim_init(struct sim *s, uint64_t seed)
 	s->rng = seed;
 	s->now_ms = 1000;
 	s->delay_ms = 5;
+	s->nat_addr = ip_addr_v4(SIM_NAT_ADDR);
 	sim_peer_init(s, &s->a, "a", 1, seed * 2 + 1);
 	sim_peer_init(s, &s->b, "b", 2, seed * 2 + 2);
 	s->a.conf.local_id = s->b.conf.remote_id = "gw-a.example";
@@ -37,10 +38,49 @@ void sim_init(struct sim *s, uint64_t seed)
 	s->b.conf.local_ts = s->a.conf.remote_ts = "10.2.0.0/16";
 }
 
+struct ip_addr sim_addr(const struct sim *s, uint8_t last)
+{
+	struct ip_addr a = ip_addr_v4(0xc0000200u | last);
+
+	if (s->ipv6) {
+		ip_addr_parse("2001:db8::", &a);
+		a.bytes[15] = last;
+	}
+	return a;
+}
+
+void sim_use_ipv6(struct sim *s)
+{
+	s->ipv6 = true;
+	s->a.addr = s->a.addrs[0] = sim_addr(s, 1);
+	s->b.addr = s->b.addrs[0] = sim_addr(s, 2);
+	ip_addr_parse("2001:db8:ffff::1", &s->nat_addr);
+}
+
 void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto)
 {
 	s->a.env.crypto = crypto;
 	s->b.env.crypto = crypto;
+}
+
+void sim_set_certs(struct sim_peer *p, const struct fake_cred_spec *spec)
+{
+	fake_cred_init(&p->certs, spec);
+	p->env.cred = &p->certs.vt;
+	p->conf.local_auth = p->conf.remote_auth = AUTH_BY_SIGNATURE;
+}
+
+void sim_use_certs(struct sim *s, unsigned intermediates)
+{
+	struct sim_peer *p[] = {&s->a, &s->b};
+
+	for (unsigned i = 0; i < 2; i++)
+		sim_set_certs(p[i], &(struct fake_cred_spec){
+					    .id = p[i]->conf.local_id,
+					    .ca = {"root"},
+					    .trusts = "root",
+					    .intermediates = intermediates,
+				    });
 }
 
 // ---- the wire ----
@@ -48,7 +88,9 @@ void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto)
 // Each address behind the NAT has ports of its own there.
 static uint16_t nat_shift(const struct ip_addr *a)
 {
-	return (uint16_t)((a->bytes[3] - 1) * 7); // none for 192.0.2.1
+	uint8_t last = a->bytes[a->family == IP_V6 ? 15 : 3];
+
+	return (uint16_t)((last - 1) * 7); // none for 192.0.2.1
 }
 
 static struct ip_endpoint translate(const struct sim *s, const struct sim_peer *from,
@@ -56,7 +98,7 @@ static struct ip_endpoint translate(const struct sim *s, const struct sim_peer *
 {
 	if (s->nat && from == &s->a) { // a's packets come from the NAT's address
 		e.port = (uint16_t)(e.port + s->nat_port + nat_shift(&e.addr));
-		e.addr = ip_addr_v4(SIM_NAT_ADDR);
+		e.addr = s->nat_addr;
 	}
 	return e;
 }
@@ -65,9 +107,7 @@ static struct ip_endpoint translate_back(const struct sim *s, const struct sim_p
 					 struct ip_endpoint e)
 {
 	if (s->nat && to == &s->a) {
-		struct ip_addr outside = ip_addr_v4(SIM_NAT_ADDR);
-
-		for (unsigned i = 0; ip_addr_equal(&e.addr, &outside) && i < to->n_addrs; i++) {
+		for (unsigned i = 0; ip_addr_equal(&e.addr, &s->nat_addr) && i < to->n_addrs; i++) {
 			uint16_t port = (uint16_t)(e.port - s->nat_port - nat_shift(&to->addrs[i]));
 
 			if (port == IKE_PORT || port == IKE_NATT_PORT)
@@ -600,10 +640,9 @@ void sim_esp_from(struct sim *s, struct sim_peer *p, uint32_t spi_in,
 
 void sim_addresses(struct sim *s, struct sim_peer *p, const uint8_t *last, unsigned n)
 {
-	(void)s;
 	p->n_addrs = n;
 	for (unsigned i = 0; i < n; i++)
-		p->addrs[i] = ip_addr_v4(0xc0000200u | last[i]);
+		p->addrs[i] = sim_addr(s, last[i]);
 	if (n > 0)
 		p->addr = p->addrs[0];
 	step_all(p, IKE_EV_ADDRESSES);

@@ -2,10 +2,11 @@
 // on demand, and a stand-in for control/ike_run.c that checks what the core asks for.
 //
 // What is always checked, whatever a test does: SPIs are reserved, installed, removed and
-// released in balance; IKE_ACT_CLOSED comes last; a repeated message is bit by bit the first one;
-// a request never changes its number; no key stands in a report or a refusal, and a report is the
-// refusal's text. A violation is remembered in
-// `sim.broken` as a sentence.
+// released in balance; the selectors of a child are inside of its configuration's and have a
+// counterpart of their family on the other side; IKE_ACT_CLOSED comes last; a repeated message is
+// bit by bit the first one; a request never changes its number; no key stands in a report or a
+// refusal, and a report is the refusal's text. A violation is remembered in `sim.broken` as a
+// sentence.
 #pragma once
 
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 #include "control/ike/refusal.h"
+#include "test/sim/fake_cred.h"
 #include "test/sim/fake_crypto.h"
 
 #define SIM_SAS	     32		 // IKE SAs of one peer, open or closed
@@ -33,7 +35,7 @@ struct sim_conf {	       // of one peer; strings are borrowed
 	enum ike_fragmentation fragmentation; // announced by default
 	size_t fragment_size;		      // default 1280
 	uint64_t dpd_delay_ms;
-	enum auth_kind local_auth, remote_auth; // by signature: a test sets env.cred
+	enum auth_kind local_auth, remote_auth; // by signature: sim_use_certs, or env.cred
 	enum ike_send_cert send_cert;
 	bool no_certreq;
 	const char *extra_child_local_ts, *extra_child_remote_ts; // a second child, NULL: none
@@ -78,6 +80,7 @@ struct sim_peer {
 	const char *name;
 	struct sim_conf conf;
 	struct fake_crypto fake;
+	struct fake_cred certs; // with sim_use_certs
 	struct ike_env env;
 	struct ip_addr addr;		 // the one that its routes prefer
 	struct ip_addr addrs[SIM_ADDRS]; // all that it has, `addr` among them
@@ -138,8 +141,10 @@ struct sim {
 	struct ip_endpoint spoof; // where sim_inject's bytes come from; port 0: from the other side
 	struct ip_addr dead;	  // nothing passes from or to that address
 	uint64_t dead_until_ms;	  // 0: for ever
+	bool ipv6;		  // sim_use_ipv6
 	bool nat;		  // a stands behind a NAT
-	uint16_t nat_port;	  // what it makes of a's ports: added
+	struct ip_addr nat_addr;
+	uint16_t nat_port; // what it makes of a's ports: added
 	struct sim_packet wire[SIM_WIRE];
 	// Sees every message sent; may change it in place. NULL: none.
 	void (*tap)(struct sim *s, struct sim_peer *from, uint8_t *bytes, size_t len);
@@ -159,8 +164,14 @@ struct sim {
 // Defaults: AES-GCM, x25519, one child 10.1.0.0/16 === 10.2.0.0/16. Tests change s->a.conf and
 // s->b.conf before the first event.
 void sim_init(struct sim *s, uint64_t seed);
+// Both peers and the NAT have addresses of IPv6 instead. Before the first event.
+void sim_use_ipv6(struct sim *s);
 // Uses another crypto, for both peers, instead of the fake one.
 void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto);
+// Both prove who they are by toy certificates of one root, sent over `intermediates`.
+void sim_use_certs(struct sim *s, unsigned intermediates);
+// Gives a peer other toy certificates.
+void sim_set_certs(struct sim_peer *p, const struct fake_cred_spec *spec);
 // Checks that nothing is left when every SA is gone, and frees. False with s->broken set.
 bool sim_fini(struct sim *s);
 
@@ -172,7 +183,8 @@ void sim_go_on(struct sim *s, struct sim_peer *p);		// what its SAs waited for h
 // Genuine ESP of that child came from there.
 void sim_esp_from(struct sim *s, struct sim_peer *p, uint32_t spi_in,
 		  const struct ip_endpoint *from);
-// From now on it has the addresses 192.0.2.x for each of the x, the first of them preferred.
+// From now on it has the addresses 192.0.2.x, or 2001:db8::x, for each of the x, the first of them
+// preferred.
 void sim_addresses(struct sim *s, struct sim_peer *p, const uint8_t *last, unsigned n);
 void sim_rekey(struct sim *s, struct sim_peer *p);	 // all its IKE SAs
 void sim_rekey_child(struct sim *s, struct sim_peer *p); // its children of the first kind

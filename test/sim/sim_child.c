@@ -16,6 +16,43 @@ static struct sim_child *slot_free(struct sim_peer *p)
 	return NULL;
 }
 
+// With MOBIKE 'dynamic' is the address that the side had when its IKE SA was set up: any of them.
+static void add_dynamic(struct selector_list *list, const struct sim_peer *p,
+			const struct ip_addr *a)
+{
+	struct ip_prefix net = {.addr = sim_addr(p->sim, 0), .len = p->sim->ipv6 ? 64 : 24};
+
+	list->s[list->n++] = selector_from_host(a);
+	if (p->conf.mobike)
+		list->s[list->n++] = selector_from_prefix(&net);
+}
+
+static bool has_family(const struct selector_list *list, uint8_t family)
+{
+	for (unsigned i = 0; i < list->n; i++)
+		if (list->s[i].family == family)
+			return true;
+	return false;
+}
+
+// RFC 7296 2.9: nothing beyond the own policy, and nothing that no packet can match.
+static bool selectors_ok(const struct sim_peer *p, const struct selector_list *list,
+			 struct selector_list allowed, bool dynamic, const struct ip_addr *addr,
+			 const struct selector_list *other_side)
+{
+	if (dynamic)
+		add_dynamic(&allowed, p, addr);
+	for (unsigned i = 0; i < list->n; i++) {
+		bool inside = false;
+
+		for (unsigned k = 0; k < allowed.n; k++)
+			inside |= selector_contains(&allowed.s[k], &list->s[i]);
+		if (!inside || !has_family(other_side, list->s[i].family))
+			return false;
+	}
+	return list->n > 0;
+}
+
 void sim_child_install(struct sim_peer *p, struct ike_child_install *i)
 {
 	struct sim_child *c = slot_free(p);
@@ -26,6 +63,11 @@ void sim_child_install(struct sim_peer *p, struct ike_child_install *i)
 	if (i->in.encr_key.len == 0 || (i->out.encr_key.len == 0) != i->out_later ||
 	    i->out.spi == 0)
 		sim_broken(p->sim, "%s: a child without keys or SPI", p->name);
+	if (!selectors_ok(p, &i->in.local_ts, i->conf->local_ts, i->conf->local_dynamic,
+			  &i->in.local.addr, &i->in.remote_ts) ||
+	    !selectors_ok(p, &i->in.remote_ts, i->conf->remote_ts, i->conf->remote_dynamic,
+			  &i->in.remote.addr, &i->in.local_ts))
+		sim_broken(p->sim, "%s: a child with selectors that it must not have", p->name);
 	if (!c) {
 		sim_broken(p->sim, "%s: too many children", p->name);
 		return;

@@ -53,7 +53,7 @@ static void around(bool entering)
 	inside = entering;
 }
 
-static void every_allocation_fails_once(size_t fragment_size)
+static void every_allocation_fails_once(size_t fragment_size, bool certs)
 {
 	static const uint8_t other[] = {11}, both[] = {2, 12};
 	unsigned n = 0;
@@ -63,6 +63,8 @@ static void every_allocation_fails_once(size_t fragment_size)
 
 		sim_init(s, 5);
 		s->around = around;
+		if (certs)
+			sim_use_certs(s, 2);
 		s->a.conf.fragment_size = s->b.conf.fragment_size = fragment_size;
 		s->a.conf.dpd_delay_ms = s->b.conf.dpd_delay_ms = 20000;
 		s->a.conf.mobike = s->b.conf.mobike = true;
@@ -103,13 +105,19 @@ static void every_allocation_fails_once(size_t fragment_size)
 static void test_every_allocation_fails_once(void **state)
 {
 	(void)state;
-	every_allocation_fails_once(1280);
+	every_allocation_fails_once(1280, false);
 }
 
 static void test_the_same_with_fragments(void **state)
 {
 	(void)state;
-	every_allocation_fails_once(160);
+	every_allocation_fails_once(160, false);
+}
+
+static void test_the_same_with_certificates(void **state)
+{
+	(void)state;
+	every_allocation_fails_once(1280, true);
 }
 
 int main(void)
@@ -117,6 +125,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_allocation_fails_once),
 		cmocka_unit_test(test_the_same_with_fragments),
+		cmocka_unit_test(test_the_same_with_certificates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

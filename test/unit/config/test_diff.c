@@ -22,6 +22,27 @@ static struct config *load(enum place place, const char *line)
 	return c;
 }
 
+#define VTI(name, id) "gateway { interfaces { " name " { if_id = " id " } } }\n"
+#define BEHIND(id)    "connections { a { children { n { if_id_in = " id "\nif_id_out = " id " } } } }"
+
+// A child stays with its interface under another number, and does not on another interface.
+static void test_interface_of_a_child(void **state)
+{
+	struct config *base = load(TOP, VTI("vti0", "5") BEHIND("5"));
+	struct config *number = load(TOP, VTI("vti0", "6") BEHIND("6"));
+	struct config *name = load(TOP, VTI("vti1", "5") BEHIND("5"));
+	char what[64] = "";
+
+	(void)state;
+	assert_true(config_conn_equal(&base->conns[0], &number->conns[0]));
+	assert_false(config_conn_equal(&base->conns[0], &name->conns[0]));
+	// Interfaces come and go without a restart.
+	assert_false(config_gateway_differs(&base->gateway, &name->gateway, what, sizeof(what)));
+	config_destroy(base);
+	config_destroy(number);
+	config_destroy(name);
+}
+
 static void test_connections(void **state)
 {
 	static const struct {
@@ -72,6 +93,9 @@ static void test_connections(void **state)
 		{CHILD, "life_packets = 1000", false, true},
 		{CHILD, "replay_window = 64", false, true},
 		{CHILD, "priority = 5", false, true},
+		{TOP, VTI("vti0", "5"), true, true}, // of nobody
+		{TOP, VTI("vti0", "5") "connections { a { if_id_in = 5\nif_id_out = 5 } }", false,
+		 true},
 		{CHILD, "} m { remote_ts = 10.9.0.0/24", false, true},
 	};
 	struct config *base = load(TOP, "");
@@ -217,9 +241,10 @@ static void test_order_of_ports(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_connections), cmocka_unit_test(test_children),
-		cmocka_unit_test(test_limits),	    cmocka_unit_test(test_key_lengths),
-		cmocka_unit_test(test_gateway),	    cmocka_unit_test(test_order_of_ports),
+		cmocka_unit_test(test_connections),    cmocka_unit_test(test_children),
+		cmocka_unit_test(test_limits),	       cmocka_unit_test(test_interface_of_a_child),
+		cmocka_unit_test(test_key_lengths),    cmocka_unit_test(test_gateway),
+		cmocka_unit_test(test_order_of_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

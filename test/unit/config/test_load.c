@@ -189,6 +189,53 @@ static void test_connection(void **state)
 	config_destroy(c);
 }
 
+// Every form of swanctl.conf, in IPv6, beside IPv4 in one child.
+static void test_ipv6_selectors(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} rows[] = {
+		{"fd00:1::/48", "fd00:1::/48"},
+		{"fd00:1::5", "fd00:1::5/128"},
+		{"::/0", "::/0"},
+		{"fd00::1-fd00::9", "fd00::1..fd00::9"},
+		{"FD00:0001::/33", "fd00:1::/33"},
+		{"fd00:1::1/48", "fd00:1::/48"},
+		{"fd00:1::/48[tcp/443]", "fd00:1::/48[tcp/https]"},
+		{"fd00:1::/48[udp/500-510]", "fd00:1::/48[udp/500-510]"},
+		{"fd00::1-fd00::9[tcp]", "fd00::1..fd00::9[tcp]"},
+		{"fd00:1::/48[ipv6-icmp]", "fd00:1::/48[ipv6-icmp]"},
+		{"fd00:1::/48[icmpv6/128]", "fd00:1::/48[ipv6-icmp/128]"},
+		{"fd00:1::/48[58/1(4)]", "fd00:1::/48[ipv6-icmp/1(4)]"},
+		{"fd00:1::/48[ipv6-icmp/128-129]", "fd00:1::/48[ipv6-icmp/128-129]"},
+	};
+	char config[512], text[SELECTOR_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct config_child *child;
+		struct config *c;
+
+		snprintf(config, sizeof(config),
+			 "gateway { ports { w { device = x\naddrs = 192.0.2.1/24, 2001:db8::1/64 } "
+			 "} }\nconnections { a { local { auth = psk }\nchildren { n { local_ts = "
+			 "10.1.0.0/16, %s\nremote_ts = 10.2.0.0/16, ::/0 } } } }\n"
+			 "secrets { ike { secret = x } }",
+			 rows[i].text);
+		c = load(config);
+		child = &c->conns[0].children[0];
+		assert_int_equal(c->n_warnings, 0);
+		assert_int_equal(child->local_ts.n, 2);
+		assert_string_equal(selector_format(&child->local_ts.s[0], text, sizeof(text)),
+				    "10.1.0.0/16");
+		assert_string_equal(selector_format(&child->local_ts.s[1], text, sizeof(text)),
+				    rows[i].shown);
+		assert_int_equal(child->remote_ts.s[1].family, IP_V6);
+		assert_int_equal(c->gateway.ports[0].addrs[1].addr.family, IP_V6);
+		config_destroy(c);
+	}
+}
+
 static void test_children(void **state)
 {
 	struct config *c = load(full);
@@ -360,6 +407,34 @@ static void test_many_connections(void **state)
 	free(text);
 }
 
+static void test_interfaces(void **state)
+{
+	struct config *c = load_with(
+		TOP, "gateway { interfaces { hub { if_id = 0x10\nmtu = 1380\naddrs = 10.9.0.1/30, "
+		     "10.9.1.1/32 }\n"
+		     "vti1 { if_id = 1 } } }\n"
+		     "connections { a { if_id_in = 16\nif_id_out = 16\n"
+		     "children { own { remote_ts = 0.0.0.0/0\nif_id_in = 1\nif_id_out = 1 }\n"
+		     "rule { mode = drop\nlocal_ts = 0.0.0.0/0\nremote_ts = 10.3.0.0/16 } } } }");
+	const struct config_iface *hub = config_iface_find(&c->gateway, "hub");
+	const struct config_child *child = c->conns[0].children;
+
+	(void)state;
+	assert_int_equal(c->gateway.n_ifaces, 2);
+	assert_int_equal(hub->if_id, 16);
+	assert_int_equal(hub->mtu, 1380);
+	assert_int_equal(hub->n_addrs, 2);
+	assert_int_equal(hub->addrs[0].len, 30);
+	assert_int_equal(config_iface_find(&c->gateway, "vti1")->mtu, 0); // auto
+	assert_null(config_iface_find(&c->gateway, "wan"));
+	assert_string_equal(child[0].iface, "hub"); // its connection's
+	assert_int_equal(child[0].if_id, 16);
+	assert_string_equal(child[1].iface, "vti1");
+	assert_string_equal(child[2].iface, ""); // a rule is behind none
+	assert_int_equal(c->n_warnings, 0);
+	config_destroy(c);
+}
+
 static void test_limits(void **state)
 {
 	struct config *c = NULL;
@@ -451,6 +526,7 @@ int main(void)
 		cmocka_unit_test(test_gateway),
 		cmocka_unit_test(test_connection),
 		cmocka_unit_test(test_children),
+		cmocka_unit_test(test_ipv6_selectors),
 		cmocka_unit_test(test_actions_and_their_aliases),
 		cmocka_unit_test(test_limits_and_their_defaults),
 		cmocka_unit_test(test_times),
@@ -460,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_random_part_of_the_times),
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_many_connections),
+		cmocka_unit_test(test_interfaces),
 		cmocka_unit_test(test_limits),
 	};
 

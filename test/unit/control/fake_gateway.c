@@ -193,6 +193,20 @@ int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *tunnel)
 	return -ENOSPC;
 }
 
+// There is one, "vti0".
+unsigned dp_iface_find(const struct dp *dp, const char *name)
+{
+	(void)dp;
+	return strcmp(name, "vti0") == 0 ? DP_IFACE_FIRST : DP_IFACE_NONE;
+}
+
+int dp_tunnel_bind(struct dp *dp, uint32_t tunnel, unsigned iface)
+{
+	assert_true(dp->tunnel[tunnel].used);
+	dp->tunnel[tunnel].iface = iface;
+	return 0;
+}
+
 int dp_tunnel_del(struct dp *dp, uint32_t tunnel)
 {
 	assert_true(dp->tunnel[tunnel].used);
@@ -317,9 +331,12 @@ int dp_tunnel_out_stats(const struct dp *dp, uint32_t tunnel, struct dp_sa_stats
 
 int dp_policies_set(struct dp *dp, const struct dp_policy *p, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (p[i].action == DP_PROTECT)
-			assert_true(dp->tunnel[p[i].tunnel].used);
+	for (size_t i = 0; i < n; i++) {
+		if (p[i].action != DP_PROTECT)
+			continue;
+		assert_true(dp->tunnel[p[i].tunnel].used);
+		assert_int_equal(dp->tunnel[p[i].tunnel].iface, p[i].iface);
+	}
 	if (dp->refuse_policies)
 		return -ENOSPC;
 	dp->n_policies = n;

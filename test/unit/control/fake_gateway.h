@@ -15,7 +15,8 @@ struct dp { // what the dataplane would hold
 	struct {
 		bool used;
 		char name[DP_NAME_MAX];
-		uint32_t out_spi; // 0: none
+		unsigned iface;
+		uint32_t out_spi;	    // 0: none
 		struct ip_endpoint moved_to;
 		bool hold;		    // packets wait for one
 		unsigned outs;		    // set so far

@@ -1,6 +1,7 @@
 // SA payload and traffic selectors: written and read back, and every length field bent.
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "control/ike/sa_payload.h"
@@ -415,6 +416,35 @@ static void test_subset(void **state)
 	CHECK(!ts_is_subset(&answer, &offer)); // nothing is no answer
 }
 
+static void test_pair(void **state)
+{
+	static const char *const rows[][4] = {
+		// local, remote, what is left of both
+		{"10.1.0.0/16", "10.2.0.0/16", "10.1.0.0/16", "10.2.0.0/16"},
+		{"fd00:1::/48", "fd00:2::/48", "fd00:1::/48", "fd00:2::/48"},
+		{"10.1.0.0/16 fd00:1::/48", "fd00:2::/48", "fd00:1::/48", "fd00:2::/48"},
+		{"fd00:1::/48 10.1.0.0/16", "10.2.0.0/16 10.3.0.0/16", "10.1.0.0/16",
+		 "10.2.0.0/16 10.3.0.0/16"},
+		{"10.1.0.0/16", "fd00:2::/48", "", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct selector_list list[4] = {{0}};
+
+		for (unsigned k = 0; k < 4; k++) {
+			char copy[128], *save, *word;
+
+			snprintf(copy, sizeof(copy), "%s", rows[i][k]);
+			for (word = strtok_r(copy, " ", &save); word;
+			     word = strtok_r(NULL, " ", &save))
+				CHECK(!selector_parse(word, &list[k].s[list[k].n++]));
+		}
+		CHECK(ts_pair(&list[0], &list[1]) == (list[2].n > 0));
+		CHECK(lists_equal(&list[0], &list[2]) && lists_equal(&list[1], &list[3]));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +458,7 @@ int main(void)
 		cmocka_unit_test(test_bent_selectors),
 		cmocka_unit_test(test_narrow),
 		cmocka_unit_test(test_narrow_keeps_within_its_list),
+		cmocka_unit_test(test_pair),
 		cmocka_unit_test(test_subset),
 	};
 
