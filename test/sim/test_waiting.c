@@ -263,6 +263,58 @@ static void test_terminated_while_waiting(void **state)
 	}
 }
 
+static unsigned joins;
+static bool joins_allowed;
+
+static bool may_join(void *ctx, const struct ike_conn *conn, const struct identity *local,
+		     const struct identity *remote, bool only)
+{
+	(void)ctx;
+	(void)conn;
+	(void)local;
+	(void)remote;
+	(void)only;
+	joins++;
+	return joins_allowed;
+}
+
+// Whether the peer may join, and what it says of MOBIKE, counts when the message is taken up again.
+static void test_what_the_message_says_counts_once(void **state)
+{
+	static const uint8_t two[] = {1, 11};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		begin();
+		joins = 0;
+		joins_allowed = i == 0;
+		sim.b.env.may_join = may_join;
+		sim.a.conf.mobike = sim.b.conf.mobike = true;
+		sim_addresses(&sim, &sim.a, two, 2);
+		patience[0].pending = 1;
+		patience[1].pending = 2;
+		sim_initiate(&sim, &sim.a);
+		run_to(700);
+		sim_go_on(&sim, &sim.b);
+		CHECK(sim.b.waits == 2 && joins == 0);
+		sim_go_on(&sim, &sim.b);
+		CHECK(joins == 1);
+		run_to(1000);
+		sim_go_on(&sim, &sim.a);
+		run_to(1200);
+		CHECK(joins == 1 && both_up() == joins_allowed);
+		if (joins_allowed) {
+			CHECK(sim_sa(&sim.a, IKE_ST_ESTABLISHED)->mobike.on);
+			CHECK(sim_sa(&sim.a, IKE_ST_ESTABLISHED)->mobike.leader);
+			CHECK(sim_sa(&sim.b, IKE_ST_ESTABLISHED)->mobike.n_peer == 2);
+		} else {
+			CHECK(sim.a.waits == 0);
+			CHECK(sim_reported(&sim.a, IKE_REPORT_PEER_REFUSED_AUTH));
+		}
+		end();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +326,7 @@ int main(void)
 		cmocka_unit_test(test_fragments_wait_as_one_message),
 		cmocka_unit_test(test_the_answer_goes_where_the_request_came_from),
 		cmocka_unit_test(test_terminated_while_waiting),
+		cmocka_unit_test(test_what_the_message_says_counts_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
