@@ -52,6 +52,10 @@ struct cred *ike_run_swap_creds(struct ike_run *run, struct cred *creds);
 // on from other addresses then, if they have to.
 void ike_run_addresses(struct ike_run *run, const struct ip_addr *addrs, size_t n);
 
+// What an IKE_AUTH waited for, by the number that the credentials gave it, has come or will not
+// come.
+void ike_run_go_on(struct ike_run *run, uint32_t wait);
+
 // What the dataplane asks for (DP_EV_NO_SA, DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE).
 void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev);
 

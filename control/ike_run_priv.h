@@ -83,6 +83,7 @@ struct run_sa {			       // an IKE SA
 	bool peer_lost;	  // it did not answer
 	bool suspect;	  // it does not answer just now
 	bool send_failed; // the last message could not be sent
+	uint32_t wait;	  // what its IKE_AUTH waits for (IKE_ACT_WAIT), 0: nothing yet
 	bool closed;
 	enum ike_report_code last_code; // of the last error, for whoever waits
 	char last_error[IKE_REPORT_TEXT_MAX];

@@ -321,9 +321,20 @@ void netmirror_observe(struct netmirror *m, void (*changed)(void *ctx), void *ct
 
 size_t netmirror_addrs(const struct netmirror *m, struct ip_addr *out, size_t max)
 {
-	for (size_t i = 0; i < m->addrs.n && i < max; i++)
-		out[i] = m->addrs.at[i].addr.addr;
-	return m->addrs.n;
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->addrs.n; i++) {
+		const struct own_addr *a = &m->addrs.at[i];
+		uint32_t number = devices_number(&m->devices, a->ifindex);
+
+		// A tunnel interface's address is inside of the tunnels: nothing reaches us there.
+		if (number >= DP_IFACE_FIRST)
+			continue;
+		if (n < max)
+			out[n] = a->addr.addr;
+		n++;
+	}
+	return n;
 }
 
 // ---- neighbours ----

@@ -21,13 +21,13 @@ void netmirror_destroy(struct netmirror *m);
 // Takes in the tunnel interfaces that are new in the dataplane, and brings the addresses on all to
 // what `config` says (reload).
 int netmirror_configure(struct netmirror *m, const struct config *config, struct error *err);
-// Takes a tunnel interface away from Linux, before it goes in the dataplane (dp_iface_del).
-void netmirror_forget(struct netmirror *m, unsigned iface);
-// What Linux has as the MTU of a tunnel interface. -errno.
-int netmirror_set_mtu(struct netmirror *m, unsigned iface, uint16_t mtu);
 // `changed` is called after addresses, routes or links have changed. NULL stops.
 void netmirror_observe(struct netmirror *m, void (*changed)(void *ctx), void *ctx);
 // Our addresses on the ports. Returns how many there are; at most `max` are written.
 size_t netmirror_addrs(const struct netmirror *m, struct ip_addr *out, size_t max);
+// Takes a tunnel interface away from Linux, before it goes in the dataplane (dp_iface_del).
+void netmirror_forget(struct netmirror *m, unsigned iface);
+// What Linux has as the MTU of a tunnel interface. -errno.
+int netmirror_set_mtu(struct netmirror *m, unsigned iface, uint16_t mtu);
 // Asks Linux to resolve a neighbour (DP_EV_NO_NEIGHBOUR).
 void netmirror_resolve(struct netmirror *m, unsigned port, const struct ip_addr *a);

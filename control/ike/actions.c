@@ -180,6 +180,15 @@ bool act_successor(struct step *st, struct ike_sa *successor)
 	return true;
 }
 
+bool act_wait(struct step *st, uint32_t wait)
+{
+	struct ike_action *a = action_add(st, IKE_ACT_WAIT);
+
+	if (a)
+		a->wait = wait;
+	return a != NULL;
+}
+
 void act_only_sa(struct step *st)
 {
 	action_add(st, IKE_ACT_ONLY_SA);

@@ -146,6 +146,7 @@ enum ike_event_type {
 	IKE_EV_ADDRESSES,	// our addresses or the routes have changed
 	IKE_EV_RETIRE_CHILD,	// delete every SA of a child (ev->child) and make no more
 	IKE_EV_NEW_TIMES,	// those of the connection or of its children have changed
+	IKE_EV_GO_ON,		// what IKE_ACT_WAIT waited for has come, or will not come
 };
 
 struct ike_event {
@@ -175,6 +176,7 @@ enum ike_action_type {
 	IKE_ACT_ONLY_SA,      // the peer says that it has no other IKE SA with us
 	IKE_ACT_ADOPT,	      // the children of one IKE SA belong to another one now
 	IKE_ACT_MOVE_CHILD,   // its outbound SA goes to other outer addresses from now on
+	IKE_ACT_WAIT, // IKE_AUTH is put aside until IKE_EV_GO_ON, or for LIMIT_IKE_PARKED_MS
 	IKE_ACT_REPORT,
 	IKE_ACT_CLOSED, // last: the SA is to be destroyed
 };
@@ -241,6 +243,7 @@ struct ike_action {
 			uint16_t fragment, fragments; // this one of so many; 1 of 1
 		} send;
 		uint64_t deadline_ms; // ARM_TIMER: replaces the one before; IKE_NEVER disarms
+		uint32_t wait;	      // what struct ike_cred's verify has given
 		struct ike_child_install *install;
 		struct ike_child_use *use;
 		struct {

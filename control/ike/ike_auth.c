@@ -68,7 +68,7 @@ static struct identity own_identity(const struct ike_sa *sa, const struct ike_co
 
 // The proof of the peer, which has said to be sa->remote_id, by the method that the connection
 // wants and no other (CVE-2021-45079, CVE-2020-16088). Reports failures.
-static bool auth_verify(struct step *st, const struct ike_msg *m)
+static enum proof auth_verify(struct step *st, const struct ike_msg *m)
 {
 	struct ike_sa *sa = st->sa;
 	const struct ike_payload *p = ike_msg_find(m, PAYLOAD_AUTH);
@@ -79,9 +79,11 @@ static bool auth_verify(struct step *st, const struct ike_msg *m)
 		act_refusal(st, refuse_new(st, by_psk ? IKE_REPORT_AUTH_FAILED : IKE_REPORT_CERT,
 					   "the peer sent no AUTH (it wants EAP?), a %s is wanted",
 					   by_psk ? "pre-shared key" : "signature"));
-		return false;
+		return PROOF_BAD;
 	}
-	return by_psk ? psk_verify(st, &auth) : cert_verify(st, m, &auth);
+	if (!by_psk)
+		return cert_verify(st, m, &auth);
+	return psk_verify(st, &auth) ? PROOF_GOOD : PROOF_BAD;
 }
 
 static void established(struct step *st)
@@ -202,6 +204,7 @@ static enum verdict on_response(struct step *st, const struct ike_msg *m)
 	struct ike_sa *sa = st->sa;
 	const struct ike_payload *idr = ike_msg_find(m, PAYLOAD_IDR);
 	struct ike_notify n;
+	enum proof proof;
 
 	// Without AUTH there is no SA, whatever else the answer holds (RFC 7296 2.15).
 	if (!ike_msg_find(m, PAYLOAD_AUTH) && ike_msg_error(m, &n))
@@ -217,8 +220,9 @@ static enum verdict on_response(struct step *st, const struct ike_msg *m)
 					   sa->conn->name));
 		return responder_refused(st);
 	}
-	if (!auth_verify(st, m))
-		return responder_refused(st);
+	proof = auth_verify(st, m);
+	if (proof != PROOF_GOOD)
+		return proof == PROOF_LATER ? V_WAIT : responder_refused(st);
 	established(st);
 	mobike_take_auth(st, m);
 	if (!first_child_answered(st, m)) {
@@ -380,6 +384,7 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	struct ike_sa *sa = st->sa;
 	const struct ike_payload *p = ike_msg_find(m, PAYLOAD_IDR);
 	struct identity idi, idr = {.type = ID_ANY};
+	enum proof proof = PROOF_BAD;
 	struct ike_builder b;
 	struct ike_notify n;
 	bool only;
@@ -388,7 +393,11 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	    (p && payload_id_parse(p, &idr)))
 		return V_SYNTAX;
 	only = ike_msg_notify(m, N_INITIAL_CONTACT, 0, &n);
-	if (!connection_choose(st, m, &idi, &idr) || !auth_verify(st, m))
+	if (connection_choose(st, m, &idi, &idr))
+		proof = auth_verify(st, m);
+	if (proof == PROOF_LATER)
+		return V_WAIT;
+	if (proof != PROOF_GOOD)
 		return initiator_refused(st, m, N_AUTHENTICATION_FAILED);
 	if (!mobike_nats_ok(st, m))
 		return initiator_refused(st, m, N_UNEXPECTED_NAT_DETECTED);

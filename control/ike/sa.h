@@ -94,6 +94,14 @@ struct child_request {			   // the child SA that our request under way is to mak
 	struct ike_nonce rival_nonce; // the lower one of that exchange
 };
 
+struct parked { // see parked.h
+	bool held;
+	uint8_t header[28], first; // of the message; the type of its first payload
+	struct octets plain;	   // its payloads
+	struct ip_endpoint local, remote;
+	uint64_t until_ms; // then the judgement is made in any case; 0: nothing was ever parked
+};
+
 struct ike_child {
 	struct ike_child *next;
 	struct ike_child_info info;
@@ -168,6 +176,7 @@ struct ike_sa {
 	bool refused;				   // an unauthenticated error has come
 	struct octets init_request, init_response; // the final ones, for AUTH (RFC 7296 2.15)
 	unsigned auth_failures;
+	struct parked parked;
 	bool peer_childless;  // RFC 6023
 	bool first_contact;   // we have no other IKE SA with this peer (RFC 7296 2.4)
 	unsigned peer_hashes; // that it accepts in signatures (RFC 7427 4); 0: not announced
@@ -209,6 +218,7 @@ struct step { // one call of ike_step
 	const struct ike_event *ev;
 	struct ike_actions *out;
 	enum request_kind answered; // which request a response has ended
+	bool last_word;		    // a judgement on the peer may not be put off any more
 	bool nomem;
 };
 
@@ -226,6 +236,8 @@ void act_arm_timer(struct step *st, uint64_t deadline_ms);
 bool act_install(struct step *st, struct ike_child_install *install);
 // Takes the secrets of child->out.
 void act_use(struct step *st, struct ike_child *child);
+// False when memory ran out.
+bool act_wait(struct step *st, uint32_t wait);
 void act_child_failed(struct step *st, const struct child_request *r, uint16_t notify);
 // Takes `successor`. False when memory ran out; it is destroyed then.
 bool act_successor(struct step *st, struct ike_sa *successor);

@@ -31,6 +31,7 @@ enum stage {
 };
 
 enum { STAGE_MASK = 0x3f, BY_CERT_B = 0x40, BY_CERT_A = 0x80 };
+
 // Sixteen times this octet stands for the COOKIE2 that is right.
 enum { COOKIE2_HERE = 0xc2 };
 

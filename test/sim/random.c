@@ -15,6 +15,26 @@ static uint64_t below(uint64_t *rng, uint64_t n)
 	return fake_random(rng) % n;
 }
 
+// Half of the pairs use MOBIKE; then b has two addresses from the start.
+static void configure_addresses(struct sim *s, uint64_t *rng)
+{
+	static const uint8_t both[] = {2, 12};
+
+	s->a.conf.mobike = s->b.conf.mobike = below(rng, 2) == 0;
+	if (s->a.conf.mobike)
+		sim_addresses(s, &s->b, both, 2);
+}
+
+// a goes somewhere else, or has an address more or less.
+static void wander(struct sim *s, uint64_t *rng)
+{
+	uint8_t pool[] = {1, 11, 21}, first = (uint8_t)below(rng, 3);
+	const uint8_t list[] = {pool[first], pool[(first + 1) % 3], pool[(first + 2) % 3]};
+
+	if (s->a.conf.mobike)
+		sim_addresses(s, &s->a, list, 1 + (unsigned)below(rng, 3));
+}
+
 // Toy certificates for both, for one of them, or for none; sometimes nothing that is believed.
 static void configure_certs(struct sim *s, uint64_t *rng)
 {
@@ -76,26 +96,6 @@ static void configure_inner(struct sim *s, uint64_t *rng)
 		s->a.conf.remote_ts = both_b[below(rng, 6)];
 		break;
 	}
-}
-
-// Half of the pairs use MOBIKE; then b has two addresses from the start.
-static void configure_addresses(struct sim *s, uint64_t *rng)
-{
-	static const uint8_t both[] = {2, 12};
-
-	s->a.conf.mobike = s->b.conf.mobike = below(rng, 2) == 0;
-	if (s->a.conf.mobike)
-		sim_addresses(s, &s->b, both, 2);
-}
-
-// a goes somewhere else, or has an address more or less.
-static void wander(struct sim *s, uint64_t *rng)
-{
-	uint8_t pool[] = {1, 11, 21}, first = (uint8_t)below(rng, 3);
-	const uint8_t list[] = {pool[first], pool[(first + 1) % 3], pool[(first + 2) % 3]};
-
-	if (s->a.conf.mobike)
-		sim_addresses(s, &s->a, list, 1 + (unsigned)below(rng, 3));
 }
 
 static void configure(struct sim *s, uint64_t *rng)

@@ -40,19 +40,21 @@ void sim_init(struct sim *s, uint64_t seed)
 
 struct ip_addr sim_addr(const struct sim *s, uint8_t last)
 {
-	struct ip_addr a = ip_addr_v4(0xc0000200u);
+	struct ip_addr a = ip_addr_v4(0xc0000200u | last);
 
-	if (s->nat_addr.family == IP_V6)
+	if (s->ipv6) {
 		ip_addr_parse("2001:db8::", &a);
-	a.bytes[ip_addr_len(&a) - 1] = last;
+		a.bytes[15] = last;
+	}
 	return a;
 }
 
 void sim_use_ipv6(struct sim *s)
 {
-	ip_addr_parse("2001:db8:ffff::1", &s->nat_addr);
+	s->ipv6 = true;
 	s->a.addr = s->a.addrs[0] = sim_addr(s, 1);
 	s->b.addr = s->b.addrs[0] = sim_addr(s, 2);
+	ip_addr_parse("2001:db8:ffff::1", &s->nat_addr);
 }
 
 void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto)
@@ -86,7 +88,9 @@ void sim_use_certs(struct sim *s, unsigned intermediates)
 // Each address behind the NAT has ports of its own there.
 static uint16_t nat_shift(const struct ip_addr *a)
 {
-	return (uint16_t)((a->bytes[ip_addr_len(a) - 1] - 1) * 7); // none for the first
+	uint8_t last = a->bytes[a->family == IP_V6 ? 15 : 3];
+
+	return (uint16_t)((last - 1) * 7); // none for 192.0.2.1
 }
 
 static struct ip_endpoint translate(const struct sim *s, const struct sim_peer *from,
@@ -369,6 +373,10 @@ static bool carry_out(struct sim_peer *p, struct sim_sa *x, struct ike_action *a
 	case IKE_ACT_CHILD_FAILED:
 		p->failed++;
 		break;
+	case IKE_ACT_WAIT:
+		p->waits++;
+		p->last_wait = a->wait;
+		break;
 	case IKE_ACT_SUCCESSOR:
 		take_successor(p, a);
 		break;
@@ -603,6 +611,12 @@ void sim_terminate(struct sim *s, struct sim_peer *p)
 {
 	(void)s;
 	step_all(p, IKE_EV_TERMINATE);
+}
+
+void sim_go_on(struct sim *s, struct sim_peer *p)
+{
+	(void)s;
+	step_all(p, IKE_EV_GO_ON);
 }
 
 void sim_check(struct sim *s, struct sim_peer *p)

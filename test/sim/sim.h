@@ -102,6 +102,8 @@ struct sim_peer {
 	uint32_t used[8];     // inbound SPIs that data came on lately
 	unsigned n_used;
 	unsigned failed; // IKE_ACT_CHILD_FAILED
+	unsigned waits;	 // IKE_ACT_WAIT, and what the last one named
+	uint32_t last_wait;
 	uint64_t last_inbound_esp_ms;
 	struct sim_report *report; // grows
 	size_t n_reports;
@@ -139,6 +141,7 @@ struct sim {
 	struct ip_endpoint spoof; // where sim_inject's bytes come from; port 0: from the other side
 	struct ip_addr dead;	  // nothing passes from or to that address
 	uint64_t dead_until_ms;	  // 0: for ever
+	bool ipv6;		  // sim_use_ipv6
 	bool nat;		  // a stands behind a NAT
 	struct ip_addr nat_addr;
 	uint16_t nat_port; // what it makes of a's ports: added
@@ -163,8 +166,6 @@ struct sim {
 void sim_init(struct sim *s, uint64_t seed);
 // Both peers and the NAT have addresses of IPv6 instead. Before the first event.
 void sim_use_ipv6(struct sim *s);
-// The address of that last octet in the family of the wire.
-struct ip_addr sim_addr(const struct sim *s, uint8_t last);
 // Uses another crypto, for both peers, instead of the fake one.
 void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto);
 // Both prove who they are by toy certificates of one root, sent over `intermediates`.
@@ -178,10 +179,12 @@ struct ike_sa *sim_initiate(struct sim *s, struct sim_peer *p); // NULL when the
 void sim_terminate(struct sim *s, struct sim_peer *p);		// all its SAs
 void sim_terminate_child(struct sim *s, struct sim_peer *p);	// its first child
 void sim_check(struct sim *s, struct sim_peer *p);		// liveness, all its SAs
+void sim_go_on(struct sim *s, struct sim_peer *p);		// what its SAs waited for has come
 // Genuine ESP of that child came from there.
 void sim_esp_from(struct sim *s, struct sim_peer *p, uint32_t spi_in,
 		  const struct ip_endpoint *from);
-// From now on it has the addresses 192.0.2.x for each of the x, the first of them preferred.
+// From now on it has the addresses 192.0.2.x, or 2001:db8::x, for each of the x, the first of them
+// preferred.
 void sim_addresses(struct sim *s, struct sim_peer *p, const uint8_t *last, unsigned n);
 void sim_rekey(struct sim *s, struct sim_peer *p);	 // all its IKE SAs
 void sim_rekey_child(struct sim *s, struct sim_peer *p); // its children of the first kind

@@ -16,10 +16,15 @@ static struct sim_child *slot_free(struct sim_peer *p)
 	return NULL;
 }
 
-static void add_dynamic(struct selector_list *list, bool dynamic, const struct ip_addr *a)
+// With MOBIKE 'dynamic' is the address that the side had when its IKE SA was set up: any of them.
+static void add_dynamic(struct selector_list *list, const struct sim_peer *p,
+			const struct ip_addr *a)
 {
-	if (dynamic)
-		list->s[list->n++] = selector_from_host(a);
+	struct ip_prefix net = {.addr = sim_addr(p->sim, 0), .len = p->sim->ipv6 ? 64 : 24};
+
+	list->s[list->n++] = selector_from_host(a);
+	if (p->conf.mobike)
+		list->s[list->n++] = selector_from_prefix(&net);
 }
 
 static bool has_family(const struct selector_list *list, uint8_t family)
@@ -30,20 +35,15 @@ static bool has_family(const struct selector_list *list, uint8_t family)
 	return false;
 }
 
-static bool is_host(const struct selector *s)
-{
-	return ip_addr_equal(&s->lo, &s->hi);
-}
-
-// RFC 7296 2.9: nothing beyond the own policy, and nothing that no packet can match. With MOBIKE
-// "dynamic" stays an address that a peer had.
-static bool selectors_ok(const struct selector_list *list, struct selector_list allowed,
-			 bool dynamic, bool mobike, const struct ip_addr *addr,
+// RFC 7296 2.9: nothing beyond the own policy, and nothing that no packet can match.
+static bool selectors_ok(const struct sim_peer *p, const struct selector_list *list,
+			 struct selector_list allowed, bool dynamic, const struct ip_addr *addr,
 			 const struct selector_list *other_side)
 {
-	add_dynamic(&allowed, dynamic, addr);
+	if (dynamic)
+		add_dynamic(&allowed, p, addr);
 	for (unsigned i = 0; i < list->n; i++) {
-		bool inside = dynamic && mobike && is_host(&list->s[i]);
+		bool inside = false;
 
 		for (unsigned k = 0; k < allowed.n; k++)
 			inside |= selector_contains(&allowed.s[k], &list->s[i]);
@@ -63,10 +63,10 @@ void sim_child_install(struct sim_peer *p, struct ike_child_install *i)
 	if (i->in.encr_key.len == 0 || (i->out.encr_key.len == 0) != i->out_later ||
 	    i->out.spi == 0)
 		sim_broken(p->sim, "%s: a child without keys or SPI", p->name);
-	if (!selectors_ok(&i->in.local_ts, i->conf->local_ts, i->conf->local_dynamic,
-			  p->conf.mobike, &i->in.local.addr, &i->in.remote_ts) ||
-	    !selectors_ok(&i->in.remote_ts, i->conf->remote_ts, i->conf->remote_dynamic,
-			  p->conf.mobike, &i->in.remote.addr, &i->in.local_ts))
+	if (!selectors_ok(p, &i->in.local_ts, i->conf->local_ts, i->conf->local_dynamic,
+			  &i->in.local.addr, &i->in.remote_ts) ||
+	    !selectors_ok(p, &i->in.remote_ts, i->conf->remote_ts, i->conf->remote_dynamic,
+			  &i->in.remote.addr, &i->in.local_ts))
 		sim_broken(p->sim, "%s: a child with selectors that it must not have", p->name);
 	if (!c) {
 		sim_broken(p->sim, "%s: too many children", p->name);

@@ -216,7 +216,7 @@ void sim_peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t 
 {
 	p->sim = s;
 	p->name = name;
-	p->addr = p->addrs[0] = ip_addr_v4(0xc0000200u | last);
+	p->addr = p->addrs[0] = sim_addr(s, last);
 	p->n_addrs = 1;
 	fake_crypto_init(&p->fake, seed);
 	p->env = (struct ike_env){
