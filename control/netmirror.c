@@ -123,9 +123,6 @@ static int on_route(struct netmirror *m, const struct nlmsghdr *h)
 		if (hop->link_down && port != ROUTE_NO_PORT && port < DP_IFACE_FIRST)
 			port = ROUTE_NO_PORT;
 	}
-	// Routes of IPv6 are for the packets to peers, which a tunnel interface does not take.
-	if (r.dst.addr.family == IP_V6 && port >= DP_IFACE_FIRST)
-		port = ROUTE_NO_PORT;
 	return routes_set(m->routes, &r, port, hop);
 }
 
