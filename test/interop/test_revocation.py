@@ -42,6 +42,12 @@ class Servers:
                         "-CA", self.pki.path("root.pem"), "-rsigner",
                         self.pki.path(signer + ".pem"), "-rkey", self.pki.path(signer + ".key")])
 
+    def stop(self):
+        stop_all([p.pid for p in self.processes])
+        for p in self.processes:
+            p.wait(10)
+        self.processes = []
+
     def silent(self):
         self.run(8088, ["/usr/bin/python3", "-c", SILENT])
 
@@ -61,9 +67,7 @@ class Servers:
 def servers(net, pki, tmp_path):
     s = Servers(net, pki, tmp_path)
     yield s
-    stop_all([p.pid for p in s.processes])
-    for p in s.processes:
-        p.wait(10)
+    s.stop()
 
 
 def begin(a, charon, pki, policy, *uris, more=""):
@@ -155,14 +159,15 @@ def test_ocsp_unknown(net, a, charon_b, pki, servers):
 
 @BOTH
 @pytest.mark.parametrize("how, policy", [("nobody", "strict"), ("nobody", "ifuri"),
-                                         ("silent", "strict")])
+                                         ("silent", "strict"), ("no host", "strict")])
 def test_responder_down(net, a, charon_b, pki, servers, initiator, how, policy):
-    go = begin(a, charon_b, pki, policy, "--ocsp", OCSP)
+    url = "http://192.0.2.253/" if how == "no host" else OCSP
+    go = begin(a, charon_b, pki, policy, "--ocsp", url)
     if how == "silent":
         servers.silent()
     go()
-    refused(a, charon_b, initiator, f"cannot be checked for revocation: no OCSP response from {OCSP}",
-            "no answer in time" if how == "silent" else "there is no connection to the server")
+    refused(a, charon_b, initiator, f"cannot be checked for revocation: no OCSP response from {url}",
+            "there is no connection to the server" if how == "nobody" else "no answer in time")
 
 
 @BOTH
@@ -197,3 +202,34 @@ def test_crl_when_the_responder_is_down(net, a, charon_b, pki, servers):
     servers.crl(True)
     go()
     refused(a, charon_b, "port500", "(keyCompromise), says its issuer's CRL")
+
+
+def test_answer_is_kept(net, a, charon_b, pki, servers):
+    """Until its nextUpdate, whatever becomes of the server and of the configuration."""
+    go = begin(a, charon_b, pki, "strict", "--ocsp", OCSP)
+    servers.ocsp("V")
+    go()
+    bring_up(net, a, charon_b, "port500")
+    servers.stop()
+    a.cli("reload")
+    a.cli("down lab")
+    wait_for("the end of the IKE SA", lambda: "lab" not in charon_b.swanctl("--list-sas"))
+    bring_up(net, a, charon_b, "strongswan")
+    assert a.text().count("IKE_AUTH waits") == 1
+
+
+@BOTH
+@pytest.mark.parametrize("then", ["reload", "stop"])
+def test_while_it_waits(net, a, charon_b, pki, servers, initiator, then):
+    go = begin(a, charon_b, pki, "strict", "--ocsp", OCSP)
+    servers.silent()
+    go()
+    if initiator == "port500":
+        a.cli("up net --timeout 1", check=False)
+    else:
+        charon_b.swanctl("--initiate --child net --timeout 1", check=False)
+    assert "IKE_AUTH waits" in a.text()
+    if then == "reload":
+        a.cli("reload")
+        a.wait_log("cannot be checked for revocation: no OCSP response")
+    assert a.stop() == 0, a.text()
