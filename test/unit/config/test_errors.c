@@ -98,6 +98,10 @@ static const struct row errors[] = {
 	 "f:19: connections.a.remote.revocation: 'hard' is not one of strict, ifuri, relaxed"},
 	{TOP, "authorities { x { cacert = a.pem\ncrl_uris = http://x.example:0/a } }",
 	 "f:35: authorities.x.crl_uris: 'http://x.example:0/a' has no valid port"},
+	{TOP, "authorities { x { cacert = a.pem\nocsp_uris = http://x.example:0/a } }",
+	 "f:35: authorities.x.ocsp_uris: 'http://x.example:0/a' has no valid port"},
+	{TOP, "authorities { x { file = a.pem\nocsp_uris = http://a.example/, http:// } }",
+	 "f:35: authorities.x.ocsp_uris: 'http://' has no valid host name"},
 	{TOP, "authorities { x { } }",
 	 "f:34: authorities.x: the certificate is missing; write cacert = FILE"},
 	{TOP, "secrets { rsa-x { secret = y } }",
@@ -366,6 +370,10 @@ static const struct row warnings[] = {
 	{TOP, "authorities { x { cacert = a.pem\ncrl_uris = ldap://x.example/a } }",
 	 "f:35: authorities.x.crl_uris: 'ldap://x.example/a' is not fetched: name an http:// or "
 	 "file:// URL here, or put the CRL into x509crl/"},
+	{TOP, "authorities { x { cacert = a.pem\nocsp_uris = http://a.example/, http://b:8080 } }",
+	 NULL},
+	{TOP, "authorities { x { cacert = a.pem\nocsp_uris = http://a.example/, ldap://b/c } }",
+	 "f:35: authorities.x.ocsp_uris: 'ldap://b/c' is not asked: name an http:// URL here"},
 	{TOP, "secrets { eap-x { secret = y } }",
 	 "f:34: secrets.eap-x: has no effect: EAP is not "
 	 "available: this is a site-to-site gateway with "

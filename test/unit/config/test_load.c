@@ -381,6 +381,24 @@ static void test_references(void **state)
 }
 
 // 10,000 connections: the loader must not be quadratic.
+static void test_responders(void **state)
+{
+	struct config *c =
+		load_with(TOP, "authorities { x { cacert = a.pem\n"
+			       "ocsp_uris = http://a.example/, http://b.example:8080/o }\n"
+			       "y { file = b.pem\nocsp_uris = http://c.example } }");
+
+	(void)state;
+	assert_int_equal(c->n_responders, 3);
+	assert_string_equal(c->responders[0].url, "http://a.example/");
+	assert_string_equal(c->responders[0].ca.name, "a.pem");
+	assert_string_equal(c->responders[1].url, "http://b.example:8080/o");
+	assert_string_equal(c->responders[1].ca.name, "a.pem");
+	assert_string_equal(c->responders[2].url, "http://c.example");
+	assert_string_equal(c->responders[2].ca.name, "b.pem");
+	config_destroy(c);
+}
+
 static void test_many_connections(void **state)
 {
 	char *text = NULL;
@@ -535,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_rekeying_and_reauthentication),
 		cmocka_unit_test(test_random_part_of_the_times),
 		cmocka_unit_test(test_references),
+		cmocka_unit_test(test_responders),
 		cmocka_unit_test(test_many_connections),
 		cmocka_unit_test(test_interfaces),
 		cmocka_unit_test(test_limits),
