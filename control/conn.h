@@ -36,7 +36,7 @@ struct conn_child { // a child with mode = tunnel
 	const char *name;
 	struct conn *conn;
 	struct ike_child_conf *ike; // in conn->ike.children
-	unsigned start_action; // enum config_start
+	unsigned start_action;	    // enum config_start
 	enum config_dead dpd_action, close_action;
 	struct config_limit bytes, packets;
 	uint32_t tunnel;   // of the dataplane
@@ -56,11 +56,21 @@ struct conn_child { // a child with mode = tunnel
 	TAILQ_ENTRY(conn_child) wait_link;
 };
 
+struct conn_name_lookup { // of one family
+	struct conn_name *name;
+	struct resolver_query *query; // NULL: none under way
+	struct ip_addr found;	      // by the last query, IP_NONE: nothing
+};
+
+enum { NAME_V4, NAME_V6, NAME_FAMILIES };
+
 struct conn_name { // one of remote_addrs, in its place there (control/ike_run_names.c)
 	struct conn *conn;
 	struct ike_run *run;
-	struct resolver_query *query; // NULL: none under way
-	bool failed;		      // the last time
+	struct conn_name_lookup lookup[NAME_FAMILIES];
+	// What it leads to; the first one there is stands in conn.remote as well. IP_NONE: nothing.
+	struct ip_addr addr[NAME_FAMILIES];
+	bool failed; // the last time
 };
 
 struct conn {
@@ -69,7 +79,7 @@ struct conn {
 	unsigned n_local, n_remote; // 0: any
 	unsigned n_names;	    // entries of `remote` that are names
 	struct conn_name names[CONFIG_ENDPOINTS_MAX];
-	uint64_t names_at_ms; // when they were last looked up, 0: never
+	uint64_t names_at_ms;	      // when they were last looked up, 0: never
 	char names_why[CONN_WHY_MAX]; // the last failure
 	uint16_t local_port, remote_port;
 	uint64_t reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
@@ -95,8 +105,11 @@ void conn_put(struct conn *c);
 // entry outweighs any local one.
 unsigned conn_match(const struct conn *c, const struct ip_addr *local,
 		    const struct ip_addr *remote);
-// The peer's address for the n-th attempt: fixed entries of remote_addrs in turn, names as they were
-// last resolved. False when there is none (%any, subnets and ranges only, or no name resolved).
+// How many addresses of the peer there are to initiate to: fixed entries of remote_addrs, and what
+// names were last resolved to, IPv4 before IPv6.
+unsigned conn_remotes(const struct conn *c);
+// The peer's address for the n-th attempt: those addresses in turn. False when there is none (%any,
+// subnets and ranges only, or no name resolved).
 bool conn_remote(const struct conn *c, unsigned attempt, struct ip_endpoint *out);
 // Our first fixed address of that family (IP_NONE: of any). False when Linux has to choose it.
 bool conn_local(const struct conn *c, enum ip_family family, struct ip_endpoint *out);
