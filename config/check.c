@@ -154,7 +154,8 @@ static int check_gateway(struct loader *l, bool from_file)
 		return config_node_error(l->err, -EINVAL, loader_place(l, s, "socket"),
 					 "is not an absolute path of at most %zu bytes",
 					 sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
-	return check_cpus(l, from_file);
+	rc = check_ifaces(l);
+	return rc != 0 ? rc : check_cpus(l, from_file);
 }
 
 // ---- secrets ----

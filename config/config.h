@@ -25,6 +25,7 @@
 #define CONFIG_PORT_NAME_MAX 16 // bytes, terminator included: it names a Linux interface (IFNAMSIZ)
 #define CONFIG_PORTS_MAX     16
 #define CONFIG_ADDRS_MAX     8
+#define CONFIG_IFACES_MAX    1024 // as many as the dataplane has numbers for
 #define CONFIG_CPUS_MAX	     64
 #define CONFIG_ENDPOINTS_MAX 8 // entries of local_addrs or remote_addrs
 
@@ -47,6 +48,16 @@ struct config_port {
 	struct config_where where;
 };
 
+// gateway.interfaces.<name>: a tunnel interface. The children with its if_id are behind it.
+struct config_iface {
+	char name[CONFIG_PORT_NAME_MAX]; // of the interface in Linux, too
+	uint32_t if_id;			 // not 0
+	uint16_t mtu;			 // bytes of IP packet; 0: what its tunnels have room for
+	uint8_t n_addrs;
+	struct ip_prefix addrs[CONFIG_ADDRS_MAX];
+	struct config_where where;
+};
+
 // gateway.ike: limits and times for all peers. The defaults of the limits stand in lib/limits.h.
 struct config_ike {
 	unsigned half_open, half_open_per_source;
@@ -55,12 +66,15 @@ struct config_ike {
 	uint64_t retransmit_timeout_ms; // the n-th wait is timeout * base^n, n from 0
 	double retransmit_base;
 	unsigned retransmit_tries;
-	uint64_t keep_alive_ms; // 0: never
+	uint64_t keep_alive_ms;	   // 0: never
+	bool inactivity_close_ike; // with the only child of an IKE SA the IKE SA ends, default no
 };
 
 struct config_gateway {
 	struct config_port *ports;
 	size_t n_ports;
+	struct config_iface *ifaces;
+	size_t n_ifaces;
 	unsigned workers;		 // default 1
 	uint16_t cpus[CONFIG_CPUS_MAX];	 // CPUs the workers are pinned to, in order
 	unsigned n_cpus;		 // 0: not pinned
@@ -93,8 +107,8 @@ enum config_send_cert { CERTS_IFASKED, CERTS_ALWAYS, CERTS_NEVER };
 // connections.<c>.{local,remote}
 struct config_side {
 	struct auth_rule auth;
-	struct identity id;	     // ID_ANY: local, our address or our certificate's subject;
-				     // remote, whatever the peer says
+	struct identity id; // ID_ANY: local, our address or our certificate's subject;
+			    // remote, whatever the peer says
 	struct config_files certs;   // local: ours; remote: those that are accepted, none: any
 	struct config_files cacerts; // remote: CAs that are accepted, none: all
 	enum config_revocation revocation; // remote
@@ -107,6 +121,7 @@ enum config_start { // START_START and START_TRAP may both be set
 	START_TRAP = 1 << 1,  // when there is traffic for it
 };
 enum config_fragmentation { FRAGMENT_YES, FRAGMENT_ACCEPT, FRAGMENT_NO };
+enum config_unique { UNIQUE_NO, UNIQUE_NEVER, UNIQUE_KEEP, UNIQUE_REPLACE };
 enum config_dead { DEAD_CLEAR, DEAD_START, DEAD_TRAP }; // dpd_action and close_action
 
 // A limit of a child SA. 0: none.
@@ -123,13 +138,16 @@ struct config_child {
 	struct proposal_list esp;
 	struct selector_list local_ts, remote_ts;
 	bool local_dynamic, remote_dynamic; // that side holds "dynamic": the tunnel's own address
-	unsigned start_action; // enum config_start
+	unsigned start_action;		    // enum config_start
 	enum config_dead dpd_action, close_action;
 	uint64_t rekey_time_ms, life_time_ms; // 0: never
 	uint64_t rand_time_ms;		      // taken off rekey_time_ms, at random
+	uint64_t inactivity_ms; // it is closed after so long without packets, 0: never
 	struct config_limit bytes, packets;
 	uint32_t replay_window;		      // packets
 	uint32_t priority;		      // 0: by specificity
+	uint32_t if_id;			  // of its tunnel interface, 0: none; of both directions
+	char iface[CONFIG_PORT_NAME_MAX]; // that interface's name, "" without
 	struct config_where where;
 };
 
@@ -143,13 +161,15 @@ struct config_conn {
 	struct config_side local_side, remote_side;
 	enum config_send_cert send_cert;
 	bool send_certreq;
-	bool encap;	       // force ESP in UDP
+	bool encap;				 // force ESP in UDP
 	enum config_fragmentation fragmentation; // of IKE messages, default yes
 	uint16_t fragment_size;			 // bytes of an IP datagram, default 1280
 	uint64_t dpd_delay_ms; // liveness check after this silence, default 30 s; 0: never
 	uint64_t rekey_time_ms, reauth_time_ms, over_time_ms;
 	uint64_t rekey_rand_ms, reauth_rand_ms; // taken off the two, at random
-	unsigned keyingtries; // 0: for ever; default 1
+	unsigned keyingtries;	   // 0: for ever; default 1
+	uint32_t if_id;		   // of the children that name none
+	enum config_unique unique; // what becomes of IKE SAs with one peer identity, default no
 	struct config_child *children;
 	size_t n_children;
 	struct config_where where;
@@ -214,3 +234,4 @@ bool config_files_equal(const struct config_files *a, const struct config_files 
 int config_warn(struct config *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const struct config_conn *config_conn_find(const struct config *c, const char *name);
 const struct config_port *config_port_find(const struct config *c, const char *name);
+const struct config_iface *config_iface_find(const struct config_gateway *g, const char *name);

@@ -56,38 +56,55 @@ static bool limit_equal(const struct config_limit *a, const struct config_limit 
 	return a->rekey == b->rekey && a->life == b->life && a->rand == b->rand;
 }
 
-static bool child_equal(const struct config_child *a, const struct config_child *b)
+// What a running SA can take over late: when it is replaced, but not whether, nor when it ends.
+static bool limit_compatible(const struct config_limit *a, const struct config_limit *b)
+{
+	return !a->rekey == !b->rekey && a->life == b->life;
+}
+
+bool config_child_fits(const struct config_child *a, const struct config_child *b)
 {
 	return strcmp(a->name, b->name) == 0 && a->mode == b->mode &&
 	       proposals_equal(&a->esp, &b->esp) && selectors_equal(&a->local_ts, &b->local_ts) &&
 	       selectors_equal(&a->remote_ts, &b->remote_ts) &&
 	       a->local_dynamic == b->local_dynamic && a->remote_dynamic == b->remote_dynamic &&
-	       a->start_action == b->start_action && a->dpd_action == b->dpd_action &&
-	       a->close_action == b->close_action && a->rekey_time_ms == b->rekey_time_ms &&
-	       a->life_time_ms == b->life_time_ms && a->rand_time_ms == b->rand_time_ms &&
-	       limit_equal(&a->bytes, &b->bytes) && limit_equal(&a->packets, &b->packets) &&
-	       a->replay_window == b->replay_window && a->priority == b->priority;
+	       a->life_time_ms == b->life_time_ms && limit_compatible(&a->bytes, &b->bytes) &&
+	       limit_compatible(&a->packets, &b->packets) && a->replay_window == b->replay_window &&
+	       strcmp(a->iface, b->iface) == 0;
+}
+
+bool config_child_equal(const struct config_child *a, const struct config_child *b)
+{
+	return config_child_fits(a, b) && a->start_action == b->start_action &&
+	       a->dpd_action == b->dpd_action && a->close_action == b->close_action &&
+	       a->rekey_time_ms == b->rekey_time_ms && a->rand_time_ms == b->rand_time_ms &&
+	       a->inactivity_ms == b->inactivity_ms && limit_equal(&a->bytes, &b->bytes) &&
+	       limit_equal(&a->packets, &b->packets) && a->priority == b->priority;
+}
+
+bool config_conn_fits(const struct config_conn *a, const struct config_conn *b)
+{
+	return strcmp(a->name, b->name) == 0 && a->version == b->version &&
+	       a->local_port == b->local_port && a->remote_port == b->remote_port &&
+	       a->encap == b->encap &&
+	       endpoints_equal(a->local, a->n_local, b->local, b->n_local) &&
+	       endpoints_equal(a->remote, a->n_remote, b->remote, b->n_remote) &&
+	       proposals_equal(&a->ike, &b->ike) && side_equal(&a->local_side, &b->local_side) &&
+	       side_equal(&a->remote_side, &b->remote_side);
 }
 
 bool config_conn_equal(const struct config_conn *a, const struct config_conn *b)
 {
-	if (strcmp(a->name, b->name) != 0 || a->version != b->version ||
-	    a->local_port != b->local_port || a->remote_port != b->remote_port ||
-	    a->encap != b->encap || a->fragmentation != b->fragmentation ||
+	if (!config_conn_fits(a, b) || a->fragmentation != b->fragmentation ||
 	    a->fragment_size != b->fragment_size || a->send_cert != b->send_cert ||
 	    a->send_certreq != b->send_certreq || a->dpd_delay_ms != b->dpd_delay_ms ||
 	    a->rekey_time_ms != b->rekey_time_ms || a->reauth_time_ms != b->reauth_time_ms ||
 	    a->over_time_ms != b->over_time_ms || a->rekey_rand_ms != b->rekey_rand_ms ||
 	    a->reauth_rand_ms != b->reauth_rand_ms || a->keyingtries != b->keyingtries ||
-	    a->n_children != b->n_children)
-		return false;
-	if (!endpoints_equal(a->local, a->n_local, b->local, b->n_local) ||
-	    !endpoints_equal(a->remote, a->n_remote, b->remote, b->n_remote) ||
-	    !proposals_equal(&a->ike, &b->ike) || !side_equal(&a->local_side, &b->local_side) ||
-	    !side_equal(&a->remote_side, &b->remote_side))
+	    a->unique != b->unique || a->n_children != b->n_children)
 		return false;
 	for (size_t i = 0; i < a->n_children; i++) {
-		if (!child_equal(&a->children[i], &b->children[i]))
+		if (!config_child_equal(&a->children[i], &b->children[i]))
 			return false;
 	}
 	return true;

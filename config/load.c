@@ -287,6 +287,7 @@ void config_destroy(struct config *c)
 	for (size_t i = 0; i < c->gateway.n_ports; i++)
 		free(c->gateway.ports[i].device);
 	free(c->gateway.ports);
+	free(c->gateway.ifaces);
 	free(c->gateway.socket);
 	free(c->gateway.eal_args);
 	for (size_t i = 0; i < c->n_conns; i++) {
@@ -350,6 +351,15 @@ const struct config_port *config_port_find(const struct config *c, const char *n
 	for (size_t i = 0; i < c->gateway.n_ports; i++) {
 		if (strcmp(c->gateway.ports[i].name, name) == 0)
 			return &c->gateway.ports[i];
+	}
+	return NULL;
+}
+
+const struct config_iface *config_iface_find(const struct config_gateway *g, const char *name)
+{
+	for (size_t i = 0; i < g->n_ifaces; i++) {
+		if (strcmp(g->ifaces[i].name, name) == 0)
+			return &g->ifaces[i];
 	}
 	return NULL;
 }

@@ -154,6 +154,7 @@ static int load_times(struct loader *l, struct loader_section s, struct config_c
 					       loader_key(l, s, "life_time") ? &life : NULL,
 					       loader_key(l, s, "rand_time") ? &rand : NULL);
 
+	child->inactivity_ms = loader_time_ms(l, s, "inactivity");
 	child->rekey_time_ms = m.rekey;
 	child->life_time_ms = m.life;
 	child->rand_time_ms = m.rand;
@@ -203,7 +204,9 @@ int load_child(struct loader *l, const struct config_node *n, struct config_chil
 	child->close_action = load_dead_action(l, s, "close_action");
 	child->replay_window = (uint32_t)loader_number(l, s, "replay_window");
 	child->priority = (uint32_t)loader_number(l, s, "priority");
-	rc = load_limits(l, s, child);
+	rc = load_if_id(l, s, &child->if_id);
+	if (rc == 0)
+		rc = load_limits(l, s, child);
 	if (rc == 0)
 		rc = load_start_action(l, s, child);
 	if (rc == 0)

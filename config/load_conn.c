@@ -187,6 +187,14 @@ static void load_times(struct loader *l, struct loader_section s, struct config_
 	c->reauth_rand_ms = rand_of(l, s, c->reauth_time_ms);
 }
 
+static enum config_unique unique_of(const char *text)
+{
+	return strcmp(text, "never") == 0     ? UNIQUE_NEVER
+	       : strcmp(text, "keep") == 0    ? UNIQUE_KEEP
+	       : strcmp(text, "replace") == 0 ? UNIQUE_REPLACE
+					      : UNIQUE_NO;
+}
+
 static int load_children(struct loader *l, const struct config_node *n, struct config_conn *c)
 {
 	const struct config_node *children = config_node_find(l->tree, n, NODE_SECTION, "children");
@@ -232,6 +240,7 @@ static int load_conn(struct loader *l, const struct config_node *n, struct confi
 		       : strcmp(loader_text(l, s, "send_cert"), "never") == 0 ? CERTS_NEVER
 									      : CERTS_IFASKED;
 	c->keyingtries = (unsigned)loader_number(l, s, "keyingtries");
+	c->unique = unique_of(loader_text(l, s, "unique"));
 	load_fragmentation(l, s, c);
 	load_times(l, s, c);
 	c->local_side.auth.kind = AUTH_BY_SIGNATURE; // strongSwan's default: pubkey
@@ -245,6 +254,8 @@ static int load_conn(struct loader *l, const struct config_node *n, struct confi
 	c->remote_side.auth.kind = c->local_side.auth.kind;
 	if (rc == 0)
 		rc = load_side(l, n, "remote", "connections.*.remote*", &c->remote_side);
+	if (rc == 0)
+		rc = load_if_id(l, s, &c->if_id);
 	if (rc == 0)
 		rc = load_children(l, n, c);
 	return rc;

@@ -44,7 +44,8 @@ static int load_cpus(struct loader *l, struct loader_section s, struct config_ga
 	return 0;
 }
 
-static int load_addrs(struct loader *l, struct loader_section s, struct config_port *port)
+int load_device_addrs(struct loader *l, struct loader_section s, struct ip_prefix *addrs,
+		      uint8_t *n)
 {
 	const struct config_node *key = loader_key(l, s, "addrs");
 	const char *list = key != NULL ? key->value : NULL;
@@ -65,33 +66,32 @@ static int load_addrs(struct loader *l, struct loader_section s, struct config_p
 			return config_node_error(l->err, -EINVAL, key,
 						 "'%s' has no prefix length; write %s/%d, say",
 						 item, item, p.addr.family == IP_V6 ? 64 : 24);
-		if (port->n_addrs == CONFIG_ADDRS_MAX)
+		if (*n == CONFIG_ADDRS_MAX)
 			return config_node_error(l->err, -EINVAL, key, "more than %d addresses",
 						 CONFIG_ADDRS_MAX);
-		port->addrs[port->n_addrs++] = p;
+		addrs[(*n)++] = p;
 	}
 	return 0;
 }
 
-// The name becomes that of a Linux interface.
-static int check_port_name(struct loader *l, const struct config_node *n)
+int load_device_name(struct loader *l, const struct config_node *n, const char *what)
 {
 	if (strlen(n->name) >= CONFIG_PORT_NAME_MAX)
 		return config_node_error(l->err, -EINVAL, n,
-					 "the name of a port has at most %d bytes: it names an "
+					 "the name of %s has at most %d bytes: it names an "
 					 "interface of Linux",
-					 CONFIG_PORT_NAME_MAX - 1);
+					 what, CONFIG_PORT_NAME_MAX - 1);
 	for (const char *p = n->name; *p != '\0'; p++) {
 		if (strchr("/%;\\'$`!&|<>()*?[]~^@", *p) != NULL || (unsigned char)*p >= 0x80)
-			return config_node_error(
-				l->err, -EINVAL, n,
-				"the name of a port is made of letters, digits, '-' "
-				"and '_': it names an interface of Linux");
+			return config_node_error(l->err, -EINVAL, n,
+						 "the name of %s is made of letters, digits, '-' "
+						 "and '_': it names an interface of Linux",
+						 what);
 	}
 	if (value_among(n->name, "lo all default none") || n->name[0] == '-')
 		return config_node_error(l->err, -EINVAL, n,
-					 "'%s' cannot name a port: Linux gives it another meaning",
-					 n->name);
+					 "'%s' cannot name %s: Linux gives it another meaning",
+					 n->name, what);
 	return 0;
 }
 
@@ -101,7 +101,7 @@ static int load_port(struct loader *l, const struct config_node *n)
 	struct loader_section s = {n, "gateway.ports.*"};
 	struct config_port *port = &g->ports[g->n_ports++];
 	const char *device = loader_text(l, s, "device");
-	int rc = check_port_name(l, n);
+	int rc = load_device_name(l, n, "a port");
 
 	if (rc != 0)
 		return rc;
@@ -115,7 +115,7 @@ static int load_port(struct loader *l, const struct config_node *n)
 	port->device = strdup(device);
 	if (port->device == NULL)
 		return loader_no_memory(l);
-	return load_addrs(l, s, port);
+	return load_device_addrs(l, s, port->addrs, &port->n_addrs);
 }
 
 static int load_ports(struct loader *l, const struct config_node *gateway)
@@ -166,6 +166,7 @@ static int load_ike(struct loader *l, const struct config_node *gateway, struct 
 		(unsigned)loader_number(l, s, "cookie_threshold_per_source");
 	ike->retransmit_tries = (unsigned)loader_number(l, s, "retransmit_tries");
 	ike->keep_alive_ms = loader_time_ms(l, s, "keep_alive");
+	ike->inactivity_close_ike = loader_bool(l, s, "inactivity_close_ike");
 	ike->retransmit_base = strtod(base, &end);
 	if (*end != '\0' || !(ike->retransmit_base >= 1 && ike->retransmit_base <= 10))
 		return config_node_error(l->err, -EINVAL, loader_place(l, s, "retransmit_base"),
@@ -208,5 +209,7 @@ int load_gateway(struct loader *l)
 	if (g->socket == NULL || g->eal_args == NULL)
 		return loader_no_memory(l);
 	rc = load_ike(l, s.node, &g->ike);
-	return rc != 0 ? rc : load_ports(l, s.node);
+	if (rc == 0)
+		rc = load_ports(l, s.node);
+	return rc != 0 ? rc : load_ifaces(l, s.node);
 }

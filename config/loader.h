@@ -50,6 +50,19 @@ int loader_proposals(struct loader *l, struct loader_section s, const char *name
 		     enum protocol_id protocol, struct proposal_list *out);
 
 int load_gateway(struct loader *l);	// load_gateway.c
+// The name of a section that names an interface of Linux; `what` as in "a port".
+int load_device_name(struct loader *l, const struct config_node *n, const char *what);
+// The key `addrs`: up to CONFIG_ADDRS_MAX.
+int load_device_addrs(struct loader *l, struct loader_section s, struct ip_prefix *addrs,
+		      uint8_t *n);
+
+// ---- load_iface.c ----
+int load_ifaces(struct loader *l, const struct config_node *gateway);
+// if_id_in and if_id_out of a connection or child, which have to agree. 0: none.
+int load_if_id(struct loader *l, struct loader_section s, uint32_t *out);
+// Gives every child its interface, and finds numbers and names that are used twice or not at all.
+int check_ifaces(struct loader *l);
+
 int load_connections(struct loader *l); // load_conn.c
 int load_child(struct loader *l, const struct config_node *n, struct config_child *child);
 int load_secrets(struct loader *l); // psk.c

@@ -4,13 +4,14 @@
 
 #include "lib/limits.h"
 
-#define EAP   "EAP is not available: this is a site-to-site gateway with pre-shared keys"
-#define IKEV1 "it concerns IKEv1, which is not available yet"
-#define MARKS "Linux's packet marks and XFRM interfaces do not exist in this dataplane"
-#define POOLS "virtual addresses are not available: this is a site-to-site gateway"
+#define EAP    "EAP is not available: this is a site-to-site gateway with pre-shared keys"
+#define IKEV1  "it concerns IKEv1, which is not available yet"
+#define MARKS  "Linux's packet marks do not exist in this dataplane"
+#define POOLS  "virtual addresses are not available: this is a site-to-site gateway"
 
 #define GATEWAY "gateway"
 #define PORT	"gateway.ports.*"
+#define IFACE	"gateway.interfaces.*"
 #define GW_IKE	"gateway.ike"
 #define CONN	"connections.*"
 #define LOCAL	"connections.*.local*"
@@ -46,6 +47,12 @@ const struct schema_section schema_sections[] = {
 	 "A port. Its name is also the name of the interface (a TAP) by which Linux sees it; at "
 	 "most "
 	 "15 bytes."},
+	{"gateway.interfaces", "gateway.interfaces", KEY_SUPPORTED, NULL,
+	 "The tunnel interfaces, each by its name. They come and go with a reload."},
+	{IFACE, "gateway.interfaces.<interface>", KEY_SUPPORTED, NULL,
+	 "A tunnel interface, which routes point at (route-based VPN). Its name is also that of "
+	 "the interface (a TUN) in Linux; at most 15 bytes. What is routed to it is protected by "
+	 "the children that have its if_id, or dropped. strongSwan has XFRM interfaces for this."},
 	{GW_IKE, "gateway.ike", KEY_SUPPORTED, NULL,
 	 "IKE with all peers: what strangers can make the gateway hold, and how long it waits. In "
 	 "strongSwan these are settings of charon in strongswan.conf. They change with a reload."},
@@ -138,6 +145,16 @@ const struct schema_key schema_keys[] = {
 	{PORT, "mtu", FORM_NUMBER, .def = "1500", .min = 576, .max = 9600,
 	 .doc = "Largest IP packet in bytes."},
 
+	// ---- gateway.interfaces.<interface> ----
+	{IFACE, "if_id", FORM_NUMBER, .min = 1, .max = UINT32_MAX,
+	 .doc = "Required. Its number, by which children name it (if_id_in, if_id_out)."},
+	{IFACE, "mtu", FORM_TEXT, .def = "auto",
+	 .doc = "Largest IP packet in bytes, 576 to 9600. auto: what the tunnels that are up have "
+		"room for; 1400 before the first one is up."},
+	{IFACE, "addrs", FORM_ADDRESSES,
+	 .doc = "Addresses with prefix length, as those of a port: \"10.255.0.1/30\". None are "
+		"needed for traffic that is only forwarded. IPv4."},
+
 	// ---- gateway.ike ----
 	{GW_IKE, "half_open", FORM_NUMBER, .def = "16384", .min = 1, .max = LIMIT_IKE_HALF_OPEN_MAX,
 	 .doc = "IKE SAs that peers have begun and not authenticated yet, in total. What comes on "
@@ -158,6 +175,9 @@ const struct schema_key schema_keys[] = {
 	{GW_IKE, "keep_alive", FORM_TIME, .def = "20s",
 	 .doc = "Behind a NAT, a peer that nothing was sent to for so long gets a NAT keepalive "
 		"(RFC 3948 4), one octet. 0: never."},
+	{GW_IKE, "inactivity_close_ike", FORM_BOOL, .def = "no",
+	 .doc = "When a child is closed for inactivity and its IKE SA has no other one, close that "
+		"as well."},
 	{GW_IKE, "retransmit_timeout", FORM_TIME, .def = "4s",
 	 .doc = "How long the first message of a request is waited for, 1s to 1m."},
 	{GW_IKE, "retransmit_base", FORM_TEXT, .def = "1.8",
@@ -210,9 +230,13 @@ const struct schema_key schema_keys[] = {
 	{CONN, "keyingtries", FORM_NUMBER, KEY_IGNORED, .def = "1", .max = 1000000, .quiet = "0",
 	 .why = "start_action = start tries until it succeeds, \"port500 up\" tries once",
 	 .doc = "Rounds of retransmissions before an initiation is given up."},
-	{CONN, "unique", FORM_CHOICE, KEY_IGNORED, .def = "no", .choices = "never no keep replace",
-	 .quiet = "no", .why = "only strongSwan's default 'no' is available",
-	 .doc = "What happens when one identity connects twice."},
+	{CONN, "unique", FORM_CHOICE, .def = "no", .choices = "never no keep replace",
+	 .doc = "What happens to an IKE SA when the same peer identity sets up another one. no: it "
+		"ends when the peer says that the new one is its only one (INITIAL_CONTACT). "
+		"replace: it ends in any case. keep: the new one is refused, INITIAL_CONTACT "
+		"excepted; so is the peer's reauthentication when it makes before it breaks. "
+		"never: "
+		"both stay, and we do not send INITIAL_CONTACT."},
 	{CONN, "rekey_time", FORM_TIME, .def = "4h", .def_doc = "4h, or 0 with reauth_time",
 	 .doc = "Age at which the IKE SA is replaced by CREATE_CHILD_SA; its children go on as "
 		"they are. 0: never."},
@@ -259,10 +283,10 @@ const struct schema_key schema_keys[] = {
 	{CONN, "ppk_required", FORM_BOOL, KEY_REFUSED, .quiet = "no false disabled 0",
 	 .why = "post-quantum pre-shared keys are not available yet",
 	 .doc = "Refuse peers without that key."},
-	{CONN, "if_id_in", FORM_TEXT, KEY_REFUSED, .quiet = "0", .why = MARKS,
-	 .doc = "XFRM interface."},
-	{CONN, "if_id_out", FORM_TEXT, KEY_REFUSED, .quiet = "0", .why = MARKS,
-	 .doc = "XFRM interface."},
+	{CONN, "if_id_in", FORM_TEXT, .def = "0",
+	 .doc = "The if_id of the tunnel interface of all children that name none themselves. "
+		"if_id_in and if_id_out have to be the same. 0: none."},
+	{CONN, "if_id_out", FORM_TEXT, .def = "0", .doc = "The same number once more."},
 	{CONN, "mediation", FORM_BOOL, KEY_REFUSED, .quiet = "no false disabled 0",
 	 .why = "the mediation extension is not available", .doc = "IKEv2 mediation."},
 	{CONN, "mediated_by", FORM_TEXT, KEY_REFUSED,
@@ -389,8 +413,13 @@ const struct schema_key schema_keys[] = {
 	{CHILD, "rand_packets", FORM_NUMBER, .max = UINT64_MAX,
 	 .def_doc = "life_packets - rekey_packets",
 	 .doc = "Random number taken off rekey_packets."},
-	{CHILD, "inactivity", FORM_TIME, KEY_IGNORED, .def = "0s", .quiet = "0 0s",
-	 .why = "child SAs stay up without traffic", .doc = "Close a child without traffic."},
+	{CHILD, "inactivity", FORM_TIME, .def = "0s",
+	 .doc = "Close the child after so long without a packet in either direction. It stays "
+		"down, "
+		"whatever start_action = start and close_action say, until the peer, \"port500 "
+		"up\" "
+		"or, with trap, traffic brings it up again. The IKE SA stays, see "
+		"inactivity_close_ike. 0: never."},
 	{CHILD, "ipcomp", FORM_BOOL, KEY_IGNORED, .def = "no", .quiet = "no false disabled 0",
 	 .why = "packets are not compressed", .doc = "Compression (RFC 3173)."},
 	{CHILD, "hostaccess", FORM_BOOL, KEY_IGNORED, .quiet = "no false disabled 0",
@@ -427,10 +456,13 @@ const struct schema_key schema_keys[] = {
 	 .doc = "Packet mark."},
 	{CHILD, "set_mark_out", FORM_TEXT, KEY_REFUSED, .quiet = "0 0/0x00000000", .why = MARKS,
 	 .doc = "Packet mark."},
-	{CHILD, "if_id_in", FORM_TEXT, KEY_REFUSED, .quiet = "0", .why = MARKS,
-	 .doc = "XFRM interface."},
-	{CHILD, "if_id_out", FORM_TEXT, KEY_REFUSED, .quiet = "0", .why = MARKS,
-	 .doc = "XFRM interface."},
+	{CHILD, "if_id_in", FORM_TEXT, .def = "0", .def_doc = "that of the connection",
+	 .doc = "The if_id of the tunnel interface (gateway.interfaces) that the child is behind: "
+		"it then protects what is routed to that interface and nothing else, and several "
+		"children may have the selectors 0.0.0.0/0. A number, or hexadecimal after 0x; "
+		"if_id_in and if_id_out have to be the same."},
+	{CHILD, "if_id_out", FORM_TEXT, .def = "0", .def_doc = "that of the connection",
+	 .doc = "The same number once more."},
 	{CHILD, "label", FORM_TEXT, KEY_REFUSED, .why = "security labels are not available",
 	 .doc = "Security label."},
 	{CHILD, "tfc_padding", FORM_TEXT, KEY_REFUSED, .def = "0", .quiet = "0",

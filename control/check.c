@@ -35,6 +35,17 @@ static void report_gateway(FILE *out, const struct config_gateway *gw)
 			fprintf(out, ", %s", ip_prefix_format(&p->addrs[k], text, sizeof(text)));
 		fprintf(out, "%s\n", p->n_addrs ? "" : ", no address");
 	}
+	for (size_t i = 0; i < gw->n_ifaces; i++) {
+		const struct config_iface *p = &gw->ifaces[i];
+		char text[IP_PREFIX_TEXT_MAX], mtu[16];
+
+		snprintf(mtu, sizeof(mtu), "%u", p->mtu);
+		fprintf(out, "  interface %s: if_id %u, mtu %s", p->name, p->if_id,
+			p->mtu ? mtu : "auto");
+		for (unsigned k = 0; k < p->n_addrs; k++)
+			fprintf(out, ", %s", ip_prefix_format(&p->addrs[k], text, sizeof(text)));
+		fprintf(out, "\n");
+	}
 }
 
 static void print_selectors(FILE *out, const struct selector_list *list, bool dynamic)
@@ -75,7 +86,7 @@ static void report_child(FILE *out, const struct config_child *child)
 	print_selectors(out, &child->local_ts, child->local_dynamic);
 	fprintf(out, " === ");
 	print_selectors(out, &child->remote_ts, child->remote_dynamic);
-	fprintf(out, "\n");
+	fprintf(out, "%s%s\n", child->iface[0] ? ", what is routed to " : "", child->iface);
 	if (child->mode != MODE_TUNNEL)
 		return;
 	fprintf(out, "      proposals    ");

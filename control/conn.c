@@ -5,9 +5,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void child_init(struct conn *c, struct conn_child *child, struct ike_child_conf *ike,
-		       const struct config_child *config)
+#include "config/diff.h"
+
+// What a child takes over as it runs.
+static bool child_update(struct conn_child *child, const struct config_child *config)
 {
+	struct ike_child_conf *ike = &child->ike;
+	bool news = ike->rekey_time_ms != config->rekey_time_ms ||
+		    ike->rand_time_ms != config->rand_time_ms;
+
+	ike->rekey_time_ms = config->rekey_time_ms;
+	ike->rand_time_ms = config->rand_time_ms;
+	child->start_news = child->start_action != config->start_action ||
+			    child->dpd_action != config->dpd_action ||
+			    child->close_action != config->close_action;
+	child->start_action = config->start_action;
+	child->dpd_action = config->dpd_action;
+	child->close_action = config->close_action;
+	child->inactivity_ms = config->inactivity_ms;
+	child->bytes = config->bytes;
+	child->packets = config->packets;
+	return news;
+}
+
+static struct conn_child *child_create(struct conn *c, const struct config_child *config)
+{
+	struct conn_child *child = calloc(1, sizeof(*child));
+	struct ike_child_conf *ike;
+
+	if (!child)
+		return NULL;
+	ike = &child->ike;
 	snprintf(ike->name, sizeof(ike->name), "%s", config->name);
 	ike->esp = config->esp;
 	ike->local_ts = config->local_ts;
@@ -15,45 +43,134 @@ static void child_init(struct conn *c, struct conn_child *child, struct ike_chil
 	ike->local_dynamic = config->local_dynamic;
 	ike->remote_dynamic = config->remote_dynamic;
 	ike->replay_window = config->replay_window;
-	ike->rekey_time_ms = config->rekey_time_ms;
-	ike->rand_time_ms = config->rand_time_ms;
 	ike->life_time_ms = config->life_time_ms;
 	ike->user = child;
 
 	child->name = ike->name;
 	child->conn = c;
-	child->ike = ike;
-	child->start_action = config->start_action;
-	child->dpd_action = config->dpd_action;
-	child->close_action = config->close_action;
-	child->bytes = config->bytes;
-	child->packets = config->packets;
+	snprintf(child->iface_name, sizeof(child->iface_name), "%s", config->iface);
+	child->if_id = config->if_id;
 	child->tunnel = UINT32_MAX;
 	child->rest = REST_IDLE;
 	child->trapped = config->start_action & START_TRAP;
+	child_update(child, config);
+	child->start_news = false;
+	return child;
 }
 
-static int children_create(struct conn *c, const struct config_conn *config)
+static const struct config_child *config_child_find(const struct config_conn *c, const char *name)
 {
-	size_t n = 0;
+	for (size_t i = 0; c && i < c->n_children; i++)
+		if (strcmp(c->children[i].name, name) == 0)
+			return &c->children[i];
+	return NULL;
+}
 
-	for (size_t i = 0; i < config->n_children; i++)
-		n += config->children[i].mode == MODE_TUNNEL;
-	if (n == 0)
-		return 0;
-	c->children = calloc(n, sizeof(*c->children));
-	c->ike.children = calloc(n, sizeof(*c->ike.children));
-	if (!c->children || !c->ike.children)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->n_children; i++) {
-		if (config->children[i].mode != MODE_TUNNEL)
+// The running child that `want` may go on as, or NULL.
+static struct conn_child *child_running(struct conn *c, const struct config_conn *have,
+					const struct config_child *want)
+{
+	const struct config_child *before = config_child_find(have, want->name);
+
+	return before && config_child_fits(before, want) ? conn_child_find(c, want->name) : NULL;
+}
+
+int conn_plan(struct conn *c, const struct config_conn *have, const struct config_conn *want)
+{
+	struct conn_children *plan = &c->plan;
+
+	plan->child = calloc(want->n_children + 1, sizeof(struct conn_child *));
+	plan->ike = calloc(want->n_children + 1, sizeof(struct ike_child_conf *));
+	if (!plan->child || !plan->ike)
+		goto nomem;
+	for (size_t i = 0; i < want->n_children; i++) {
+		struct conn_child *child;
+
+		if (want->children[i].mode != MODE_TUNNEL)
 			continue;
-		child_init(c, &c->children[c->n_children], &c->ike.children[c->n_children],
-			   &config->children[i]);
-		c->n_children++;
+		child = child_running(c, have, &want->children[i]);
+		if (!child)
+			child = child_create(c, &want->children[i]);
+		if (!child)
+			goto nomem;
+		child->planned = true;
+		plan->ike[plan->n] = &child->ike;
+		plan->child[plan->n++] = child;
 	}
-	c->ike.n_children = c->n_children;
 	return 0;
+nomem:
+	conn_plan_drop(c);
+	return -ENOMEM;
+}
+
+bool conn_child_is_running(const struct conn_child *child)
+{
+	const struct conn *c = child->conn;
+
+	for (size_t i = 0; i < c->n_children; i++)
+		if (c->children[i] == child)
+			return true;
+	return false;
+}
+
+void conn_plan_drop(struct conn *c)
+{
+	for (size_t i = 0; i < c->plan.n; i++) {
+		c->plan.child[i]->planned = false;
+		if (!conn_child_is_running(c->plan.child[i]))
+			free(c->plan.child[i]);
+	}
+	free(c->plan.child);
+	free(c->plan.ike);
+	c->plan = (struct conn_children){0};
+}
+
+void conn_plan_take(struct conn *c)
+{
+	const struct conn_children plan = c->plan;
+	struct conn_child *old;
+
+	for (size_t i = 0; i < c->n_children; i++) {
+		struct conn_child *child = c->children[i];
+
+		if (child->planned)
+			continue;
+		child->retired = true;
+		TAILQ_INSERT_TAIL(&c->old, child, old_link);
+	}
+	free(c->children);
+	free(c->ike.children);
+	c->children = plan.child;
+	c->n_children = c->ike.n_children = plan.n;
+	c->ike.children = plan.ike;
+	c->plan = (struct conn_children){0};
+	for (size_t i = 0; i < c->n_children; i++) {
+		c->children[i]->planned = false;
+	}
+	TAILQ_FOREACH(old, &c->old, old_link)
+	old->heir = conn_child_find(c, old->name);
+}
+
+bool conn_child_owns_tunnel(const struct conn_child *child)
+{
+	const struct conn *c = child->conn;
+	const struct conn_child *old;
+
+	for (size_t i = 0; i < c->n_children; i++)
+		if (c->children[i] != child && c->children[i]->tunnel == child->tunnel)
+			return false;
+	for (size_t i = 0; i < c->plan.n; i++)
+		if (c->plan.child[i] != child && c->plan.child[i]->tunnel == child->tunnel)
+			return false;
+	TAILQ_FOREACH(old, &c->old, old_link)
+	if (old != child && old->tunnel == child->tunnel)
+		return false;
+	return true;
+}
+
+bool conn_child_is_gone(const struct conn_child *child)
+{
+	return child->retired || child->conn->retired;
 }
 
 static int endpoints_copy(struct conn *c, const struct config_conn *config)
@@ -69,6 +186,45 @@ static int endpoints_copy(struct conn *c, const struct config_conn *config)
 	return rc;
 }
 
+unsigned conn_update(struct conn *c, const struct config_conn *want)
+{
+	const uint64_t over_ms = want->over_time_ms ? want->over_time_ms : want->rekey_time_ms / 10;
+	struct ike_conn *ike = &c->ike;
+	unsigned news = 0;
+
+	if (ike->dpd_delay_ms != want->dpd_delay_ms)
+		news |= CONN_NEWS_DPD;
+	if (ike->rekey_time_ms != want->rekey_time_ms || ike->rand_time_ms != want->rekey_rand_ms ||
+	    ike->over_time_ms != over_ms)
+		news |= CONN_NEWS_TIMES;
+	if (c->reauth_time_ms != want->reauth_time_ms ||
+	    c->reauth_rand_ms != want->reauth_rand_ms || c->over_time_ms != want->over_time_ms)
+		news |= CONN_NEWS_REAUTH;
+	c->reauth_time_ms = want->reauth_time_ms;
+	c->reauth_rand_ms = want->reauth_rand_ms;
+	c->over_time_ms = want->over_time_ms;
+	ike->dpd_delay_ms = want->dpd_delay_ms;
+	ike->rekey_time_ms = want->rekey_time_ms;
+	ike->rand_time_ms = want->rekey_rand_ms;
+	ike->over_time_ms = over_ms;
+	ike->send_cert = want->send_cert == CERTS_ALWAYS  ? SEND_CERT_ALWAYS
+			 : want->send_cert == CERTS_NEVER ? SEND_CERT_NEVER
+							  : SEND_CERT_IFASKED;
+	ike->send_certreq = want->send_certreq;
+	c->unique = want->unique;
+	ike->fragmentation = want->fragmentation == FRAGMENT_NO	      ? IKE_FRAG_NO
+			     : want->fragmentation == FRAGMENT_ACCEPT ? IKE_FRAG_ACCEPT
+								      : IKE_FRAG_YES;
+	ike->fragment_size = want->fragment_size;
+	for (size_t i = 0; i < c->n_children; i++) {
+		const struct config_child *config = config_child_find(want, c->children[i]->name);
+
+		if (config && child_update(c->children[i], config))
+			news |= CONN_NEWS_TIMES;
+	}
+	return news;
+}
+
 int conn_create(const struct config_conn *config, struct conn **out)
 {
 	struct conn *c = calloc(1, sizeof(*c));
@@ -78,18 +234,14 @@ int conn_create(const struct config_conn *config, struct conn **out)
 		return -ENOMEM;
 	c->refs = 1;
 	TAILQ_INIT(&c->sas);
+	TAILQ_INIT(&c->old);
 	c->n_local = config->n_local;
 	c->n_remote = config->n_remote;
 	rc = endpoints_copy(c, config);
-	if (rc) {
-		conn_put(c);
-		return rc;
-	}
+	if (rc)
+		goto out;
 	c->local_port = config->local_port ? config->local_port : IKE_PORT;
 	c->remote_port = config->remote_port ? config->remote_port : IKE_PORT;
-	c->reauth_time_ms = config->reauth_time_ms;
-	c->reauth_rand_ms = config->reauth_rand_ms;
-	c->over_time_ms = config->over_time_ms;
 
 	snprintf(c->ike.name, sizeof(c->ike.name), "%s", config->name);
 	c->ike.ike = config->ike;
@@ -97,29 +249,19 @@ int conn_create(const struct config_conn *config, struct conn **out)
 	c->ike.remote_id = config->remote_side.id;
 	c->ike.local_auth = config->local_side.auth.kind;
 	c->ike.remote_auth = config->remote_side.auth.kind;
-	c->ike.send_cert = config->send_cert == CERTS_ALWAYS  ? SEND_CERT_ALWAYS
-			   : config->send_cert == CERTS_NEVER ? SEND_CERT_NEVER
-							      : SEND_CERT_IFASKED;
-	c->ike.send_certreq = config->send_certreq;
 	c->own_cas = config->remote_side.cacerts.n > 0;
 	c->ike.force_encap = config->encap;
-	c->ike.rekey_time_ms = config->rekey_time_ms;
-	c->ike.rand_time_ms = config->rekey_rand_ms;
-	c->ike.over_time_ms =
-		config->over_time_ms ? config->over_time_ms : config->rekey_time_ms / 10;
-	c->ike.fragmentation = config->fragmentation == FRAGMENT_NO	  ? IKE_FRAG_NO
-			       : config->fragmentation == FRAGMENT_ACCEPT ? IKE_FRAG_ACCEPT
-									  : IKE_FRAG_YES;
-	c->ike.fragment_size = config->fragment_size;
-	c->ike.dpd_delay_ms = config->dpd_delay_ms;
 	c->ike.user = c;
-	rc = children_create(c, config);
-	if (rc) {
-		conn_put(c);
-		return rc;
-	}
+	rc = conn_plan(c, NULL, config);
+	if (rc)
+		goto out;
+	conn_plan_take(c);
+	conn_update(c, config);
 	*out = c;
-	return 0;
+out:
+	if (rc)
+		conn_put(c);
+	return rc;
 }
 
 void conn_set_times(struct conn *c, const struct config_ike *ike)
@@ -127,6 +269,16 @@ void conn_set_times(struct conn *c, const struct config_ike *ike)
 	c->ike.retransmit_base_ms = ike->retransmit_timeout_ms;
 	c->ike.retransmit_factor = ike->retransmit_base;
 	c->ike.retransmit_tries = ike->retransmit_tries;
+}
+
+void conn_set_if_ids(struct conn *c, const struct config_conn *config)
+{
+	for (size_t i = 0; i < config->n_children; i++) {
+		struct conn_child *child = conn_child_find(c, config->children[i].name);
+
+		if (child)
+			child->if_id = config->children[i].if_id;
+	}
 }
 
 struct conn *conn_get(struct conn *c)
@@ -137,11 +289,20 @@ struct conn *conn_get(struct conn *c)
 
 void conn_put(struct conn *c)
 {
+	struct conn_child *child;
+
 	if (!c || --c->refs > 0)
 		return;
 	for (unsigned i = 0; i < CONFIG_ENDPOINTS_MAX; i++) {
 		endpoint_fini(&c->local[i]);
 		endpoint_fini(&c->remote[i]);
+	}
+	conn_plan_drop(c);
+	for (size_t i = 0; i < c->n_children; i++)
+		free(c->children[i]);
+	while ((child = TAILQ_FIRST(&c->old))) {
+		TAILQ_REMOVE(&c->old, child, old_link);
+		free(child);
 	}
 	free(c->children);
 	free(c->ike.children);
@@ -233,7 +394,7 @@ bool conn_local(const struct conn *c, enum ip_family family, struct ip_endpoint 
 struct conn_child *conn_child_find(struct conn *c, const char *name)
 {
 	for (size_t i = 0; i < c->n_children; i++)
-		if (strcmp(c->children[i].name, name) == 0)
-			return &c->children[i];
+		if (strcmp(c->children[i]->name, name) == 0)
+			return c->children[i];
 	return NULL;
 }

@@ -4,7 +4,8 @@
 // Threads:   control only.
 // Ownership: holds copies: the configuration it was made from may go. Counted, because an IKE SA
 //            borrows its connection for its whole life and may outlive the connection's place in
-//            the configuration (reload).
+//            the configuration (reload). A child that the connection no longer has is kept in
+//            `old` until no IKE SA holds it (ike_sa_has_child).
 #pragma once
 
 #include <stdbool.h>
@@ -30,18 +31,25 @@ enum child_rest {
 	REST_BY_USER, // taken down by a command
 	REST_BY_PEER, // deleted by the peer
 	REST_DEAD,    // the peer was lost; traffic wakes it
+	REST_IDLING,  // closed for lack of traffic
 };
 
 struct conn_child { // a child with mode = tunnel
 	const char *name;
 	struct conn *conn;
-	struct ike_child_conf *ike; // in conn->ike.children
-	unsigned start_action;	    // enum config_start
+	struct ike_child_conf ike; // conn->ike.children points to it
+	unsigned start_action;	   // enum config_start
 	enum config_dead dpd_action, close_action;
 	struct config_limit bytes, packets;
-	uint32_t tunnel;   // of the dataplane
-	uint32_t sends_on; // outbound SPI that the tunnel has now, 0: none
-	uint32_t asked_on; // id of the IKE SA that is to make it besides its first child, 0: none
+	char iface_name[CONFIG_PORT_NAME_MAX]; // its tunnel interface, "": none
+	uint32_t if_id;			       // of that interface
+	unsigned iface;			       // its number in the dataplane, DP_IFACE_NONE: none
+	uint64_t inactivity_ms;		       // closed after so long without packets, 0: never
+	uint64_t used_ms;   // when SAs that are gone had their last packet, or the first was made
+	struct event *idle; // pending while it is up and may be closed for that
+	uint32_t tunnel;    // of the dataplane
+	uint32_t sends_on;  // outbound SPI that the tunnel has now, 0: none
+	uint32_t asked_on;  // id of the IKE SA that is to make it besides its first child, 0: none
 	// Bringing it up (control/ike_run_start.c).
 	enum child_rest rest;
 	bool trapped;	     // traffic initiates it
@@ -54,6 +62,22 @@ struct conn_child { // a child with mode = tunnel
 	uint64_t last_attempt_ms; // 0: none yet
 	struct pace_peer *waits;  // for its turn to be initiated; NULL: it does not
 	TAILQ_ENTRY(conn_child) wait_link;
+	// A reload (control/ike_run_retire.c).
+	bool planned;	 // stands in the connection's plan
+	bool start_news; // start_action, dpd_action or close_action has changed
+	bool retired;	 // in conn->old
+	bool over;	 // retired, and its SAs are being deleted
+	struct conn_child
+		*heir; // retired: the child of that name now, which has its tunnel; or NULL
+	TAILQ_ENTRY(conn_child) old_link;
+};
+
+TAILQ_HEAD(conn_child_list, conn_child);
+
+struct conn_children { // in the order of the file
+	struct conn_child **child;
+	const struct ike_child_conf **ike; // the same, for the core
+	size_t n;
 };
 
 struct conn_name_lookup { // of one family
@@ -84,10 +108,15 @@ struct conn {
 	uint16_t local_port, remote_port;
 	uint64_t reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
 	uint64_t reauth_rand_ms;	       // taken off reauth_time_ms, at random
-	struct conn_child *children;
+	struct conn_child **children;
 	size_t n_children;
+	struct conn_children plan;  // what they become if the configuration is applied
+	struct conn_child_list old; // retired, and not yet let go of by every IKE SA
+	TAILQ_ENTRY(conn) sweep_link;
+	bool swept;		  // is to be looked at for those that nobody holds any more
 	TAILQ_HEAD(, run_sa) sas; // those of this connection that are not closed
 	unsigned refs;
+	enum config_unique unique;
 	bool own_cas; // remote.cacerts says which CAs it accepts; else all of the gateway's
 	bool retired; // no longer in the configuration
 	bool planned; // stands in the configuration that is being applied
@@ -95,8 +124,33 @@ struct conn {
 
 // One reference is the caller's. -ENOMEM.
 int conn_create(const struct config_conn *config, struct conn **out);
+// Plans the children of a connection that stays: those that are as good as before
+// (config_child_fits) are taken over, others are made. `have` is what it was made from. -ENOMEM:
+// nothing is planned.
+int conn_plan(struct conn *c, const struct config_conn *have, const struct config_conn *want);
+// Forgets the plan. Tunnels of children that only stand there must be gone.
+void conn_plan_drop(struct conn *c);
+// The plan comes true. Children that are not in it are retired.
+void conn_plan_take(struct conn *c);
+
+enum conn_news { // what conn_update has changed, for the IKE SAs that run
+	CONN_NEWS_DPD = 1 << 0,
+	CONN_NEWS_TIMES = 1 << 1, // of the core
+	CONN_NEWS_REAUTH = 1 << 2,
+};
+
+// Takes over what needs no negotiation, of the children as well, and says what of that is news.
+unsigned conn_update(struct conn *c, const struct config_conn *want);
+// Does no other child of its connection have that tunnel?
+bool conn_child_owns_tunnel(const struct conn_child *child);
+// Is it one of its connection's children just now (and not planned, or retired)?
+bool conn_child_is_running(const struct conn_child *child);
+// Is it, or its connection, no longer in the configuration?
+bool conn_child_is_gone(const struct conn_child *child);
 // Takes over what holds for all connections, whenever it may have changed.
 void conn_set_times(struct conn *c, const struct config_ike *ike);
+// Takes over the numbers of its interfaces, which may change while the interfaces stay.
+void conn_set_if_ids(struct conn *c, const struct config_conn *config);
 struct conn *conn_get(struct conn *c);
 // Frees at the last reference. NULL is allowed. The children's events must be gone by then.
 void conn_put(struct conn *c);

@@ -11,6 +11,7 @@
 #include "config/diff.h"
 #include "control/creds.h"
 #include "control/crl_fetch.h"
+#include "control/links.h"
 #include "control/ike_socket.h"
 #include "control/vici_server.h"
 #include "lib/log.h"
@@ -143,7 +144,13 @@ int daemon_start(struct daemon *d, struct error *err)
 		goto fail;
 	if (!dp_has_hugepages(d->dp, &why))
 		log_notice(LOG_DMN, "%s", why);
-	rc = netmirror_create(d->base, d->dp, d->config, &d->netmirror, err);
+	rc = links_create(d->base, d->dp, &d->links);
+	if (rc)
+		error_set(err, rc, "out of memory");
+	if (rc == 0)
+		rc = links_add(d->links, d->config, err);
+	if (rc == 0)
+		rc = netmirror_create(d->base, d->dp, d->config, &d->netmirror, err);
 	if (rc == 0)
 		rc = ike_run_create(d->base, d->dp, &d->ike, err);
 	if (rc == 0) {
@@ -155,6 +162,10 @@ int daemon_start(struct daemon *d, struct error *err)
 		rc = ike_run_configure(d->ike, d->config, err);
 	if (rc == 0)
 		rc = vici_server_create(d, &d->vici, err);
+	if (rc == 0) {
+		links_settle(d->links, d->config, d->netmirror, d->ike);
+		ike_run_follow_children(d->ike, links_look, d->links);
+	}
 	if (rc == 0)
 		rc = follow_dp(d, err);
 	if (rc)
@@ -173,6 +184,10 @@ void daemon_stop(struct daemon *d)
 		event_free(d->housekeeping);
 	if (d->vici)
 		vici_server_destroy(d->vici);
+	if (d->ike)
+		ike_run_follow_children(d->ike, NULL, NULL);
+	links_destroy(d->links); // borrows the others
+	d->links = NULL;
 	crl_fetch_destroy(d->crl_fetch); // borrows the credentials
 	d->crl_fetch = NULL;
 	if (d->ike)
@@ -196,7 +211,32 @@ void daemon_stop(struct daemon *d)
 
 struct changes {
 	unsigned added, changed, removed, same;
+	unsigned kept; // of those that changed: their IKE SAs go on
+	unsigned children_added, children_replaced, children_removed; // of those
 };
+
+static const struct config_child *find_child(const struct config_conn *conn, const char *name)
+{
+	for (size_t i = 0; i < conn->n_children; i++)
+		if (strcmp(conn->children[i].name, name) == 0)
+			return &conn->children[i];
+	return NULL;
+}
+
+static void count_children(struct changes *n, const struct config_conn *from,
+			   const struct config_conn *to)
+{
+	for (size_t i = 0; i < to->n_children; i++) {
+		const struct config_child *before = find_child(from, to->children[i].name);
+
+		if (!before)
+			n->children_added++;
+		else if (!config_child_fits(before, &to->children[i]))
+			n->children_replaced++;
+	}
+	for (size_t i = 0; i < from->n_children; i++)
+		n->children_removed += !find_child(to, from->children[i].name);
+}
 
 static struct changes count_changes(const struct config *from, const struct config *to)
 {
@@ -205,16 +245,34 @@ static struct changes count_changes(const struct config *from, const struct conf
 	for (size_t i = 0; i < to->n_conns; i++) {
 		const struct config_conn *before = config_conn_find(from, to->conns[i].name);
 
-		if (!before)
+		if (!before) {
 			n.added++;
-		else if (config_conn_equal(before, &to->conns[i]))
+		} else if (config_conn_equal(before, &to->conns[i])) {
 			n.same++;
-		else
+		} else {
 			n.changed++;
+			if (!config_conn_fits(before, &to->conns[i]))
+				continue;
+			n.kept++;
+			count_children(&n, before, &to->conns[i]);
+		}
 	}
 	for (size_t i = 0; i < from->n_conns; i++)
 		n.removed += !config_conn_find(to, from->conns[i].name);
 	return n;
+}
+
+// "connections: 1 added, 2 changed (1 in place: ...), 0 removed, 3 as before"
+static void summarize(const struct changes *n, const char *restart, struct error *summary)
+{
+	char kept[160] = "";
+
+	if (n->kept)
+		snprintf(kept, sizeof(kept),
+			 " (%u in place: %u children added, %u replaced, %u removed)", n->kept,
+			 n->children_added, n->children_replaced, n->children_removed);
+	error_set(summary, 0, "connections: %u added, %u changed%s, %u removed, %u as before%s",
+		  n->added, n->changed, kept, n->removed, n->same, restart);
 }
 
 void daemon_warn(void *ctx, const char *text)
@@ -245,7 +303,9 @@ int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 		log_warn(LOG_CFG, "%s has changed: that takes effect after a restart", what);
 		snprintf(restart, sizeof(restart), "; %s takes effect after a restart", what);
 	}
-	rc = netmirror_configure(d->netmirror, next, err);
+	rc = links_add(d->links, next, err);
+	if (rc == 0)
+		rc = netmirror_configure(d->netmirror, next, err);
 	if (rc)
 		goto undo;
 	n = count_changes(d->config, next);
@@ -257,18 +317,19 @@ int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 		creds = ike_run_swap_creds(d->ike, creds);
 		goto undo;
 	}
+	links_settle(d->links, next, d->netmirror, d->ike);
 	if (crl_fetch_configure(d->crl_fetch, &next->crl_urls, now))
 		log_error(LOG_CFG, "out of memory: some CRLs are not fetched");
 	cred_destroy(creds);
 	config_destroy(d->config);
 	d->config = next;
 	d->generation++;
-	error_set(summary, 0, "connections: %u added, %u changed, %u removed, %u as before%s",
-		  n.added, n.changed, n.removed, n.same, restart);
+	summarize(&n, restart, summary);
 	return 0;
 undo:
 	if (netmirror_configure(d->netmirror, d->config, NULL))
 		log_error(LOG_NET, "the addresses from before could not be restored");
+	links_settle(d->links, d->config, d->netmirror, d->ike);
 	cred_destroy(creds);
 	config_destroy(next);
 	return rc;

@@ -15,6 +15,7 @@ struct crl_fetch;
 struct cred;
 struct event;
 struct event_base;
+struct links;
 struct vici_server;
 
 struct daemon {
@@ -24,6 +25,7 @@ struct daemon {
 	struct cred *creds;    // of config, until daemon_start gives them to ike
 	const char *config_path;
 	struct netmirror *netmirror;
+	struct links *links;
 	struct ike_run *ike;
 	struct crl_fetch *crl_fetch;
 	struct vici_server *vici;

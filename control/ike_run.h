@@ -41,6 +41,9 @@ int ike_run_trap(struct ike_run *run, const char *conn, const char *child, bool 
 // Does traffic initiate that child of the connection at that place of the configuration?
 bool ike_run_is_trapped(const struct ike_run *run, size_t conn, const char *child);
 
+// Sets those of DP_IFACES_MAX, from DP_IFACE_FIRST on, behind which traffic initiates a child.
+void ike_run_trapped_ifaces(const struct ike_run *run, bool *trapped);
+
 // Replaces the credentials (NULL: none are needed) and returns those before, NULL at first; `creds`
 // is ike_run's from now on. Before the ike_run_configure that needs them.
 struct cred *ike_run_swap_creds(struct ike_run *run, struct cred *creds);
@@ -88,6 +91,11 @@ typedef void (*ike_run_observer)(void *ctx, enum ike_report_code code, enum ike_
 // Receives every report of every SA (event streams). NULL stops.
 void ike_run_set_observer(struct ike_run *run, ike_run_observer observer, void *ctx);
 
+// Is called after a child behind a tunnel interface has come up (before the peer is told) or gone,
+// or traffic initiates it or no longer.
+void ike_run_follow_children(struct ike_run *run, void (*changed)(void *ctx, unsigned iface),
+			     void *ctx);
+
 struct ike_run_sa { // one IKE SA as the API shows it
 	uint32_t id; // unique, from 1
 	struct ike_sa_info info;
@@ -97,6 +105,8 @@ struct ike_run_sa { // one IKE SA as the API shows it
 struct ike_run_child { // one child SA as the API shows it
 	uint32_t id;	 // unique, from 1
 	uint32_t tunnel; // of the dataplane
+	uint32_t if_id;	 // of its tunnel interface, 0: none
+	const char *iface; // the name of that, borrowed; "" without
 	struct ike_child_info info;
 	struct dp_sa_stats in, out;
 	bool have_in, have_out;

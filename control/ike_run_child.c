@@ -82,16 +82,18 @@ int run_child_install(struct run_sa *s, struct ike_child_install *install)
 	c->spi_out = spi_out;
 	c->fresh = true;
 	loses = run_rival_loses(s, child);
+	idle_note(s->run, child);
+	idle_begin(child);
 	volumes(s->run, child, &install->in);
 	volumes(s->run, child, &install->out);
 	rc = dp_sa_in_publish(s->run->dp, child->tunnel, &install->in, &err);
 	if (rc)
 		goto fail;
-	if (!loses && !install->out_later)
+	if (!loses && !install->out_later && !child->over)
 		rc = dp_tunnel_set_out(s->run->dp, child->tunnel, &install->out, &err);
 	if (rc)
 		goto fail;
-	if (!loses && !install->out_later)
+	if (!loses && !install->out_later && !child->over)
 		child->sends_on = spi_out;
 	c->id = ++s->run->last_child_id;
 	TAILQ_INSERT_TAIL(&s->children, c, link);
@@ -102,6 +104,7 @@ int run_child_install(struct run_sa *s, struct ike_child_install *install)
 		ike_sa_info(s->sa, &info);
 		run_rival_supersede(s, info.original_initiator);
 	}
+	run_child_changed(s->run, child);
 	return 0;
 fail:
 	// Published or only reserved, the SPI goes.
@@ -116,14 +119,16 @@ void run_child_use(struct run_sa *s, struct ike_child_use *use)
 	struct error err = {""};
 	uint32_t spi_out = use->out.spi;
 
-	if (!run_child_by_spi(s, use->spi_in) || s->superseded)
+	if (!run_child_by_spi(s, use->spi_in) || s->superseded || child->over)
 		return;
 	volumes(s->run, child, &use->out);
+	idle_note(s->run, child);
 	if (dp_tunnel_set_out(s->run->dp, child->tunnel, &use->out, &err))
 		log_error(LOG_CHD, "%s: child %s cannot be used for sending: %s", s->conn->ike.name,
 			  child->name, err.text);
 	else
 		child->sends_on = spi_out;
+	run_child_changed(s->run, child);
 }
 
 // ---- late packets ----
@@ -180,18 +185,60 @@ void run_linger_stop(struct ike_run *run)
 	event_free(run->linger_timer);
 }
 
+// The child's tunnel has no outbound SA, but the IKE SA has an SA of it: that is replaced, which
+// makes a new outbound SA. Asked for once; the core tries again by itself.
+static bool restore(struct run_sa *s, const struct conn_child *child)
+{
+	struct run_child_sa *c;
+
+	TAILQ_FOREACH(c, &s->children, link)
+	{
+		struct ike_event ev = {.type = IKE_EV_REKEY_CHILD, .spi_in = c->spi_in};
+
+		if (c->child != child)
+			continue;
+		if (c->restores)
+			return true;
+		c->restores = true;
+		run_sa_step(s, &ev);
+		return true;
+	}
+	return false;
+}
+
+// Another IKE SA with that peer may have an SA of the child.
+static void restore_elsewhere(const struct run_sa *s, const struct conn_child *child)
+{
+	struct run_sa *other;
+
+	if (s->run->shutting_down || conn_child_is_gone(child))
+		return;
+	TAILQ_FOREACH(other, &child->conn->sas, conn_link)
+	{
+		struct ike_sa_info info;
+
+		ike_sa_info(other->sa, &info);
+		if (other != s && !other->superseded && ike_state_is_up(info.state) &&
+		    restore(other, child))
+			return;
+	}
+}
+
 bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us)
 {
 	struct run_child_sa *c = run_child_by_spi(s, spi_in);
 	struct conn_child *child;
+	bool bare;
 
 	if (!c)
 		return false;
 	child = c->child;
+	idle_note(s->run, child);
 	TAILQ_REMOVE(&s->children, c, link);
 	s->run->n_child_sas--;
 	dp_tunnel_clear_out(s->run->dp, child->tunnel, c->spi_out);
-	if (child->sends_on == c->spi_out)
+	bare = child->sends_on == c->spi_out;
+	if (bare)
 		child->sends_on = 0;
 	if (late)
 		linger(s->run, c->spi_in);
@@ -201,27 +248,18 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us)
 	watch_child_gone(s, spi_in);
 	if (!run_child_is_up(child))
 		start_lost(s->run, child, s, by_us);
+	else if (bare)
+		restore_elsewhere(s, child);
+	run_child_changed(s->run, child);
 	return true;
 }
 
-// Several SAs of one child, and the one in use was deleted: another one is replaced, which makes a
-// new outbound SA. Not from within the step that deleted it.
+// Several SAs of one child, and the one in use was deleted. Not from within the step that did it.
 void run_child_restore(struct run_sa *s)
 {
-	for (size_t i = 0; s->conn && i < s->conn->n_children; i++) {
-		struct conn_child *child = &s->conn->children[i];
-		struct run_child_sa *c;
-
-		if (child->sends_on || s->closed || s->superseded)
-			continue;
-		TAILQ_FOREACH(c, &s->children, link)
-		if (c->child == child) {
-			struct ike_event ev = {.type = IKE_EV_REKEY_CHILD, .spi_in = c->spi_in};
-
-			run_sa_step(s, &ev);
-			break;
-		}
-	}
+	for (size_t i = 0; s->conn && i < s->conn->n_children; i++)
+		if (!s->conn->children[i]->sends_on && !s->closed && !s->superseded)
+			restore(s, s->conn->children[i]);
 }
 
 void run_child_move(struct run_sa *s, uint32_t spi_in, const struct ip_endpoint *local,

@@ -33,7 +33,7 @@ static int unknown_name(const struct ike_run *run, const char *conn, const char 
 		if (word == conn)
 			names[n++] = c->ike.name;
 		for (size_t k = 0; word == child && k < c->n_children && n < NAMES_MAX; k++)
-			names[n++] = c->children[k].name;
+			names[n++] = c->children[k]->name;
 	}
 	nearest = word && n ? suggest_nearest(word, names, n) : NULL;
 	if (nearest)
@@ -249,7 +249,7 @@ static unsigned cancel_planned(struct ike_run *run, const struct ike_run_select 
 		if (sel->conn && strcmp(c->ike.name, sel->conn) != 0)
 			continue;
 		for (size_t k = 0; k < c->n_children; k++) {
-			struct conn_child *child = &c->children[k];
+			struct conn_child *child = c->children[k];
 
 			if ((sel->child && strcmp(child->name, sel->child) != 0) || !child->retry ||
 			    (!child->waits && !event_pending(child->retry, EV_TIMEOUT, NULL)))
@@ -327,7 +327,8 @@ static unsigned rekey_children(struct run_sa *s, const struct ike_run_select *se
 
 		next = TAILQ_NEXT(c, link); // replacing one begins with a message, and removes none
 		// What has been replaced already is left alone.
-		if (!child_selected(sel, c) || c->child->sends_on != c->spi_out)
+		if (!child_selected(sel, c) || c->child->retired ||
+		    c->child->sends_on != c->spi_out)
 			continue;
 		n++;
 		run_sa_step(s, &ev);
@@ -373,8 +374,8 @@ void ike_run_shutdown(struct ike_run *run, const struct ike_run_watch *watch)
 	run->shutting_down = true;
 	for (size_t i = 0; i < run->n_conns; i++)
 		for (size_t k = 0; k < run->conns[i]->n_children; k++)
-			if (run->conns[i]->children[k].retry)
-				event_del(run->conns[i]->children[k].retry);
+			if (run->conns[i]->children[k]->retry)
+				event_del(run->conns[i]->children[k]->retry);
 	run_enter(run);
 	if (w)
 		w->all = true;

@@ -39,6 +39,8 @@ int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run
 	if (c) {
 		shown.id = c->id;
 		shown.tunnel = c->child->tunnel;
+		shown.if_id = c->child->if_id;
+		shown.iface = c->child->iface_name;
 		shown.rekey_in_ms = left(shown.info.rekey_ms, now);
 		shown.expires_in_ms = left(shown.info.expires_ms, now);
 		shown.have_in = dp_sa_in_stats(run->dp, c->spi_in, &shown.in) == 0;
@@ -59,6 +61,30 @@ bool ike_run_is_trapped(const struct ike_run *run, size_t conn, const char *chil
 		conn < run->n_conns ? conn_child_find(run->conns[conn], child) : NULL;
 
 	return c && c->trapped;
+}
+
+void ike_run_trapped_ifaces(const struct ike_run *run, bool *trapped)
+{
+	for (size_t i = 0; i < run->n_conns; i++) {
+		const struct conn *c = run->conns[i];
+
+		for (size_t k = 0; k < c->n_children; k++)
+			if (c->children[k]->trapped && c->children[k]->iface != DP_IFACE_NONE)
+				trapped[c->children[k]->iface - DP_IFACE_FIRST] = true;
+	}
+}
+
+void ike_run_follow_children(struct ike_run *run, void (*changed)(void *ctx, unsigned iface),
+			     void *ctx)
+{
+	run->children_changed = changed;
+	run->children_ctx = ctx;
+}
+
+void run_child_changed(struct ike_run *run, const struct conn_child *child)
+{
+	if (run->children_changed && child->iface != DP_IFACE_NONE)
+		run->children_changed(run->children_ctx, child->iface);
 }
 
 void ike_run_stats(const struct ike_run *run, struct ike_run_stats *out)

@@ -58,11 +58,11 @@ static void names_done(struct ike_run *run, struct conn *c)
 	c->names_at_ms = run_now_ms();
 	run_enter(run);
 	for (size_t i = 0; i < c->n_children; i++) {
-		turn_round(run, c, &c->children[i]);
-		if (!c->children[i].waits_for_name)
+		turn_round(run, c, c->children[i]);
+		if (!c->children[i]->waits_for_name)
 			continue;
-		c->children[i].waits_for_name = false;
-		start_begin(run, &c->children[i]);
+		c->children[i]->waits_for_name = false;
+		start_begin(run, c->children[i]);
 	}
 	run_leave(run);
 }

@@ -1,16 +1,19 @@
 // What the files control/ike_run*.c share: the running IKE SAs and what hangs on them.
 //
-//   ike_run.c        create, configure, what the core asks for (env)
+//   ike_run.c        create, what the core asks for (env)
+//   ike_run_conf.c   configure: connections, children and their tunnels
 //   ike_run_rx.c     messages in: find the SA, limits; NAT keepalives out
 //   ike_run_find.c   finding an IKE SA
 //   ike_run_sa.c     one IKE SA: create, step, actions, timers, destroy
 //   ike_run_child.c  its child SAs in the dataplane
+//   ike_run_retire.c children that a reload has removed or replaced
 //   ike_run_rival.c  two IKE SAs for the same children: which one stays
 //   ike_run_succ.c   the successor of a rekeyed IKE SA
 //   ike_run_pace.c   how many initiations at once
 //   ike_run_start.c  bringing configured children up and keeping them up
 //   ike_run_cmd.c    commands: initiate, terminate, shutdown
 //   ike_run_watch.c  who follows a command
+//   ike_run_idle.c   closing children without traffic
 //   ike_run_info.c   what the API shows
 //
 // Threads:   control only.
@@ -39,8 +42,9 @@ struct run_child_sa { // a child SA in the dataplane
 	uint32_t id;
 	struct conn_child *child;
 	uint32_t spi_in, spi_out;
-	bool worn;  // its replacement by volume has been asked for
-	bool fresh; // installed by the step that is being carried out
+	bool worn;     // its replacement by volume has been asked for
+	bool restores; // it is being replaced because its tunnel sends on nothing
+	bool fresh;    // installed by the step that is being carried out
 };
 
 struct run_sa {			       // an IKE SA
@@ -55,6 +59,7 @@ struct run_sa {			       // an IKE SA
 	uint64_t peer_spi;	 // responder: the initiator's SPI
 	struct conn *conn;	 // counted; NULL: responder that has not chosen
 	struct conn_child *goal; // initiator, until it is established: the child to bring up
+	uint32_t succeeds;	 // id of the IKE SA that we want to replace with it, 0: none
 	struct pace_peer *pace;	 // where it is counted as under way, or NULL
 	TAILQ_HEAD(, run_child_sa) children;
 	struct event *timer; // the core's
@@ -64,18 +69,19 @@ struct run_sa {			       // an IKE SA
 	uint64_t end_at_ms;   // to be deleted
 	uint64_t kill_at_ms;  // to be dropped without further words
 	uint64_t began, authenticated; // in the order of all such moments of this ike_run
-	bool half_open;	      // responder before authentication
-	bool unproved;	      // and counted by source: it has not shown a cookie
-	bool established;     // has been
-	bool behind_nat;      // we are: its mapping has to be kept alive
-	uint64_t last_tx_ms;  // of IKE, or a NAT keepalive
-	bool superseded;      // another SA carries its child
-	bool aged;	      // its lifetime is over
-	bool asked;	      // for the children that waited for it
-	bool only;	      // the peer says that it has no other one with us
-	bool peer_lost;	      // it did not answer
-	bool suspect;	      // it does not answer just now
-	bool send_failed;     // the last message could not be sent
+	bool half_open;		       // responder before authentication
+	bool unproved;		       // and counted by source: it has not shown a cookie
+	bool established;	       // has been
+	bool behind_nat;	       // we are: its mapping has to be kept alive
+	uint64_t last_tx_ms;	       // of IKE, or a NAT keepalive
+	bool superseded;	       // another SA carries its child
+	bool aged;		       // its lifetime is over
+	bool duplicate;	  // another one of that peer takes its place (unique = replace)
+	bool asked;	  // for the children that waited for it
+	bool only;	  // the peer says that it has no other one with us
+	bool peer_lost;	  // it did not answer
+	bool suspect;	  // it does not answer just now
+	bool send_failed; // the last message could not be sent
 	bool closed;
 	enum ike_report_code last_code; // of the last error, for whoever waits
 	char last_error[IKE_REPORT_TEXT_MAX];
@@ -125,13 +131,14 @@ struct ike_run {
 	TAILQ_HEAD(, watch) watches;
 	TAILQ_HEAD(, run_linger) lingering; // in the order of their ends
 	struct event *linger_timer;
+	TAILQ_HEAD(, conn) to_sweep; // may have retired children that nobody holds any more
 	struct {
 		unsigned under_way;	       // initiations
 		TAILQ_HEAD(, pace_peer) ready; // may go on when there is room in total
 		struct pace_peer *by_addr[SA_BUCKETS];
 	} pace;
 	unsigned n_sas, n_half_open, n_child_sas; // not closed
-	struct half_open unproved; // by source
+	struct half_open unproved;		  // by source
 	struct cookie_jar cookies;
 	struct run_sa *shown; // the one ike_run_each is at
 	unsigned depth;	      // of run_enter
@@ -147,6 +154,8 @@ struct ike_run {
 	struct ike_run_stats stats; // the counters of it
 	ike_run_observer observer;
 	void *observer_ctx;
+	void (*children_changed)(void *ctx, unsigned iface); // NULL: nobody follows
+	void *children_ctx;
 };
 
 // ---- ike_run.c ----
@@ -155,8 +164,25 @@ uint64_t run_now_ms(void); // monotonic
 uint64_t run_jitter(struct ike_run *run, uint64_t ms);
 // 0 to max, both included, by chance.
 uint64_t run_random(struct ike_run *run, uint64_t max);
-void run_conn_put(struct ike_run *run, struct conn *c); // with its tunnels, at the last reference
 int run_event_after(struct event *ev, uint64_t ms);
+
+// ---- ike_run_conf.c ----
+void run_conn_put(struct ike_run *run, struct conn *c); // with its tunnels, at the last reference
+
+// ---- ike_run_retire.c ----
+// Takes back what is planned for the child.
+void retire_stop(struct conn_child *child);
+// The child was retired: its SAs end, at the latest when its heir is up.
+void retire_child(struct ike_run *run, struct conn_child *old);
+// That child is up: what it replaces ends.
+void retire_replaced(struct ike_run *run, const struct conn_child *heir);
+// An SA of a retired child has come up, which was under way.
+void retire_fresh(struct ike_run *run, struct conn_child *old);
+// Gives its tunnel back, unless another child has it.
+void retire_tunnel(struct ike_run *run, struct conn_child *child);
+// An IKE SA may have let go of retired children of the connection.
+void retire_touch(struct ike_run *run, struct conn *c);
+void retire_sweep(struct ike_run *run); // frees those that nobody holds
 
 // ---- ike_run_names.c ----
 int names_create(struct ike_run *run); // -ENOMEM
@@ -179,7 +205,9 @@ void run_sa_step(struct run_sa *s, struct ike_event *ev);
 void run_sa_drop(struct run_sa *s);
 // Deletes it politely; if the peer does not answer within grace_ms it is dropped.
 void run_sa_delete(struct run_sa *s, uint64_t grace_ms);
-void run_sa_age_arm(struct run_sa *s); // after a change of the deadlines
+void run_sa_age_arm(struct run_sa *s);	   // after a change of the deadlines
+void run_sa_reauth_plan(struct run_sa *s); // counted from now
+void run_sa_wake(struct run_sa *s);	   // as its timer does
 // "lab", or the peer's address before a connection is known.
 const char *run_sa_name(const struct run_sa *s, char *buf, size_t size);
 
@@ -206,11 +234,13 @@ void rx_stop(struct ike_run *run);
 // ---- ike_run_child.c ----
 // Puts the pair into the dataplane. On failure it is logged, and the core has to be told to
 // delete the child.
+// Tells who follows the children.
+void run_child_changed(struct ike_run *run, const struct conn_child *child);
 int run_child_install(struct run_sa *s, struct ike_child_install *install);
 // From now on the tunnel sends on it.
 void run_child_use(struct run_sa *s, struct ike_child_use *use);
-// Takes it out again. With `late` packets on it are accepted for a moment yet; `by_us`: neither lost
-// nor deleted by the peer. False when it was not there.
+// Takes it out again. With `late` packets on it are accepted for a moment yet; `by_us`: neither
+// lost nor deleted by the peer. False when it was not there.
 bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us);
 int run_linger_start(struct ike_run *run); // -ENOMEM
 void run_linger_stop(struct ike_run *run);
@@ -225,12 +255,27 @@ bool run_child_is_up(const struct conn_child *child);
 void run_child_restore(struct run_sa *s);
 uint64_t run_child_last_inbound_ms(const struct run_sa *s, uint64_t now_ms);
 
+// ---- ike_run_idle.c ----
+// The child is up, or its `inactivity` may have changed: it is watched, if it is to be.
+void idle_watch(struct ike_run *run, struct conn_child *child);
+void idle_stop(struct conn_child *child);
+// Its first SA has been made: counted from now.
+void idle_begin(struct conn_child *child);
+// An SA of it is about to go, or to be sent on no more: remembers when it was last used.
+void idle_note(const struct ike_run *run, struct conn_child *child);
+
 // ---- ike_run_rival.c ----
 // Does a child of `s` lose against one that another IKE SA of the same connection has?
 bool run_rival_loses(const struct run_sa *s, const struct conn_child *child);
 // `s` is to end: another IKE SA carries its children.
 void run_rival_supersede(struct run_sa *s, bool ours);
-// After a step that installed something: IKE SAs all of whose children `s` carries as well end.
+// Does the connection have an IKE SA with that peer that is in use?
+bool run_rival_exists(const struct conn *c, const struct identity *local,
+		      const struct identity *remote);
+// `s` is established: with unique = replace, what its peer has besides ends.
+void run_rival_established(struct run_sa *s);
+// After a step that installed something: IKE SAs all of whose children `s` carries as well end, if
+// `s` is to replace them.
 void run_rival_settle(struct run_sa *s, const struct conn_child *child);
 // The peer has no other IKE SA with us (INITIAL_CONTACT): what we have of it is dead.
 void run_rival_drop_stale(struct run_sa *s);
@@ -252,6 +297,9 @@ void pace_over(struct run_sa *s);    // done, given up or not answered in time; 
 void pace_next(struct ike_run *run); // starts those whose turn it is
 
 // ---- ike_run_start.c ----
+// Another start_action, dpd_action or close_action: whether it is trapped and initiated is decided
+// as for a new child; what is up or under way stays so.
+void start_changed(struct ike_run *run, struct conn_child *child);
 // Starts IKE_SA_INIT. `child` NULL: the IKE SA alone. An error is a sentence; nothing has begun.
 int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
 		   struct run_sa **out, struct error *err);
@@ -292,6 +340,8 @@ void watch_done(struct watch *w, int result, const char *text);
 void watch_report(struct run_sa *s, const struct ike_action *a);
 void watch_child_up(struct run_sa *s, const struct conn_child *child);
 void watch_child_failed(struct run_sa *s, const struct conn_child *child);
+// The child is no longer in the configuration as it was.
+void watch_child_retired(struct ike_run *run, const struct conn_child *child);
 // Whoever follows one IKE SA follows its successor.
 void watch_moved(struct ike_run *run, uint32_t from, uint32_t to);
 void watch_established(struct run_sa *s);

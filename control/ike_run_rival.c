@@ -4,6 +4,9 @@
 
 #include "lib/log.h"
 
+// As strongSwan, a peer that comes from where it was is given time to bring its children along.
+#define DUPLICATE_MS 10000
+
 // How long an SA that another one replaces lives on: the side that made the better one ends the
 // other soon, its peer only if that does not come.
 #define SUPERSEDED_OURS_MS  500
@@ -31,12 +34,20 @@ static bool rivals(const struct run_sa *s, const struct ike_sa_info *info,
 	return true;
 }
 
+// Was `s` set up to take the place of `other`? Otherwise both are meant, for all that we know.
+static bool succeeds(const struct run_sa *s, const struct ike_sa_info *info,
+		     const struct run_sa *other, const struct ike_sa_info *other_info)
+{
+	return s->conn->unique == UNIQUE_REPLACE || s->succeeds == other->id ||
+	       (info->original_initiator && other->suspect) || collide(s, info, other, other_info);
+}
+
 static bool carries_all(const struct run_sa *s, const struct run_sa *other)
 {
 	const struct run_child_sa *c;
 
 	TAILQ_FOREACH(c, &other->children, link)
-	if (!run_child_carries(s, c->child))
+	if (!c->child->retired && !run_child_carries(s, c->child))
 		return false;
 	return true;
 }
@@ -103,13 +114,60 @@ void run_rival_settle(struct run_sa *s, const struct conn_child *child)
 	for (other = TAILQ_FIRST(&s->conn->sas); other && !s->superseded; other = next) {
 		next = TAILQ_NEXT(other, conn_link);
 		ike_sa_info(other->sa, &other_info);
-		if (!rivals(s, &info, other, &other_info) || !carries_all(s, other))
+		if (!rivals(s, &info, other, &other_info) || !carries_all(s, other) ||
+		    !succeeds(s, &info, other, &other_info))
 			continue;
 		run_rival_supersede(other, collide(s, &info, other, &other_info)
 						   ? other_info.original_initiator
 						   : info.original_initiator);
 	}
 	run_leave(s->run);
+}
+
+bool run_rival_exists(const struct conn *c, const struct identity *local,
+		      const struct identity *remote)
+{
+	const struct run_sa *s;
+
+	TAILQ_FOREACH(s, &c->sas, conn_link)
+	{
+		struct ike_sa_info info;
+
+		ike_sa_info(s->sa, &info);
+		if (s->established && !s->superseded && ike_state_is_up(info.state) &&
+		    identity_equal(&info.local_id, local) &&
+		    identity_equal(&info.remote_id, remote))
+			return true;
+	}
+	return false;
+}
+
+// From where it was this may be a reauthentication: its children follow, which ends the old one
+// sooner (run_rival_settle). From elsewhere it is somebody who has moved, or a second one.
+void run_rival_established(struct run_sa *s)
+{
+	struct ike_sa_info info, other_info;
+	struct run_sa *other, *next;
+
+	if (s->conn->unique != UNIQUE_REPLACE)
+		return;
+	ike_sa_info(s->sa, &info);
+	for (other = TAILQ_FIRST(&s->conn->sas); other; other = next) {
+		next = TAILQ_NEXT(other, conn_link);
+		ike_sa_info(other->sa, &other_info);
+		if (!rivals(s, &info, other, &other_info) ||
+		    !identity_equal(&info.local_id, &other_info.local_id) ||
+		    collide(s, &info, other, &other_info))
+			continue;
+		log_info(LOG_IKE, "%s: IKE SA #%u is replaced by #%u (unique = replace)",
+			 s->conn->ike.name, other->id, s->id);
+		other->duplicate = true;
+		other->rekey_at_ms = NO_DEADLINE;
+		other->end_at_ms = run_now_ms();
+		if (ip_addr_equal(&info.remote.addr, &other_info.remote.addr))
+			other->end_at_ms += DUPLICATE_MS;
+		run_sa_age_arm(other);
+	}
 }
 
 // Only those that were there before `s` began: with a collision of two first contacts both sides
@@ -119,6 +177,8 @@ void run_rival_drop_stale(struct run_sa *s)
 	struct ike_sa_info info, other_info;
 	struct run_sa *other, *next;
 
+	if (s->conn->unique == UNIQUE_NEVER)
+		return;
 	ike_sa_info(s->sa, &info);
 	run_enter(s->run);
 	for (other = TAILQ_FIRST(&s->conn->sas); other; other = next) {

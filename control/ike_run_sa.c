@@ -41,6 +41,7 @@ static void sa_free(struct run_sa *s)
 	if (s->age)
 		event_free(s->age);
 	ike_sa_destroy(s->sa);
+	retire_touch(s->run, s->conn);
 	run_conn_put(s->run, s->conn);
 	free(s);
 }
@@ -56,6 +57,7 @@ void run_leave(struct ike_run *run)
 		}
 		watch_sweep(run);
 		pace_next(run);
+		retire_sweep(run);
 	}
 	run->depth--;
 }
@@ -64,7 +66,6 @@ void run_leave(struct ike_run *run)
 static void on_timer(int fd, short what, void *arg)
 {
 	struct run_sa *s = arg;
-	struct ike_event ev = {.type = IKE_EV_TIMER};
 	uint64_t now = run_now_ms();
 
 	(void)fd;
@@ -73,7 +74,16 @@ static void on_timer(int fd, short what, void *arg)
 		run_event_after(s->timer, s->timer_at_ms - now);
 		return;
 	}
-	ev.last_inbound_esp_ms = run_child_last_inbound_ms(s, now);
+	run_sa_wake(s);
+}
+
+void run_sa_wake(struct run_sa *s)
+{
+	struct ike_event ev = {
+		.type = IKE_EV_TIMER,
+		.last_inbound_esp_ms = run_child_last_inbound_ms(s, run_now_ms()),
+	};
+
 	run_sa_step(s, &ev);
 }
 
@@ -93,8 +103,9 @@ static void on_age(int fd, short what, void *arg)
 	} else if (now >= s->end_at_ms) {
 		if (!s->superseded) {
 			s->aged = true;
-			log_notice(LOG_IKE, "%s: lifetime of IKE SA #%u is over",
-				   run_sa_name(s, name, sizeof(name)), s->id);
+			log_notice(LOG_IKE, "%s: %s IKE SA #%u is over",
+				   run_sa_name(s, name, sizeof(name)),
+				   s->duplicate ? "the duplicate" : "lifetime of", s->id);
 		}
 		s->end_at_ms = NO_DEADLINE;
 		run_sa_delete(s, AGED_GRACE_MS);
@@ -215,11 +226,22 @@ void run_sa_delete(struct run_sa *s, uint64_t grace_ms)
 
 // ---- steps ----
 
-static void on_established(struct run_sa *s, const struct ike_sa_info *info)
+void run_sa_reauth_plan(struct run_sa *s)
 {
 	const struct conn *c = s->conn;
-	uint64_t now = run_now_ms(), soft = NO_DEADLINE, over;
+	uint64_t now = run_now_ms(), soft = c->reauth_time_ms;
 
+	s->rekey_at_ms = s->end_at_ms = NO_DEADLINE;
+	if (soft) {
+		// Earlier by chance, so that the two sides do not act at once.
+		s->rekey_at_ms = now + soft - run_random(s->run, c->reauth_rand_ms);
+		s->end_at_ms = now + soft + (c->over_time_ms ? c->over_time_ms : soft / 10);
+	}
+	run_sa_age_arm(s);
+}
+
+static void on_established(struct run_sa *s, const struct ike_sa_info *info)
+{
 	s->established = true;
 	s->authenticated = ++s->run->order;
 	run_sa_half_open_over(s);
@@ -229,15 +251,8 @@ static void on_established(struct run_sa *s, const struct ike_sa_info *info)
 		s->run->stats.initiated_ok++;
 	else
 		s->run->stats.responded_ok++;
-	if (c->reauth_time_ms)
-		soft = c->reauth_time_ms;
-	if (soft != NO_DEADLINE) {
-		over = c->over_time_ms ? c->over_time_ms : soft / 10;
-		// Earlier by chance, so that the two sides do not act at once.
-		s->rekey_at_ms = now + soft - run_random(s->run, c->reauth_rand_ms);
-		s->end_at_ms = now + soft + over;
-	}
-	run_sa_age_arm(s);
+	run_sa_reauth_plan(s);
+	run_rival_established(s);
 }
 
 // Takes over what a step has changed in the core.
@@ -400,7 +415,7 @@ static void goal_missed(struct run_sa *s, struct conn_child *goal)
 	bool wanted = !TAILQ_EMPTY(&s->children);
 
 	for (size_t i = 0; i < s->conn->n_children; i++)
-		wanted |= s->conn->children[i].asked_on == s->id;
+		wanted |= s->conn->children[i]->asked_on == s->id;
 	start_failed(s->run, goal);
 	watch_child_failed(s, goal);
 	if (!wanted)
@@ -422,7 +437,12 @@ static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_ref
 		struct conn_child *child = c->child;
 
 		c->fresh = false;
+		if (child->retired) {
+			retire_fresh(s->run, child);
+			continue;
+		}
 		start_succeeded(s->run, child);
+		retire_replaced(s->run, child);
 		run_rival_settle(s, child);
 		watch_child_up(s, child);
 	}
@@ -505,5 +525,6 @@ void run_sa_step(struct run_sa *s, struct ike_event *ev)
 	after_step(s, refused, n_refused);
 	for (unsigned i = 0; i < n_woken; i++)
 		run_sa_step(woken[i], &wake);
+	retire_touch(s->run, s->conn);
 	run_leave(s->run);
 }

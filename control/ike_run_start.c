@@ -41,6 +41,8 @@ void start_rest(struct ike_run *run, struct conn_child *child, enum child_rest r
 		    (rest == REST_DEAD && (child->start_action & START_START));
 
 	child->rest = rest;
+	if (child->retired) // the tunnel is another one's
+		return;
 	if (child->tunnel != DP_TUNNEL_NONE)
 		dp_tunnel_hold(run->dp, child->tunnel, wait);
 }
@@ -49,6 +51,7 @@ void start_trap(struct ike_run *run, struct conn_child *child, bool on)
 {
 	child->trapped = on;
 	start_rest(run, child, child->rest);
+	run_child_changed(run, child);
 }
 
 // Our address towards a peer: the one that Linux would take, when the connection has it among its
@@ -96,7 +99,7 @@ static int choose_addrs(const struct conn *conn, unsigned attempt, struct ip_end
 int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
 		   struct run_sa **out, struct error *err)
 {
-	struct ike_event ev = {.type = IKE_EV_INITIATE, .child = child ? child->ike : NULL};
+	struct ike_event ev = {.type = IKE_EV_INITIATE, .child = child ? &child->ike : NULL};
 	struct ip_endpoint local, remote;
 	struct ike_sa *sa;
 	struct run_sa *s;
@@ -122,7 +125,7 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 	if (!s)
 		return error_set(err, -ENOMEM, "%s: out of memory", conn->ike.name);
 	s->goal = child;
-	ev.first_contact = first_contact(conn);
+	ev.first_contact = conn->unique != UNIQUE_NEVER && first_contact(conn);
 	if (child) {
 		child->last_attempt_ms = run_now_ms();
 		pace_cancel(child);
@@ -183,7 +186,7 @@ static struct run_sa *usable(const struct conn *conn, bool *soon)
 int start_child(struct ike_run *run, struct conn_child *child, struct run_sa **out,
 		struct error *err)
 {
-	struct ike_event ev = {.type = IKE_EV_CREATE_CHILD, .child = child->ike};
+	struct ike_event ev = {.type = IKE_EV_CREATE_CHILD, .child = &child->ike};
 	bool soon;
 	struct run_sa *s = usable(child->conn, &soon);
 
@@ -201,8 +204,8 @@ int start_child(struct ike_run *run, struct conn_child *child, struct run_sa **o
 void start_waiting(struct run_sa *s)
 {
 	for (size_t i = 0; i < s->conn->n_children && !s->closed; i++) {
-		struct conn_child *child = &s->conn->children[i];
-		struct ike_event ev = {.type = IKE_EV_CREATE_CHILD, .child = child->ike};
+		struct conn_child *child = s->conn->children[i];
+		struct ike_event ev = {.type = IKE_EV_CREATE_CHILD, .child = &child->ike};
 
 		if (child->asked_on == s->id && !run_child_carries(s, child))
 			run_sa_step(s, &ev);
@@ -228,7 +231,7 @@ void start_refused(struct run_sa *s, const struct ike_action *a)
 void start_abandoned(struct run_sa *s)
 {
 	for (size_t i = 0; s->conn && i < s->conn->n_children; i++) {
-		struct conn_child *child = &s->conn->children[i];
+		struct conn_child *child = s->conn->children[i];
 
 		if (child->asked_on != s->id)
 			continue;
@@ -242,7 +245,7 @@ static void on_retry(int fd, short what, void *arg);
 
 static void plan(struct ike_run *run, struct conn_child *child, uint64_t delay_ms)
 {
-	if (run->shutting_down || child->conn->retired || child->rest != REST_NONE)
+	if (run->shutting_down || conn_child_is_gone(child) || child->rest != REST_NONE)
 		return;
 	if (!child->retry)
 		child->retry = evtimer_new(run->base, on_retry, child);
@@ -318,7 +321,7 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 {
 	uint64_t wait;
 
-	if (run->shutting_down || child->conn->retired)
+	if (run->shutting_down || conn_child_is_gone(child))
 		return;
 	child->failures++;
 	child->no_route = false;
@@ -348,7 +351,8 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 
 void start_lost(struct ike_run *run, struct conn_child *child, const struct run_sa *s, bool by_us)
 {
-	if (run->shutting_down || child->conn->retired || child->rest == REST_BY_USER)
+	if (run->shutting_down || conn_child_is_gone(child) || child->rest == REST_BY_USER ||
+	    child->rest == REST_IDLING)
 		return;
 	if (s->superseded || s->aged || by_us) {
 		start_rest(run, child, REST_IDLE);
@@ -369,6 +373,19 @@ void start_lost(struct ike_run *run, struct conn_child *child, const struct run_
 	}
 }
 
+void start_changed(struct ike_run *run, struct conn_child *child)
+{
+	start_trap(run, child, child->start_action & START_TRAP);
+	if (run_child_is_up(child))
+		return;
+	if (child->start_action & START_START) {
+		start_want(run, child, 0);
+	} else if (child->rest == REST_NONE && !start_under_way(child->conn, child)) {
+		retire_stop(child);
+		start_rest(run, child, REST_IDLE);
+	}
+}
+
 void start_succeeded(struct ike_run *run, struct conn_child *child)
 {
 	child->asked_on = 0;
@@ -378,11 +395,22 @@ void start_succeeded(struct ike_run *run, struct conn_child *child)
 	pace_cancel(child);
 	if (child->retry)
 		event_del(child->retry);
+	idle_watch(run, child);
+}
+
+static const struct run_child_sa *first_child(const struct run_sa *s)
+{
+	const struct run_child_sa *c;
+
+	TAILQ_FOREACH(c, &s->children, link)
+	if (!c->child->retired)
+		return c;
+	return NULL;
 }
 
 void start_successor(struct run_sa *s)
 {
-	const struct run_child_sa *c = TAILQ_FIRST(&s->children);
+	const struct run_child_sa *c = first_child(s);
 	struct conn_child *child = c ? c->child : NULL;
 	struct ip_endpoint remote;
 	struct run_sa *n;
@@ -394,6 +422,7 @@ void start_successor(struct run_sa *s)
 	log_info(LOG_IKE, "%s: IKE SA #%u %s: setting up its successor", s->conn->ike.name, s->id,
 		 s->suspect ? "is not answered" : "grows old");
 	if (start_initiate(s->run, s->conn, child, &n, &err) == 0) {
+		n->succeeds = s->id;
 		// The others follow when it is established.
 		TAILQ_FOREACH(c, &s->children, link)
 		if (c->child != child)
@@ -410,7 +439,7 @@ void start_successor(struct run_sa *s)
 // goes, and otherwise nothing is lost.
 void start_suspect(struct run_sa *s)
 {
-	const struct run_child_sa *c = TAILQ_FIRST(&s->children);
+	const struct run_child_sa *c = first_child(s);
 	struct ike_sa_info info;
 
 	ike_sa_info(s->sa, &info);
@@ -524,7 +553,8 @@ void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev)
 		struct run_child_sa *c;
 
 		TAILQ_FOREACH(c, &s->children, link)
-		if (c->child == child && (ev->inbound ? c->spi_in : c->spi_out) == ev->spi) {
+		if (c->child->tunnel == ev->tunnel &&
+		    (ev->inbound ? c->spi_in : c->spi_out) == ev->spi) {
 			if (ev->type == DP_EV_PEER_MOVED)
 				peer_moved(s, ev);
 			else

@@ -25,14 +25,17 @@ static struct run_sa *holder(struct ike_run *run, const struct ike_sa *sa)
 struct run_sa *run_succ_adopt(struct ike_run *run, const struct ike_sa *from_sa,
 			      const struct ike_sa *to_sa)
 {
-	struct run_sa *from = holder(run, from_sa), *to = holder(run, to_sa);
+	struct run_sa *from = holder(run, from_sa), *to = holder(run, to_sa), *s;
 
 	if (!from || !to)
 		return to;
 	TAILQ_CONCAT(&to->children, &from->children, link);
 	for (size_t i = 0; i < to->conn->n_children; i++)
-		if (to->conn->children[i].asked_on == from->id)
-			to->conn->children[i].asked_on = to->id;
+		if (to->conn->children[i]->asked_on == from->id)
+			to->conn->children[i]->asked_on = to->id;
+	TAILQ_FOREACH(s, &to->conn->sas, conn_link)
+	if (s->succeeds == from->id)
+		s->succeeds = to->id;
 	// Reauthentication counts from the authentication.
 	to->rekey_at_ms = from->rekey_at_ms;
 	to->end_at_ms = from->end_at_ms;

@@ -155,6 +155,19 @@ void watch_child_up(struct run_sa *s, const struct conn_child *child)
 	run_leave(s->run);
 }
 
+void watch_child_retired(struct ike_run *run, const struct conn_child *child)
+{
+	struct watch *w;
+	char text[128];
+
+	snprintf(text, sizeof(text), "a reload has changed or removed child %s", child->name);
+	run_enter(run);
+	TAILQ_FOREACH(w, &run->watches, link)
+	if (!w->dead && w->initiating && w->goal == child)
+		watch_done(w, -ECANCELED, text);
+	run_leave(run);
+}
+
 void watch_moved(struct ike_run *run, uint32_t from, uint32_t to)
 {
 	struct watch *w;

@@ -199,6 +199,33 @@ int netlink_addr_del(struct netlink *n, unsigned ifindex, const struct ip_prefix
 	return addr_request(n, RTM_DELADDR, 0, ifindex, a);
 }
 
+int netlink_link_del(struct netlink *n, unsigned ifindex)
+{
+	char buf[256];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *m;
+
+	h->nlmsg_type = RTM_DELLINK;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ifi_family = AF_UNSPEC;
+	m->ifi_index = (int)ifindex;
+	return request(n, h);
+}
+
+int netlink_mtu_set(struct netlink *n, unsigned ifindex, uint16_t mtu)
+{
+	char buf[256];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *m;
+
+	h->nlmsg_type = RTM_NEWLINK;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ifi_family = AF_UNSPEC;
+	m->ifi_index = (int)ifindex;
+	mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	return request(n, h);
+}
+
 int netlink_neigh_use(struct netlink *n, unsigned ifindex, const struct ip_addr *a)
 {
 	char buf[256];
@@ -248,9 +275,13 @@ static bool attrs_of(const struct nlmsghdr *h, size_t header_len, const struct n
 {
 	struct attrs a = {at, max};
 
-	if (mnl_nlmsg_get_payload_len(h) < header_len)
+	size_t len = mnl_nlmsg_get_payload_len(h);
+
+	if (len < header_len) // all of them are multiples of NLMSG_ALIGNTO
 		return false;
-	return mnl_attr_parse(h, (unsigned)header_len, collect, &a) >= 0;
+	// mnl_attr_parse would round the message's length up and read beyond its end.
+	return mnl_attr_parse_payload((const char *)mnl_nlmsg_get_payload(h) + header_len,
+				      len - header_len, collect, &a) >= 0;
 }
 
 static bool attr_addr(const struct nlattr *attr, int family, struct ip_addr *out)
@@ -307,18 +338,16 @@ bool netlink_parse_addr(const struct nlmsghdr *h, struct netlink_addr *out)
 	return true;
 }
 
-static bool hop_dead(unsigned flags)
-{
-	return (flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) != 0;
-}
-
 static void add_hop(struct netlink_route *r, int family, unsigned flags, unsigned ifindex,
 		    const struct nlattr *const *at)
 {
-	struct netlink_hop hop = {.ifindex = ifindex};
+	struct netlink_hop hop = {
+		.ifindex = ifindex,
+		.link_down = (flags & RTNH_F_LINKDOWN) != 0,
+	};
 
 	// An IPv4 route through an IPv6 neighbour (RTA_VIA) is not mirrored.
-	if (hop_dead(flags) || at[RTA_VIA] || r->n_hops == NETLINK_HOPS_MAX)
+	if ((flags & RTNH_F_DEAD) || at[RTA_VIA] || r->n_hops == NETLINK_HOPS_MAX)
 		return;
 	if (at[RTA_GATEWAY] && !attr_addr(at[RTA_GATEWAY], family, &hop.gateway))
 		return;

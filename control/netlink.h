@@ -30,6 +30,8 @@ int netlink_dump(uint16_t type, void (*each)(const struct nlmsghdr *h, void *ctx
 
 int netlink_addr_set(struct netlink *n, unsigned ifindex, const struct ip_prefix *a);
 int netlink_addr_del(struct netlink *n, unsigned ifindex, const struct ip_prefix *a);
+int netlink_link_del(struct netlink *n, unsigned ifindex);
+int netlink_mtu_set(struct netlink *n, unsigned ifindex, uint16_t mtu);
 // Says that the neighbour is wanted: the kernel resolves it, or checks what it knows of it.
 int netlink_neigh_use(struct netlink *n, unsigned ifindex, const struct ip_addr *a);
 
@@ -47,6 +49,7 @@ struct netlink_addr {
 struct netlink_hop {
 	unsigned ifindex;
 	struct ip_addr gateway; // IP_NONE: on the link
+	bool link_down;		// it has no carrier
 };
 
 struct netlink_route {

@@ -14,6 +14,7 @@
 
 #include "control/netlink.h"
 #include "control/netmirror_addrs.h"
+#include "control/netmirror_devices.h"
 #include "control/netmirror_neighs.h"
 #include "control/netmirror_routes.h"
 #include "lib/log.h"
@@ -33,13 +34,6 @@ enum {
 	READS_MAX = 64, // pieces read before the event loop gets its turn
 };
 
-struct port { // by the dataplane's number
-	char name[CONFIG_PORT_NAME_MAX];
-	unsigned ifindex;			// of the TAP; 0 without
-	struct ip_prefix set[CONFIG_ADDRS_MAX]; // put there by us
-	unsigned n_set;
-};
-
 struct resolved { // lately
 	uint32_t port;
 	struct ip_addr addr;
@@ -51,8 +45,7 @@ struct netmirror {
 	struct netlink *ask;
 	struct mnl_socket *listen;
 	struct event *readable, *resync, *refresh;
-	struct port port[DP_PORTS_MAX];
-	unsigned n_ports;
+	struct devices devices;
 	struct addrs addrs;
 	struct routes *routes;
 	struct neighs *neighs;
@@ -85,15 +78,6 @@ static void want_resync(struct netmirror *m)
 		after(m->resync, RESYNC_MS + 10 * m->resync_took_ms);
 }
 
-// ROUTE_NO_PORT when the device is none of ours.
-static uint32_t port_of(const struct netmirror *m, unsigned ifindex)
-{
-	for (unsigned i = 0; i < m->n_ports; i++)
-		if (ifindex != 0 && m->port[i].ifindex == ifindex)
-			return i;
-	return ROUTE_NO_PORT;
-}
-
 // ---- messages ----
 
 static int on_addr(struct netmirror *m, const struct nlmsghdr *h)
@@ -103,10 +87,13 @@ static int on_addr(struct netmirror *m, const struct nlmsghdr *h)
 	if (!netlink_parse_addr(h, &a))
 		return 0;
 	if (h->nlmsg_type == RTM_NEWADDR)
-		return port_of(m, a.ifindex) == ROUTE_NO_PORT ? 0 : addrs_set(&m->addrs, &a);
+		return devices_number(&m->devices, a.ifindex) == ROUTE_NO_PORT
+			       ? 0
+			       : addrs_set(&m->addrs, &a);
 	// With an address go the routes that name it as their source; not every kernel says so.
 	want_resync(m);
-	return port_of(m, a.ifindex) == ROUTE_NO_PORT ? 0 : addrs_del(&m->addrs, &a);
+	return devices_number(&m->devices, a.ifindex) == ROUTE_NO_PORT ? 0
+								       : addrs_del(&m->addrs, &a);
 }
 
 // Of several next hops the first one on a port is taken: the dataplane does not balance.
@@ -127,8 +114,15 @@ static int on_route(struct netmirror *m, const struct nlmsghdr *h)
 	}
 	for (unsigned i = 0; i < r.n_hops && port == ROUTE_NO_PORT; i++) {
 		hop = &r.hops[i];
-		port = port_of(m, hop->ifindex);
+		port = devices_number(&m->devices, hop->ifindex);
+		// Linux goes on using a route whose link has no carrier. On a tunnel interface that
+		// must hold here as well: what is to be protected does not take another way.
+		if (hop->link_down && port != ROUTE_NO_PORT && port < DP_IFACE_FIRST)
+			port = ROUTE_NO_PORT;
 	}
+	// Routes of IPv6 are for the packets to peers, which a tunnel interface does not take.
+	if (r.dst.addr.family == IP_V6 && port >= DP_IFACE_FIRST)
+		port = ROUTE_NO_PORT;
 	return routes_set(m->routes, &r, port, hop);
 }
 
@@ -139,8 +133,10 @@ static int on_neigh(struct netmirror *m, const struct nlmsghdr *h)
 
 	if (!netlink_parse_neigh(h, &n))
 		return 0;
-	port = port_of(m, n.ifindex);
-	return port == ROUTE_NO_PORT ? 0 : neighs_set(m->neighs, port, &n);
+	port = devices_number(&m->devices, n.ifindex);
+	return port >= DP_IFACE_FIRST /* a tunnel interface has none */ ? 0
+									: neighs_set(m->neighs,
+										     port, &n);
 }
 
 // The kernel drops the routes of a link that goes down without RTM_DELROUTE.
@@ -148,7 +144,14 @@ static void on_link(struct netmirror *m, const struct nlmsghdr *h)
 {
 	struct netlink_link l;
 
-	if (netlink_parse_link(h, &l) && (h->nlmsg_type == RTM_DELLINK || !l.up || l.up_changed))
+	uint32_t number;
+
+	if (!netlink_parse_link(h, &l))
+		return;
+	number = devices_number(&m->devices, l.ifindex);
+	// With ignore_routes_with_linkdown the carrier of a tunnel interface takes routes away.
+	if (h->nlmsg_type == RTM_DELLINK || !l.up || l.up_changed ||
+	    (number != DEVICE_NONE && number >= DP_IFACE_FIRST))
 		want_resync(m);
 }
 
@@ -303,11 +306,14 @@ struct refresh {
 static bool refresh_one(uint32_t port, const struct ip_addr *a, void *ctx)
 {
 	struct refresh *r = ctx;
+	const struct device *d;
 
 	if (r->left == 0)
 		return false;
 	r->left--;
-	netlink_neigh_use(r->m->ask, r->m->port[port].ifindex, a);
+	d = devices_get(&r->m->devices, port);
+	if (d)
+		netlink_neigh_use(r->m->ask, d->ifindex, a);
 	return true;
 }
 
@@ -353,112 +359,50 @@ static bool resolve_allowed(struct netmirror *m, uint32_t port, const struct ip_
 
 void netmirror_resolve(struct netmirror *m, unsigned port, const struct ip_addr *a)
 {
+	const struct device *d = devices_get(&m->devices, port);
 	char text[IP_ADDR_TEXT_MAX];
 	int err;
 
-	if (port >= m->n_ports || m->port[port].ifindex == 0 || a->family == IP_NONE ||
-	    !resolve_allowed(m, port, a))
+	if (!d || a->family == IP_NONE || !resolve_allowed(m, port, a))
 		return;
-	err = netlink_neigh_use(m->ask, m->port[port].ifindex, a);
+	err = netlink_neigh_use(m->ask, d->ifindex, a);
 	if (err)
 		log_info(LOG_KNL, "the kernel does not resolve %s on %s: %s",
-			 ip_addr_format(a, text, sizeof(text)), m->port[port].name, strerror(-err));
+			 ip_addr_format(a, text, sizeof(text)), d->name, strerror(-err));
 }
 
-// ---- configured addresses ----
-
-static bool listed(const struct ip_prefix *list, unsigned n, const struct ip_prefix *a)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (list[i].len == a->len && ip_addr_equal(&list[i].addr, &a->addr))
-			return true;
-	return false;
-}
-
-static int addr_error(struct error *err, int code, const char *what, const struct ip_prefix *a,
-		      const struct port *p)
-{
-	char text[IP_PREFIX_TEXT_MAX];
-
-	return error_set(err, code, "cannot %s %s on %s: %s%s", what,
-			 ip_prefix_format(a, text, sizeof(text)), p->name, strerror(-code),
-			 code == -EPERM ? "; run as root or with CAP_NET_ADMIN" : "");
-}
-
-// Takes away what we once put there and is not wanted any more. Before anything is added:
-// the kernel deletes the other addresses of a subnet together with its first one.
-static int unset_addrs(struct netmirror *m, struct port *p, const struct config_port *want,
-		       struct error *err)
-{
-	for (unsigned i = p->n_set; i-- > 0;) {
-		int e;
-
-		if (want && listed(want->addrs, want->n_addrs, &p->set[i]))
-			continue;
-		e = netlink_addr_del(m->ask, p->ifindex, &p->set[i]);
-		if (e && e != -EADDRNOTAVAIL && e != -ENODEV)
-			return addr_error(err, e, "delete", &p->set[i], p);
-		p->set[i] = p->set[--p->n_set];
-	}
-	return 0;
-}
-
-static int set_addrs(struct netmirror *m, struct port *p, const struct config_port *want,
-		     struct error *err)
-{
-	for (unsigned i = 0; i < want->n_addrs; i++) {
-		int e = netlink_addr_set(m->ask, p->ifindex, &want->addrs[i]);
-
-		if (e)
-			return addr_error(err, e, "put", &want->addrs[i], p);
-		if (!listed(p->set, p->n_set, &want->addrs[i]))
-			p->set[p->n_set++] = want->addrs[i];
-	}
-	return 0;
-}
-
-static const struct config_port *wanted(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->gateway.n_ports; i++)
-		if (strcmp(config->gateway.ports[i].name, name) == 0)
-			return &config->gateway.ports[i];
-	return NULL;
-}
+// ---- devices ----
 
 int netmirror_configure(struct netmirror *m, const struct config *config, struct error *err)
 {
-	for (unsigned i = 0; i < m->n_ports; i++) {
-		struct port *p = &m->port[i];
-		const struct config_port *want = wanted(config, p->name);
-		int e = 0;
+	const size_t before = m->devices.n;
+	int e = devices_read(&m->devices, m->dp, err);
 
-		if (p->ifindex == 0)
-			continue;
-		e = unset_addrs(m, p, want, err);
-		if (!e && want)
-			e = set_addrs(m, p, want, err);
-		if (e)
-			return e;
-	}
-	return 0;
+	if (m->devices.n != before) // what was said of the new ones up to now was passed over
+		want_resync(m);
+	return e ? e : devices_configure(&m->devices, m->ask, &config->gateway, err);
+}
+
+void netmirror_forget(struct netmirror *m, unsigned iface)
+{
+	const struct device *d = devices_get(&m->devices, iface);
+
+	// Not only when the dataplane closes it, some time later: its name is free from now on.
+	if (d)
+		netlink_link_del(m->ask, d->ifindex);
+	devices_forget(&m->devices, iface);
+	routes_forget_port(m->routes, iface);
+	want_resync(m); // of its addresses
+}
+
+int netmirror_set_mtu(struct netmirror *m, unsigned iface, uint16_t mtu)
+{
+	const struct device *d = devices_get(&m->devices, iface);
+
+	return d ? netlink_mtu_set(m->ask, d->ifindex, mtu) : -ENODEV;
 }
 
 // ---- create and destroy ----
-
-static int read_ports(struct netmirror *m, struct error *err)
-{
-	m->n_ports = dp_port_count(m->dp);
-	for (unsigned i = 0; i < m->n_ports; i++) {
-		struct dp_port_info info;
-		int e = dp_port_info(m->dp, i, &info);
-
-		if (e)
-			return error_set(err, e, "port %u of the dataplane: %s", i, strerror(-e));
-		strncpy(m->port[i].name, info.name, sizeof(m->port[i].name) - 1);
-		m->port[i].ifindex = info.tap_ifindex;
-	}
-	return 0;
-}
 
 static int open_all(struct netmirror *m, struct event_base *base, struct error *err)
 {
@@ -493,10 +437,8 @@ int netmirror_create(struct event_base *base, struct dp *dp, const struct config
 		return error_set(err, -ENOMEM, "no memory to mirror routes");
 	m->dp = dp;
 	addrs_init(&m->addrs, dp);
-	e = read_ports(m, err);
 	// It listens before it reads: what changes in between comes as a message afterwards.
-	if (!e)
-		e = open_all(m, base, err);
+	e = open_all(m, base, err);
 	if (!e)
 		e = netmirror_configure(m, config, err);
 	if (!e) {
@@ -533,5 +475,6 @@ void netmirror_destroy(struct netmirror *m)
 	neighs_destroy(m->neighs);
 	routes_destroy(m->routes);
 	addrs_fini(&m->addrs);
+	devices_fini(&m->devices);
 	free(m);
 }

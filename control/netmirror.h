@@ -1,5 +1,6 @@
 // Mirrors what Linux knows into the dataplane by netlink (libmnl): own addresses, routes and
-// neighbours of the ports' TAPs; and writes the configured addresses into Linux.
+// neighbours of the ports' TAPs and of tunnel interfaces; and writes the configured addresses into
+// Linux.
 //
 // Threads:   control only, inside the event loop.
 // Ownership: borrows the event base, dp and config.
@@ -17,7 +18,12 @@ struct netmirror;
 int netmirror_create(struct event_base *base, struct dp *dp, const struct config *config,
 		     struct netmirror **out, struct error *err);
 void netmirror_destroy(struct netmirror *m);
-// Brings the addresses on the TAPs to what `config` says (reload).
+// Takes in the tunnel interfaces that are new in the dataplane, and brings the addresses on all to
+// what `config` says (reload).
 int netmirror_configure(struct netmirror *m, const struct config *config, struct error *err);
+// Takes a tunnel interface away from Linux, before it goes in the dataplane (dp_iface_del).
+void netmirror_forget(struct netmirror *m, unsigned iface);
+// What Linux has as the MTU of a tunnel interface. -errno.
+int netmirror_set_mtu(struct netmirror *m, unsigned iface, uint16_t mtu);
 // Asks Linux to resolve a neighbour (DP_EV_NO_NEIGHBOUR).
 void netmirror_resolve(struct netmirror *m, unsigned port, const struct ip_addr *a);

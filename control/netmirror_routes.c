@@ -235,6 +235,24 @@ int routes_del(struct routes *r, const struct ip_prefix *dst, uint32_t metric)
 	return 0;
 }
 
+void routes_forget_port(struct routes *r, uint32_t port)
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct node *n = r->bucket[i]; n; n = n->next) {
+			bool led_there = false;
+
+			for (struct candidate *c = n->best; c; c = c->next) {
+				if (c->port != port)
+					continue;
+				c->port = ROUTE_NO_PORT;
+				led_there = true;
+			}
+			if (led_there)
+				apply(r, n);
+		}
+	}
+}
+
 void routes_begin(struct routes *r)
 {
 	r->generation++;

@@ -25,12 +25,16 @@ int routes_create(struct dp *dp, struct routes **out);
 // Leaves dp as it is.
 void routes_destroy(struct routes *r);
 
-// `hop` is the next hop that counts and `port` its port; ROUTE_NO_PORT when it leads to none.
+// `hop` is the next hop that counts and `port` its port or tunnel interface; ROUTE_NO_PORT when it
+// leads to none.
 int routes_set(struct routes *r, const struct netlink_route *route, uint32_t port,
 	       const struct netlink_hop *hop);
 // -EAGAIN when the kernel may have another route with the same prefix and metric, which only a
 // dump can tell.
 int routes_del(struct routes *r, const struct ip_prefix *dst, uint32_t metric);
+
+// A tunnel interface that goes: its routes lead nowhere from now on.
+void routes_forget_port(struct routes *r, uint32_t port);
 
 // A dump: everything set between begin and end stays and, if the dump was complete, the rest goes.
 void routes_begin(struct routes *r);

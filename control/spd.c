@@ -81,7 +81,7 @@ static int child_add(struct table *t, const struct spd_env *env, const struct co
 	};
 
 	if (child->mode == MODE_TUNNEL) {
-		e.policy.tunnel = env->tunnel(env->ctx, conn, child);
+		e.policy.tunnel = env->tunnel(env->ctx, conn, child, &e.policy.iface);
 		if (e.policy.tunnel == DP_TUNNEL_NONE)
 			return 0;
 	}

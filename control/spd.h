@@ -19,9 +19,9 @@
 struct spd_env {
 	void *ctx;
 	// The dataplane's tunnel of a child with mode = tunnel, or DP_TUNNEL_NONE: the child then
-	// gets no policy.
+	// gets no policy. *iface is the number of its tunnel interface, DP_IFACE_NONE without.
 	uint32_t (*tunnel)(void *ctx, const struct config_conn *conn,
-			   const struct config_child *child);
+			   const struct config_child *child, unsigned *iface);
 	// Our own and the peer's address for "dynamic" selectors; family IP_NONE when unknown: that
 	// selector is then left out.
 	void (*addrs)(void *ctx, const struct config_conn *conn, struct ip_addr *local,

@@ -39,6 +39,7 @@ static const struct vici_command commands[] = {
 	{"show-conns", vici_run_show_conns, NULL},
 	{"show-routes", vici_run_show_routes, NULL},
 	{"show-ports", vici_run_show_ports, NULL},
+	{"show-interfaces", vici_run_show_interfaces, NULL},
 	{"show-workers", vici_run_show_workers, NULL},
 	{"show-drops", vici_run_show_drops, NULL},
 	{"list-refusals", vici_run_list_refusals, NULL},

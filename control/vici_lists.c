@@ -120,6 +120,21 @@ static const char *mode_name(enum config_mode mode)
 	return "TUNNEL";
 }
 
+static const char *unique_name(enum config_unique unique) // strongSwan's words
+{
+	switch (unique) {
+	case UNIQUE_NEVER:
+		return "UNIQUE_NEVER";
+	case UNIQUE_KEEP:
+		return "UNIQUE_KEEP";
+	case UNIQUE_REPLACE:
+		return "UNIQUE_REPLACE";
+	case UNIQUE_NO:
+		break;
+	}
+	return "UNIQUE_NO";
+}
+
 static const char *dead_name(enum config_dead action)
 {
 	if (action == DEAD_START)
@@ -154,7 +169,7 @@ static void put_conn(struct vici_session *s, const struct config_conn *conn)
 	vici_kv(&b, "version", "IKEv2");
 	vici_kvf(&b, "reauth_time", "%" PRIu64, conn->reauth_time_ms / 1000);
 	vici_kvf(&b, "rekey_time", "%" PRIu64, conn->rekey_time_ms / 1000);
-	vici_kv(&b, "unique", "UNIQUE_NO");
+	vici_kv(&b, "unique", unique_name(conn->unique));
 	vici_kvf(&b, "dpd_delay", "%" PRIu64, conn->dpd_delay_ms / 1000);
 	put_side(&b, "local-1", &conn->local_side);
 	put_side(&b, "remote-1", &conn->remote_side);
@@ -232,6 +247,8 @@ static void put_policy(struct vici_session *s, const struct vici_stream *st,
 		vici_kv(&b, "trap", trap_name(s, st, child));
 	if (child->priority)
 		vici_kvf(&b, "priority", "%u", child->priority);
+	if (child->iface[0])
+		vici_kv(&b, "interface", child->iface);
 	vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);
 	vici_sa_selectors(&b, "remote-ts", &child->remote_ts, child->remote_dynamic);
 	vici_section_end(&b);
@@ -377,6 +394,8 @@ static void put_show_conn(struct vici_session *s, const struct vici_stream *st,
 		vici_kv(&b, "start_action", config_start_name(child->start_action));
 		if (tunnel)
 			vici_kv(&b, "trap", trap_name(s, st, child));
+		if (child->iface[0])
+			vici_kv(&b, "interface", child->iface);
 		vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);
 		vici_sa_selectors(&b, "remote-ts", &child->remote_ts, child->remote_dynamic);
 		vici_section_end(&b);
@@ -425,12 +444,15 @@ enum vici_outcome vici_run_show_conns(struct vici_session *s, const struct vici_
 static void put_route(struct vici_session *s, const struct dp_route_info *r)
 {
 	char dst[IP_PREFIX_TEXT_MAX], gateway[IP_ADDR_TEXT_MAX], mac[MAC_ADDR_TEXT_MAX];
+	const char *iface = dp_iface_name(s->server->d->dp, r->route.port);
 	struct dp_port_info port;
 	struct vici_builder b = {0};
 
 	vici_section(&b, ip_prefix_format(&r->route.dst, dst, sizeof(dst)));
 	if (dp_port_info(s->server->d->dp, r->route.port, &port) == 0)
 		vici_kv(&b, "port", port.name);
+	else if (iface)
+		vici_kv(&b, "port", iface);
 	if (r->route.gateway.family == IP_NONE) {
 		vici_kv(&b, "on-link", "yes");
 	} else {

@@ -192,6 +192,11 @@ void vici_sa_child(struct vici_builder *b, const struct ike_run_child *child, un
 	vici_kv(b, "protocol", "ESP");
 	if (info->udp_encap)
 		vici_kv(b, "encap", "yes");
+	if (child->if_id) {
+		vici_kvf(b, "if-id-in", "%08x", child->if_id);
+		vici_kvf(b, "if-id-out", "%08x", child->if_id);
+		vici_kv(b, "interface", child->iface);
+	}
 	vici_kvf(b, "spi-in", "%08x", info->spi_in);
 	vici_kvf(b, "spi-out", "%08x", info->spi_out);
 	put_algorithm(b, "encr-alg", "encr-keysize", &info->encr);

@@ -2,12 +2,14 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "control/daemon.h"
+#include "control/links.h"
 #include "control/refusals.h"
 #include "control/vici_events.h"
 
@@ -243,20 +245,13 @@ enum vici_outcome vici_run_get_counters(struct vici_session *s, const struct vic
 	return VICI_REPLY;
 }
 
-static void put_port_addrs(struct vici_builder *b, const struct config_gateway *gw,
-			   const char *name)
+static void put_addrs(struct vici_builder *b, const struct ip_prefix *addrs, unsigned n)
 {
 	char text[IP_PREFIX_TEXT_MAX];
 
 	vici_list(b, "addrs");
-	for (size_t i = 0; i < gw->n_ports; i++) {
-		const struct config_port *port = &gw->ports[i];
-
-		if (strcmp(port->name, name) != 0)
-			continue;
-		for (unsigned k = 0; k < port->n_addrs; k++)
-			vici_item(b, ip_prefix_format(&port->addrs[k], text, sizeof(text)));
-	}
+	for (unsigned i = 0; i < n; i++)
+		vici_item(b, ip_prefix_format(&addrs[i], text, sizeof(text)));
 	vici_list_end(b);
 }
 
@@ -269,15 +264,18 @@ enum vici_outcome vici_run_show_ports(struct vici_session *s, const struct vici_
 
 	(void)req;
 	for (unsigned i = 0; dp_port_info(d->dp, i, &p) == 0; i++) {
+		const struct config_port *port = config_port_find(d->config, p.name);
+
 		vici_section(reply, p.name);
 		vici_kv(reply, "link", p.link_up ? "up" : "down");
 		if (p.link_mbps)
 			put_u64(reply, "speed-mbps", p.link_mbps);
-		put_port_addrs(reply, &d->config->gateway, p.name);
+		put_addrs(reply, port ? port->addrs : NULL, port ? port->n_addrs : 0);
 		vici_kv(reply, "device", p.device);
 		vici_kv(reply, "driver", p.driver);
 		vici_kv(reply, "mac", mac_addr_format(&p.mac, mac, sizeof(mac)));
 		put_u64(reply, "mtu", p.mtu);
+		put_u64(reply, "rx-queues", p.rx_queues);
 		if (p.tap_ifindex)
 			put_u64(reply, "tap-ifindex", p.tap_ifindex);
 		put_u64(reply, "rx-packets", p.rx_packets);
@@ -291,6 +289,48 @@ enum vici_outcome vici_run_show_ports(struct vici_session *s, const struct vici_
 		put_u64(reply, "from-linux-packets", p.from_linux_packets);
 		vici_section_end(reply);
 	}
+	return VICI_REPLY;
+}
+
+static void put_iface(struct vici_builder *b, const struct daemon *d, const struct dp_iface_info *i)
+{
+	const struct config_iface *conf = config_iface_find(&d->config->gateway, i->name);
+	const struct links_state link = links_state(d->links, i->iface);
+
+	vici_section(b, i->name);
+	if (conf)
+		put_u64(b, "if-id", conf->if_id);
+	vici_kv(b, "link", link.carrier ? "up" : "down");
+	put_u64(b, "mtu", link.mtu);
+	put_addrs(b, conf ? conf->addrs : NULL, conf ? conf->n_addrs : 0);
+	put_u64(b, "children", i->tunnels);
+	put_u64(b, "children-up", i->up);
+	put_u64(b, "ifindex", i->ifindex);
+	put_u64(b, "in-packets", i->in_packets);
+	put_u64(b, "in-bytes", i->in_bytes);
+	put_u64(b, "out-packets", i->out_packets);
+	put_u64(b, "out-bytes", i->out_bytes);
+	put_u64(b, "to-linux-packets", i->to_linux_packets);
+	put_u64(b, "from-linux-packets", i->from_linux_packets);
+	vici_section_end(b);
+}
+
+enum vici_outcome vici_run_show_interfaces(struct vici_session *s, const struct vici_request *req,
+					   struct vici_builder *reply)
+{
+	const struct daemon *d = s->server->d;
+	const size_t n = dp_ifaces(d->dp, NULL, 0);
+	struct dp_iface_info *info = calloc(n + 1, sizeof(*info));
+
+	(void)req;
+	if (!info) {
+		vici_reply_result(reply, "out of memory");
+		return VICI_REPLY;
+	}
+	dp_ifaces(d->dp, info, n);
+	for (size_t i = 0; i < n; i++)
+		put_iface(reply, d, &info[i]);
+	free(info);
 	return VICI_REPLY;
 }
 

@@ -1,5 +1,5 @@
 // The commands that answer about the gateway in one message: version, stats, status, counters,
-// ports, workers and drops.
+// ports, tunnel interfaces, workers and drops.
 //
 // Threads: control only.
 #pragma once
@@ -18,6 +18,8 @@ enum vici_outcome vici_run_get_counters(struct vici_session *s, const struct vic
 					struct vici_builder *reply);
 enum vici_outcome vici_run_show_ports(struct vici_session *s, const struct vici_request *req,
 				      struct vici_builder *reply);
+enum vici_outcome vici_run_show_interfaces(struct vici_session *s, const struct vici_request *req,
+					   struct vici_builder *reply);
 enum vici_outcome vici_run_show_workers(struct vici_session *s, const struct vici_request *req,
 					struct vici_builder *reply);
 enum vici_outcome vici_run_show_drops(struct vici_session *s, const struct vici_request *req,

@@ -19,7 +19,7 @@
 struct tunnel;
 struct worker;
 
-// Keeps packet i (bare IPv4) of a batch for its tunnel, b->tunnel[i].
+// Keeps packet i (bare IP) of a batch for its tunnel, b->tunnel[i].
 void acquire_put(struct worker *w, const struct batch *b, uint16_t i);
 // Do packets of that tunnel wait here?
 bool acquire_waits(const struct worker *w, const struct tunnel *t);

@@ -28,7 +28,8 @@ enum batch_origin {
 struct batch {
 	uint16_t n;
 	struct rte_mbuf *pkt[BATCH_MAX];
-	uint8_t port[BATCH_MAX];	// where it came in (whose TAP, when from_linux)
+	uint16_t port[BATCH_MAX]; // where it came in (whose TAP, when from_linux): a port, or a
+				  // tunnel interface's number
 	uint8_t origin[BATCH_MAX];	// enum batch_origin
 	bool from_linux[BATCH_MAX];	// any origin but FROM_NIC: what matches no policy passes
 	struct tunnel *tunnel[BATCH_MAX]; // outbound, set by policy

@@ -18,6 +18,7 @@
 #include "dataplane/dp_internal.h"
 #include "dataplane/eal.h"
 #include "dataplane/fib.h"
+#include "dataplane/iface.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
 #include "dataplane/port.h"
@@ -201,14 +202,19 @@ static int create_tables(struct dp *dp, struct error *err)
 		int (*create)(struct dp *);
 		const char *what;
 	} tables[] = {
-		{fib_create, "routes"},	       {pmtu_create, "path MTUs"},
-		{sad_create, "inbound SAs"},   {tunnels_create, "tunnels"},
-		{policies_create, "policies"}, {punt_create, "packets for Linux"},
+		{fib_create, "routes"},
+		{pmtu_create, "path MTUs"},
+		{sad_create, "inbound SAs"},
+		{tunnels_create, "tunnels"},
+		{policies_create, "policies"},
+		{punt_create, "packets for Linux"},
+		{ifaces_create, "tunnel interfaces"},
 	};
-	const size_t qsbr_size = rte_rcu_qsbr_get_memsize(dp->n_workers);
+	const unsigned n_threads = dp->n_workers + 1; // and the punt thread
+	const size_t qsbr_size = rte_rcu_qsbr_get_memsize(n_threads);
 
 	dp->qsbr = aligned_alloc(64, (qsbr_size + 63) / 64 * 64);
-	if (!dp->qsbr || rte_rcu_qsbr_init(dp->qsbr, dp->n_workers) != 0)
+	if (!dp->qsbr || rte_rcu_qsbr_init(dp->qsbr, n_threads) != 0)
 		return error_set(err, -ENOMEM, "out of memory");
 	dp->events = rte_ring_create_elem("events", sizeof(struct dp_event), EVENTS_SIZE,
 					  SOCKET_ID_ANY, RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
@@ -379,6 +385,7 @@ void dp_stop(struct dp *dp)
 		port_stop(&dp->ports[i]);
 	if (dp->qsbr)
 		free_deferred(dp, true);
+	ifaces_destroy(dp);
 	punt_destroy(dp);
 	policies_destroy(dp);
 	tunnels_destroy(dp);

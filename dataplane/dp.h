@@ -24,6 +24,11 @@
 #define DP_WORKERS_MAX 64
 #define DP_NAME_MAX    64
 #define DP_TUNNEL_NONE UINT32_MAX
+// Ports and tunnel interfaces share one range of numbers: ports come first, tunnel interfaces from
+// DP_IFACE_FIRST on. So 0 can stand for "no tunnel interface".
+#define DP_IFACE_FIRST DP_PORTS_MAX
+#define DP_IFACES_MAX  1024
+#define DP_IFACE_NONE  0
 
 struct dp; // one per process
 
@@ -66,7 +71,8 @@ bool dp_has_hugepages(const struct dp *dp, const char **why);
 struct dp_port_info {
 	const char *name, *device, *driver;
 	struct mac_addr mac;
-	uint16_t mtu; // bytes of IP packet
+	uint16_t mtu;	    // bytes of IP packet
+	uint16_t rx_queues; // dealt out to the workers
 	bool link_up;
 	uint32_t link_mbps;				     // 0 when unknown
 	unsigned tap_ifindex;				     // 0 without TAP
@@ -88,7 +94,7 @@ int dp_local_addr_del(struct dp *dp, const struct ip_addr *a);
 
 struct dp_route {
 	struct ip_prefix dst; // host bits zero
-	unsigned port;
+	unsigned port;	      // or a tunnel interface's number
 	struct ip_addr gateway; // IP_NONE: the destination is on the link
 };
 
@@ -106,15 +112,52 @@ struct dp_route_info {
 // Copies up to `max` routes; returns how many there are.
 size_t dp_routes(const struct dp *dp, struct dp_route_info *out, size_t max);
 
+// ---- tunnel interfaces ----
+
+// A tunnel interface is a TUN device of Linux. What is routed to it, here or in Linux, is protected
+// by the policies of that interface (dp_policy.iface) and by no other; what its tunnels
+// (dp_tunnel_bind) receive counts as received on it. *iface is its number, for routes, policies and
+// tunnels. `mtu` in bytes of IP packet. -ENOSPC beyond DP_IFACES_MAX, -ENOTSUP without a port that
+// has a TAP.
+int dp_iface_add(struct dp *dp, const char *name, uint16_t mtu, unsigned *iface, struct error *err);
+// Takes it away, with the routes that lead to it; policies and tunnels that name it lead nowhere
+// from then on. Linux loses the device within some milliseconds (dp_housekeeping), if not before.
+// -ENOENT.
+int dp_iface_del(struct dp *dp, unsigned iface);
+// What Linux sees as the state of its link.
+int dp_iface_set_carrier(struct dp *dp, unsigned iface, bool on);
+unsigned dp_iface_find(const struct dp *dp, const char *name); // DP_IFACE_NONE
+
+const char *dp_iface_name(const struct dp *dp, unsigned iface); // NULL when there is none
+
+struct dp_iface_info {
+	const char *name;
+	unsigned iface;	    // its number
+	unsigned ifindex;   // in Linux
+	unsigned tunnels;   // bound to it
+	unsigned up;	    // of those, how many have an outbound SA
+	uint16_t inner_mtu; // the smallest of those (dp_tunnel_inner_mtu); 0: none is up
+	// Bytes of inner IP packet. in: out of its tunnels; out: routed to it, from ports and from
+	// Linux.
+	uint64_t in_packets, in_bytes, out_packets, out_bytes;
+	uint64_t to_linux_packets, from_linux_packets;
+};
+
+// Copies up to `max`, in order of number; returns how many there are.
+size_t dp_ifaces(const struct dp *dp, struct dp_iface_info *out, size_t max);
+
 // ---- tunnels and SAs ----
 
 // A tunnel is one child of a connection: the place where its current outbound SA hangs.
 int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *tunnel);
+// Makes it one of a tunnel interface: inbound SAs published from now on count as that interface.
+int dp_tunnel_bind(struct dp *dp, uint32_t tunnel, unsigned iface);
 // Removes it with its outbound SA. Policies that name it must be gone: -EBUSY.
 int dp_tunnel_del(struct dp *dp, uint32_t tunnel);
-// Publishes the outbound SA of a tunnel, at once for all workers; the one before it is retired.
-// Sequence numbers start at 1. Beyond sa->soft DP_EV_SOFT_LIFE is reported, beyond sa->hard nothing
-// is sent. Takes sa's secrets (sa is emptied) on success.
+// Inner packets may be of the other family than the outer ones, and an SA may have selectors of
+// both. Publishes the outbound SA of a tunnel, at once for all workers; the one before it is
+// retired. Sequence numbers start at 1. Beyond sa->soft DP_EV_SOFT_LIFE is reported, beyond
+// sa->hard nothing is sent. Takes sa's secrets (sa is emptied) on success.
 int dp_tunnel_set_out(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct error *err);
 // What happens to packets of a tunnel without an outbound SA: they are dropped as no-sa, or, with
 // `on`, wait for one for up to 1 s, because somebody is going to bring one up. DP_EV_NO_SA is
@@ -160,12 +203,16 @@ enum dp_action { DP_PROTECT, DP_BYPASS, DP_DISCARD };
 
 struct dp_policy {
 	enum dp_action action;
-	struct selector local, remote; // outbound: source and destination; inbound: reversed
-	uint32_t tunnel;	       // of DP_PROTECT
+	// Outbound: source and destination; inbound: reversed. Both of one family, IPv4 or IPv6.
+	struct selector local, remote;
+	uint32_t tunnel; // of DP_PROTECT
+	unsigned iface;	 // DP_IFACE_NONE: of the ports. Else DP_PROTECT only
 };
 
-// Replaces all policies at once. First match wins. What matches none is discarded between
-// ports; to and from Linux itself it passes.
+// Replaces all policies at once, those of both families. First match wins, among those of the
+// ports, or of the tunnel interface that the packet is routed to. What matches none is discarded
+// between ports and on tunnel interfaces; to and from Linux itself, on the ports, it passes.
+// -EAFNOSUPPORT when a policy's selectors are of two families.
 int dp_policies_set(struct dp *dp, const struct dp_policy *p, size_t n);
 
 // ---- events from the workers ----

@@ -13,6 +13,7 @@ struct deferred;
 struct eal;
 struct fib;
 struct fib6;
+struct ifaces;
 struct sad;
 struct pmtu;
 struct policies;
@@ -35,6 +36,8 @@ struct dp {
 	struct sad *sad;	 // inbound SAs
 	struct tunnels *tunnels; // and their outbound SAs
 	struct policies *_Atomic policies; // immutable snapshot
+	struct ifaces *ifaces;		   // tunnel interfaces: control and the punt thread
+	_Atomic uint32_t n_ifaces; // control: rw, workers: ro; without any, no route leads to one
 	struct punt *punt;
 	uint64_t tsc_hz;
 	enum dp_poll poll;

@@ -3,9 +3,10 @@
 
 #define DROP_REASONS(X)                                                                            \
 	X(RX_MALFORMED, "rx-malformed", "header cut short, bad version, length or checksum")       \
-	X(RX_NOT_IPV4, "rx-not-ipv4", "neither IPv4 nor ARP, and Linux has no use for it here")    \
+	X(RX_SCOPE, "rx-scope",                                                                    \
+	  "IPv6 to others whose source is of one link only, or to many stations")                  \
 	X(RX_OTHER_MAC, "rx-other-mac", "frame for another station, or sent by our own address")   \
-	X(TTL_EXCEEDED, "ttl-exceeded", "time to live used up")                                    \
+	X(TTL_EXCEEDED, "ttl-exceeded", "time to live or hop limit used up")                       \
 	X(NO_POLICY, "no-policy", "no policy matches; between ports the default is discard")       \
 	X(POLICY_DISCARD, "policy-discard", "a child with mode=drop matches")                      \
 	X(CLEAR_INBOUND, "clear-inbound", "clear text arrived where ESP is due")                   \
@@ -15,8 +16,11 @@
 	X(OUT_SELECTOR, "out-selector", "policy matches but the SA's negotiated selectors do not") \
 	X(SEQ_EXHAUSTED, "seq-exhausted", "outbound sequence number would wrap (RFC 4303 3.3.3)")  \
 	X(SA_LIFE, "sa-life", "life_bytes or life_packets of the SA are used up, either way")      \
-	X(TOO_BIG, "too-big", "does not fit the tunnel or port, and DF is set: ICMP if allowed")   \
+	X(TOO_BIG, "too-big",                                                                      \
+	  "does not fit the tunnel or port, and is not to be cut: ICMP if allowed")                \
 	X(NO_ROUTE, "no-route", "no route to the destination")                                     \
+	X(TUNNEL_LOOP, "tunnel-loop",                                                              \
+	  "would go back into its tunnel, or its route has just changed")                          \
 	X(NO_NEIGHBOUR, "no-neighbour", "next hop's MAC address not resolved in time")             \
 	X(HOLD_FULL, "hold-full", "too many packets wait for a next hop's MAC address")            \
 	X(ESP_MALFORMED, "esp-malformed", "ESP packet cut short or not a multiple of 4 bytes")     \
@@ -26,13 +30,15 @@
 	X(ESP_AUTH, "esp-auth", "integrity check failed (RFC 4303 3.4.4)")                         \
 	X(ESP_PADDING, "esp-padding", "padding is not 1, 2, 3, ... (RFC 4303 2.4)")                \
 	X(ESP_DUMMY, "esp-dummy", "dummy packet, next header 59 (RFC 4303 2.6): not an error")     \
-	X(ESP_NEXT_HEADER, "esp-next-header", "next header is not IPv4")                           \
-	X(ESP_INNER, "esp-inner", "inner packet is no well-formed IPv4 packet")                    \
+	X(ESP_NEXT_HEADER, "esp-next-header", "next header is neither IPv4 nor IPv6")              \
+	X(ESP_INNER, "esp-inner", "inner packet is malformed, or of another link")                 \
 	X(ESP_SELECTOR, "esp-selector", "inner packet is outside the SA's selectors")              \
-	X(ESP_ECN, "esp-ecn", "congestion marked outside, inner packet cannot say so (RFC 6040 4.2)") \
+	X(ESP_ECN, "esp-ecn",                                                                      \
+	  "congestion marked outside, inner packet cannot say so (RFC 6040 4.2)")                  \
 	X(NATT_KEEPALIVE, "natt-keepalive", "NAT keepalive, one byte 0xFF: not an error")          \
 	X(FRAGMENT, "fragment", "fragment to us of a packet that did not get whole")               \
-	X(HANDOVER_FULL, "handover-full", "the worker that owns the SA has no room for the packet") \
+	X(HANDOVER_FULL, "handover-full",                                                          \
+	  "the worker that owns the SA has no room for the packet")                                \
 	X(CRYPTO, "crypto", "the crypto library refused the job")                                  \
 	X(NO_MBUF, "no-mbuf", "packet memory used up, or no room for ESP in the buffer")           \
 	X(PUNT_FULL, "punt-full", "the ring towards Linux is full")                                \

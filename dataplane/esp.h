@@ -1,7 +1,7 @@
 // The ESP packet (RFC 4303) and what in and out share.
 //
-//   outer IP [UDP] | SPI  seq | IV | inner IPv4 packet, padding, pad length, next header | ICV
-//                                    `---------------- encrypted ------------------´
+//   outer IP [UDP] | SPI  seq | IV | inner IP packet, padding, pad length, next header | ICV
+//                                    `---------------- encrypted -----------------´
 //
 // How long the IV and the ICV are and what the text is padded to: the SA's struct crypto_key.
 #pragma once
@@ -14,6 +14,7 @@
 
 #include "dataplane/crypto.h"
 #include "dataplane/flow.h"
+#include "dataplane/flow6.h"
 #include "lib/error.h"
 #include "lib/esp_sa.h"
 
@@ -22,6 +23,7 @@ struct dp;
 #define ESP_TRAILER_LEN	      2	  // bytes: pad length, next header
 #define ESP_ALIGN_MIN	      4	  // bytes (RFC 4303 2.4)
 #define ESP_NEXT_HEADER_IPV4  4	  // RFC 4303 2.6
+#define ESP_NEXT_HEADER_IPV6  41  // RFC 4303 2.6
 #define ESP_NEXT_HEADER_DUMMY 59  // RFC 4303 2.6
 #define ESP_SPI_MIN	      256 // the lower ones are reserved (RFC 4303 2.1)
 
@@ -29,12 +31,20 @@ struct esp_hdr { // as on the wire, at any alignment
 	uint32_t spi_be, seq_be;
 } __attribute__((packed));
 
-// An SA's selectors, packed. The first of both sides share a cache line: most SAs have no others.
-struct esp_selectors {
+// The IPv6 ones among an SA's selectors.
+struct esp_selectors6 {
 	uint8_t n_local, n_remote;
+	struct ts6 local[SELECTORS_MAX], remote[SELECTORS_MAX];
+};
+
+// An SA's selectors, packed. The first IPv4 ones of both sides share a cache line: most SAs have no
+// others.
+struct esp_selectors {
+	uint8_t n_local, n_remote; // IPv4
 	struct {
 		struct ts4 local, remote;
-	} pair[SELECTORS_MAX]; // two lists side by side, not pairs that belong together
+	} pair[SELECTORS_MAX];	   // two lists side by side, not pairs that belong together
+	struct esp_selectors6 *v6; // NULL: none
 };
 
 // Are both ends of the packet inside the SA's selectors? RFC 4301 7: a packet whose ports are not
@@ -53,6 +63,28 @@ static inline bool esp_selectors_match(const struct esp_selectors *s, uint32_t l
 	for (unsigned i = 0; i < s->n_remote; i++)
 		if (ts4_match_host(&s->pair[i].remote, remote, proto) &&
 		    ts4_match_port(&s->pair[i].remote, ports, remote_port))
+			return true;
+	return false;
+}
+
+// The same for IPv6.
+static inline bool esp_selectors_match6(const struct esp_selectors *s, addr6 local,
+					uint16_t local_port, addr6 remote, uint16_t remote_port,
+					uint8_t proto, uint8_t ports)
+{
+	const struct esp_selectors6 *v6 = s->v6;
+	bool found = false;
+
+	if (v6 == NULL)
+		return false;
+	for (unsigned i = 0; i < v6->n_local && !found; i++)
+		found = ts6_match_host(&v6->local[i], local, proto) &&
+			ts6_match_port(&v6->local[i], ports, local_port);
+	if (!found)
+		return false;
+	for (unsigned i = 0; i < v6->n_remote; i++)
+		if (ts6_match_host(&v6->remote[i], remote, proto) &&
+		    ts6_match_port(&v6->remote[i], ports, remote_port))
 			return true;
 	return false;
 }
@@ -96,7 +128,7 @@ static inline uint16_t esp_inner_mtu(const struct crypto_key *k, unsigned outer_
 	return (uint16_t)((path_mtu - fixed) / k->align * k->align - ESP_TRAILER_LEN);
 }
 
-// Do some of them leave out packets whose ports are not known?
+// Do some of the IPv4 ones leave out packets whose ports are not known?
 static inline bool esp_selectors_name_ports(const struct esp_selectors *s)
 {
 	bool names = false;
@@ -110,8 +142,10 @@ static inline bool esp_selectors_name_ports(const struct esp_selectors *s)
 
 // Can the dataplane carry such an SA? -ENOTSUP, -EINVAL, with a sentence.
 int esp_sa_check(const struct esp_sa *sa, struct error *err);
-// Packs the IPv4 selectors. -ENOTSUP when a side has none.
+// Packs the selectors. -ENOTSUP when no family has some on both sides; -ENOMEM.
 int esp_sa_selectors(const struct esp_sa *sa, struct esp_selectors *out, struct error *err);
+int esp_selectors_copy(const struct esp_selectors *from, struct esp_selectors *to); // -ENOMEM
+void esp_selectors_fini(struct esp_selectors *s);
 // Expands the keys of an SA that esp_sa_check found good.
 int esp_sa_key(struct crypto *c, const struct esp_sa *sa, struct crypto_key *key,
 	       struct error *err);

@@ -7,6 +7,7 @@
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
+#include "dataplane/iface.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/sad.h"
 #include "dataplane/tunnel.h"
@@ -36,7 +37,7 @@ struct in_packet {
 
 static bool is_ipv6(const struct rte_mbuf *m)
 {
-	return rte_pktmbuf_mtod(m, const uint8_t *)[0] >> 4 == 6;
+	return ip_is_v6(rte_pktmbuf_mtod(m, const void *));
 }
 
 static uint8_t outer_tos_of(const struct rte_mbuf *m)
@@ -210,7 +211,7 @@ static enum drop_reason check_trailer(const struct crypto_job *job, uint32_t *le
 			return DROP_ESP_PADDING; // RFC 4303 2.4
 	if (next_header == ESP_NEXT_HEADER_DUMMY)
 		return DROP_ESP_DUMMY; // RFC 4303 2.6
-	if (next_header != ESP_NEXT_HEADER_IPV4)
+	if (next_header != ESP_NEXT_HEADER_IPV4 && next_header != ESP_NEXT_HEADER_IPV6)
 		return DROP_ESP_NEXT_HEADER;
 	*len = job->text_len - ESP_TRAILER_LEN - pad_len;
 	return DROP_REASON_COUNT;
@@ -238,10 +239,10 @@ static void set_tos(struct rte_ipv4_hdr *ip, uint8_t tos)
 	ip->type_of_service = tos;
 }
 
-// Steps 8 to 10: a well-formed inner packet, congestion marks, selectors. Its own length counts:
+// Steps 8 to 10: a well-formed inner packet, selectors, congestion marks. Its own length counts:
 // what lies behind it is traffic flow confidentiality padding (RFC 4303 2.7).
-static enum drop_reason check_inner(const struct sa_in *sa, struct rte_ipv4_hdr *ip, uint32_t len,
-				    uint8_t outer_tos, uint16_t *inner_len)
+static enum drop_reason check_inner4(const struct sa_in *sa, struct rte_ipv4_hdr *ip, uint32_t len,
+				     uint8_t outer_tos, uint16_t *inner_len)
 {
 	uint32_t total_len;
 	struct flow f;
@@ -263,6 +264,35 @@ static enum drop_reason check_inner(const struct sa_in *sa, struct rte_ipv4_hdr 
 		set_tos(ip, (uint8_t)((ip->type_of_service & ~ECN_MASK) | ecn));
 	*inner_len = (uint16_t)total_len;
 	return DROP_REASON_COUNT;
+}
+
+// The same for IPv6, whose headers must be such that one can say what the packet carries.
+static enum drop_reason check_inner6(const struct sa_in *sa, uint8_t *ip, uint32_t len,
+				     uint8_t outer_tos, uint16_t *inner_len)
+{
+	const size_t total_len = ipv6_packet_len(ip, len);
+	struct flow6 f;
+	uint8_t ecn;
+
+	if (total_len == 0 || !flow6_of(ip, total_len, &f))
+		return DROP_ESP_INNER;
+	if (!esp_selectors_match6(&sa->ts, f.dst, f.dst_port, f.src, f.src_port, f.proto, f.ports))
+		return DROP_ESP_SELECTOR;
+	ecn = ecn_in[ip[1] >> 4 & ECN_MASK][outer_tos & ECN_MASK];
+	if (ecn == ECN_DROP)
+		return DROP_ESP_ECN;
+	ip[1] = (uint8_t)((ip[1] & ~(ECN_MASK << 4)) | (unsigned)ecn << 4);
+	*inner_len = (uint16_t)total_len;
+	return DROP_REASON_COUNT;
+}
+
+// RFC 4303 2.6: the next header says which of the two it is.
+static enum drop_reason check_inner(const struct sa_in *sa, const struct crypto_job *job,
+				    uint32_t len, uint8_t outer_tos, uint16_t *inner_len)
+{
+	if (job->text[job->text_len - 1] == ESP_NEXT_HEADER_IPV6)
+		return check_inner6(sa, job->text, len, outer_tos, inner_len);
+	return check_inner4(sa, (struct rte_ipv4_hdr *)job->text, len, outer_tos, inner_len);
 }
 
 // The SA has come to a limit with this packet: control is told which. False: a hard one.
@@ -330,7 +360,7 @@ static void clamp_mss(const struct worker *w, const struct rte_mbuf *m, const st
 	if (!w->dp->clamp_mss || !tcp_is_syn(job->text, len))
 		return;
 	if (is_ipv6(m))
-		path_mtu = fib6_route_mtu(w->dp, (const uint8_t *)outer + 8);
+		path_mtu = pmtu6_to(w->dp, (const uint8_t *)outer + IPV6_SRC_AT);
 	else
 		path_mtu = pmtu_to(w->dp, outer->src_addr);
 	tcp_mss_clamp(job->text, len, esp_inner_mtu(job->key, in->outer_len, path_mtu));
@@ -360,7 +390,7 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	reason = check_trailer(job, &len);
 	if (reason != DROP_REASON_COUNT)
 		return reason;
-	reason = check_inner(sa, (struct rte_ipv4_hdr *)job->text, len, in->outer_tos, &inner_len);
+	reason = check_inner(sa, job, len, in->outer_tos, &inner_len);
 	if (reason != DROP_REASON_COUNT)
 		return reason;
 	packets = counter_read(&sa->packets) + 1;
@@ -396,6 +426,10 @@ void esp_in(struct worker *w, struct batch *b)
 		if (reason != DROP_REASON_COUNT) {
 			drop(w, m, reason);
 			continue;
+		}
+		if (b->sa[i]->iface != DP_IFACE_NONE) { // as received there
+			b->port[i] = m->port = b->sa[i]->iface;
+			iface_count_in(w, b->port[i], m->pkt_len);
 		}
 		b->origin[i] = FROM_TUNNEL;
 		b->from_linux[i] = true;

@@ -11,6 +11,7 @@
 #include "dataplane/esp.h"
 #include "dataplane/frag.h"
 #include "dataplane/icmp.h"
+#include "dataplane/icmp6.h"
 #include "dataplane/tunnel.h"
 #include "lib/tcp_mss.h"
 
@@ -52,12 +53,15 @@ static void no_sa(struct worker *w, const struct batch *b, uint16_t i)
 {
 	struct rte_mbuf *m = b->pkt[i];
 	struct tunnel *t = b->tunnel[i];
-	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
+	const bool v6 = ip_is_v6(ip);
 	const struct dp_event ev = {
 		.type = DP_EV_NO_SA,
 		.tunnel = t->id,
-		.addr = ip_addr_v4(rte_be_to_cpu_32(ip->src_addr)),
-		.addr2 = ip_addr_v4(rte_be_to_cpu_32(ip->dst_addr)),
+		.addr = v6 ? ip_addr_from_bytes(ip + IPV6_SRC_AT, 16)
+			   : ip_addr_from_bytes(ip + 12, 4),
+		.addr2 = v6 ? ip_addr_from_bytes(ip + IPV6_DST_AT, 16)
+			    : ip_addr_from_bytes(ip + 16, 4),
 	};
 
 	if (tunnel_sa(t) == NULL) {
@@ -94,12 +98,31 @@ static struct group *find_group(struct worker *w, struct out_batch *o, struct tu
 	return g;
 }
 
+static bool selectors_match6(const struct sa_out *sa, const struct rte_mbuf *m)
+{
+	struct flow6 f;
+
+	return flow6_of(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &f) &&
+	       esp_selectors_match6(&sa->ts, f.src, f.src_port, f.dst, f.dst_port, f.proto,
+				    f.ports);
+}
+
 static bool selectors_match(const struct sa_out *sa, const struct rte_mbuf *m)
 {
+	if (ip_is_v6(rte_pktmbuf_mtod(m, const void *)))
+		return selectors_match6(sa, m);
+
 	const struct flow f =
 		flow_of(rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *), m->data_len);
 
 	return esp_selectors_match(&sa->ts, f.src, f.src_port, f.dst, f.dst_port, f.proto, f.ports);
+}
+
+// RFC 8200 5: no link of IPv6 carries less than 1280 bytes in one piece. Where a tunnel does, what
+// it becomes outside is cut (RFC 2473 7.1, RFC 4213 3.2.2).
+static uint16_t mtu6(const struct group *g)
+{
+	return g->inner_mtu > IPV6_MTU_MIN ? g->inner_mtu : (uint16_t)IPV6_MTU_MIN;
 }
 
 // RFC 4301 8.2.1: a packet that must not be fragmented and does not fit is answered with the size
@@ -111,7 +134,9 @@ static void too_big(struct worker *w, const struct group *g, const struct batch 
 	const bool from_tunnel = b->origin[i] == FROM_TUNNEL || b->origin[i] == FROM_SELF_TUNNEL;
 	struct rte_mbuf *answer = NULL;
 
-	if (icmp->n < BATCH_MAX)
+	if (icmp->n < BATCH_MAX && ip_is_v6(rte_pktmbuf_mtod(m, const void *)))
+		answer = icmp6_error(w, m, ICMP6_TOO_BIG, 0, mtu6(g));
+	else if (icmp->n < BATCH_MAX)
 		answer = icmp_error(w, m, ICMP_UNREACHABLE, ICMP_UNREACHABLE_FRAG_NEEDED,
 				    g->inner_mtu, g->sa->local_be);
 	if (answer != NULL) {
@@ -150,6 +175,22 @@ static bool has_df(const struct rte_mbuf *m)
 		rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)) != 0;
 }
 
+enum fit { FITS, CUT, TOO_BIG };
+
+// RFC 8200 4.5: only its source cuts a packet of IPv6. What is cut of IPv4 goes in pieces through
+// the tunnel; where the peer would not take later ones, for lack of ports, the packet is encrypted
+// whole, and route() cuts what becomes of it.
+static enum fit fit_of(const struct group *g, const struct rte_mbuf *m)
+{
+	if (likely(m->pkt_len <= g->inner_mtu))
+		return FITS;
+	if (ip_is_v6(rte_pktmbuf_mtod(m, const void *)))
+		return m->pkt_len <= mtu6(g) ? FITS : TOO_BIG;
+	if (has_df(m))
+		return TOO_BIG;
+	return g->sa->names_ports ? FITS : CUT;
+}
+
 // The packet goes with its group.
 static void join(struct out_batch *o, struct group *g, struct batch *b, uint16_t kept, uint16_t i)
 {
@@ -160,8 +201,7 @@ static void join(struct out_batch *o, struct group *g, struct batch *b, uint16_t
 }
 
 // Step 1: which SA, and may the packet take it? Leaves the good ones with o->group_of[] set; those
-// that have to be cut first go to `large`. Where the peer would not take later fragments, for lack
-// of ports, the packet is encrypted whole, and route() cuts what becomes of it.
+// that have to be cut first go to `large`.
 static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, struct batch *large,
 		      struct batch *icmp)
 {
@@ -170,6 +210,7 @@ static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, st
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
 		struct group *g = find_group(w, o, b->tunnel[i]);
+		const enum fit fit = g != NULL ? fit_of(g, m) : FITS;
 
 		if (g == NULL) {
 			no_sa(w, b, i);
@@ -178,9 +219,9 @@ static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, st
 			drop(w, m, DROP_OUT_SELECTOR);
 		} else if (g->inner_mtu == 0) {
 			drop(w, m, DROP_NO_ROUTE);
-		} else if (m->pkt_len > g->inner_mtu && has_df(m)) {
+		} else if (fit == TOO_BIG) {
 			too_big(w, g, b, i, icmp);
-		} else if (m->pkt_len > g->inner_mtu && !g->sa->names_ports) {
+		} else if (fit == CUT) {
 			batch_append(large, b, i);
 		} else if (!has_room(m, g->sa)) {
 			drop(w, m, DROP_NO_MBUF);
@@ -295,20 +336,48 @@ static void sum_outer6(const struct sa_out *sa, struct rte_mbuf *m)
 		udp->dgram_cksum = rte_ipv6_udptcp_cksum(ip, udp);
 }
 
+// What the outer header takes from the inner one.
+struct inner {
+	uint8_t tos; // or traffic class
+	uint8_t next_header;
+	uint16_t df_be; // as it stands in an IPv4 header
+};
+
+static inline struct inner inner_of(const uint8_t *p, uint32_t len, uint16_t inner_mtu)
+{
+	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(const void *)p;
+
+	// RFC 4213 3.2.2: over IPv4 the way is searched for its MTU as IPv6 wants it, unless it
+	// carries too little for that.
+	if (ip_is_v6(p))
+		return (struct inner){
+			.tos = (uint8_t)(p[0] << 4 | p[1] >> 4),
+			.next_header = ESP_NEXT_HEADER_IPV6,
+			.df_be = len <= inner_mtu && inner_mtu >= IPV6_MTU_MIN
+					 ? rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)
+					 : 0,
+		};
+	return (struct inner){
+		.tos = ip->type_of_service,
+		.next_header = ESP_NEXT_HEADER_IPV4,
+		.df_be = ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
+	};
+}
+
 // Puts the outer header in front of the ESP packet of `esp_len` bytes.
-static void put_outer(const struct sa_out *sa, uint8_t *outer, const struct rte_ipv4_hdr *inner,
+static void put_outer(const struct sa_out *sa, uint8_t *outer, const struct inner *inner,
 		      uint32_t seq, uint16_t esp_len)
 {
-	const uint16_t df_be = inner->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
+	const uint16_t df_be = inner->df_be;
 	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)outer;
 
 	if (sa->v6) {
-		put_outer6(sa, outer, inner->type_of_service, esp_len);
+		put_outer6(sa, outer, inner->tos, esp_len);
 		return;
 	}
 	memcpy(outer, sa->outer, SA_OUT_OUTER4_MAX); // without UDP the last 8 are overwritten below
 	// DSCP is copied (RFC 4301 5.1.2.1) and so is ECN, RFC 6040 4.1 normal mode.
-	ip->type_of_service = inner->type_of_service;
+	ip->type_of_service = inner->tos;
 	ip->total_length = rte_cpu_to_be_16((uint16_t)(sa->outer_len + esp_len));
 	// DF is copied (RFC 4301 8.1). RFC 6864 4.1: the ID means nothing in a packet that is
 	// never fragmented.
@@ -324,12 +393,14 @@ static void put_outer(const struct sa_out *sa, uint8_t *outer, const struct rte_
 }
 
 // Step 3: headers in front, padding and trailer behind, and the job for the crypto library.
-static void encapsulate(const struct sa_out *sa, struct rte_mbuf *m, uint64_t seq,
+static void encapsulate(const struct group *g, struct rte_mbuf *m, uint64_t seq,
 			struct crypto_job *job)
 {
-	const struct rte_ipv4_hdr inner = *rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	const struct sa_out *sa = g->sa;
 	const struct crypto_key *k = &sa->key;
 	const uint32_t inner_len = m->pkt_len;
+	const struct inner inner =
+		inner_of(rte_pktmbuf_mtod(m, const uint8_t *), inner_len, g->inner_mtu);
 	// The alignment is a power of two.
 	const uint32_t pad_len = -(inner_len + ESP_TRAILER_LEN) & (k->align - 1u);
 	const uint32_t text_len = inner_len + pad_len + ESP_TRAILER_LEN;
@@ -341,7 +412,7 @@ static void encapsulate(const struct sa_out *sa, struct rte_mbuf *m, uint64_t se
 	for (uint32_t i = 0; i < pad_len; i++)
 		*trailer++ = (uint8_t)(i + 1); // RFC 4303 2.4
 	*trailer++ = (uint8_t)pad_len;
-	*trailer++ = ESP_NEXT_HEADER_IPV4;
+	*trailer++ = inner.next_header;
 
 	// The IV, of 16 bytes, 8 or none, ends with the number; where it is shorter the headers
 	// come over this.
@@ -380,7 +451,7 @@ static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 				continue;
 			}
 		}
-		encapsulate(g->sa, b->pkt[i], seq, &job[kept]);
+		encapsulate(g, b->pkt[i], seq, &job[kept]);
 		sa[kept] = g->sa;
 		batch_keep(b, kept++, i);
 	}

@@ -11,6 +11,7 @@
 #include <rte_lpm.h>
 
 #include "dataplane/fib6.h"
+#include "dataplane/iface.h"
 #include "dataplane/port.h"
 
 enum {
@@ -18,7 +19,8 @@ enum {
 	FIB_TBL8 = 1024, // /24s with longer prefixes inside
 	FIB_HOPS_MAX = 4096,
 	FIB_NEIGH_MAX = 8192,
-	FIB_LOCALS_MAX = 256, // of each family
+	FIB_LOCALS_MAX = 2048, // of each family
+	LOCALS_SLOT_BITS = 12, // at most half of the slots are taken
 };
 
 #define HOP_NONE UINT32_MAX
@@ -26,8 +28,12 @@ enum {
 // The part of a next hop that workers read, in one word: MAC address, port, flags.
 #define HOP_MAC_MASK   0xffffffffffffull
 #define HOP_PORT_SHIFT 48
-#define HOP_ON_LINK    (1ull << 56)
-#define HOP_RESOLVED   (1ull << 57)
+#define HOP_PORT_MASK  0x1fffull
+#define HOP_IFACE      (1ull << 61) // port is a tunnel interface: no MAC address is needed
+#define HOP_ON_LINK    (1ull << 62)
+#define HOP_RESOLVED   (1ull << 63)
+
+_Static_assert(DP_IFACE_FIRST + DP_IFACES_MAX <= HOP_PORT_MASK + 1, "numbers fit the word");
 
 struct hop {
 	_Atomic uint64_t word; // control: rw, workers: ro
@@ -46,6 +52,8 @@ struct route {	      // control only
 struct locals { // immutable
 	unsigned n4, n6;
 	uint32_t v4_be[FIB_LOCALS_MAX];
+	// The same for look-ups: from the hash of an address on, up to a slot with 0.
+	uint32_t v4_slot_be[1 << LOCALS_SLOT_BITS];
 	uint8_t v6[FIB_LOCALS_MAX][16];
 };
 
@@ -60,7 +68,7 @@ struct fib {
 	struct hop hop[FIB_HOPS_MAX];
 	struct rte_hash *neigh; // data: MAC address with HOP_RESOLVED
 	struct locals *_Atomic locals;
-	_Atomic uint32_t port_addr_be[DP_PORTS_MAX];
+	_Atomic uint32_t port_addr_be[DP_IFACE_FIRST + DP_IFACES_MAX];
 	_Atomic uint32_t generation;
 	struct rte_rcu_qsbr *qsbr;
 	struct route *route; // control: sorted by dst, len
@@ -68,6 +76,11 @@ struct fib {
 };
 
 // ---- workers ----
+
+static inline uint16_t word_port(uint64_t word)
+{
+	return (uint16_t)(word >> HOP_PORT_SHIFT & HOP_PORT_MASK);
+}
 
 enum fib_result fib_lookup(const struct fib *fib, uint32_t dst_be, struct fib_hop *out)
 {
@@ -80,7 +93,7 @@ enum fib_result fib_lookup(const struct fib *fib, uint32_t dst_be, struct fib_ho
 			return FIB_NO_ROUTE;
 	}
 	word = atomic_load_explicit(&fib->hop[id].word, memory_order_acquire);
-	out->port = (uint8_t)(word >> HOP_PORT_SHIFT);
+	out->port = word_port(word);
 	out->addr_be = fib->hop[id].gateway_be;
 	if (word & HOP_ON_LINK) {
 		const struct neigh_key key = {.addr_be = dst_be, .port = out->port};
@@ -92,7 +105,7 @@ enum fib_result fib_lookup(const struct fib *fib, uint32_t dst_be, struct fib_ho
 		word = (uint64_t)(uintptr_t)data;
 	}
 	if (!(word & HOP_RESOLVED))
-		return FIB_NO_NEIGHBOUR;
+		return word & HOP_IFACE ? FIB_IFACE : FIB_NO_NEIGHBOUR;
 	word &= HOP_MAC_MASK;
 	memcpy(out->mac.addr_bytes, &word, sizeof(out->mac.addr_bytes));
 	return FIB_OK;
@@ -103,14 +116,21 @@ uint32_t fib_generation(const struct fib *fib)
 	return atomic_load_explicit(&fib->generation, memory_order_acquire);
 }
 
+// The slot where an address stands, or would stand.
+static inline unsigned local_slot(const struct locals *l, uint32_t addr_be)
+{
+	unsigned i = (addr_be * 2654435761u) >> (32 - LOCALS_SLOT_BITS);
+
+	while (l->v4_slot_be[i] != 0 && l->v4_slot_be[i] != addr_be)
+		i = (i + 1) % (1 << LOCALS_SLOT_BITS);
+	return i;
+}
+
 bool fib_is_local(const struct fib *fib, uint32_t addr_be)
 {
 	const struct locals *l = atomic_load_explicit(&fib->locals, memory_order_acquire);
 
-	for (unsigned i = 0; i < l->n4; i++)
-		if (l->v4_be[i] == addr_be)
-			return true;
-	return false;
+	return addr_be != 0 && l->v4_slot_be[local_slot(l, addr_be)] == addr_be;
 }
 
 bool fib_is_local6(const struct fib *fib, const uint8_t addr[16])
@@ -123,6 +143,16 @@ bool fib_is_local6(const struct fib *fib, const uint8_t addr[16])
 	return false;
 }
 
+bool fib_local6(const struct fib *fib, unsigned i, uint8_t out[16])
+{
+	const struct locals *l = atomic_load_explicit(&fib->locals, memory_order_acquire);
+
+	if (i >= l->n6)
+		return false;
+	memcpy(out, l->v6[i], 16);
+	return true;
+}
+
 uint32_t fib_port_addr(const struct fib *fib, unsigned port)
 {
 	return atomic_load_explicit(&fib->port_addr_be[port], memory_order_relaxed);
@@ -132,7 +162,9 @@ uint16_t fib_route_mtu(const struct dp *dp, uint32_t addr_be)
 {
 	struct fib_hop hop;
 
-	return fib_lookup(dp->fib, addr_be, &hop) == FIB_NO_ROUTE ? 0 : dp->ports[hop.port].mtu;
+	const enum fib_result result = fib_lookup(dp->fib, addr_be, &hop);
+
+	return result == FIB_NO_ROUTE || result == FIB_IFACE ? 0 : dp->ports[hop.port].mtu;
 }
 
 // ---- control: own addresses ----
@@ -147,25 +179,25 @@ static uint32_t prefix_mask(uint8_t len)
 	return len == 0 ? 0 : UINT32_MAX << (32 - len);
 }
 
-// An own address inside an on-link route of a port is that port's address.
+// An own address inside an on-link route of a port or tunnel interface is its address.
 static void choose_port_addrs(struct fib *fib)
 {
 	const struct locals *l = atomic_load_explicit(&fib->locals, memory_order_relaxed);
-	uint32_t addr_be[DP_PORTS_MAX];
+	static uint32_t addr_be[DP_IFACE_FIRST + DP_IFACES_MAX]; // control only
 
-	for (unsigned p = 0; p < DP_PORTS_MAX; p++)
+	for (unsigned p = 0; p < DP_IFACE_FIRST + DP_IFACES_MAX; p++)
 		addr_be[p] = l->n4 ? l->v4_be[0] : 0;
 	for (size_t r = 0; r < fib->n_routes; r++) {
 		const struct route *route = &fib->route[r];
 		const uint64_t word = atomic_load(&fib->hop[route->hop].word);
 
-		if (!(word & HOP_ON_LINK))
+		if (fib->hop[route->hop].gateway_be != 0)
 			continue;
 		for (unsigned i = 0; i < l->n4; i++)
 			if ((rte_be_to_cpu_32(l->v4_be[i]) & prefix_mask(route->len)) == route->dst)
-				addr_be[(uint8_t)(word >> HOP_PORT_SHIFT)] = l->v4_be[i];
+				addr_be[word_port(word)] = l->v4_be[i];
 	}
-	for (unsigned p = 0; p < DP_PORTS_MAX; p++)
+	for (unsigned p = 0; p < DP_IFACE_FIRST + DP_IFACES_MAX; p++)
 		atomic_store_explicit(&fib->port_addr_be[p], addr_be[p], memory_order_relaxed);
 }
 
@@ -185,8 +217,12 @@ static int find_local(const struct locals *l, const struct ip_addr *a)
 
 static void publish_locals(struct dp *dp, struct locals *l)
 {
-	struct locals *old = atomic_exchange(&dp->fib->locals, l);
+	struct locals *old;
 
+	memset(l->v4_slot_be, 0, sizeof(l->v4_slot_be));
+	for (unsigned i = 0; i < l->n4; i++)
+		l->v4_slot_be[local_slot(l, l->v4_be[i])] = l->v4_be[i];
+	old = atomic_exchange(&dp->fib->locals, l);
 	choose_port_addrs(dp->fib);
 	bump(dp->fib);
 	dp_defer_free(dp, free, old);
@@ -247,13 +283,16 @@ static uint64_t neigh_word(const struct fib *fib, unsigned port, uint32_t addr_b
 
 static uint64_t hop_word(const struct fib *fib, unsigned port, uint32_t gateway_be)
 {
+	// Point to point: whoever the gateway is, there is one other end.
+	if (port >= DP_IFACE_FIRST)
+		return (uint64_t)port << HOP_PORT_SHIFT | HOP_IFACE;
 	return (uint64_t)port << HOP_PORT_SHIFT |
 	       (gateway_be ? neigh_word(fib, port, gateway_be) : HOP_ON_LINK);
 }
 
 static unsigned hop_port(const struct hop *hop)
 {
-	return (uint8_t)(atomic_load_explicit(&hop->word, memory_order_relaxed) >> HOP_PORT_SHIFT);
+	return word_port(atomic_load_explicit(&hop->word, memory_order_relaxed));
 }
 
 // The next hop with one more reference. -ENOSPC when none is free.
@@ -338,7 +377,7 @@ int dp_route_set(struct dp *dp, const struct dp_route *r)
 	}
 	if (r->dst.addr.family != IP_V4 || r->gateway.family == IP_V6)
 		return -EAFNOSUPPORT;
-	if (r->port >= dp->n_ports || r->dst.len > 32)
+	if ((r->port >= dp->n_ports && !iface_exists(dp, r->port)) || r->dst.len > 32)
 		return -EINVAL;
 	dst = ip_addr_to_v4(&r->dst.addr) & prefix_mask(r->dst.len);
 	if (r->gateway.family == IP_V4)
@@ -398,6 +437,21 @@ int dp_route_del(struct dp *dp, const struct ip_prefix *p)
 	choose_port_addrs(fib);
 	bump(fib);
 	return 0;
+}
+
+void fib_forget_iface(struct dp *dp, unsigned iface)
+{
+	struct fib *fib = dp->fib;
+
+	fib6_forget_iface(dp, iface);
+	bump(fib);
+	for (size_t i = fib->n_routes; i-- > 0;) {
+		const struct route *r = &fib->route[i];
+		const struct ip_prefix dst = {.addr = ip_addr_v4(r->dst), .len = r->len};
+
+		if (hop_port(&fib->hop[r->hop]) == iface)
+			dp_route_del(dp, &dst);
+	}
 }
 
 size_t dp_routes(const struct dp *dp, struct dp_route_info *out, size_t max)

@@ -19,10 +19,10 @@
 
 #include "dataplane/dp_internal.h"
 
-enum fib_result { FIB_OK, FIB_NO_ROUTE, FIB_NO_NEIGHBOUR };
+enum fib_result { FIB_OK, FIB_NO_ROUTE, FIB_NO_NEIGHBOUR, FIB_IFACE };
 
 struct fib_hop {
-	uint8_t port;
+	uint16_t port;	  // with FIB_IFACE: the tunnel interface's number
 	uint32_t addr_be; // whose MAC address it is: the gateway, or the destination itself
 	struct rte_ether_addr mac; // with FIB_OK
 };
@@ -31,11 +31,16 @@ int fib_create(struct dp *dp); // dp->fib
 // The workers must have stopped.
 void fib_destroy(struct dp *dp);
 
-// With FIB_NO_NEIGHBOUR, port and addr_be of *hop say what is missing.
+// FIB_IFACE: the route leads to a tunnel interface. With FIB_NO_NEIGHBOUR, port and addr_be of *hop
+// say what is missing.
 enum fib_result fib_lookup(const struct fib *fib, uint32_t dst_be, struct fib_hop *hop);
 // Changes whenever a route or a neighbour does.
 uint32_t fib_generation(const struct fib *fib);
-// Our own address on the link of a port, network order; another own one when there is none, 0
-// without any.
+// Our own address on the link of a port or tunnel interface, network order; another own one when
+// there is none, 0 without any.
 uint32_t fib_port_addr(const struct fib *fib, unsigned port);
+// Deletes the routes to a tunnel interface. Control only.
+void fib_forget_iface(struct dp *dp, unsigned iface);
 bool fib_is_local6(const struct fib *fib, const uint8_t addr[16]);
+// The i-th of our own IPv6 addresses; false behind the last. Any worker.
+bool fib_local6(const struct fib *fib, unsigned i, uint8_t out[16]);

@@ -8,6 +8,7 @@
 #include <rte_errno.h>
 #include <rte_hash.h>
 
+#include "dataplane/iface.h"
 #include "dataplane/port.h"
 
 enum {
@@ -23,7 +24,7 @@ struct key { // of both tables
 };
 
 struct hop { // immutable, the value of a route
-	uint8_t port;
+	uint16_t port;
 	bool on_link;
 	uint8_t gateway[16];
 };
@@ -84,6 +85,8 @@ enum fib_result fib6_lookup(const struct fib6 *fib, const uint8_t dst[16], struc
 	key.n = hop->port;
 	out->port = hop->port;
 	memcpy(out->addr, key.addr, sizeof(out->addr));
+	if (hop->port >= DP_IFACE_FIRST)
+		return FIB_IFACE;
 	if (rte_hash_lookup_data(fib->neighs, &key, &data) < 0)
 		return FIB_NO_NEIGHBOUR;
 	mac = (uint64_t)(uintptr_t)data;
@@ -94,8 +97,30 @@ enum fib_result fib6_lookup(const struct fib6 *fib, const uint8_t dst[16], struc
 uint16_t fib6_route_mtu(const struct dp *dp, const uint8_t addr[16])
 {
 	struct fib6_hop hop;
+	const enum fib_result result = fib6_lookup(dp->fib6, addr, &hop);
 
-	return fib6_lookup(dp->fib6, addr, &hop) == FIB_NO_ROUTE ? 0 : dp->ports[hop.port].mtu;
+	return result == FIB_NO_ROUTE || result == FIB_IFACE ? 0 : dp->ports[hop.port].mtu;
+}
+
+bool fib6_port_addr(const struct dp *dp, unsigned port, uint8_t out[16])
+{
+	struct fib6_hop hop;
+	uint8_t addr[16];
+	bool found = false;
+
+	for (unsigned i = 0; fib_local6(dp->fib, i, addr); i++) {
+		if (addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80)
+			continue;
+		if (!found)
+			memcpy(out, addr, 16);
+		found = true;
+		if (fib6_lookup(dp->fib6, addr, &hop) != FIB_NO_ROUTE && hop.port == port &&
+		    memcmp(hop.addr, addr, 16) == 0) {
+			memcpy(out, addr, 16);
+			return true;
+		}
+	}
+	return found;
 }
 
 // ---- control ----
@@ -125,7 +150,7 @@ int fib6_route_set(struct dp *dp, const struct dp_route *r)
 
 	if (r->gateway.family == IP_V4)
 		return -EAFNOSUPPORT;
-	if (r->port >= dp->n_ports || !key_of(&r->dst, &key))
+	if ((r->port >= dp->n_ports && !iface_exists(dp, r->port)) || !key_of(&r->dst, &key))
 		return -EINVAL;
 	old = route_get(fib, &key);
 	if (old == NULL && fib->n_total == ROUTES_MAX)
@@ -133,7 +158,7 @@ int fib6_route_set(struct dp *dp, const struct dp_route *r)
 	hop = calloc(1, sizeof(*hop));
 	if (hop == NULL)
 		return -ENOMEM;
-	hop->port = (uint8_t)r->port;
+	hop->port = (uint16_t)r->port;
 	hop->on_link = r->gateway.family == IP_NONE;
 	memcpy(hop->gateway, r->gateway.bytes, sizeof(hop->gateway));
 	err = rte_hash_add_key_data(fib->routes, &key, hop);
@@ -170,6 +195,21 @@ int fib6_route_del(struct dp *dp, const struct ip_prefix *p)
 	rte_hash_del_key(fib->routes, &key);
 	dp_defer_free(dp, free, old);
 	return 0;
+}
+
+void fib6_forget_iface(struct dp *dp, unsigned iface)
+{
+	const void *key;
+	uint32_t next = 0;
+	void *data;
+
+	while (rte_hash_iterate(dp->fib6->routes, &key, &data, &next) >= 0) {
+		const struct key *k = key;
+		const struct ip_prefix p = {ip_addr_from_bytes(k->addr, 16), (uint8_t)k->n};
+
+		if (((const struct hop *)data)->port == iface)
+			fib6_route_del(dp, &p);
+	}
 }
 
 int fib6_neigh_set(struct dp *dp, unsigned port, const struct ip_addr *a, const struct mac_addr *m)

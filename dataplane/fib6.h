@@ -1,4 +1,4 @@
-// Routes and neighbours of IPv6, for the outer packets that go to peers.
+// Routes and neighbours of IPv6.
 //
 // Prefixes of one length stand together in one rte_hash under (prefix, length); a look-up tries the
 // lengths that are in use, the longest first. A gateway's table has few of them (/128, /64, /48 and
@@ -19,7 +19,7 @@
 #include "dataplane/fib.h"
 
 struct fib6_hop {
-	uint8_t port;
+	uint16_t port;	  // with FIB_IFACE: the tunnel interface's number
 	uint8_t addr[16]; // whose MAC address it is: the gateway, or the destination itself
 	struct rte_ether_addr mac; // with FIB_OK
 };
@@ -28,11 +28,18 @@ int fib6_create(struct dp *dp); // dp->fib6
 // The workers must have stopped.
 void fib6_destroy(struct dp *dp);
 
-// With FIB_NO_NEIGHBOUR, port and addr of *hop say what is missing.
+// FIB_IFACE: the route leads to a tunnel interface. With FIB_NO_NEIGHBOUR, port and addr of *hop
+// say what is missing.
 enum fib_result fib6_lookup(const struct fib6 *fib, const uint8_t dst[16], struct fib6_hop *hop);
+
+// Our own address on the link of a port; another own one when there is none; false without any. Of
+// link-local ones none. Seldom asked for: it looks at all of them. Any worker.
+bool fib6_port_addr(const struct dp *dp, unsigned port, uint8_t out[16]);
 
 int fib6_route_set(struct dp *dp, const struct dp_route *r);
 int fib6_route_del(struct dp *dp, const struct ip_prefix *p);
+// Deletes the routes to a tunnel interface. Control only.
+void fib6_forget_iface(struct dp *dp, unsigned iface);
 int fib6_neigh_set(struct dp *dp, unsigned port, const struct ip_addr *a, const struct mac_addr *m);
 int fib6_neigh_del(struct dp *dp, unsigned port, const struct ip_addr *a);
 // Copies up to `max` routes; returns how many there are.

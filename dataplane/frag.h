@@ -1,5 +1,6 @@
-// Cutting IPv4 packets that are too large for what is ahead of them (RFC 791 3.2, RFC 4301 8.2.1:
-// before encryption, so that the far gateway has nothing to put together).
+// Cutting packets that are too large for what is ahead of them: IPv4 packets (RFC 791 3.2, RFC 4301
+// 8.2.1: before encryption, so that the far gateway has nothing to put together), and IPv6 packets
+// of our own (RFC 8200 4.5), which are ESP that had to be made too large.
 //
 // Threads: a worker.
 // Errors:  0 or -errno; on error nothing has changed.
@@ -20,3 +21,6 @@ struct worker;
 // memory.
 int frag_cut(struct worker *w, const struct batch *b, uint16_t i, uint16_t mtu,
 	     struct batch *pieces);
+// The same for an IPv6 packet of our own without extension headers.
+int frag6_cut(struct worker *w, const struct batch *b, uint16_t i, uint16_t mtu,
+	      struct batch *pieces);

@@ -44,7 +44,7 @@ static bool may_answer(const struct rte_ipv4_hdr *ip, uint32_t len)
 	return true;
 }
 
-static bool take_token(struct worker *w)
+bool icmp_take_token(struct worker *w)
 {
 	const uint64_t interval = w->dp->tsc_hz / ICMP_PER_SECOND;
 	const uint64_t n = interval ? (w->now_tsc - w->icmp_refill_tsc) / interval : ICMP_BURST;
@@ -70,9 +70,9 @@ struct rte_mbuf *icmp_error(struct worker *w, const struct rte_mbuf *offending, 
 	struct rte_icmp_hdr *icmp;
 	struct rte_mbuf *m;
 
-	if (src_addr_be == 0 && offending->port < DP_PORTS_MAX)
+	if (src_addr_be == 0 && offending->port < DP_IFACE_FIRST + DP_IFACES_MAX)
 		src_addr_be = fib_port_addr(w->dp->fib, offending->port);
-	if (src_addr_be == 0 || !may_answer(about, offending->data_len) || !take_token(w))
+	if (src_addr_be == 0 || !may_answer(about, offending->data_len) || !icmp_take_token(w))
 		return NULL;
 	m = rte_pktmbuf_alloc(w->dp->pool);
 	if (!m)

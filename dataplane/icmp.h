@@ -3,6 +3,7 @@
 // Threads: a worker, with its own rate limit.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <rte_mbuf.h>
@@ -23,3 +24,5 @@ enum {
 // to or from what is not one host), the rate limit is reached or there is no memory.
 struct rte_mbuf *icmp_error(struct worker *w, const struct rte_mbuf *offending, uint8_t type,
 			    uint8_t code, uint16_t mtu, uint32_t src_addr_be);
+// Takes one of the errors that the worker may send now, of either family; false when none is left.
+bool icmp_take_token(struct worker *w);

@@ -1,16 +1,18 @@
 #include "dataplane/policy.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <rte_malloc.h>
 
 #include "dataplane/dp_internal.h"
+#include "dataplane/fib.h"
+#include "dataplane/iface.h"
+#include "dataplane/policy6.h"
 #include "dataplane/policy_index.h"
+#include "dataplane/sad.h"
 #include "dataplane/stages.h"
 #include "dataplane/tunnel.h"
-
-#define IKE_PORT      500  // RFC 7296 2
-#define IKE_NATT_PORT 4500 // RFC 7296 2.23
 
 static struct policies *snapshot_alloc(size_t n)
 {
@@ -18,7 +20,7 @@ static struct policies *snapshot_alloc(size_t n)
 		rte_zmalloc("policies", sizeof(*p) + n * sizeof(p->entry[0]), RTE_CACHE_LINE_SIZE);
 
 	if (p != NULL)
-		p->n = n;
+		p->n = p->n_all = n;
 	return p;
 }
 
@@ -39,6 +41,7 @@ static void snapshot_free(void *arg)
 	if (p == NULL)
 		return;
 	policy_index_destroy(p->index);
+	policies6_destroy(p->v6);
 	rte_free(p);
 }
 
@@ -52,6 +55,8 @@ static int entry_init(struct dp *dp, struct policy_entry *e, const struct dp_pol
 	if (!ts4_from_selector(&p->local, &e->local) || !ts4_from_selector(&p->remote, &e->remote))
 		return -EAFNOSUPPORT;
 	e->action = (uint8_t)p->action;
+	if (p->iface != DP_IFACE_NONE && p->action != DP_PROTECT)
+		return -EINVAL; // nothing leaves a tunnel interface in clear
 	if (p->action != DP_PROTECT)
 		return 0;
 	e->tunnel = tunnel_get(dp, p->tunnel);
@@ -60,7 +65,7 @@ static int entry_init(struct dp *dp, struct policy_entry *e, const struct dp_pol
 
 static void count_policies(const struct policies *p, bool add)
 {
-	for (size_t i = 0; i < p->n; i++) {
+	for (size_t i = 0; i < p->n_all; i++) {
 		struct tunnel *t = p->entry[i].tunnel;
 
 		if (t == NULL)
@@ -70,20 +75,60 @@ static void count_policies(const struct policies *p, bool add)
 		else
 			t->n_policies--;
 	}
+	policies6_count(p->v6, add);
+}
+
+// Sets where the entries of each list begin, and *at to where the next of each list goes: [0] is
+// that of the ports, [k + 1] that of interface k. False when an interface's number is none.
+static bool lay_out(struct policies *p, const struct dp_policy *policy, size_t n, uint32_t *at)
+{
+	uint32_t next = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const unsigned iface = policy[i].iface;
+
+		if (iface != DP_IFACE_NONE &&
+		    (iface < DP_IFACE_FIRST || iface >= DP_IFACE_FIRST + DP_IFACES_MAX))
+			return false;
+		at[iface == DP_IFACE_NONE ? 0 : iface - DP_IFACE_FIRST + 1]++;
+	}
+	p->n = at[0];
+	for (size_t k = 0; k <= DP_IFACES_MAX; k++) {
+		const uint32_t count = at[k];
+
+		at[k] = next;
+		next += count;
+		p->iface_first[k] = next;
+	}
+	return true;
 }
 
 int dp_policies_set(struct dp *dp, const struct dp_policy *policy, size_t n)
 {
-	struct policies *p = snapshot_alloc(n);
-	struct policies *old;
+	static uint32_t at[DP_IFACES_MAX + 1]; // control only
+	struct policies *p, *old;
+	size_t n4 = 0;
 	int err = 0;
 
+	for (size_t i = 0; i < n; i++)
+		n4 += policy[i].local.family != IP_V6;
+	p = snapshot_alloc(n4);
 	if (p == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < n && err == 0; i++)
-		err = entry_init(dp, &p->entry[i], &policy[i]);
+	memset(at, 0, sizeof(at));
+	if (!lay_out(p, policy, n, at))
+		err = -EINVAL;
+	for (size_t i = 0; i < n && err == 0; i++) {
+		const unsigned iface = policy[i].iface;
+		uint32_t *next = &at[iface == DP_IFACE_NONE ? 0 : iface - DP_IFACE_FIRST + 1];
+
+		if (policy[i].local.family != IP_V6)
+			err = entry_init(dp, &p->entry[(*next)++], &policy[i]);
+	}
 	if (err == 0)
 		err = policy_index_create(p->entry, p->n, &p->index);
+	if (err == 0)
+		err = policies6_create(dp, policy, n, &p->v6);
 	if (err != 0) {
 		snapshot_free(p);
 		return err;
@@ -136,6 +181,17 @@ const struct policy_entry *policy_find_out(const struct policies *p, const struc
 	return find(p, f, f->src, f->src_port, f->dst, f->dst_port);
 }
 
+const struct policy_entry *policy_find_iface(const struct policies *p, unsigned iface,
+					     const struct flow *f)
+{
+	const size_t end = p->iface_first[iface - DP_IFACE_FIRST + 1];
+
+	for (size_t i = p->iface_first[iface - DP_IFACE_FIRST]; i < end; i++)
+		if (entry_match(&p->entry[i], f, f->src, f->src_port, f->dst, f->dst_port))
+			return &p->entry[i];
+	return NULL;
+}
+
 const struct policy_entry *policy_find_in(const struct policies *p, const struct flow *f)
 {
 	return find(p, f, f->dst, f->dst_port, f->src, f->src_port);
@@ -145,8 +201,7 @@ static bool is_ike(const struct fib *fib, const struct flow *f, uint32_t own_add
 		   uint16_t own_port)
 {
 	return f->proto == IPPROTO_UDP && f->ports == FLOW_PORTS_KNOWN &&
-	       (own_port == IKE_PORT || own_port == IKE_NATT_PORT) &&
-	       fib_is_local(fib, rte_cpu_to_be_32(own_addr));
+	       policy_is_ike_port(own_port) && fib_is_local(fib, rte_cpu_to_be_32(own_addr));
 }
 
 static struct flow flow_of_mbuf(const struct rte_mbuf *m)
@@ -154,71 +209,131 @@ static struct flow flow_of_mbuf(const struct rte_mbuf *m)
 	return flow_of(rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *), m->data_len);
 }
 
-// One packet's way out; `e` is what the policies say of it.
-static void decide_out(struct worker *w, struct batch *in, uint16_t i, const struct flow *f,
-		       const struct policy_entry *e, struct batch *protect, struct batch *pass)
+static inline struct policy_verdict verdict_of(const struct policy_entry *e)
 {
-	// An ICMP error quotes its packet: one about a packet from a tunnel never leaves in clear.
-	const bool may_be_clear = in->origin[i] != FROM_SELF_TUNNEL;
+	if (e == NULL)
+		return (struct policy_verdict){.found = false};
+	return (struct policy_verdict){.found = true, .action = e->action, .tunnel = e->tunnel};
+}
 
-	// RFC 4301 4.4.1: traffic that keys SAs must get past them.
-	if (in->origin[i] == FROM_TAP && is_ike(w->dp->fib, f, f->src, f->src_port)) {
-		batch_append(pass, in, i);
-	} else if (e != NULL && e->action == DP_PROTECT) {
-		in->tunnel[i] = e->tunnel;
-		batch_append(protect, in, i);
-	} else if (e != NULL && e->action == DP_DISCARD) {
-		drop(w, in->pkt[i], DROP_POLICY_DISCARD);
-	} else if ((e != NULL || in->from_linux[i]) && may_be_clear) {
-		batch_append(pass, in, i);
-	} else {
-		drop(w, in->pkt[i], DROP_NO_POLICY); // RFC 4301 4.4.1: the default
+// The tunnel interface that a packet is routed to, DP_IFACE_NONE when to none. Linux has routed
+// what it sends itself.
+static unsigned iface_out(const struct worker *w, const struct batch *in, uint16_t i, bool any,
+			  const struct flow *f)
+{
+	struct fib_hop hop;
+
+	if (in->origin[i] == FROM_TAP)
+		return in->port[i] >= DP_IFACE_FIRST ? in->port[i] : DP_IFACE_NONE;
+	if (!any || fib_lookup(w->dp->fib, rte_cpu_to_be_32(f->dst), &hop) != FIB_IFACE)
+		return DP_IFACE_NONE;
+	return hop.port;
+}
+
+void policy_decide_iface(struct worker *w, struct batch *in, uint16_t i, unsigned iface,
+			 struct tunnel *tunnel, struct batch *protect)
+{
+	const struct sa_in *sa = in->sa[i];
+
+	if (tunnel == NULL) {
+		drop(w, in->pkt[i], DROP_NO_POLICY);
+		return;
 	}
+	// Both ends route it to the other: it would go to and fro until its TTL ends.
+	if (in->origin[i] == FROM_TUNNEL && sa != NULL && sa->tunnel == tunnel->id) {
+		drop(w, in->pkt[i], DROP_TUNNEL_LOOP);
+		return;
+	}
+	iface_count_out(w, iface, in->pkt[i]->pkt_len);
+	in->tunnel[i] = tunnel;
+	batch_append(protect, in, i);
+}
+
+// Does packet i go the same way as the one before it? Packets of one flow come in rows.
+static bool same_way(const struct batch *in, uint16_t i, const struct flow *f,
+		     const struct flow *last)
+{
+	return in->port[i] == in->port[i - 1] && in->origin[i] == in->origin[i - 1] &&
+	       flow_equal(f, last);
 }
 
 void policy_out(struct worker *w, struct batch *in, struct batch *protect, struct batch *pass)
 {
 	const struct policies *p = atomic_load_explicit(&w->dp->policies, memory_order_acquire);
+	const bool any = iface_any(w->dp);
 	const struct policy_entry *e = NULL;
+	unsigned iface = DP_IFACE_NONE;
+	struct policy6_last last6;
 	struct flow last = {0};
+	bool known = false; // `last` is that of the packet before
 
+	last6.valid = false;
 	for (uint16_t i = 0; i < in->n; i++) {
+		if (ip_is_v6(rte_pktmbuf_mtod(in->pkt[i], const void *))) {
+			policy6_out(w, p->v6, &last6, in, i, protect, pass);
+			known = false;
+			continue;
+		}
 		const struct flow f = flow_of_mbuf(in->pkt[i]);
 
-		// Packets of one flow come in rows.
-		if (i == 0 || !flow_equal(&f, &last))
-			e = policy_find_out(p, &f);
+		last6.valid = false;
+		if (!known || !same_way(in, i, &f, &last)) {
+			iface = iface_out(w, in, i, any, &f);
+			e = iface == DP_IFACE_NONE ? policy_find_out(p, &f)
+						   : policy_find_iface(p, iface, &f);
+		}
+		known = true;
 		last = f;
-		decide_out(w, in, i, &f, e, protect, pass);
+		if (iface == DP_IFACE_NONE)
+			policy_decide_out(w, in, i,
+					  in->origin[i] == FROM_TAP &&
+						  is_ike(w->dp->fib, &f, f.src, f.src_port),
+					  verdict_of(e), protect, pass);
+		else
+			policy_decide_iface(w, in, i, iface, e ? e->tunnel : NULL, protect);
 	}
 	in->n = 0;
+}
+
+// Would the answer to a packet that came in clear go into a tunnel interface? Then it is due in
+// ESP, as with a policy, and its source is made up. 0.0.0.0 is who has no address yet (DHCP).
+static bool source_is_behind_iface(const struct worker *w, const struct flow *f)
+{
+	struct fib_hop hop;
+
+	return f->src >> 24 != 0 &&
+	       fib_lookup(w->dp->fib, rte_cpu_to_be_32(f->src), &hop) == FIB_IFACE;
 }
 
 void policy_in_clear(struct worker *w, struct batch *b)
 {
 	const struct policies *p = atomic_load_explicit(&w->dp->policies, memory_order_acquire);
+	const bool any = iface_any(w->dp);
 	const struct policy_entry *e = NULL;
+	struct policy6_last last6;
 	struct flow last = {0};
+	bool behind = false;
 	uint16_t kept = 0;
+	bool known = false; // `last` is that of the packet before
 
+	last6.valid = false;
 	for (uint16_t i = 0; i < b->n; i++) {
+		if (ip_is_v6(rte_pktmbuf_mtod(b->pkt[i], const void *))) {
+			if (policy6_in_clear(w, p->v6, &last6, b, i))
+				batch_keep(b, kept++, i);
+			continue;
+		}
 		const struct flow f = flow_of_mbuf(b->pkt[i]);
 
-		if (i == 0 || !flow_equal(&f, &last))
+		if (!known || !flow_equal(&f, &last)) {
 			e = policy_find_in(p, &f);
-		last = f;
-		const bool bypass = e != NULL && e->action == DP_BYPASS;
-
-		if (e == NULL || bypass || is_ike(w->dp->fib, &f, f.dst, f.dst_port)) {
-			// What a rule lets in on one port may leave by another, else answers to
-			// what the same rule let out would end here.
-			b->from_linux[i] = b->from_linux[i] || bypass;
-			batch_keep(b, kept++, i);
-		} else if (e->action == DP_PROTECT) {
-			drop(w, b->pkt[i], DROP_CLEAR_INBOUND); // RFC 4301 5.2 step 3b
-		} else {
-			drop(w, b->pkt[i], DROP_POLICY_DISCARD);
+			behind = e == NULL && any && source_is_behind_iface(w, &f);
 		}
+		known = true;
+		last = f;
+		if (policy_decide_in_clear(w, b, i, is_ike(w->dp->fib, &f, f.dst, f.dst_port),
+					   verdict_of(e), behind))
+			batch_keep(b, kept++, i);
 	}
 	b->n = kept;
 }

@@ -2,41 +2,41 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <rte_malloc.h>
 
-#include "dataplane/policy.h"
+#include "dataplane/policy6.h"
 
 enum {
 	WORTH_IT = 16,	   // policies; fewer are walked as fast
+	OUTERMOST = 32,	   // this part of the cuts, at either end
 	LISTS_FACTOR = 32, // entries of all lists at most, for each policy
 };
 
-static const struct ts4 *side(const struct policy_entry *e, bool local)
-{
-	return local ? &e->local : &e->remote;
-}
+// What is cut: the ranges of all policies on one side, in numbers of the larger family.
+struct range {
+	addr6 lo, hi;
+};
 
 static int compare(const void *a, const void *b)
 {
-	const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	const addr6 x = *(const addr6 *)a, y = *(const addr6 *)b;
 
 	return x < y ? -1 : x > y;
 }
 
 // The places where something begins or ends, ascending, each once; 0 is one. Returns how many;
-// `at` has room for 2 * n + 1.
-static uint32_t cut(const struct policy_entry *entry, size_t n, bool local, uint32_t *at)
+// `at` has room for 2 * n + 1. `max` is the last address.
+static uint32_t cut(const struct range *r, size_t n, addr6 max, addr6 *at)
 {
 	uint32_t m = 0, kept = 0;
 
 	at[m++] = 0;
 	for (size_t i = 0; i < n; i++) {
-		const struct ts4 *t = side(&entry[i], local);
-
-		at[m++] = t->lo;
-		if (t->hi != UINT32_MAX)
-			at[m++] = t->hi + 1;
+		at[m++] = r[i].lo;
+		if (r[i].hi != max)
+			at[m++] = r[i].hi + 1;
 	}
 	qsort(at, m, sizeof(at[0]), compare);
 	for (uint32_t i = 0; i < m; i++)
@@ -46,7 +46,7 @@ static uint32_t cut(const struct policy_entry *entry, size_t n, bool local, uint
 }
 
 // The last interval that begins at or before an address.
-static uint32_t interval_of(const uint32_t *start, uint32_t n, uint32_t addr)
+static uint32_t interval_of(const addr6 *start, uint32_t n, addr6 addr)
 {
 	uint32_t lo = 0, hi = n - 1;
 
@@ -62,41 +62,64 @@ static uint32_t interval_of(const uint32_t *start, uint32_t n, uint32_t addr)
 }
 
 struct plan { // how one side would be cut
-	uint32_t *start, n;
+	const struct range *range;
+	addr6 *start;
+	uint32_t n;
 	uint64_t total; // entries of all lists
 };
 
-static int make_plan(const struct policy_entry *entry, size_t n, bool local, struct plan *out)
+static int make_plan(const struct range *r, size_t n, addr6 max, struct plan *out)
 {
-	*out = (struct plan){.start = malloc((2 * n + 1) * sizeof(uint32_t))};
+	*out = (struct plan){.range = r, .start = malloc((2 * n + 1) * sizeof(addr6))};
 	if (!out->start)
 		return -ENOMEM;
-	out->n = cut(entry, n, local, out->start);
-	for (size_t i = 0; i < n; i++) {
-		const struct ts4 *t = side(&entry[i], local);
-
-		out->total += interval_of(out->start, out->n, t->hi) -
-			      interval_of(out->start, out->n, t->lo) + 1;
-	}
+	out->n = cut(r, n, max, out->start);
+	for (size_t i = 0; i < n; i++)
+		out->total += interval_of(out->start, out->n, r[i].hi) -
+			      interval_of(out->start, out->n, r[i].lo) + 1;
 	return 0;
 }
 
-static void fill_top(struct policy_index *x)
+static void fill_top(struct policy_index *x, const addr6 *start)
 {
 	for (uint32_t i = 0; i < 65536; i++)
-		x->top[i] = interval_of(x->start, x->n, i << 16);
+		x->top[i] = interval_of(start, x->n, i << 16);
+	x->top[65536] = x->n - 1;
+}
+
+// The rows cover the addresses between the outermost cuts, which have their upper bits in common.
+static void fill_top6(struct policy_index *x, const addr6 *start)
+{
+	const uint32_t outer = 1 + x->n / OUTERMOST;
+	addr6 lo, differ;
+
+	x->row_lo = x->n > 2 * outer ? outer : x->n > 1;
+	x->row_hi = x->n > 2 * outer ? x->n - outer : x->n - 1;
+	lo = start[x->row_lo];
+	differ = lo ^ start[x->row_hi];
+	const uint64_t upper = (uint64_t)(differ >> 64), lower = (uint64_t)differ;
+	unsigned bits = 0; // that differ
+
+	if (upper != 0)
+		bits = 128 - (unsigned)__builtin_clzll(upper);
+	else if (lower != 0)
+		bits = 64 - (unsigned)__builtin_clzll(lower);
+	x->shift = bits > 16 ? (uint8_t)(bits - 16) : 0;
+	for (uint32_t i = 0; i < 65536; i++) {
+		const addr6 row = (lo >> x->shift & ~(addr6)0xffff) | i;
+
+		x->top[i] = interval_of(start, x->n, row << x->shift);
+	}
 	x->top[65536] = x->n - 1;
 }
 
 // Policies are gone through in order, so every list is in order as well.
-static void fill_lists(struct policy_index *x, const struct policy_entry *entry, size_t n,
-		       uint32_t *next)
+static void fill_lists(struct policy_index *x, const struct plan *plan, size_t n, uint32_t *next)
 {
 	for (size_t i = 0; i < n; i++) {
-		const struct ts4 *t = side(&entry[i], x->by_local);
-		const uint32_t last = interval_of(x->start, x->n, t->hi);
+		const uint32_t last = interval_of(plan->start, x->n, plan->range[i].hi);
 
-		for (uint32_t k = interval_of(x->start, x->n, t->lo); k <= last; k++)
+		for (uint32_t k = interval_of(plan->start, x->n, plan->range[i].lo); k <= last; k++)
 			x->first[k + 1]++;
 	}
 	for (uint32_t k = 0; k < x->n; k++) {
@@ -104,15 +127,33 @@ static void fill_lists(struct policy_index *x, const struct policy_entry *entry,
 		next[k] = x->first[k];
 	}
 	for (size_t i = 0; i < n; i++) {
-		const struct ts4 *t = side(&entry[i], x->by_local);
-		const uint32_t last = interval_of(x->start, x->n, t->hi);
+		const uint32_t last = interval_of(plan->start, x->n, plan->range[i].hi);
 
-		for (uint32_t k = interval_of(x->start, x->n, t->lo); k <= last; k++)
+		for (uint32_t k = interval_of(plan->start, x->n, plan->range[i].lo); k <= last; k++)
 			x->list[next[k]++] = (uint32_t)i;
 	}
 }
 
-static int build(const struct policy_entry *entry, size_t n, bool by_local, const struct plan *plan,
+static int copy_starts(struct policy_index *x, const struct plan *plan, bool v6)
+{
+	if (v6) {
+		x->start6 = rte_malloc("policy index", plan->n * sizeof(*x->start6), 64);
+		if (!x->start6)
+			return -ENOMEM;
+		memcpy(x->start6, plan->start, plan->n * sizeof(*x->start6));
+		fill_top6(x, plan->start);
+		return 0;
+	}
+	x->start = rte_malloc("policy index", plan->n * sizeof(*x->start), 64);
+	if (!x->start)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < plan->n; i++)
+		x->start[i] = (uint32_t)plan->start[i];
+	fill_top(x, plan->start);
+	return 0;
+}
+
+static int build(const struct plan *plan, size_t n, bool by_local, bool v6,
 		 struct policy_index **out)
 {
 	struct policy_index *x = rte_zmalloc("policy index", sizeof(*x), 64);
@@ -122,15 +163,11 @@ static int build(const struct policy_entry *entry, size_t n, bool by_local, cons
 		goto no_memory;
 	x->by_local = by_local;
 	x->n = plan->n;
-	x->start = rte_malloc("policy index", plan->n * sizeof(*x->start), 64);
 	x->first = rte_zmalloc("policy index", (plan->n + 1) * sizeof(*x->first), 64);
 	x->list = rte_malloc("policy index", plan->total * sizeof(*x->list), 64);
-	if (!x->start || !x->first || !x->list)
+	if (!x->first || !x->list || copy_starts(x, plan, v6) != 0)
 		goto no_memory;
-	for (uint32_t i = 0; i < plan->n; i++)
-		x->start[i] = plan->start[i];
-	fill_top(x);
-	fill_lists(x, entry, n, next);
+	fill_lists(x, plan, n, next);
 	free(next);
 	*out = x;
 	return 0;
@@ -140,25 +177,64 @@ no_memory:
 	return -ENOMEM;
 }
 
-int policy_index_create(const struct policy_entry *entry, size_t n, struct policy_index **out)
+// `range` has those of the local side and behind them those of the remote one.
+static int create(const struct range *range, size_t n, bool v6, struct policy_index **out)
 {
+	const addr6 max = v6 ? ~(addr6)0 : UINT32_MAX;
 	struct plan local = {0}, remote = {0};
 	bool by_local;
+	int err;
+
+	err = make_plan(range, n, max, &local);
+	if (err == 0)
+		err = make_plan(range + n, n, max, &remote);
+	if (err == 0) {
+		by_local = local.total * remote.n < remote.total * local.n; // shorter lists
+		if ((by_local ? local.total : remote.total) <= (uint64_t)n * LISTS_FACTOR)
+			err = build(by_local ? &local : &remote, n, by_local, v6, out);
+	}
+	free(local.start);
+	free(remote.start);
+	return err;
+}
+
+int policy_index_create(const struct policy_entry *entry, size_t n, struct policy_index **out)
+{
+	struct range *range;
 	int err;
 
 	*out = NULL;
 	if (n < WORTH_IT)
 		return 0;
-	err = make_plan(entry, n, true, &local);
-	if (err == 0)
-		err = make_plan(entry, n, false, &remote);
-	if (err == 0) {
-		by_local = local.total * remote.n < remote.total * local.n; // shorter lists
-		if ((by_local ? local.total : remote.total) <= (uint64_t)n * LISTS_FACTOR)
-			err = build(entry, n, by_local, by_local ? &local : &remote, out);
+	range = malloc(2 * n * sizeof(*range));
+	if (!range)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		range[i] = (struct range){entry[i].local.lo, entry[i].local.hi};
+		range[n + i] = (struct range){entry[i].remote.lo, entry[i].remote.hi};
 	}
-	free(local.start);
-	free(remote.start);
+	err = create(range, n, false, out);
+	free(range);
+	return err;
+}
+
+int policy_index_create6(const struct policy_entry6 *entry, size_t n, struct policy_index **out)
+{
+	struct range *range;
+	int err;
+
+	*out = NULL;
+	if (n < WORTH_IT)
+		return 0;
+	range = malloc(2 * n * sizeof(*range));
+	if (!range)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		range[i] = (struct range){entry[i].local.lo, entry[i].local.hi};
+		range[n + i] = (struct range){entry[i].remote.lo, entry[i].remote.hi};
+	}
+	err = create(range, n, true, out);
+	free(range);
 	return err;
 }
 
@@ -167,6 +243,7 @@ void policy_index_destroy(struct policy_index *x)
 	if (!x)
 		return;
 	rte_free(x->start);
+	rte_free(x->start6);
 	rte_free(x->first);
 	rte_free(x->list);
 	rte_free(x);

@@ -62,15 +62,26 @@ static int open_rings(struct port *port, bool tap, struct error *err)
 	return tap_open(port->name, &port->mac, port->mtu, &port->tap_fd, &port->tap_ifindex, err);
 }
 
+// What a NIC that can hashes to choose the receive queue: the SPI of ESP, the ports of the rest.
+// A packet of ESP that lands at another worker than its SA's owner is handed over (worker.h).
+static uint64_t rss_of(const struct rte_eth_dev_info *info)
+{
+	return info->flow_type_rss_offloads &
+	       (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_ESP);
+}
+
 // The af_packet and af_xdp drivers spread packets over all queues that the device string asks
-// for, polled or not. Other devices get one: they spread nothing unless told to.
-static uint16_t choose_rx_queues(const struct rte_eth_dev_info *info)
+// for, polled or not. A NIC that spreads by a hash gets one for each worker; anything else gets
+// one, as nothing would come by the others.
+static uint16_t choose_rx_queues(const struct rte_eth_dev_info *info, unsigned n_workers)
 {
 	const char *driver = info->driver_name;
 
 	if (strstr(driver, "af_packet") || strstr(driver, "af_xdp"))
 		return info->max_rx_queues;
-	return 1;
+	if (rss_of(info) == 0)
+		return 1;
+	return (uint16_t)RTE_MIN(n_workers, info->max_rx_queues);
 }
 
 static int open_queues(struct dp *dp, struct port *port, const struct dp_port_params *params,
@@ -78,12 +89,17 @@ static int open_queues(struct dp *dp, struct port *port, const struct dp_port_pa
 {
 	uint16_t rxd = RX_DESCRIPTORS, txd = TX_DESCRIPTORS;
 	uint16_t n_txq = port->shared_tx ? 1 : (uint16_t)dp->n_workers;
+	uint16_t mtu;
 	const int socket = rte_eth_dev_socket_id(port->id);
 	struct rte_eth_conf conf = {0};
 	int ret;
 
 	if (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
 		conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE; // one pool, no sharing
+	if (port->n_rxq > 1 && rss_of(info) != 0) {
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf.rx_adv_conf.rss_conf.rss_hf = rss_of(info);
+	}
 	ret = rte_eth_dev_configure(port->id, port->n_rxq, n_txq, &conf);
 	if (ret)
 		return dev_error(port, ret, "configure it", err);
@@ -96,6 +112,8 @@ static int open_queues(struct dp *dp, struct port *port, const struct dp_port_pa
 	if (ret)
 		return dev_error(port, ret, "set up its queues", err);
 	ret = rte_eth_dev_set_mtu(port->id, port->mtu);
+	if (ret == -ENOTSUP && rte_eth_dev_get_mtu(port->id, &mtu) == 0 && mtu >= port->mtu)
+		ret = 0; // memif: whatever fits a buffer
 	if (ret)
 		device_check_mtu(params, rte_strerror(-ret));
 	return 0;
@@ -121,7 +139,7 @@ int port_start(struct dp *dp, struct port *port, const struct dp_port_params *pa
 	ret = rte_eth_dev_info_get(port->id, &info);
 	if (ret)
 		return dev_error(port, ret, "ask it what it can do", err);
-	port->n_rxq = choose_rx_queues(&info);
+	port->n_rxq = choose_rx_queues(&info, dp->n_workers);
 	port->shared_tx = info.max_tx_queues < dp->n_workers;
 	ret = open_queues(dp, port, params, &info, err);
 	if (ret)
@@ -188,6 +206,7 @@ int dp_port_info(const struct dp *dp, unsigned index, struct dp_port_info *out)
 		.driver = "",
 		.mac = port->mac,
 		.mtu = port->mtu,
+		.rx_queues = port->n_rxq,
 		.tap_ifindex = port->tap_ifindex,
 		.punt_packets = counter_read(&port->punt_packets),
 		.from_linux_packets = counter_read(&port->from_linux_packets),

@@ -1,11 +1,11 @@
 #include "dataplane/punt.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -13,12 +13,15 @@
 #include <rte_errno.h>
 #include <rte_ether.h>
 
+#include "dataplane/flow6.h"
+#include "dataplane/iface.h"
 #include "dataplane/port.h"
 #include "dataplane/stages.h"
 
 enum {
 	TO_LINUX_SIZE = 2048, // packets
-	TAP_READ_MAX = 64,    // frames of one TAP in one round
+	TAP_READ_MAX = 64,    // frames of one device in one round
+	READY_MAX = 64,	      // devices in one round
 	ACTIVE_POLL_MS = 1,   // how late a punted packet may be
 	IDLE_POLL_MS = 5,     // the same for the first after a quiet second
 	IDLE_AFTER_MS = 1000,
@@ -42,7 +45,8 @@ static bool restore_frame(struct worker *w, struct batch *b, uint16_t i)
 		return true;
 	memcpy(&eth->dst_addr, w->dp->ports[b->port[i]].mac.bytes, RTE_ETHER_ADDR_LEN);
 	memcpy(&eth->src_addr, tunnel_mac, RTE_ETHER_ADDR_LEN);
-	eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
+	eth->ether_type =
+		rte_cpu_to_be_16(ip_is_v6(eth + 1) ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
 	return true;
 }
 
@@ -65,7 +69,10 @@ void punt(struct worker *w, struct batch *b)
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
 
-		if (w->dp->ports[b->port[i]].tap_fd < 0) {
+		if (b->port[i] >= DP_IFACE_FIRST) { // as it is: the device takes bare packets
+			m->port = b->port[i];
+			pkt[n++] = m;
+		} else if (w->dp->ports[b->port[i]].tap_fd < 0) {
 			drop(w, m, DROP_PUNT_WRITE);
 		} else if (!restore_frame(w, b, i)) {
 			drop(w, m, DROP_NO_MBUF);
@@ -80,13 +87,31 @@ void punt(struct worker *w, struct batch *b)
 
 // ---- the thread ----
 
+// The device of a port or tunnel interface, with the counter for one way; -1 when it has gone.
+static int device_fd(struct punt *punt, unsigned number, bool to_linux, counter **count)
+{
+	struct iface *iface;
+
+	if (number < DP_IFACE_FIRST) {
+		struct port *port = &punt->dp->ports[number];
+
+		*count = to_linux ? &port->punt_packets : &port->from_linux_packets;
+		return port->tap_fd;
+	}
+	iface = iface_get(punt->dp, number);
+	if (!iface)
+		return -1;
+	*count = to_linux ? &iface->to_linux_packets : &iface->from_linux_packets;
+	return iface->fd;
+}
+
 static void write_tap(struct punt *punt, struct rte_mbuf *m)
 {
-	struct port *port = &punt->dp->ports[m->port];
-	const ssize_t n = write(port->tap_fd, rte_pktmbuf_mtod(m, void *), m->data_len);
+	counter *count = NULL;
+	const int fd = device_fd(punt, m->port, true, &count);
 
-	if (n == m->data_len)
-		counter_add(&port->punt_packets, 1);
+	if (fd >= 0 && write(fd, rte_pktmbuf_mtod(m, void *), m->data_len) == m->data_len)
+		counter_add(count, 1);
 	else
 		counter_add(&punt->drops[DROP_PUNT_WRITE], 1);
 	rte_pktmbuf_free(m);
@@ -102,49 +127,67 @@ static unsigned take_from_workers(struct punt *punt)
 	return n;
 }
 
+// Which ring takes what Linux sends there: a tunnel interface has the one of some port.
+static struct rte_ring *ring_of(const struct dp *dp, unsigned number)
+{
+	return dp->ports[number < DP_IFACE_FIRST ? number : iface_port(dp, number)].from_linux;
+}
+
 // Reads one frame. False when there is none.
-static bool read_tap(struct punt *punt, struct port *port)
+static bool read_tap(struct punt *punt, unsigned number, int fd, counter *count)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(punt->dp->pool);
 	uint8_t lost[1];
 	ssize_t n;
 
 	if (!m) {
-		// Read all the same: the frame is lost, but poll() must not spin.
-		n = read(port->tap_fd, lost, sizeof(lost));
+		// Read all the same: the frame is lost, but the wait must not spin.
+		n = read(fd, lost, sizeof(lost));
 		if (n > 0)
 			counter_add(&punt->drops[DROP_NO_MBUF], 1);
 		return n > 0;
 	}
-	n = read(port->tap_fd, rte_pktmbuf_mtod(m, void *), rte_pktmbuf_tailroom(m));
+	n = read(fd, rte_pktmbuf_mtod(m, void *), rte_pktmbuf_tailroom(m));
 	if (n <= 0) {
 		rte_pktmbuf_free(m);
 		return false;
 	}
 	m->data_len = (uint16_t)n;
 	m->pkt_len = (uint32_t)n;
-	m->port = (uint16_t)port->index;
-	counter_add(&port->from_linux_packets, 1);
-	if (rte_ring_enqueue(port->from_linux, m) != 0) {
+	m->port = (uint16_t)number;
+	counter_add(count, 1);
+	if (rte_ring_enqueue(ring_of(punt->dp, number), m) != 0) {
 		counter_add(&punt->drops[DROP_PUNT_FULL], 1);
 		rte_pktmbuf_free(m);
 	}
 	return true;
 }
 
-static unsigned take_from_linux(struct punt *punt)
+// Waits up to `wait_ms` for devices that have something, and takes it. How many frames.
+static unsigned take_from_linux(struct punt *punt, int wait_ms)
 {
+	struct epoll_event ready[READY_MAX];
 	unsigned total = 0;
+	int n;
 
-	for (unsigned p = 0; p < punt->dp->n_ports; p++) {
-		struct port *port = &punt->dp->ports[p];
-		unsigned n = 0;
+	if (wait_ms > 0) // nobody waits for a grace period on our account
+		rte_rcu_qsbr_thread_offline(punt->dp->qsbr, punt->dp->n_workers);
+	n = epoll_wait(punt->epoll_fd, ready, READY_MAX, wait_ms);
+	if (wait_ms > 0)
+		rte_rcu_qsbr_thread_online(punt->dp->qsbr, punt->dp->n_workers);
+	for (int i = 0; i < n; i++) {
+		const unsigned number = ready[i].data.u32;
+		counter *count = NULL;
+		const int fd = device_fd(punt, number, false, &count);
 
-		if (port->tap_fd < 0)
-			continue;
-		while (n < TAP_READ_MAX && read_tap(punt, port))
-			n++;
-		total += n;
+		// Somebody has deleted it in Linux: that is said for ever.
+		if (ready[i].events & EPOLLERR && fd >= 0)
+			punt_unwatch(punt->dp, fd);
+		for (unsigned k = 0; fd >= 0 && k < TAP_READ_MAX; k++) {
+			if (!read_tap(punt, number, fd, count))
+				break;
+			total++;
+		}
 	}
 	return total;
 }
@@ -165,28 +208,42 @@ static void *punt_main(void *arg)
 	struct dp *dp = punt->dp;
 	const uint64_t idle_after = dp->tsc_hz / 1000 * IDLE_AFTER_MS;
 	uint64_t active_tsc = rte_rdtsc();
-	struct pollfd fd[DP_PORTS_MAX];
-	nfds_t n = 0;
+	int wait_ms = 0;
 
-	for (unsigned p = 0; p < dp->n_ports; p++)
-		if (dp->ports[p].tap_fd >= 0)
-			fd[n++] = (struct pollfd){.fd = dp->ports[p].tap_fd, .events = POLLIN};
-
+	rte_rcu_qsbr_thread_register(dp->qsbr, dp->n_workers);
+	rte_rcu_qsbr_thread_online(dp->qsbr, dp->n_workers);
 	while (!atomic_load_explicit(&dp->stop, memory_order_relaxed)) {
-		const unsigned work = take_from_workers(punt) + take_from_linux(punt);
-		const uint64_t now = rte_rdtsc();
+		unsigned work = take_from_workers(punt);
+		uint64_t now;
 
+		work += take_from_linux(punt, work > 0 ? 0 : wait_ms);
 		ring_for_events(punt);
-		if (work > 0) {
+		now = rte_rdtsc();
+		rte_rcu_qsbr_quiescent(dp->qsbr, dp->n_workers);
+		if (work > 0)
 			active_tsc = now;
-			continue;
-		}
-		poll(fd, n, now - active_tsc > idle_after ? IDLE_POLL_MS : ACTIVE_POLL_MS);
+		wait_ms = work > 0			  ? 0
+			  : now - active_tsc > idle_after ? IDLE_POLL_MS
+							  : ACTIVE_POLL_MS;
 	}
+	rte_rcu_qsbr_thread_offline(dp->qsbr, dp->n_workers);
+	rte_rcu_qsbr_thread_unregister(dp->qsbr, dp->n_workers);
 	return NULL;
 }
 
 // ---- control ----
+
+int punt_watch(struct dp *dp, unsigned number, int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.u32 = number};
+
+	return epoll_ctl(dp->punt->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
+}
+
+void punt_unwatch(struct dp *dp, int fd)
+{
+	epoll_ctl(dp->punt->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
 
 int punt_create(struct dp *dp)
 {
@@ -198,7 +255,8 @@ int punt_create(struct dp *dp)
 	dp->punt = punt;
 	punt->dp = dp;
 	punt->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (punt->event_fd < 0) {
+	punt->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (punt->event_fd < 0 || punt->epoll_fd < 0) {
 		ret = -errno;
 		goto out;
 	}
@@ -215,8 +273,13 @@ out:
 int punt_start(struct dp *dp)
 {
 	sigset_t all, before;
-	int ret;
+	int ret = 0;
 
+	for (unsigned p = 0; p < dp->n_ports && !ret; p++)
+		if (dp->ports[p].tap_fd >= 0)
+			ret = punt_watch(dp, p, dp->ports[p].tap_fd);
+	if (ret)
+		return ret;
 	sigfillset(&all); // signals are for control alone
 	pthread_sigmask(SIG_BLOCK, &all, &before);
 	ret = -pthread_create(&dp->punt->thread, NULL, punt_main, dp->punt);
@@ -248,6 +311,8 @@ void punt_destroy(struct dp *dp)
 	rte_ring_free(punt->to_linux);
 	if (punt->event_fd >= 0)
 		close(punt->event_fd);
+	if (punt->epoll_fd >= 0)
+		close(punt->epoll_fd);
 	free(punt);
 	dp->punt = NULL;
 }

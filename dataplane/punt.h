@@ -1,7 +1,10 @@
 // The way to Linux and back: one thread that reads and writes the TAPs, so that workers make no
 // system call, and rings our event file descriptor.
 //
-// Threads:   create, start, stop and destroy: control. punt() (stages.h): any worker.
+// The thread takes part in grace periods (dp->qsbr) behind the workers, so a tunnel interface is
+// closed only when it has let go of it.
+//
+// Threads:   create, start, watch, stop and destroy: control. punt() (stages.h): any worker.
 // Ownership: packets in the rings belong to whoever takes them out.
 #pragma once
 
@@ -16,6 +19,7 @@ struct punt {
 	struct dp *dp;
 	struct rte_ring *to_linux; // multi-producer; mbuf->port is the port's index
 	int event_fd;
+	int epoll_fd; // the TAPs and TUNs
 	bool running;
 	pthread_t thread;
 	counter drops[DROP_REASON_COUNT]; // this thread's
@@ -24,6 +28,10 @@ struct punt {
 int punt_create(struct dp *dp); // dp->punt
 // Starts the thread; the ports' TAPs must be open.
 int punt_start(struct dp *dp);
+// Has the thread read what Linux sends to a port or tunnel interface; punt_start does for the
+// ports.
+int punt_watch(struct dp *dp, unsigned number, int fd);
+void punt_unwatch(struct dp *dp, int fd);
 // dp->stop must be set.
 void punt_join(struct dp *dp);
 void punt_destroy(struct dp *dp);

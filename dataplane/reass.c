@@ -14,6 +14,7 @@
 #include <rte_malloc.h>
 
 #include "dataplane/dp_internal.h"
+#include "lib/ipv6.h"
 
 enum {
 	BUCKET = 16, // packets that share a place in the table
@@ -96,18 +97,13 @@ static struct rte_mbuf *flatten(struct worker *w, struct rte_mbuf *chain)
 	return m;
 }
 
-struct rte_mbuf *reass_put(struct worker *w, struct rte_mbuf *m)
+// What the library has put together, in one buffer; NULL when there is none.
+static struct rte_mbuf *finish(struct worker *w, struct rte_mbuf *whole)
 {
-	struct reass *r = w->reass;
-	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
-	struct rte_mbuf *whole, *flat;
+	struct rte_mbuf *flat;
 	uint16_t n_segs;
 
-	m->l2_len = 0;
-	m->l3_len = rte_ipv4_hdr_len(ip);
-	r->used = true;
-	whole = rte_ipv4_frag_reassemble_packet(r->table, &r->lost, m, w->now_tsc, ip);
-	if (r->lost.cnt > 0)
+	if (w->reass->lost.cnt > 0)
 		drop_lost(w);
 	if (!whole)
 		return NULL;
@@ -118,12 +114,57 @@ struct rte_mbuf *reass_put(struct worker *w, struct rte_mbuf *m)
 		rte_pktmbuf_free(whole);
 		return NULL;
 	}
-	ip = rte_pktmbuf_mtod(flat, struct rte_ipv4_hdr *);
-	ip->hdr_checksum = 0;
-	ip->hdr_checksum = (uint16_t)~rte_raw_cksum(ip, rte_ipv4_hdr_len(ip));
 	counter_add(&w->whole_pieces, n_segs);
 	counter_add(&w->whole_packets, 1);
 	return flat;
+}
+
+struct rte_mbuf *reass_put(struct worker *w, struct rte_mbuf *m)
+{
+	struct reass *r = w->reass;
+	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
+
+	m->l2_len = 0;
+	m->l3_len = rte_ipv4_hdr_len(ip);
+	r->used = true;
+	m = finish(w, rte_ipv4_frag_reassemble_packet(r->table, &r->lost, m, w->now_tsc, ip));
+	if (!m)
+		return NULL;
+	ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
+	ip->hdr_checksum = 0;
+	ip->hdr_checksum = (uint16_t)~rte_raw_cksum(ip, rte_ipv4_hdr_len(ip));
+	return m;
+}
+
+unsigned reass6_owner(const struct dp *dp, const uint8_t *ip)
+{
+	uint64_t addrs[4];
+	uint32_t id;
+
+	if (dp->n_workers == 1)
+		return 0;
+	memcpy(addrs, ip + IPV6_SRC_AT, sizeof(addrs));
+	memcpy(&id, ip + IPV6_HDR_LEN + 4, sizeof(id));
+	return rte_hash_crc(addrs, sizeof(addrs), id) % dp->n_workers;
+}
+
+struct rte_mbuf *reass6_put(struct worker *w, struct rte_mbuf *m)
+{
+	struct reass *r = w->reass;
+	struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv6_hdr *);
+	struct rte_ipv6_fragment_ext *ext = (struct rte_ipv6_fragment_ext *)(ip + 1);
+	uint8_t *p;
+
+	m->l2_len = 0;
+	m->l3_len = sizeof(*ip) + sizeof(*ext);
+	r->used = true;
+	m = rte_ipv6_frag_reassemble_packet(r->table, &r->lost, m, w->now_tsc, ip, ext);
+	if (m) {
+		// The IP header has moved over the fragment header; the Ethernet header follows.
+		p = rte_pktmbuf_mtod(m, uint8_t *) - RTE_ETHER_HDR_LEN;
+		memmove(p, p - sizeof(*ext), RTE_ETHER_HDR_LEN);
+	}
+	return finish(w, m);
 }
 
 void reass_expire(struct worker *w)

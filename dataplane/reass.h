@@ -32,5 +32,9 @@ unsigned reass_owner(const struct dp *dp, const struct rte_ipv4_hdr *ip);
 // with the Ethernet header of its first fragment, when this was the last that it lacked; else NULL.
 // What cannot be put together is dropped and counted.
 struct rte_mbuf *reass_put(struct worker *w, struct rte_mbuf *m);
+// The same for IPv6, where the fragment header stands right behind the IP header. It is not in the
+// whole packet.
+unsigned reass6_owner(const struct dp *dp, const uint8_t *ip);
+struct rte_mbuf *reass6_put(struct worker *w, struct rte_mbuf *m);
 // Drops what has waited too long. Every worker calls it in each of its rounds.
 void reass_expire(struct worker *w);

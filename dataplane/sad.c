@@ -8,6 +8,7 @@
 #include <rte_malloc.h>
 
 #include "dataplane/dp_internal.h"
+#include "dataplane/tunnel.h"
 
 int sad_create(struct dp *dp)
 {
@@ -31,6 +32,7 @@ static void sa_in_free(void *p)
 
 	if (sa == NULL)
 		return;
+	esp_selectors_fini(&sa->ts);
 	wipe(sa, sa->size);
 	rte_free(sa);
 }
@@ -48,28 +50,25 @@ void sad_destroy(struct dp *dp)
 	dp->sad = NULL;
 }
 
-static int random_u32(uint32_t *out)
+// The free slot at or behind a place.
+static uint32_t free_slot(const struct sad *sad, uint32_t at)
 {
-	return getrandom(out, sizeof(*out), 0) == sizeof(*out) ? 0 : -EIO;
+	while (sad->spi[at & (SAD_SLOTS - 1)] != 0)
+		at++;
+	return at & (SAD_SLOTS - 1);
 }
 
 int dp_sa_in_reserve(struct dp *dp, uint32_t *spi)
 {
 	struct sad *sad = dp->sad;
-	uint32_t start, s, candidate;
+	uint32_t s, candidate;
 
 	if (sad->used == SAD_SLOTS)
 		return -ENOSPC;
-	if (random_u32(&start) != 0)
-		return -EIO;
-	for (uint32_t i = 0;; i++) {
-		s = (start + i) & (SAD_SLOTS - 1);
-		if (sad->spi[s] == 0)
-			break;
-	}
 	do { // RFC 4303 2.1: 0 to 255 are reserved
-		if (random_u32(&candidate) != 0)
+		if (getrandom(&candidate, sizeof(candidate), 0) != sizeof(candidate))
 			return -EIO;
+		s = free_slot(sad, candidate);
 		candidate = (candidate & ~(SAD_SLOTS - 1)) | s;
 	} while (candidate < ESP_SPI_MIN || candidate == sad->last_spi[s]);
 	sad->spi[s] = candidate;
@@ -130,6 +129,7 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 		goto out;
 	sa->spi = esp->spi;
 	sa->tunnel = tunnel;
+	sa->iface = tunnel_get(dp, tunnel) != NULL ? tunnel_get(dp, tunnel)->iface : DP_IFACE_NONE;
 	sa->udp_encap = esp->udp_encap;
 	atomic_init(&sa->peer, peer_of(&esp->remote));
 	sa->packets_check = esp_life_check(esp->soft.packets, esp->hard.packets);

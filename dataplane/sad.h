@@ -36,6 +36,7 @@ struct sa_in {
 	// Control: rw, owner: ro. Outer source of packets in UDP: IPv4 address and port as they
 	// stand in the packet, address in the upper half.
 	_Atomic uint64_t peer;
+	uint16_t iface; // tunnel interface that its packets come in by, DP_IFACE_NONE without
 
 	_Alignas(64) struct replay replay; // the owner's alone
 

@@ -14,20 +14,21 @@
 // What classify() makes of a received batch.
 struct sorted {
 	struct batch punt;    // for Linux, policy or not: ARP, ND, IKE
-	struct batch local;   // clear IPv4 for Linux
+	struct batch local;   // clear IP for Linux
 	struct batch transit; // to be forwarded
 	struct batch esp;     // for esp_in
 	struct batch out;     // of our own, for policy_out
 };
 
 // Sorts a batch by origin, Ethernet type and destination and strips the Ethernet header (which
-// stays in the headroom). Frames of Linux that are not IPv4 leave at once. Empties `in`.
+// stays in the headroom). Frames of Linux that are no IP, and its ND, leave at once. Empties `in`.
 void classify(struct worker *w, struct batch *in, struct sorted *s);
 // Moves what esp_in left to `local` (own address) or `transit`. Empties `esp`.
 void classify_inner(struct worker *w, struct batch *esp, struct sorted *s);
-// Counts the TTL of forwarded packets down (RFC 1812 5.3.1) and moves them to `out`.
+// Counts the TTL or hop limit of forwarded packets down (RFC 1812 5.3.1, RFC 8200 3) and moves them
+// to `out`.
 void forward(struct worker *w, struct batch *transit, struct batch *out);
-// Sends bare IPv4 packets to their next hops, or holds them until the next hop is known.
+// Sends bare IP packets to their next hops, or holds them until the next hop is known.
 void route(struct worker *w, struct batch *b);
 // Tries held packets again when routes or neighbours have changed; drops what waited 1 s.
 void hold_retry(struct worker *w);
@@ -51,11 +52,11 @@ void policy_out(struct worker *w, struct batch *in, struct batch *protect, struc
 // punted or forwarded. IKE to our own ports 500 and 4500 is never asked about.
 void policy_in_clear(struct worker *w, struct batch *b);
 
-// Outbound ESP, tunnel mode IPv4 in IPv4: takes inner packets with b->tunnel set, whose TTL is
-// already counted down; leaves outer packets ready to be routed. A packet too big for the tunnel
-// is answered with ICMP when DF is set (the answer joins `icmp`, to be routed in clear); without DF it
-// is cut, and its pieces have been routed on return. Without an SA a packet waits when somebody is
-// going to bring one, and is dropped otherwise.
+// Outbound ESP, tunnel mode, either family in either: takes inner packets with b->tunnel set, whose
+// TTL is already counted down; leaves outer packets ready to be routed. A packet too big for the
+// tunnel is answered with ICMP when it is one of IPv6 or DF is set (the answer joins `icmp`, to be
+// routed in clear); else it is cut, and its pieces have been routed on return. Without an SA a
+// packet waits when somebody is going to bring one, and is dropped otherwise.
 void esp_out(struct worker *w, struct batch *b, struct batch *icmp);
 
 // Inbound ESP: takes packets to an own address that are protocol 50, or UDP to port 4500 with a

@@ -15,9 +15,11 @@ static int fail(struct error *err, const char *name, const char *what)
 {
 	const int code = errno;
 
-	return error_set(err, -code, "TAP interface %s: cannot %s: %s%s", name, what,
-			 strerror(code),
-			 code == EPERM ? " (run as root or with CAP_NET_ADMIN)" : "");
+	return error_set(err, -code, "interface %s: cannot %s: %s%s", name, what, strerror(code),
+			 code == EPERM			    ? " (run as root or with CAP_NET_ADMIN)"
+			 : code == ENOENT || code == ENODEV ? " (modprobe tun)"
+			 : code == EBUSY		    ? " (there is one of that name already)"
+							    : "");
 }
 
 static struct ifreq request(const char *name)
@@ -34,8 +36,9 @@ static int configure(int sock, const char *name, const struct mac_addr *mac, uin
 	struct ifreq ifr = request(name);
 
 	ifr.ifr_hwaddr.sa_family = ARPHRD_ETHER;
-	memcpy(ifr.ifr_hwaddr.sa_data, mac->bytes, sizeof(mac->bytes));
-	if (ioctl(sock, SIOCSIFHWADDR, &ifr) != 0)
+	if (mac != NULL)
+		memcpy(ifr.ifr_hwaddr.sa_data, mac->bytes, sizeof(mac->bytes));
+	if (mac != NULL && ioctl(sock, SIOCSIFHWADDR, &ifr) != 0)
 		return fail(err, name, "set the MAC address");
 	ifr = request(name);
 	ifr.ifr_mtu = mtu;
@@ -50,8 +53,9 @@ static int configure(int sock, const char *name, const struct mac_addr *mac, uin
 	return 0;
 }
 
-int tap_open(const char *name, const struct mac_addr *mac, uint16_t mtu, int *out,
-	     unsigned *ifindex, struct error *err)
+// Without a MAC address: TUN.
+static int open_device(const char *name, const struct mac_addr *mac, uint16_t mtu, int *out,
+		       unsigned *ifindex, struct error *err)
 {
 	struct ifreq ifr = request(name);
 	int sock = -1, ret;
@@ -59,7 +63,7 @@ int tap_open(const char *name, const struct mac_addr *mac, uint16_t mtu, int *ou
 
 	if (fd < 0)
 		return fail(err, name, "open /dev/net/tun");
-	ifr.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL);
+	ifr.ifr_flags = (short)((mac != NULL ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_TUN_EXCL);
 	if (ioctl(fd, TUNSETIFF, &ifr) != 0) {
 		ret = fail(err, name, "create it");
 		goto out;
@@ -81,6 +85,24 @@ out:
 	if (fd >= 0)
 		close(fd);
 	return ret;
+}
+
+int tap_open(const char *name, const struct mac_addr *mac, uint16_t mtu, int *fd, unsigned *ifindex,
+	     struct error *err)
+{
+	return open_device(name, mac, mtu, fd, ifindex, err);
+}
+
+int tap_open_tun(const char *name, uint16_t mtu, int *fd, unsigned *ifindex, struct error *err)
+{
+	return open_device(name, NULL, mtu, fd, ifindex, err);
+}
+
+int tap_set_carrier(int fd, bool on)
+{
+	const int carrier = on;
+
+	return ioctl(fd, TUNSETCARRIER, &carrier) == 0 ? 0 : -errno;
 }
 
 void tap_close(int fd)

@@ -34,6 +34,7 @@ static void sa_out_free(void *p)
 
 	if (sa == NULL)
 		return;
+	esp_selectors_fini(&sa->ts);
 	wipe(sa, sizeof(*sa));
 	rte_free(sa);
 }
@@ -120,6 +121,19 @@ int dp_tunnel_del(struct dp *dp, uint32_t id)
 	dp->tunnels->slot[id] = NULL;
 	atomic_fetch_add_explicit(&dp->tunnels->removed, 1, memory_order_release);
 	dp_defer_free(dp, tunnel_free, t);
+	return 0;
+}
+
+int dp_tunnel_bind(struct dp *dp, uint32_t id, unsigned iface)
+{
+	struct tunnel *t = tunnel_get(dp, id);
+
+	if (t == NULL)
+		return -ENOENT;
+	if (iface != DP_IFACE_NONE &&
+	    (iface < DP_IFACE_FIRST || iface >= DP_IFACE_FIRST + DP_IFACES_MAX))
+		return -EINVAL;
+	t->iface = (uint16_t)iface;
 	return 0;
 }
 
@@ -211,7 +225,7 @@ static void build_outer(struct sa_out *sa, const struct ip_endpoint *local,
 
 uint16_t sa_out_path_mtu(const struct dp *dp, const struct sa_out *sa)
 {
-	return sa->v6 ? fib6_route_mtu(dp, sa->outer + SA_OUT_DST6) : pmtu_to(dp, sa->remote_be);
+	return sa->v6 ? pmtu6_to(dp, sa->outer + SA_OUT_DST6) : pmtu_to(dp, sa->remote_be);
 }
 
 int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct error *err)
@@ -265,7 +279,10 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 		return -ENOMEM;
 	sa->spi = old->spi;
 	sa->spi_be = old->spi_be;
-	sa->ts = old->ts;
+	if (esp_selectors_copy(&old->ts, &sa->ts) != 0) {
+		sa_out_free(sa);
+		return -ENOMEM;
+	}
 	sa->names_ports = old->names_ports;
 	sa->key = old->key;
 	build_outer(sa, local, remote, old->udp);

@@ -61,6 +61,7 @@ struct sa_out {
 struct tunnel {
 	_Atomic(struct sa_out *) sa; // control: store, workers: load
 	uint32_t id;
+	uint16_t iface;		    // control: its tunnel interface, DP_IFACE_NONE without
 	uint32_t n_policies;	    // control: entries of the current snapshot that name it
 	_Atomic bool hold;	    // control: rw, workers: ro; packets without an SA wait for one
 	_Atomic uint64_t no_sa_tsc; // workers: when the event was last reported

@@ -10,6 +10,7 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_pause.h>
+#include <rte_random.h>
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
@@ -20,10 +21,9 @@
 enum {
 	HANDOVER_SIZE = 1024, // packets
 	REPORT_MS = 100,
-	IDLE_ROUNDS = 256, // empty rounds before the first sleep
-	SLEEP_MIN_NS = 20000,
-	SLEEP_STEP_NS = 1000, // each sleep in a row is longer by that
-	SLEEP_MAX_NS = 100000,
+	SPIN_US = 50, // silences shorter than that are spun through
+	NAP_MIN_US = 20,
+	NAP_MAX_US = 100,
 };
 
 // ---- sources ----
@@ -64,7 +64,7 @@ static void receive(struct worker *w, const struct source *src, struct batch *in
 	for (uint16_t i = 0; i < in->n; i++) {
 		if (src->type == SOURCE_NIC)
 			in->pkt[i]->port = src->port; // ours from here on, not DPDK's
-		in->port[i] = (uint8_t)in->pkt[i]->port;
+		in->port[i] = in->pkt[i]->port;
 		in->origin[i] = origin[src->type];
 		in->from_linux[i] = src->type == SOURCE_TAP;
 		in->tunnel[i] = NULL;
@@ -136,25 +136,41 @@ bool worker_may_report(struct worker *w, uint64_t key)
 	return true;
 }
 
-void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint8_t port)
+void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint16_t port)
 {
 	m->port = port;
 	if (rte_ring_enqueue(w->dp->workers[owner]->handover, m) != 0)
 		drop(w, m, DROP_HANDOVER_FULL);
 }
 
-// Nothing to do: in adaptive mode sleep a little, off the list of those that control waits for.
-static void idle(struct worker *w, unsigned *idle_rounds)
-{
-	struct timespec ts = {.tv_nsec = SLEEP_MAX_NS};
+// How a worker without work waits: in adaptive mode it spins when the packets before came close
+// together, as in a flow or in a quick exchange of small ones, and naps when they did not: the
+// next lone packet (IKE, a ping) is too far away to be worth the CPU.
+struct patience {
+	uint64_t work_tsc; // of the last packet
+	uint64_t spin_tsc; // SPIN_US
+	bool spins;	   // through this silence
+	long nap_us;	   // the next one
+};
 
-	if (w->dp->poll == DP_POLL_BUSY || ++*idle_rounds < IDLE_ROUNDS) {
+static void worked(struct worker *w, struct patience *p)
+{
+	p->spins = w->now_tsc - p->work_tsc < p->spin_tsc;
+	p->work_tsc = w->now_tsc;
+	p->nap_us = NAP_MIN_US;
+}
+
+static void idle(struct worker *w, struct patience *p)
+{
+	const struct timespec ts = {.tv_nsec = p->nap_us * 1000};
+
+	if (w->dp->poll == DP_POLL_BUSY || (p->spins && w->now_tsc - p->work_tsc < p->spin_tsc)) {
 		rte_pause();
 		return;
 	}
-	if (*idle_rounds - IDLE_ROUNDS < (SLEEP_MAX_NS - SLEEP_MIN_NS) / SLEEP_STEP_NS)
-		ts.tv_nsec = SLEEP_MIN_NS + (long)(*idle_rounds - IDLE_ROUNDS) * SLEEP_STEP_NS;
-	rte_rcu_qsbr_thread_offline(w->dp->qsbr, w->id);
+	// By a quarter: what a packet waits for stays a part of the silence before it.
+	p->nap_us = RTE_MIN(p->nap_us + p->nap_us / 4, (long)NAP_MAX_US);
+	rte_rcu_qsbr_thread_offline(w->dp->qsbr, w->id); // control does not wait for who sleeps
 	nanosleep(&ts, NULL);
 	rte_rcu_qsbr_thread_online(w->dp->qsbr, w->id);
 	counter_add(&w->sleeps, 1);
@@ -164,7 +180,10 @@ int worker_main(void *arg)
 {
 	struct worker *w = arg;
 	struct dp *dp = w->dp;
-	unsigned idle_rounds = 0;
+	struct patience patience = {
+		.spin_tsc = dp->tsc_hz / 1000000 * SPIN_US,
+		.nap_us = NAP_MIN_US,
+	};
 	uint64_t start;
 
 	prctl(PR_SET_TIMERSLACK, 1ul, 0, 0, 0); // else every sleep is 50 us longer
@@ -188,9 +207,9 @@ int worker_main(void *arg)
 		work = n + tx_flush(w);
 		rte_rcu_qsbr_quiescent(dp->qsbr, w->id);
 		if (work == 0)
-			idle(w, &idle_rounds);
+			idle(w, &patience);
 		else
-			idle_rounds = 0;
+			worked(w, &patience);
 		w->now_tsc = rte_rdtsc();
 		counter_add(&w->packets, n);
 		counter_add(work ? &w->busy_cycles : &w->idle_cycles, w->now_tsc - start);
@@ -214,12 +233,14 @@ int worker_create(struct dp *dp, unsigned id, struct worker **out)
 	w->id = id;
 	w->lcore = id + 1;
 	w->dp = dp;
+	w->frag6_id = (uint32_t)rte_rand();
 	w->tx = calloc(dp->n_ports, sizeof(w->tx[0]));
+	w->iface_count = calloc(DP_IFACES_MAX, sizeof(w->iface_count[0]));
 	snprintf(name, sizeof(name), "handover%u", id);
 	// RTS: a producer that the kernel puts to sleep in the middle holds nobody up.
 	w->handover = rte_ring_create(name, HANDOVER_SIZE, SOCKET_ID_ANY,
 				      RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
-	if (!w->tx || !w->handover || reass_create(dp, &w->reass) != 0) {
+	if (!w->tx || !w->iface_count || !w->handover || reass_create(dp, &w->reass) != 0) {
 		worker_destroy(w);
 		return -ENOMEM;
 	}
@@ -244,6 +265,7 @@ void worker_destroy(struct worker *w)
 		rte_pktmbuf_free(m);
 	rte_ring_free(w->handover);
 	reass_destroy(w->reass);
+	free(w->iface_count);
 	free(w->tx);
 	free(w);
 }

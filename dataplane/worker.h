@@ -42,14 +42,16 @@ struct tx_buffer { // packets waiting for one port, Ethernet header in place
 struct held { // a packet that waits for its next hop's MAC address
 	struct rte_mbuf *pkt;
 	uint64_t deadline_tsc;
-	uint8_t port, origin;
+	uint16_t port;
+	uint8_t origin;
 };
 
 struct waiting { // a packet that waits for its tunnel's outbound SA
 	struct rte_mbuf *pkt;
 	struct tunnel *tunnel; // good as long as tunnels_removed is that of the worker
 	uint64_t deadline_tsc;
-	uint8_t port, origin;
+	uint16_t port;
+	uint8_t origin;
 	bool from_linux;
 };
 
@@ -71,6 +73,10 @@ struct report { // when an event was last told to control
 	uint64_t key, tsc;
 };
 
+struct iface_count { // of one tunnel interface; bytes of inner IP packet
+	counter in_packets, in_bytes, out_packets, out_bytes;
+};
+
 struct worker {
 	unsigned id; // 0.. ; also the id in the qsbr
 	unsigned lcore;
@@ -89,9 +95,11 @@ struct worker {
 	uint16_t n_waiting;
 	uint32_t tunnels_removed; // when `waiting` was last looked at
 	struct batch self;	  // our own ICMP errors, to enter at policy_out in the next round
+	uint32_t frag6_id;	  // of the next IPv6 packet that is cut
 	uint64_t icmp_refill_tsc;
 	unsigned icmp_tokens;
 	struct report report[WORKER_REPORTS];
+	struct iface_count *iface_count; // DP_IFACES_MAX, by number
 	counter drops[DROP_REASON_COUNT];
 	counter busy_cycles, idle_cycles, sleeps, packets, batches, esp_in_packets, esp_out_packets;
 	counter cut_packets, cut_pieces;     // too large, and what became of them
@@ -111,7 +119,7 @@ static inline void drop(struct worker *w, struct rte_mbuf *m, enum drop_reason r
 bool worker_may_report(struct worker *w, uint64_t key);
 // Gives an inbound ESP packet or fragment (data at the outer IP header) to the worker that owns
 // its SA, or that puts it together.
-void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint8_t port);
+void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint16_t port);
 
 // The loop of one worker; returns when dp->stop is set. For rte_eal_remote_launch.
 int worker_main(void *worker);

@@ -69,7 +69,7 @@ _port500()
 		;;
 	show)
 		[[ $subject ]] || mapfile -t COMPREPLY < <(compgen -W \
-			"ike child policies routes ports workers drops" -- "$cur")
+			"ike child policies routes ports interfaces workers drops" -- "$cur")
 		;;
 	up | down | rekey)
 		[[ $subject ]] || mapfile -t COMPREPLY < <(compgen -W "$(_port500_names)" -- "$cur")

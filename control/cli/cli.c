@@ -153,6 +153,11 @@ static int query_ports(struct cli *cli, struct node *root)
 	return cli_query(cli, "show-ports", NULL, NULL, root);
 }
 
+static int query_interfaces(struct cli *cli, struct node *root)
+{
+	return cli_query(cli, "show-interfaces", NULL, NULL, root);
+}
+
 static int query_workers(struct cli *cli, struct node *root)
 {
 	return cli_query(cli, "show-workers", NULL, NULL, root);
@@ -178,6 +183,7 @@ static const struct {
 	{"policies", query_policies, show_policies},
 	{"routes", query_routes, show_routes},
 	{"ports", query_ports, show_ports},
+	{"interfaces", query_interfaces, show_interfaces},
 	{"workers", query_workers, show_workers},
 	{"refusals", query_refusals, show_refusals},
 	{"drops", query_drops, NULL},
@@ -265,6 +271,10 @@ const struct command cli_commands[] = {
 	 "Destination, port, gateway, and the gateway's MAC address when it is resolved.\n"},
 	{"show", "ports", 0, 0, cli_show, "", "ports with their counters",
 	 "Link, speed, addresses, packets and bytes of Ethernet frames, device and driver.\n"},
+	{"show", "interfaces", 0, 0, cli_show, "", "tunnel interfaces that routes point at",
+	 "Number, link, MTU, how many of its children are up, packets and bytes out of its "
+	 "tunnels\n"
+	 "(IN) and into them (OUT), addresses.\n"},
 	{"show", "workers", 0, 0, cli_show, "", "worker cores and how busy they are",
 	 "BUSY is the share of cycles spent on packets since the start; PKTS/BATCH how many "
 	 "packets\n"
@@ -285,9 +295,10 @@ const struct command cli_commands[] = {
 	 "Deletes the IKE SAs of the connection with all their children, or only the child SAs, "
 	 "and\n"
 	 "tells the peer. Exactly one of the name, --ike-id and --child-id is needed.\n"},
-	{"rekey", NULL, OPTION_IKE_ID | OPTION_CHILD_ID, 1, cli_rekey,
-	 "[CONN[/CHILD] | CHILD]", "replace keys without taking tunnels down",
-	 "Asks for new keys of the IKE SAs of the connection, or of the child SAs, and does not wait "
+	{"rekey", NULL, OPTION_IKE_ID | OPTION_CHILD_ID, 1, cli_rekey, "[CONN[/CHILD] | CHILD]",
+	 "replace keys without taking tunnels down",
+	 "Asks for new keys of the IKE SAs of the connection, or of the child SAs, and does not "
+	 "wait "
 	 "for\n"
 	 "the outcome. Exactly one of the name, --ike-id and --child-id is needed.\n"},
 	{"reload", NULL, 0, 0, cli_reload, "", "load the configuration file again",

@@ -198,11 +198,13 @@ static void put_policy(struct table *t, const struct node *policy)
 	table_cell(t, "%s", tree_join(tree_get(policy, "local-ts"), text, sizeof(text)));
 	table_cell(t, "%s", tree_join(tree_get(policy, "remote-ts"), text, sizeof(text)));
 	table_cell(t, "%s", strcmp(tree_text(policy, "trap", "no"), "yes") == 0 ? "trap" : "");
+	table_cell(t, "%s", tree_text(policy, "interface", ""));
 }
 
 void show_policies(FILE *out, const struct node *root)
 {
-	static const char *const heads[] = {"POLICY", "ACTION", "LOCAL", "REMOTE", "TRAFFIC", NULL};
+	static const char *const heads[] = {"POLICY",  "ACTION",    "LOCAL", "REMOTE",
+					    "TRAFFIC", "INTERFACE", NULL};
 	struct table t;
 
 	table_init(&t, heads);
@@ -285,6 +287,37 @@ void show_ports(FILE *out, const struct node *root)
 				   tree_text(p, "to-linux-packets", "0"),
 				   tree_text(p, "from-linux-packets", "0"));
 	finish(&t, out, "no ports");
+}
+
+void show_interfaces(FILE *out, const struct node *root)
+{
+	static const char *const heads[] = {"INTERFACE",  ">IF-ID",    "LINK",	    ">MTU",
+					    ">CHILDREN",  ">IN-PKTS",  ">IN-BYTES", ">OUT-PKTS",
+					    ">OUT-BYTES", "ADDRESSES", NULL};
+	char text[32], addrs[256];
+	struct table t;
+
+	table_init(&t, heads);
+	for (const struct node *p = root->first; p; p = p->next) {
+		if (p->kind != NODE_SECTION)
+			continue;
+		table_row(&t);
+		table_cell(&t, "%s", p->name);
+		table_cell(&t, "%s", tree_text(p, "if-id", "-"));
+		table_cell(&t, "%s", tree_text(p, "link", "-"));
+		table_cell(&t, "%s", tree_text(p, "mtu", "-"));
+		table_cell(&t, "%s/%s", tree_text(p, "children-up", "-"),
+			   tree_text(p, "children", "-"));
+		table_cell(&t, "%s", tree_text(p, "in-packets", "-"));
+		table_cell(&t, "%s", format_bytes(tree_number(p, "in-bytes"), text, sizeof(text)));
+		table_cell(&t, "%s", tree_text(p, "out-packets", "-"));
+		table_cell(&t, "%s", format_bytes(tree_number(p, "out-bytes"), text, sizeof(text)));
+		table_cell(&t, "%s", tree_join(tree_get(p, "addrs"), addrs, sizeof(addrs)));
+		table_note(&t, "%s: Linux: %s packets to it, %s from it", p->name,
+			   tree_text(p, "to-linux-packets", "0"),
+			   tree_text(p, "from-linux-packets", "0"));
+	}
+	finish(&t, out, "no tunnel interfaces");
 }
 
 void show_workers(FILE *out, const struct node *root)

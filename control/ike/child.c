@@ -45,18 +45,26 @@ static struct esp_sa esp_sa_of(const struct ike_sa *sa, const struct ike_child_i
 	return esp;
 }
 
-static void lifetime_start(const struct ike_sa *sa, struct ike_child_info *info, uint64_t now_ms)
+// When a child that was installed then is to be rekeyed.
+static uint64_t rekey_due_ms(const struct ike_sa *sa, const struct ike_child_info *info)
 {
 	const struct ike_child_conf *conf = info->conf;
 	uint64_t rand_ms = conf->rand_time_ms;
 
+	if (!conf->rekey_time_ms)
+		return IKE_NEVER;
+	if (rand_ms >= conf->rekey_time_ms)
+		rand_ms = conf->rekey_time_ms / 2;
+	return info->installed_ms + sa_later(sa, conf->rekey_time_ms - rand_ms, rand_ms);
+}
+
+static void lifetime_start(const struct ike_sa *sa, struct ike_child_info *info, uint64_t now_ms)
+{
+	const struct ike_child_conf *conf = info->conf;
+
 	info->installed_ms = now_ms;
-	info->rekey_ms = info->expires_ms = IKE_NEVER;
-	if (conf->rekey_time_ms) {
-		if (rand_ms >= conf->rekey_time_ms)
-			rand_ms = conf->rekey_time_ms / 2;
-		info->rekey_ms = now_ms + sa_later(sa, conf->rekey_time_ms - rand_ms, rand_ms);
-	}
+	info->rekey_ms = rekey_due_ms(sa, info);
+	info->expires_ms = IKE_NEVER;
 	if (conf->life_time_ms)
 		info->expires_ms = now_ms + conf->life_time_ms;
 }
@@ -221,6 +229,27 @@ struct ike_child *child_by_conf(struct ike_sa *sa, const struct ike_child_conf *
 	while (c && !(c->info.conf == conf && rekeyable(c)))
 		c = c->next;
 	return c;
+}
+
+void children_retire(struct ike_sa *sa, const struct ike_child_conf *conf)
+{
+	size_t kept = 0;
+
+	for (struct ike_child *c = sa->children; c; c = c->next)
+		if (c->info.conf == conf && !c->deleting)
+			c->want_delete = true;
+	for (size_t i = 0; i < sa->n_wants; i++)
+		if (sa->wants[i].conf != conf)
+			sa->wants[kept++] = sa->wants[i];
+	sa->n_wants = kept;
+}
+
+void children_new_times(struct step *st)
+{
+	// What has been planned already, or is under way, goes on.
+	for (struct ike_child *c = st->sa->children; c; c = c->next)
+		if (rekeyable(c) && !c->want_rekey && st->sa->child.replaces != c->info.spi_in)
+			c->info.rekey_ms = rekey_due_ms(st->sa, &c->info);
 }
 
 static uint64_t child_due_ms(const struct ike_child *c)

@@ -28,6 +28,9 @@ struct ike_child *child_wanting_delete(struct ike_sa *sa);
 struct ike_child *child_wanting_rekey(struct ike_sa *sa, uint64_t now_ms);
 // The child of that configuration that carries traffic and has no replacement, or NULL.
 struct ike_child *child_by_conf(struct ike_sa *sa, const struct ike_child_conf *conf);
+// Marks all SAs of it to be deleted, and makes none that was wanted.
+void children_retire(struct ike_sa *sa, const struct ike_child_conf *conf);
+void children_new_times(struct step *st); // plans their rekeying anew
 // May the peer not know it yet?
 bool child_is_doubtful(const struct ike_sa *sa, const struct ike_child *child);
 // The next moment at which children_timer has something to do, or IKE_NEVER.

@@ -177,7 +177,7 @@ static uint16_t refuse_selectors(struct step *st, const struct child_offer *offe
 
 	refuse_their_ts(why, &offer->tsr, &offer->tsi);
 	for (size_t i = 0; i < sa->conn->n_children; i++) {
-		const struct ike_child_conf *conf = &sa->conn->children[i];
+		const struct ike_child_conf *conf = sa->conn->children[i];
 		struct refusal_candidate *c = refuse_candidate(why, conf->name, LOST_SELECTORS);
 
 		if (c)
@@ -211,14 +211,13 @@ uint16_t child_choose(struct step *st, const struct child_offer *offer, bool ign
 	const struct ike_child_conf *fitting = NULL;
 	enum fit best = FIT_NONE;
 
-	for (size_t i = 0; i < sa->conn->n_children; i++) {
-		const struct ike_child_conf *conf = &sa->conn->children[i];
+	// A child that is rekeyed may be one that the configuration no longer has.
+	for (size_t i = 0; i < (only ? 1 : sa->conn->n_children); i++) {
+		const struct ike_child_conf *conf = only ? only : sa->conn->children[i];
 		struct selector_list local_ts, remote_ts;
 		struct proposal chosen;
 		enum fit fit;
 
-		if (only && conf != only)
-			continue;
 		fit = child_fit(sa, conf, offer, &local_ts, &remote_ts);
 		if (fit == FIT_NONE)
 			continue;

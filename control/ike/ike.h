@@ -5,8 +5,9 @@
 // returned as actions that control/ike_run.c carries out in order.
 //
 // Threads:   none of its own; one thread steps an SA at a time.
-// Ownership: an ike_sa borrows its conn and env for its whole life. Actions own their memory
-//            until ike_actions_fini.
+// Ownership: an ike_sa borrows its conn and env for its whole life, a child's configuration until
+//            ike_sa_has_child says no; the connection may lose it before (IKE_EV_RETIRE_CHILD).
+//            Actions own their memory until ike_actions_fini.
 // Lifetime:  create -> ike_step ... -> IKE_ACT_CLOSED -> destroy.
 // Errors:    a peer's bytes never make ike_step fail: they are answered, reported or ignored.
 //            -ENOMEM is the only error; the actions that were appended are to be carried out, then
@@ -61,15 +62,15 @@ enum ike_send_cert { SEND_CERT_IFASKED, SEND_CERT_ALWAYS, SEND_CERT_NEVER };
 struct ike_conn {
 	char name[IKE_NAME_MAX];
 	struct proposal_list ike;
-	struct identity local_id;  // ID_ANY: our address
-	struct identity remote_id; // ID_ANY: whatever the peer says
+	struct identity local_id;		// ID_ANY: our address
+	struct identity remote_id;		// ID_ANY: whatever the peer says
 	enum auth_kind local_auth, remote_auth; // how we, how the peer proves that
 	enum ike_send_cert send_cert;
 	bool send_certreq;
-	bool force_encap;	   // always ESP in UDP
+	bool force_encap; // always ESP in UDP
 	enum ike_fragmentation fragmentation;
-	size_t fragment_size; // bytes of an IP datagram: larger messages are fragmented; 0: never
-	uint64_t dpd_delay_ms;	   // 0: never
+	size_t fragment_size;  // bytes of an IP datagram: larger messages are fragmented; 0: never
+	uint64_t dpd_delay_ms; // 0: never
 	// The IKE SA is rekeyed rekey_time_ms, less up to rand_time_ms, after it was made (0:
 	// never) and deleted over_time_ms later when that did not work.
 	uint64_t rekey_time_ms, rand_time_ms, over_time_ms;
@@ -78,7 +79,7 @@ struct ike_conn {
 	uint64_t retransmit_base_ms;
 	double retransmit_factor;
 	unsigned retransmit_tries;
-	struct ike_child_conf *children;
+	const struct ike_child_conf **children; // each lives as long as an SA may have it
 	size_t n_children;
 	void *user; // ike_run's
 };
@@ -108,6 +109,10 @@ struct ike_env {
 						     const struct identity *id);
 	// Has the peer sent anything yet on the child SA with that inbound SPI?
 	bool (*child_used)(void *ctx, uint32_t spi_in);
+	// Responder: may that peer, authenticated now, have one more IKE SA of the connection?
+	// `only`: it says that it has no other one (INITIAL_CONTACT). NULL: always.
+	bool (*may_join)(void *ctx, const struct ike_conn *conn, const struct identity *local,
+			 const struct identity *remote, bool only);
 	uint64_t half_open_ms; // life of a responder before authentication
 	// May a refusal of a peer that is not authenticated be explained in full? Called once for
 	// each. *stranger: no connection names that address. NULL: always.
@@ -127,18 +132,21 @@ enum ike_event_type {
 	IKE_EV_REKEY_CHILD,	// rekey one child SA now (by its inbound SPI)
 	IKE_EV_REKEY,		// rekey the IKE SA now
 	IKE_EV_PEER_MOVED,	// genuine, new ESP of a child came from ev->remote
+	IKE_EV_RETIRE_CHILD,	// delete every SA of a child (ev->child) and make no more
+	IKE_EV_NEW_TIMES,	// those of the connection or of its children have changed
 };
 
 struct ike_event {
 	enum ike_event_type type;
-	uint64_t now_ms;		  // monotonic
+	uint64_t now_ms; // monotonic
 	// IKE_EV_MESSAGE: where it arrived, whence it came. IKE_EV_PEER_MOVED: remote alone.
 	struct ip_endpoint local, remote;
-	const uint8_t *bytes;		  // IKE_EV_MESSAGE
+	const uint8_t *bytes; // IKE_EV_MESSAGE
 	size_t len;
-	const struct ike_child_conf *child; // IKE_EV_INITIATE, IKE_EV_CREATE_CHILD
-	bool first_contact;	      // IKE_EV_INITIATE: we have no other IKE SA with that peer
-	uint32_t spi_in; // IKE_EV_TERMINATE_CHILD, IKE_EV_REKEY_CHILD, IKE_EV_PEER_MOVED
+	// IKE_EV_INITIATE, IKE_EV_CREATE_CHILD, IKE_EV_RETIRE_CHILD
+	const struct ike_child_conf *child;
+	bool first_contact; // IKE_EV_INITIATE: we have no other IKE SA with that peer
+	uint32_t spi_in;    // IKE_EV_TERMINATE_CHILD, IKE_EV_REKEY_CHILD, IKE_EV_PEER_MOVED
 	uint64_t last_inbound_esp_ms; // IKE_EV_TIMER: last ESP decrypted for this peer, 0: never
 };
 
@@ -154,7 +162,7 @@ enum ike_action_type {
 	IKE_ACT_SUCCESSOR,    // a new IKE SA that replaces an older one
 	IKE_ACT_ONLY_SA,      // the peer says that it has no other IKE SA with us
 	IKE_ACT_ADOPT,	      // the children of one IKE SA belong to another one now
-	IKE_ACT_MOVE_CHILD, // its outbound SA goes to other outer addresses from now on
+	IKE_ACT_MOVE_CHILD,   // its outbound SA goes to other outer addresses from now on
 	IKE_ACT_REPORT,
 	IKE_ACT_CLOSED, // last: the SA is to be destroyed
 };
@@ -339,3 +347,5 @@ struct ike_sa_info {
 
 void ike_sa_info(const struct ike_sa *sa, struct ike_sa_info *out);
 int ike_sa_child_info(const struct ike_sa *sa, size_t i, struct ike_child_info *out); // -ENOENT
+// Does it hold a pointer to that child, for an SA that it has, makes or is to make?
+bool ike_sa_has_child(const struct ike_sa *sa, const struct ike_child_conf *conf);

@@ -349,6 +349,25 @@ static bool auth_reply(struct step *st, const struct ike_msg *m, struct ike_buil
 						   : cert_build(st, b, m, NULL);
 }
 
+// The peer is who it says; whether it may come twice is asked only now.
+static bool may_join(struct step *st, bool only)
+{
+	const struct ike_sa *sa = st->sa;
+	const struct ike_env *env = sa->env;
+	char peer[IP_ENDPOINT_TEXT_MAX];
+	struct text id;
+
+	if (!env->may_join ||
+	    env->may_join(env->ctx, sa->conn, &sa->local_id, &sa->remote_id, only))
+		return true;
+	text_init(&id);
+	text_add_identity(&id, &sa->remote_id);
+	act_report(st, IKE_REPORT_INFO, IKE_SEV_ERROR,
+		   "peer %s, %s, is refused: it has an IKE SA of this connection (unique = keep)",
+		   ip_endpoint_format(&sa->remote, peer, sizeof(peer)), id.s);
+	return false;
+}
+
 static enum verdict on_request(struct step *st, const struct ike_msg *m)
 {
 	struct ike_sa *sa = st->sa;
@@ -356,14 +375,17 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	struct identity idi, idr = {.type = ID_ANY};
 	struct ike_builder b;
 	struct ike_notify n;
+	bool only;
 
 	if (payload_id_parse(ike_msg_find(m, PAYLOAD_IDI), &idi) ||
 	    (p && payload_id_parse(p, &idr)))
 		return V_SYNTAX;
-	if (!connection_choose(st, m, &idi, &idr) || !auth_verify(st, m) || !auth_reply(st, m, &b))
+	only = ike_msg_notify(m, N_INITIAL_CONTACT, 0, &n);
+	if (!connection_choose(st, m, &idi, &idr) || !auth_verify(st, m) || !may_join(st, only) ||
+	    !auth_reply(st, m, &b))
 		return initiator_refused(st, m);
 	established(st);
-	if (ike_msg_notify(m, N_INITIAL_CONTACT, 0, &n)) {
+	if (only) {
 		act_only_sa(st);
 		act_report(st, IKE_REPORT_INFO, IKE_SEV_INFO,
 			   "the peer says that this is its only IKE SA with us "

@@ -427,6 +427,15 @@ static void on_event(struct step *st)
 		if (sa->phase == PHASE_ESTABLISHED && child_by_spi_in(sa, st->ev->spi_in))
 			follow_peer(st);
 		break;
+	case IKE_EV_RETIRE_CHILD:
+		children_retire(sa, st->ev->child);
+		break;
+	case IKE_EV_NEW_TIMES:
+		if (sa->phase == PHASE_ESTABLISHED) {
+			sa_rekey_start(sa, st->ev->now_ms);
+			children_new_times(st);
+		}
+		break;
 	case IKE_EV_REKEY:
 		sa->want_rekey =
 			sa->phase == PHASE_ESTABLISHED && sa->request.kind != REQUEST_REKEY;

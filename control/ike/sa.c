@@ -60,10 +60,15 @@ uint64_t sa_later(const struct ike_sa *sa, uint64_t ms, uint64_t spread)
 
 void sa_lifetime_start(struct ike_sa *sa, uint64_t now_ms)
 {
+	sa->established_ms = now_ms;
+	sa_rekey_start(sa, now_ms);
+}
+
+void sa_rekey_start(struct ike_sa *sa, uint64_t now_ms)
+{
 	const struct ike_conn *conn = sa->conn;
 	uint64_t rand_ms = conn->rand_time_ms;
 
-	sa->established_ms = now_ms;
 	sa->rekey_ms = sa->over_ms = IKE_NEVER;
 	if (conn->rekey_time_ms == 0)
 		return;
@@ -111,10 +116,20 @@ void child_request_fini(struct ike_sa *sa)
 	sa->child = (struct child_request){0};
 }
 
+static bool is_configured(const struct ike_conn *conn, const struct ike_child_conf *conf)
+{
+	for (size_t i = 0; i < conn->n_children; i++)
+		if (conn->children[i] == conf)
+			return true;
+	return false;
+}
+
 bool sa_want_child(struct ike_sa *sa, const struct ike_child_conf *conf, uint64_t retry_ms)
 {
 	struct child_want *wants;
 
+	if (!is_configured(sa->conn, conf))
+		return true; // retired meanwhile: nobody wants it
 	for (size_t i = 0; i < sa->n_wants; i++)
 		if (sa->wants[i].conf == conf)
 			return true;
@@ -255,4 +270,17 @@ int ike_sa_child_info(const struct ike_sa *sa, size_t i, struct ike_child_info *
 	else if (sa->child.conf && sa->child.replaces == c->info.spi_in)
 		out->state = IKE_CHILD_REKEYING;
 	return 0;
+}
+
+bool ike_sa_has_child(const struct ike_sa *sa, const struct ike_child_conf *conf)
+{
+	if (sa->child.conf == conf)
+		return true;
+	for (const struct ike_child *c = sa->children; c; c = c->next)
+		if (c->info.conf == conf)
+			return true;
+	for (size_t i = 0; i < sa->n_wants; i++)
+		if (sa->wants[i].conf == conf)
+			return true;
+	return false;
 }

@@ -212,6 +212,8 @@ struct ike_sa *sa_create(const struct ike_env *env, bool original_initiator); //
 uint64_t sa_later(const struct ike_sa *sa, uint64_t ms, uint64_t spread);
 // Sets the deadlines of an IKE SA that has just been established.
 void sa_lifetime_start(struct ike_sa *sa, uint64_t now_ms);
+// Sets them anew, counted from now.
+void sa_rekey_start(struct ike_sa *sa, uint64_t now_ms);
 // Our identity: the configured one or our address; the peer's identity stays what it says.
 struct identity sa_identity_of(const struct identity *configured, const struct ip_addr *a);
 // The key for the SA's identities; a peer configured as %any or by a pattern is also found by its

@@ -17,8 +17,10 @@ struct openssl {
 	size_t random_left;
 	EVP_MAC *hmac;
 	EVP_MAC_CTX *hmac_with[OPENSSL_PRFS]; // prf.c: its hash is set; only copies get a secret
-	// ke.c: what makes keys of each group, by chance and from data; NULL until it is needed.
-	EVP_PKEY_CTX *generate[OPENSSL_GROUPS], *from_data[OPENSSL_GROUPS];
+	// ke.c: what makes a pair of keys of each group, and a key for the public value of
+	// whichever peer it is at the moment; NULL until it is needed.
+	EVP_PKEY_CTX *generate[OPENSSL_GROUPS];
+	EVP_PKEY *peer[OPENSSL_GROUPS];
 	EVP_MD *sha1;
 	EVP_CIPHER *cipher[OPENSSL_CIPHERS]; // cipher.c: in the order of its table; NULL: absent
 };

@@ -22,6 +22,7 @@ struct peer {
 	struct ip_endpoint addr;
 	struct ike_conn conn;
 	struct ike_child_conf child;
+	const struct ike_child_conf *child_list[1];
 	const struct ike_conn *conns[2];
 	struct secret psk;
 	uint32_t last_spi;
@@ -98,9 +99,10 @@ static void peer_init(struct peer *p, const struct ike_crypto *crypto, const cha
 	p->conn = (struct ike_conn){.retransmit_base_ms = 4000,
 				    .retransmit_factor = 1.8,
 				    .retransmit_tries = 5,
-				    .children = &p->child,
+				    .children = p->child_list,
 				    .n_children = 1};
 	snprintf(p->conn.name, sizeof(p->conn.name), "bench");
+	p->child_list[0] = &p->child;
 	snprintf(p->child.name, sizeof(p->child.name), "net");
 	if (proposal_parse(proposal, PROTO_IKE, &p->conn.ike.p[p->conn.ike.n++], &err)) {
 		fprintf(stderr, "bench_ike: %s\n", err.text);

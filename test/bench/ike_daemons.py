@@ -35,6 +35,7 @@ from vici import Vici  # noqa: E402
 
 REST_S = 2      # how long idle daemons are measured
 REKEY_S = 3     # after the last command to rekey: all are done long before
+LINGER_S = 5    # replaced child SAs still receive for so long (delete_rekeyed_delay)
 SETTLE_S = 0.3  # after the last tunnel, until nobody has anything left to do
 
 
@@ -353,8 +354,12 @@ def one(kind, n, args, certs):
         if args.idle and result["up"] == n:
             result.update(idle(pair, args.idle))
         if args.rekey and result["up"] == n:
-            result.update(rekey(pair, "child", "n"))
-            result.update(rekey(pair, "ike", "c"))
+            result["rekey_rss_kb"] = [[rss_kb(p) for p in pair.pids]]
+            for _ in range(args.rekey):
+                result.update(rekey(pair, "child", "n"))
+                result.update(rekey(pair, "ike", "c"))
+                time.sleep(LINGER_S)
+                result["rekey_rss_kb"].append([rss_kb(p) for p in pair.pids])
         for g in pair.gateways:
             g.stop()
     return result
@@ -407,8 +412,10 @@ def main():
     p.add_argument("--limit", type=float, default=15, help="give up after so many seconds (15)")
     p.add_argument("--idle", type=float, default=0,
                    help="with all tunnels up, measure CPU for so many seconds")
-    p.add_argument("--rekey", action="store_true",
-                   help="with all tunnels up, replace all child SAs, then all IKE SAs")
+    p.add_argument("--rekey", type=int, nargs="?", const=1, default=0, metavar="TIMES",
+                   help="with all tunnels up, replace all child SAs, then all IKE SAs, and so on "
+                        "(once); what the daemons hold in memory before and after each time is "
+                        "rekey_rss_kb")
     p.add_argument("--memory", type=int, default=512, help="port500's gateway.memory in MB (512)")
     p.add_argument("--json", metavar="FILE", help="write all results there")
     p.add_argument("--auth", choices=["psk", "ecdsa"], default="psk",

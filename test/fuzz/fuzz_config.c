@@ -35,8 +35,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		REQUIRE(config_conn_find(c, conn->name) == conn);
 		REQUIRE(config_conn_equal(conn, conn) && conn->ike.n > 0);
+		REQUIRE(config_conn_fits(conn, conn));
 		for (size_t k = 0; k < conn->n_children; k++) {
 			const struct config_child *child = &conn->children[k];
+			const struct config_iface *iface =
+				config_iface_find(&c->gateway, child->iface);
+
+			REQUIRE(child->iface[0] == '\0' ||
+				(iface != NULL && iface->if_id == child->if_id &&
+				 child->if_id != 0 && child->mode == MODE_TUNNEL));
 
 			REQUIRE(child->name[0] != '\0' && child->esp.n > 0);
 			REQUIRE(child->remote_ts.n > 0 || child->remote_dynamic);

@@ -2,7 +2,8 @@
 // Encrypted payload is reached. AUTH is made right where the input has one, so that IKE_AUTH is
 // passed. The simulator's rules (sim.h) must hold whatever comes.
 //
-// Input: the stage, the type of the first payload, then payloads.
+// Input: the stage, the type of the first payload, then payloads. Bit 7 of the stage: a proves who
+// it is by certificate (fake_cred.h); bit 6: b does.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,8 @@ enum stage {
 	REKEY_RESPONSE,
 	STAGES,
 };
+
+enum { STAGE_MASK = 0x3f, BY_CERT_B = 0x40, BY_CERT_A = 0x80 };
 
 static void run(struct sim *s, enum stage stage, uint8_t first, const uint8_t *data, size_t size)
 {
@@ -85,10 +88,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2 || size > 4096)
 		return 0;
 	sim_init(&s, 1);
+	if (data[0] & (BY_CERT_A | BY_CERT_B)) {
+		sim_use_certs(&s, 1);
+		if (!(data[0] & BY_CERT_A))
+			s.a.conf.local_auth = s.b.conf.remote_auth = AUTH_BY_PSK;
+		if (!(data[0] & BY_CERT_B))
+			s.b.conf.local_auth = s.a.conf.remote_auth = AUTH_BY_PSK;
+	}
 	s.a.conf.dpd_delay_ms = s.b.conf.dpd_delay_ms = 30000;
 	s.b.conf.remote_id = "%any";
 	s.key_may_show = true; // libFuzzer finds the string in the binary
-	run(&s, (enum stage)(data[0] % STAGES), data[1], data + 2, size - 2);
+	run(&s, (enum stage)((data[0] & STAGE_MASK) % STAGES), data[1], data + 2, size - 2);
 	sim_run_until(&s, s.now_ms + 400000);
 	if (!sim_fini(&s)) {
 		fprintf(stderr, "%s\n", s.broken);

@@ -1,9 +1,11 @@
 // Our ESP on standard input and output, to be compared with other implementations of it.
 //
-//   esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp]   inner packets in, ESP packets out
-//   esp_oracle open PROPOSAL KEY INTEG_KEY [udp]       the first line out is the SPI; ESP packets
-//   in,
-//                                                      inner packets out
+//   esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp] [outer6]
+//                               inner packets in, ESP packets out
+//   esp_oracle open PROPOSAL KEY INTEG_KEY [udp] [outer6]
+//                               the first line out is the SPI; ESP packets in, inner packets out
+//
+// udp: in UDP; outer6: over IPv6. Inner packets are of either family.
 //
 // PROPOSAL is one of esp_proposals: "aes128-sha256-esn". KEY is key and salt; a key that the
 // algorithm has not is "-". Keys, SPIs and packets are hexadecimal; a packet is one
@@ -117,6 +119,24 @@ static bool set_suite(struct esp_sa *sa, const char *proposal, const char *key,
 	       secret_set(&sa->integ_key, bytes, from_hex(integ_key, bytes, sizeof(bytes))) == 0;
 }
 
+static bool has_word(int argc, char **argv, const char *word)
+{
+	for (int i = 5; i < argc; i++)
+		if (strcmp(argv[i], word) == 0)
+			return true;
+	return false;
+}
+
+static void set_addresses(struct esp_sa *sa, bool outer6)
+{
+	sa->local_ts.s[sa->local_ts.n++] = sel(SITE_A6);
+	sa->remote_ts.s[sa->remote_ts.n++] = sel(SITE_B6);
+	if (!outer6)
+		return;
+	ip_addr_parse(GW_A6, &sa->local.addr);
+	ip_addr_parse(GW_B6, &sa->remote.addr);
+}
+
 int main(int argc, char **argv)
 {
 	const bool seal = argc > 5 && strcmp(argv[1], "seal") == 0;
@@ -126,14 +146,16 @@ int main(int argc, char **argv)
 	int status = 2;
 
 	if (!seal && !open) {
-		fprintf(stderr, "usage: esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp] | "
-				"open PROPOSAL KEY INTEG_KEY [udp]\n");
+		fprintf(stderr,
+			"usage: esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp] [outer6] | "
+			"open PROPOSAL KEY INTEG_KEY [udp] [outer6]\n");
 		return 2;
 	}
 	if (fake_group_setup(&state) != 0 || fake_setup(&state) != 0)
 		return 1;
 	sa = fake_esp_sa(seal ? (uint32_t)strtoul(argv[5], NULL, 16) : 256, 128,
-			 strcmp(argv[argc - 1], "udp") == 0);
+			 has_word(argc, argv, "udp"));
+	set_addresses(&sa, has_word(argc, argv, "outer6"));
 	if (set_suite(&sa, argv[2], argv[3], argv[4]))
 		status = run(seal, &sa);
 	esp_sa_fini(&sa);

@@ -8,14 +8,16 @@ import subprocess
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.layers.ipsec import ESP, SecurityAssociation
 from scapy.packet import Raw
 from scapy.utils import wrpcap
 
 GW_A, GW_B = "192.0.2.1", "198.51.100.2"
 HOST_A, HOST_B = "10.1.0.10", "10.2.0.20"
+GW_A6, GW_B6 = "2001:db8:a::1", "2001:db8:b::2"
+HOST_A6, HOST_B6 = "2001:db8:1::10", "2001:db8:2::20"
 SPI = 0xC0FFEE01
-
 
 
 @dataclasses.dataclass
@@ -151,6 +153,83 @@ def test_we_read_scapys(suite):
         assert oracle.ask(scapy_seal(wrong, inner, seq + 2)) == "drop esp-no-sa"
         outside = bytes(IP(src="10.3.0.1", dst=HOST_A) / UDP())
         assert oracle.ask(scapy_seal(sa, outside, seq + 3)) == "drop esp-selector"
+
+
+# ---- both families inside and outside ----
+
+CBC = Suite("aes128-sha256", "AES-CBC", 16, None, "SHA2-256-128", 32)
+pairings = pytest.mark.parametrize(
+    "suite, outer6", [(suite, outer6) for outer6 in (False, True)
+                      for suite in (GCM16[0], GCM16[1], CBC, dataclasses.replace(CBC, udp=True))],
+    ids=lambda v: str(v) if isinstance(v, Suite) else "over6" if v else "over4")
+
+
+def inner_packets6(src, dst):
+    rnd = random.Random(2)
+    yield bytes(IPv6(src=src, dst=dst, nh=59))
+    yield bytes(IPv6(src=src, dst=dst, hlim=1, tc=0xB9, fl=0x12345) / ICMPv6EchoRequest())
+    yield bytes(IPv6(src=src, dst=dst) / IPv6ExtHdrDestOpt() / UDP(sport=1, dport=2))
+    yield bytes(IPv6(src=src, dst=dst) / IPv6ExtHdrFragment(offset=3, nh=17) / Raw(b"a later one"))
+    for n in [*range(0, 40), 512, 1000, 1300]:
+        l4 = TCP(sport=7, dport=8) if n & 1 else UDP(sport=7, dport=8)
+        yield bytes(IPv6(src=src, dst=dst) / l4 / Raw(rnd.randbytes(n)))
+
+
+def both_families(hosts, hosts6):
+    for four, six in zip(inner_packets(*hosts), inner_packets6(*hosts6)):
+        yield four
+        yield six
+
+
+def association6(spi, suite, outer6, src, dst):
+    sa = association(spi, suite, "0.0.0.0", "0.0.0.0")
+    sa.tunnel_header = IPv6(src=src, dst=dst) if outer6 else IP(src=src, dst=dst)
+    return sa
+
+
+def traffic_class(packet):
+    return packet[1] if packet[0] >> 4 == 4 else (packet[0] & 15) << 4 | packet[1] >> 4
+
+
+@pairings
+def test_scapy_reads_ours_of_both_families(suite, outer6):
+    sa = association6(SPI, suite, outer6, *((GW_A6, GW_B6) if outer6 else (GW_A, GW_B)))
+    args = [*seal_args(suite), *(["outer6"] if outer6 else [])]
+    with Oracle(*args) as oracle:
+        for seq, inner in enumerate(both_families((HOST_A, HOST_B), (HOST_A6, HOST_B6)), 1):
+            packet = oracle.ask(inner)
+            outer = IPv6(packet) if outer6 else IP(packet)
+            if outer6:
+                assert (outer.src, outer.dst, outer.hlim, outer.fl) == (GW_A6, GW_B6, 64, 0)
+                assert outer.nh == (17 if suite.udp else 50)
+                assert outer.plen == len(packet) - 40
+            else:
+                assert (outer.src, outer.dst, outer.ttl) == (GW_A, GW_B, 64)
+                assert outer.len == len(packet)
+            assert traffic_class(packet) == traffic_class(inner)
+            assert outer[ESP].seq == seq
+            assert bytes(sa.decrypt(outer)) == inner
+
+
+@pairings
+def test_we_read_scapys_of_both_families(suite, outer6):
+    args = [*open_args(suite), *(["outer6"] if outer6 else [])]
+    with Oracle(*args) as oracle:
+        spi = int(oracle.line(), 16)
+        sa = association6(spi, suite, outer6, *((GW_B6, GW_A6) if outer6 else (GW_B, GW_A)))
+        for seq, inner in enumerate(both_families((HOST_B, HOST_A), (HOST_B6, HOST_A6)), 1):
+            packet = sa.encrypt(IPv6(inner) if inner[0] >> 4 == 6 else IP(inner), seq_num=seq)
+            packet = bytearray(bytes(packet))
+            head = 40 if outer6 else 20
+            if suite.udp:  # scapy 2.5 leaves the length of an empty payload in the UDP header
+                packet[head + 4:head + 6] = (len(packet) - head).to_bytes(2, "big")
+            assert oracle.ask(packet) == inner
+            assert oracle.ask(packet) == "drop esp-replay"
+        outside = IPv6(src="2001:db8:3::1", dst=HOST_A6) / UDP()
+        packet = bytearray(bytes(sa.encrypt(outside, seq_num=seq + 1)))
+        if suite.udp:
+            packet[head + 4:head + 6] = (len(packet) - head).to_bytes(2, "big")
+        assert oracle.ask(packet) == "drop esp-selector"
 
 
 @pytest.mark.parametrize("suite", [s for s in GCM16 if "192" not in s.proposal], ids=str)

@@ -26,7 +26,7 @@
 #include "control/netmirror.h"
 #include "lib/log.h"
 
-enum { WAN, LAN, PORTS, BUCKETS = 1 << 16, FEW = 64 };
+enum { WAN, LAN, PORTS, TUN = DP_IFACE_FIRST, BUCKETS = 1 << 16, FEW = 64 };
 
 // ---- a dataplane that remembers ----
 
@@ -47,6 +47,7 @@ struct dp {
 	size_t n_neighs;
 	struct ip_addr local[FEW];
 	size_t n_locals;
+	unsigned tun_ifindex;
 	int refuse; // errno that the next dp_route_set gives, once
 };
 
@@ -65,6 +66,17 @@ int dp_port_info(const struct dp *d, unsigned port, struct dp_port_info *out)
 	*out = (struct dp_port_info){.name = port == WAN ? "wan" : "lan",
 				     .tap_ifindex = d->ifindex[port]};
 	return 0;
+}
+
+// A tunnel interface: there while it has an ifindex.
+size_t dp_ifaces(const struct dp *d, struct dp_iface_info *out, size_t max)
+{
+	if (d->tun_ifindex == 0)
+		return 0;
+	if (max > 0)
+		*out = (struct dp_iface_info){
+			.name = "vti0", .iface = TUN, .ifindex = d->tun_ifindex};
+	return 1;
 }
 
 static size_t find_local(const struct dp *d, const struct ip_addr *a)
@@ -200,9 +212,9 @@ static void sh(const char *fmt, ...)
 		fail_msg("%s", command);
 }
 
-static int tap_open(const char *name, unsigned *ifindex)
+static int open_device(const char *name, short type, unsigned *ifindex)
 {
-	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+	struct ifreq ifr = {.ifr_flags = (short)(type | IFF_NO_PI)};
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 
 	strncpy(ifr.ifr_name, name, IFNAMSIZ - 1);
@@ -210,6 +222,11 @@ static int tap_open(const char *name, unsigned *ifindex)
 		return -1;
 	*ifindex = if_nametoindex(name);
 	return fd;
+}
+
+static int tap_open(const char *name, unsigned *ifindex)
+{
+	return open_device(name, IFF_TAP, ifindex);
 }
 
 static struct ip_prefix prefix(const char *text)
@@ -299,7 +316,9 @@ static const char *route_text(const char *dst)
 	if (!r)
 		return "none";
 	ip_addr_format(&r->route.gateway, gateway, sizeof(gateway));
-	if (r->route.gateway.family == IP_NONE)
+	if (r->route.port == TUN)
+		snprintf(text, sizeof(text), "dev vti0");
+	else if (r->route.gateway.family == IP_NONE)
 		snprintf(text, sizeof(text), "dev %s", ports[r->route.port].name);
 	else
 		snprintf(text, sizeof(text), "via %s dev %s", gateway, ports[r->route.port].name);
@@ -524,6 +543,65 @@ static void test_equal_metrics(void **state)
 	expect_route("10.5.0.0/16", "none");
 }
 
+static void carrier(int fd, int on)
+{
+	assert_int_equal(ioctl(fd, TUNSETCARRIER, &on), 0);
+}
+
+// It comes and goes while the mirror runs.
+static void test_tunnel_interface(void **state)
+{
+	struct config_iface iface = {.name = "vti0", .n_addrs = 1};
+	struct error err = {{0}};
+	int fd;
+
+	(void)state;
+	iface.addrs[0] = prefix("10.255.0.1/30");
+	config.gateway.ifaces = &iface;
+	config.gateway.n_ifaces = 1;
+	for (int round = 0; round < 2; round++) {
+		fd = open_device("vti0", IFF_TUN, &dp.tun_ifindex);
+		assert_true(fd >= 0);
+		sh("ip link set vti0 up");
+		assert_int_equal(netmirror_configure(mirror, &config, &err), 0);
+		expect_true(is_local("10.255.0.1"));
+		expect_route("10.255.0.0/30", "dev vti0");
+		sh("ip route add 10.20.0.0/16 via 10.255.0.2; ip route add 10.21.0.0/16 dev vti0");
+		expect_route("10.20.0.0/16", "dev vti0");
+		expect_route("10.21.0.0/16", "dev vti0");
+		sh("ip -6 route add 2001:db8:20::/48 via 2001:db8:1::9 dev wan onlink metric 9999");
+		expect_route("2001:db8:20::/48", "via 2001:db8:1::9 dev wan");
+		sh("ip -6 route add 2001:db8:20::/48 dev vti0 metric 5");
+		expect_route("2001:db8:20::/48", "none");
+		sh("ip -6 route del 2001:db8:20::/48 dev wan");
+		assert_int_equal(netmirror_set_mtu(mirror, TUN, 1390), 0);
+		sh("ip link show vti0 | grep -q 'mtu 1390'");
+
+		// Without a carrier Linux goes on using the route, and so does the dataplane, after
+		// a dump as well; unless Linux is told otherwise.
+		carrier(fd, 0);
+		run_ms(300);
+		sh("ip link show vti0 | grep -q NO-CARRIER; ip route add 10.22.0.0/16 dev vti0");
+		expect_route("10.22.0.0/16", "dev vti0");
+		assert_string_equal(route_text("10.20.0.0/16"), "dev vti0");
+		sh("sysctl -q -w net.ipv4.conf.vti0.ignore_routes_with_linkdown=1; ip link set "
+		   "vti0 "
+		   "mtu 1400");
+		expect_route("10.20.0.0/16", "none");
+		carrier(fd, 1);
+		expect_route("10.20.0.0/16", "dev vti0");
+
+		netmirror_forget(mirror, TUN);
+		dp.tun_ifindex = 0;
+		assert_string_equal(route_text("10.21.0.0/16"), "none");
+		close(fd);
+		expect_true(!is_local("10.255.0.1"));
+		expect_route("10.255.0.0/30", "none");
+		assert_int_equal(netmirror_set_mtu(mirror, TUN, 1390), -ENODEV);
+	}
+	config.gateway.n_ifaces = 0;
+}
+
 static void test_silent_deletions(void **state)
 {
 	(void)state;
@@ -711,6 +789,7 @@ int main(void)
 		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_not_mirrored),
 		cmocka_unit_test(test_equal_metrics),
+		cmocka_unit_test(test_tunnel_interface),
 		cmocka_unit_test(test_silent_deletions),
 		cmocka_unit_test(test_refused_route_is_tried_again),
 		cmocka_unit_test(test_neighbours),

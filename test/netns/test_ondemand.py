@@ -1,4 +1,5 @@
 """Tunnels that traffic brings up: the packet that asks for one is not lost."""
+import re
 import time
 
 from gateways import CLEAR, ESP, Capture
@@ -56,3 +57,24 @@ def test_connection_is_set_up_without_a_second_syn(net, a, b, tmp_path):
     seconds = float(net.run("host-a", ["python3", "-c", CONNECT.format(to=B.host_addr)]))
     assert seconds < 0.9
     a.wait_child()
+
+
+def test_a_child_without_traffic_is_closed_and_traffic_brings_it_back(net, a, b):
+    """inactivity: packets keep it up in either direction; without them it goes on both sides."""
+    b.start(b.default_config(start=False))
+    a.start(a.default_config(start=False).replace(
+        "start_action = none", "start_action = trap\ninactivity = 4s"))
+    assert ping(net, count=20)[1] > 0
+    before = a.swanctl("--list-sas")
+    net.nft("host-b", "table ip mute {\n chain c {\n type filter hook output priority 0;\n"
+            " ip protocol icmp drop\n }\n}\n")
+    # One way only, and longer than the time.
+    assert ping(net, count=9, options="-i 1") == (9, 0)
+    spi = re.search(r"\n\s+in\s+([0-9a-f]{8})", before)[1]
+    assert spi in a.swanctl("--list-sas")
+    wait_for("the child to go", lambda: "INSTALLED" not in
+             a.swanctl("--list-sas") + b.swanctl("--list-sas"), 30)
+    assert "ESTABLISHED" in a.swanctl("--list-sas")
+    net.run("host-b", "nft delete table ip mute")
+    assert ping(net, count=20)[1] > 0
+    assert "INSTALLED" in a.swanctl("--list-sas")

@@ -23,13 +23,18 @@ class Site:
     carrier_addr: str  # next hop of the gateway
     wan6: str = ""  # the same two in IPv6, for Network.add_ipv6()
     carrier6: str = ""
+    lan6: str = ""  # and for Network.add_inner_ipv6()
+    lan6_addr: str = ""
+    host6: str = ""
 
 
 A = Site("a", "10.1.0.0/24", "10.1.0.1", "10.1.0.2", "192.0.2.1", "192.0.2.254",
-         "2001:db8:a::1", "2001:db8:a::fe")
+         "2001:db8:a::1", "2001:db8:a::fe", "fd00:a::/64", "fd00:a::1", "fd00:a::2")
 B = Site("b", "10.2.0.0/24", "10.2.0.1", "10.2.0.2", "198.51.100.1", "198.51.100.254",
-         "2001:db8:b::1", "2001:db8:b::fe")
+         "2001:db8:b::1", "2001:db8:b::fe", "fd00:b::/64", "fd00:b::1", "fd00:b::2")
 SITES = {"a": A, "b": B}
+# A third one, for Network.add_site().
+C = Site("c", "10.3.0.0/24", "10.3.0.1", "10.3.0.2", "203.0.113.1", "203.0.113.254")
 
 
 class CommandFailed(Exception):
@@ -63,22 +68,38 @@ class Network:
     def up(self):
         self.down()
         for name in self.names:
-            ip("netns", "add", self.ns(name))
-            for key in ("all", "default"):
-                self.sysctl(name, f"net.ipv6.conf.{key}.disable_ipv6", 1)
-            self.run(name, "ip link set lo up")
+            self.add_namespace(name)
         self.sysctl("carrier", "net.ipv4.ip_forward", 1)
         for s in SITES.values():
-            self.wire(f"host-{s.letter}", "eth0", f"gw-{s.letter}", f"lan-{s.letter}")
-            self.wire(f"gw-{s.letter}", f"wan-{s.letter}", "carrier", f"to-{s.letter}")
-            self.run(f"host-{s.letter}", f"ip addr add {s.host_addr}/24 dev eth0")
-            self.run(f"host-{s.letter}", f"ip route add default via {s.lan_addr}")
-            self.run("carrier", f"ip addr add {s.carrier_addr}/24 dev to-{s.letter}")
+            self.wire_site(s)
         # What the carrier forwards in clear between the two sites is counted for ever.
         self.nft("carrier", "table ip watch {\n chain forwarded {\n"
                  "  type filter hook forward priority 0; policy accept;\n"
                  f"  ip saddr {{ {A.lan}, {B.lan} }} counter comment \"clear\"\n"
                  f"  ip daddr {{ {A.lan}, {B.lan} }} counter comment \"clear\"\n }}\n}}\n")
+
+    def add_namespace(self, name):
+        ip("netns", "add", self.ns(name))
+        for key in ("all", "default"):
+            self.sysctl(name, f"net.ipv6.conf.{key}.disable_ipv6", 1)
+        self.run(name, "ip link set lo up")
+
+    def wire_site(self, s):
+        self.wire(f"host-{s.letter}", "eth0", f"gw-{s.letter}", f"lan-{s.letter}")
+        self.wire(f"gw-{s.letter}", f"wan-{s.letter}", "carrier", f"to-{s.letter}")
+        self.run(f"host-{s.letter}", f"ip addr add {s.host_addr}/24 dev eth0")
+        self.run(f"host-{s.letter}", f"ip route add default via {s.lan_addr}")
+        self.run("carrier", f"ip addr add {s.carrier_addr}/24 dev to-{s.letter}")
+
+    def add_site(self, s):
+        """Another site at the same carrier; its clear text is counted as well."""
+        for name in (f"host-{s.letter}", f"gw-{s.letter}"):
+            self.remove(name)
+            self.names.append(name)
+            self.add_namespace(name)
+        self.wire_site(s)
+        self.nft("carrier", f"add rule ip watch forwarded ip saddr {s.lan} counter\n"
+                 f"add rule ip watch forwarded ip daddr {s.lan} counter\n")
 
     def wire(self, ns1, dev1, ns2, dev2):
         ip("-n", self.ns(ns1), "link", "add", dev1, "type", "veth",
@@ -90,9 +111,10 @@ class Network:
 
     def down(self):
         for name in self.names:
-            path = f"/run/netns/{self.ns(name)}"
-            if not os.path.exists(path):
-                continue
+            self.remove(name)
+
+    def remove(self, name):
+        if os.path.exists(f"/run/netns/{self.ns(name)}"):
             stop_all(namespace_pids(self.ns(name)))
             ip("netns", "del", self.ns(name))
 
@@ -121,6 +143,17 @@ class Network:
             self.sysctl("carrier", f"net.ipv6.conf.to-{s.letter}.disable_ipv6", 0)
             self.run("carrier", f"ip addr add {s.carrier6}/64 dev to-{s.letter} nodad")
         self.sysctl("carrier", "net.ipv6.conf.all.forwarding", 1)
+
+    def add_inner_ipv6(self):
+        """IPv6 between the hosts and their gateways. Before the gateways start."""
+        for s in SITES.values():
+            for key in ("default", "lo"):
+                self.sysctl(f"gw-{s.letter}", f"net.ipv6.conf.{key}.disable_ipv6", 0)
+            host = f"host-{s.letter}"
+            for dev in ("lo", "eth0"):
+                self.sysctl(host, f"net.ipv6.conf.{dev}.disable_ipv6", 0)
+            self.run(host, f"ip addr add {s.host6}/64 dev eth0 nodad")
+            self.run(host, f"ip -6 route add default via {s.lan6_addr} dev eth0")
 
     def linux_gateway6(self, site):
         gw, wan = f"gw-{site.letter}", f"wan-{site.letter}"

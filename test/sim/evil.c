@@ -27,31 +27,65 @@ void evil_plain(struct sim *s, struct sim_peer *to, const uint8_t spi_i[8], cons
 		sim_inject(s, to, b.buf, b.w.len);
 }
 
+// AUTH of the right size for its method is made right: with the pre-shared key, or with the toy key
+// of the first certificate that goes with it.
+static size_t auth_of(const struct ike_sa *from, const struct secret *psk, const struct ike_msg *m,
+		      const struct identity *id, const struct ike_auth_payload *auth,
+		      uint8_t *value, size_t room)
+{
+	bool initiator = from->original_initiator;
+	const struct octets *init = initiator ? &from->init_request : &from->init_response;
+	const struct secret *sk_p = initiator ? &from->keys.pi : &from->keys.pr;
+	// RFC 7296 2.15: the other side's nonce.
+	const struct ike_nonce *nonce = initiator ? &from->nr : &from->ni;
+	struct ike_buf message = {init->data, init->len}, octets;
+	uint8_t maced_id[IKE_PRF_MAX], buf[8192];
+	size_t maced_len = sizeof(maced_id), len = room;
+	struct ike_cert_payload cert = {0};
+	struct writer w = writer_of(buf, sizeof(buf));
+
+	if (auth->method == AUTH_SHARED_KEY)
+		return ike_auth_psk(from->env->crypto, &from->suite, psk, sk_p, &message, nonce, id,
+				    value, &len)
+			       ? 0
+			       : len;
+	for (size_t i = 0; i < m->n && cert.encoding != CERT_X509_SIGNATURE; i++)
+		if (m->p[i].type == PAYLOAD_CERT)
+			payload_cert_parse(&m->p[i], &cert);
+	if (ike_auth_maced_id(from->env->crypto, &from->suite, sk_p, id, maced_id, &maced_len))
+		return 0;
+	write_bytes(&w, message.data, message.len);
+	write_bytes(&w, nonce->data, nonce->len);
+	write_bytes(&w, maced_id, maced_len);
+	octets = (struct ike_buf){buf, w.len};
+	// Method 14: with the hash that the peer says it used.
+	if (w.failed || !fake_cred_sign(cert.data, cert.len, auth->method,
+					auth->len > 1 ? auth->data[1] : 0, &octets, value, &len))
+		return 0;
+	return len;
+}
+
 static void fix_auth(const struct ike_sa *from, const struct secret *psk, uint8_t first,
 		     uint8_t *data, size_t len)
 {
 	bool initiator = from->original_initiator;
-	const struct octets *init = initiator ? &from->init_request : &from->init_response;
-	struct ike_buf octets = {init->data, init->len};
 	struct ike_msg m = {.bytes = data, .sk_first = first};
-	const struct ike_payload *id, *auth;
+	const struct ike_payload *id, *p;
+	struct ike_auth_payload auth;
 	struct identity identity;
-	uint8_t value[IKE_PRF_MAX];
-	size_t value_len = sizeof(value);
+	uint8_t value[IKE_SIGNATURE_MAX];
+	size_t value_len;
 
-	if (init->len == 0 || ike_msg_parse_inner(&m, data, len))
+	if ((initiator ? from->init_request.len : from->init_response.len) == 0 ||
+	    ike_msg_parse_inner(&m, data, len))
 		return;
 	id = ike_msg_find(&m, initiator ? PAYLOAD_IDI : PAYLOAD_IDR);
-	auth = ike_msg_find(&m, PAYLOAD_AUTH);
-	if (!id || !auth || payload_id_parse(id, &identity))
+	p = ike_msg_find(&m, PAYLOAD_AUTH);
+	if (!id || !p || payload_id_parse(id, &identity) || payload_auth_parse(p, &auth))
 		return;
-	// RFC 7296 2.15: the other side's nonce.
-	if (ike_auth_psk(from->env->crypto, &from->suite, psk,
-			 initiator ? &from->keys.pi : &from->keys.pr, &octets,
-			 initiator ? &from->nr : &from->ni, &identity, value, &value_len))
-		return;
-	if (auth->len == value_len + 4)
-		memcpy(data + (auth->data - data) + 4, value, value_len);
+	value_len = auth_of(from, psk, &m, &identity, &auth, value, sizeof(value));
+	if (value_len > 0 && auth.len == value_len)
+		memcpy(data + (auth.data - data), value, value_len);
 }
 
 void evil_sealed(struct sim *s, struct sim_peer *from_peer, struct sim_peer *to, uint8_t exchange,

@@ -15,6 +15,31 @@ static uint64_t below(uint64_t *rng, uint64_t n)
 	return fake_random(rng) % n;
 }
 
+// Toy certificates for both, for one of them, or for none; sometimes nothing that is believed.
+static void configure_certs(struct sim *s, uint64_t *rng)
+{
+	struct sim_peer *p[] = {&s->a, &s->b};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct fake_cred_spec spec = {
+			.id = p[i]->conf.local_id,
+			.ca = {"root", below(rng, 3) ? NULL : "new root"},
+			.trusts = below(rng, 10) ? "root" : "new root",
+			.intermediates = (unsigned)below(rng, 4),
+			.cert_len = below(rng, 2) ? 0 : below(rng, 1400),
+			.classic = below(rng, 4) == 0,
+		};
+
+		sim_set_certs(p[i], &spec);
+		p[i]->conf.no_certreq = below(rng, 12) == 0;
+		p[i]->conf.send_cert = (enum ike_send_cert)below(rng, 3);
+	}
+	if (below(rng, 4) == 0)
+		s->a.conf.local_auth = s->b.conf.remote_auth = AUTH_BY_PSK;
+	else if (below(rng, 4) == 0)
+		s->b.conf.local_auth = s->a.conf.remote_auth = AUTH_BY_PSK;
+}
+
 // What is inside of the tunnel: IPv4, IPv6, both in one child, and sides that do not fit.
 static void configure_inner(struct sim *s, uint64_t *rng)
 {
@@ -76,6 +101,8 @@ static void configure(struct sim *s, uint64_t *rng)
 		// Without it an SA that only one side has would stay for ever.
 		p[i]->conf.dpd_delay_ms = 20000 + below(rng, 40000);
 	}
+	if (below(rng, 2))
+		configure_certs(s, rng);
 	configure_inner(s, rng);
 	if (below(rng, 2))
 		sim_use_ipv6(s);
@@ -142,7 +169,7 @@ static void act(struct sim *s, uint64_t *rng)
 }
 
 static struct {
-	unsigned long established, children, messages, rekeyings, packets;
+	unsigned long established, children, messages, rekeyings, packets, proofs, disbelieved;
 } total;
 
 // ---- a tunnel that carries traffic while everything is replaced all the time ----
@@ -271,6 +298,8 @@ static bool run(struct sim *s, uint64_t seed, bool verbose)
 	// A liveness check may be on its way at any moment; that is no disagreement.
 	sim_agree(s);
 	total.established += sim_sa(&s->a, IKE_ST_ESTABLISHED) != NULL;
+	total.proofs += s->a.certs.verifies + s->b.certs.verifies;
+	total.disbelieved += s->a.certs.refused + s->b.certs.refused;
 	total.children += s->a.installs + s->b.installs;
 	total.messages += s->a.sent + s->b.sent;
 	if (!s->broken[0] && seed % 2) {
@@ -311,6 +340,8 @@ int main(int argc, char **argv)
 	       (unsigned long long)first, seconds, (double)runs / seconds, failed);
 	printf("%lu ended established, %lu child halves installed, %lu messages\n",
 	       total.established, total.children, total.messages);
+	printf("%lu proofs by certificate, %lu of them not believed\n", total.proofs,
+	       total.disbelieved);
 	printf("%lu halves replaced under traffic, %lu packets of it, none without an SA\n",
 	       total.rekeyings, total.packets);
 	free(s);

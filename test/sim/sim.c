@@ -51,6 +51,26 @@ void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto)
 	s->b.env.crypto = crypto;
 }
 
+void sim_set_certs(struct sim_peer *p, const struct fake_cred_spec *spec)
+{
+	fake_cred_init(&p->certs, spec);
+	p->env.cred = &p->certs.vt;
+	p->conf.local_auth = p->conf.remote_auth = AUTH_BY_SIGNATURE;
+}
+
+void sim_use_certs(struct sim *s, unsigned intermediates)
+{
+	struct sim_peer *p[] = {&s->a, &s->b};
+
+	for (unsigned i = 0; i < 2; i++)
+		sim_set_certs(p[i], &(struct fake_cred_spec){
+					    .id = p[i]->conf.local_id,
+					    .ca = {"root"},
+					    .trusts = "root",
+					    .intermediates = intermediates,
+				    });
+}
+
 // ---- the wire ----
 
 static struct ip_endpoint translate(const struct sim *s, const struct sim_peer *from,
@@ -607,6 +627,14 @@ void sim_create_child(struct sim *s, struct sim_peer *p, unsigned which)
 	(void)s;
 	if (sa)
 		step(p, slot_of(p, sa), &ev);
+}
+
+void sim_event(struct sim_peer *p, struct ike_event *ev)
+{
+	struct ike_sa *sa = sim_sa(p, IKE_ST_ESTABLISHED);
+
+	if (sa)
+		step(p, slot_of(p, sa), ev);
 }
 
 void sim_terminate_child(struct sim *s, struct sim_peer *p)

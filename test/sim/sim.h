@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "control/ike/refusal.h"
+#include "test/sim/fake_cred.h"
 #include "test/sim/fake_crypto.h"
 
 #define SIM_SAS	     32		 // IKE SAs of one peer, open or closed
@@ -33,7 +34,7 @@ struct sim_conf {	       // of one peer; strings are borrowed
 	enum ike_fragmentation fragmentation; // announced by default
 	size_t fragment_size;		      // default 1280
 	uint64_t dpd_delay_ms;
-	enum auth_kind local_auth, remote_auth; // by signature: a test sets env.cred
+	enum auth_kind local_auth, remote_auth; // by signature: sim_use_certs, or env.cred
 	enum ike_send_cert send_cert;
 	bool no_certreq;
 	const char *extra_child_local_ts, *extra_child_remote_ts; // a second child, NULL: none
@@ -76,10 +77,12 @@ struct sim_peer {
 	const char *name;
 	struct sim_conf conf;
 	struct fake_crypto fake;
+	struct fake_cred certs; // with sim_use_certs
 	struct ike_env env;
 	struct ip_addr addr;
 	struct ike_conn conn;
 	struct ike_child_conf child[2];
+	const struct ike_child_conf *child_list[2];
 	const struct ike_conn *conns[2];
 	struct secret psk;
 	struct sim_sa sa[SIM_SAS];
@@ -154,6 +157,10 @@ void sim_init(struct sim *s, uint64_t seed);
 void sim_use_ipv6(struct sim *s);
 // Uses another crypto, for both peers, instead of the fake one.
 void sim_use_crypto(struct sim *s, const struct ike_crypto *crypto);
+// Both prove who they are by toy certificates of one root, sent over `intermediates`.
+void sim_use_certs(struct sim *s, unsigned intermediates);
+// Gives a peer other toy certificates.
+void sim_set_certs(struct sim_peer *p, const struct fake_cred_spec *spec);
 // Checks that nothing is left when every SA is gone, and frees. False with s->broken set.
 bool sim_fini(struct sim *s);
 
@@ -167,6 +174,7 @@ void sim_esp_from(struct sim *s, struct sim_peer *p, uint32_t spi_in,
 void sim_rekey(struct sim *s, struct sim_peer *p);	 // all its IKE SAs
 void sim_rekey_child(struct sim *s, struct sim_peer *p); // its children of the first kind
 void sim_create_child(struct sim *s, struct sim_peer *p, unsigned which); // on its newest SA
+void sim_event(struct sim_peer *p, struct ike_event *ev); // any other, to its newest SA
 // Traffic in both directions from now on; both must have their first child.
 void sim_flow_start(struct sim *s);
 void sim_run_until(struct sim *s, uint64_t ms);

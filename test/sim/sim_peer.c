@@ -138,13 +138,15 @@ void sim_peer_configure(struct sim_peer *p)
 		.rekey_time_ms = c->ike_rekey_ms,
 		.rand_time_ms = c->ike_rekey_ms / 10,
 		.over_time_ms = c->ike_over_ms,
-		.children = p->child,
+		.children = p->child_list,
 		.n_children = c->extra_child_local_ts ? 2 : 1,
 	};
 	snprintf(p->conn.name, sizeof(p->conn.name), "%s-conn", p->name);
 	proposals_from(c->ike, PROTO_IKE, &p->conn.ike);
 	must(!identity_parse(c->local_id, &p->conn.local_id), "identity", c->local_id);
 	must(!identity_parse(c->remote_id, &p->conn.remote_id), "identity", c->remote_id);
+	p->child_list[0] = &p->child[0];
+	p->child_list[1] = &p->child[1];
 	child_configure(&p->child[0], "net", c, c->local_ts, c->remote_ts);
 	if (c->extra_child_local_ts)
 		child_configure(&p->child[1], "extra", c, c->extra_child_local_ts,

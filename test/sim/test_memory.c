@@ -53,7 +53,7 @@ static void around(bool entering)
 	inside = entering;
 }
 
-static void every_allocation_fails_once(size_t fragment_size)
+static void every_allocation_fails_once(size_t fragment_size, bool certs)
 {
 	unsigned n = 0;
 
@@ -62,6 +62,8 @@ static void every_allocation_fails_once(size_t fragment_size)
 
 		sim_init(s, 5);
 		s->around = around;
+		if (certs)
+			sim_use_certs(s, 2);
 		s->a.conf.fragment_size = s->b.conf.fragment_size = fragment_size;
 		s->a.conf.dpd_delay_ms = s->b.conf.dpd_delay_ms = 20000;
 		failed = false;
@@ -98,13 +100,19 @@ static void every_allocation_fails_once(size_t fragment_size)
 static void test_every_allocation_fails_once(void **state)
 {
 	(void)state;
-	every_allocation_fails_once(1280);
+	every_allocation_fails_once(1280, false);
 }
 
 static void test_the_same_with_fragments(void **state)
 {
 	(void)state;
-	every_allocation_fails_once(160);
+	every_allocation_fails_once(160, false);
+}
+
+static void test_the_same_with_certificates(void **state)
+{
+	(void)state;
+	every_allocation_fails_once(1280, true);
 }
 
 int main(void)
@@ -112,6 +120,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_allocation_fails_once),
 		cmocka_unit_test(test_the_same_with_fragments),
+		cmocka_unit_test(test_the_same_with_certificates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,53 +22,79 @@ static struct config *load(enum place place, const char *line)
 	return c;
 }
 
+#define VTI(name, id) "gateway { interfaces { " name " { if_id = " id " } } }\n"
+#define BEHIND(id)    "connections { a { children { n { if_id_in = " id "\nif_id_out = " id " } } } }"
+
+// A child stays with its interface under another number, and does not on another interface.
+static void test_interface_of_a_child(void **state)
+{
+	struct config *base = load(TOP, VTI("vti0", "5") BEHIND("5"));
+	struct config *number = load(TOP, VTI("vti0", "6") BEHIND("6"));
+	struct config *name = load(TOP, VTI("vti1", "5") BEHIND("5"));
+	char what[64] = "";
+
+	(void)state;
+	assert_true(config_conn_equal(&base->conns[0], &number->conns[0]));
+	assert_false(config_conn_equal(&base->conns[0], &name->conns[0]));
+	// Interfaces come and go without a restart.
+	assert_false(config_gateway_differs(&base->gateway, &name->gateway, what, sizeof(what)));
+	config_destroy(base);
+	config_destroy(number);
+	config_destroy(name);
+}
+
 static void test_connections(void **state)
 {
 	static const struct {
 		enum place place;
 		const char *line;
-		bool equal;
+		bool equal, fits; // fits: the IKE SA goes on
 	} rows[] = {
-		{TOP, "", true},
-		{CONN, "\n\n# other lines", true},
-		{PSK, "secret = another", true},
-		{CONN, "dpd_delay = 30", true}, // the default, said
-		{CONN, "dpd_delay = 31", false},
-		{CONN, "version = 2", false},
-		{CONN, "encap = yes", false},
-		{CONN, "fragmentation = force", true},
-		{CONN, "fragmentation = accept", false},
-		{CONN, "fragmentation = no", false},
-		{CONN, "fragment_size = 1279", false},
-		{CONN, "remote_port = 4500", false},
-		{CONN, "rekey_time = 1h", false},
-		{CONN, "reauth_time = 1h", false},
-		{CONN, "over_time = 1h", false},
-		{CONN, "rand_time = 1m", false},
-		{CONN, "rekey_time = 0\nrand_time = 1m", false},
-		{CONN, "keyingtries = 0", false},
-		{CONN, "local_addrs = 192.0.2.1", false},
-		{CONN, "proposals = aes128gcm16-prfsha256-x25519", false},
-		{LOCAL, "id = other", false},
-		{REMOTE, "id = other", false},
-		{CHILD, "local_ts = 10.1.0.0/24", false},
-		{CHILD, "remote_ts = 10.2.0.0/25", false},
-		{CHILD, "remote_ts = 10.2.0.0/24[tcp]", false},
-		{CHILD, "remote_ts = 10.2.0.0/24, dynamic", false},
-		{CHILD, "esp_proposals = aes256gcm16", false},
-		{CHILD, "start_action = start", false},
-		{CHILD, "start_action = trap", false},
-		{CHILD, "dpd_action = start", false},
-		{CHILD, "dpd_action = trap", false},
-		{CHILD, "close_action = start", false},
-		{CHILD, "rekey_time = 2h", false},
-		{CHILD, "life_time = 2h", false},
-		{CHILD, "rand_time = 1m", false},
-		{CHILD, "rekey_bytes = 1g", false},
-		{CHILD, "life_packets = 1000", false},
-		{CHILD, "replay_window = 64", false},
-		{CHILD, "priority = 5", false},
-		{CHILD, "} m { remote_ts = 10.9.0.0/24", false},
+		{TOP, "", true, true},
+		{CONN, "\n\n# other lines", true, true},
+		{PSK, "secret = another", true, true},
+		{CONN, "dpd_delay = 30", true, true}, // the default, said
+		{CONN, "dpd_delay = 31", false, true},
+		{CONN, "version = 2", false, false},
+		{CONN, "encap = yes", false, false},
+		{CONN, "fragmentation = force", true, true},
+		{CONN, "fragmentation = accept", false, true},
+		{CONN, "fragmentation = no", false, true},
+		{CONN, "fragment_size = 1279", false, true},
+		{CONN, "remote_port = 4500", false, false},
+		{CONN, "rekey_time = 1h", false, true},
+		{CONN, "reauth_time = 1h", false, true},
+		{CONN, "over_time = 1h", false, true},
+		{CONN, "rand_time = 1m", false, true},
+		{CONN, "rekey_time = 0\nrand_time = 1m", false, true},
+		{CONN, "keyingtries = 0", false, true},
+		{CONN, "unique = replace", false, true},
+		{CONN, "local_addrs = 192.0.2.1", false, false},
+		{CONN, "proposals = aes128gcm16-prfsha256-x25519", false, false},
+		{LOCAL, "id = other", false, false},
+		{REMOTE, "id = other", false, false},
+		{CHILD, "local_ts = 10.1.0.0/24", false, true},
+		{CHILD, "remote_ts = 10.2.0.0/25", false, true},
+		{CHILD, "remote_ts = 10.2.0.0/24[tcp]", false, true},
+		{CHILD, "remote_ts = 10.2.0.0/24, dynamic", false, true},
+		{CHILD, "esp_proposals = aes256gcm16", false, true},
+		{CHILD, "start_action = start", false, true},
+		{CHILD, "start_action = trap", false, true},
+		{CHILD, "dpd_action = start", false, true},
+		{CHILD, "dpd_action = trap", false, true},
+		{CHILD, "close_action = start", false, true},
+		{CHILD, "rekey_time = 2h", false, true},
+		{CHILD, "life_time = 2h", false, true},
+		{CHILD, "rand_time = 1m", false, true},
+		{CHILD, "inactivity = 1m", false, true},
+		{CHILD, "rekey_bytes = 1g", false, true},
+		{CHILD, "life_packets = 1000", false, true},
+		{CHILD, "replay_window = 64", false, true},
+		{CHILD, "priority = 5", false, true},
+		{TOP, VTI("vti0", "5"), true, true}, // of nobody
+		{TOP, VTI("vti0", "5") "connections { a { if_id_in = 5\nif_id_out = 5 } }", false,
+		 true},
+		{CHILD, "} m { remote_ts = 10.9.0.0/24", false, true},
 	};
 	struct config *base = load(TOP, "");
 
@@ -79,9 +105,75 @@ static void test_connections(void **state)
 		if (config_conn_equal(&base->conns[0], &c->conns[0]) != rows[i].equal ||
 		    config_conn_equal(&c->conns[0], &base->conns[0]) != rows[i].equal)
 			fail_msg("%s: not %s", rows[i].line, rows[i].equal ? "equal" : "different");
+		if (config_conn_fits(&base->conns[0], &c->conns[0]) != rows[i].fits ||
+		    config_conn_fits(&c->conns[0], &base->conns[0]) != rows[i].fits)
+			fail_msg("%s: the IKE SA does not %s", rows[i].line,
+				 rows[i].fits ? "go on" : "end");
 		config_destroy(c);
 	}
 	config_destroy(base);
+}
+
+// Which changes of a child need other SAs.
+static void test_children(void **state)
+{
+	static const struct {
+		const char *line;
+		bool fits;
+	} rows[] = {
+		{"", true},
+		{"local_ts = 10.1.0.0/24", false},
+		{"remote_ts = 10.2.0.0/25", false},
+		{"remote_ts = 10.2.0.0/24[tcp]", false},
+		{"remote_ts = 10.2.0.0/24, dynamic", false},
+		{"local_ts = dynamic, 10.1.0.0/24", false},
+		{"esp_proposals = aes256gcm16", false},
+		{"mode = drop\nlocal_ts = 0.0.0.0/0", false},
+		{"start_action = start", true},
+		{"dpd_action = start", true},
+		{"close_action = start", true},
+		{"rekey_time = 2h\nlife_time = 66m", true},
+		{"rekey_time = 2h", false}, // and so another life_time
+		{"life_time = 2h", false},
+		{"rand_time = 1m", true},
+		{"inactivity = 1m", true},
+		{"rekey_bytes = 1g", false}, // without a limit before, it would never come
+		{"life_packets = 1000", false},
+		{"replay_window = 64", false},
+		{"priority = 5", true},
+	};
+	struct config *base = load(TOP, "");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config *c = load(CHILD, rows[i].line);
+		const struct config_child *a = &base->conns[0].children[0],
+					  *b = &c->conns[0].children[0];
+
+		if (config_child_fits(a, b) != rows[i].fits ||
+		    config_child_fits(b, a) != rows[i].fits)
+			fail_msg("%s: its SAs do not %s", rows[i].line,
+				 rows[i].fits ? "go on" : "end");
+		assert_int_equal(config_child_equal(a, b), rows[i].line[0] == '\0');
+		config_destroy(c);
+	}
+	config_destroy(base);
+}
+
+// Limits that there are may be moved.
+static void test_limits(void **state)
+{
+	struct config *a = load(CHILD, "rekey_bytes = 1g\nlife_bytes = 3g");
+	struct config *b = load(CHILD, "rekey_bytes = 2g\nlife_bytes = 3g");
+	struct config *c = load(CHILD, "rekey_bytes = 2g\nlife_bytes = 4g");
+
+	(void)state;
+	assert_true(config_child_fits(&a->conns[0].children[0], &b->conns[0].children[0]));
+	assert_false(config_child_equal(&a->conns[0].children[0], &b->conns[0].children[0]));
+	assert_false(config_child_fits(&b->conns[0].children[0], &c->conns[0].children[0]));
+	config_destroy(a);
+	config_destroy(b);
+	config_destroy(c);
 }
 
 // One key length against another: all else is equal.
@@ -147,9 +239,9 @@ static void test_order_of_ports(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_connections),
-		cmocka_unit_test(test_key_lengths),
-		cmocka_unit_test(test_gateway),
+		cmocka_unit_test(test_connections),    cmocka_unit_test(test_children),
+		cmocka_unit_test(test_limits),	       cmocka_unit_test(test_interface_of_a_child),
+		cmocka_unit_test(test_key_lengths),    cmocka_unit_test(test_gateway),
 		cmocka_unit_test(test_order_of_ports),
 	};
 

@@ -74,8 +74,8 @@ static const struct row errors[] = {
 	 "f:12: connections.a.childless: not supported: an IKE SA is set up "
 	 "together with its first child"},
 	{CONN, "if_id_in = 5",
-	 "f:12: connections.a.if_id_in: not supported: Linux's packet marks and "
-	 "XFRM interfaces do not exist in this dataplane"},
+	 "f:12: connections.a.if_id_in: if_id_in is 5 and if_id_out is 0: they have to be the "
+	 "same, as one interface is for both directions"},
 	{LOCAL, "auth = pubkey",
 	 "f:14: connections.a.local: our certificate is missing; write certs = FILE, or auth = "
 	 "psk"},
@@ -118,7 +118,7 @@ static const struct row errors[] = {
 	 "children with mode = pass or drop"},
 	{CHILD, "mark_in = 42",
 	 "f:24: connections.a.children.n.mark_in: not supported: Linux's packet "
-	 "marks and XFRM interfaces do not exist in this dataplane"},
+	 "marks do not exist in this dataplane"},
 	{CHILD, "copy_df = no",
 	 "f:24: connections.a.children.n.copy_df: not supported: the DF bit is "
 	 "always copied (RFC 4301 8.1)"},
@@ -255,7 +255,66 @@ static const struct row errors[] = {
 	 "f:2: gateway.socket: is not an absolute path of at most 107 bytes"},
 };
 
+#define IFACE(text) "gateway { interfaces { " text " } }\n"
+
+static const struct row iface_errors[] = {
+	{CHILD, "if_id_in = 7\nif_id_out = 7",
+	 "f:22: connections.a.children.n: no interface has if_id 7; write gateway { interfaces { "
+	 "vti7 { if_id = 7 } } }"},
+	{CONN, "if_id_in = 7\nif_id_out = 7",
+	 "f:11: connections.a: no interface has if_id 7; write gateway { interfaces { vti7 { if_id "
+	 "= 7 } } }"},
+	{CHILD, "if_id_out = 0x10",
+	 "f:24: connections.a.children.n.if_id_out: if_id_in is 0 and if_id_out is 16: they have "
+	 "to "
+	 "be the same, as one interface is for both directions"},
+	{CHILD, "if_id_in = %unique",
+	 "f:24: connections.a.children.n.if_id_in: %unique is not available: name the if_id of an "
+	 "interface in gateway.interfaces"},
+	{CHILD, "if_id_in = five",
+	 "f:24: connections.a.children.n.if_id_in: 'five' is not the number of an interface "
+	 "(if_id)"},
+	{CHILD, "mode = pass\nlocal_ts = 10.1.0.0/24\nif_id_in = 5\nif_id_out = 5",
+	 "f:22: connections.a.children.n: a rule with mode = pass cannot be behind a tunnel "
+	 "interface: nothing leaves one in clear"},
+	{TOP, IFACE("vti0 { }"),
+	 "f:34: gateway.interfaces.vti0: if_id is missing: the number by which children name this "
+	 "interface; write if_id = 1, say"},
+	{TOP, IFACE("vti0 { if_id = 0 }"),
+	 "f:34: gateway.interfaces.vti0.if_id: '0' is not a number from 1 to 4294967295"},
+	{TOP, IFACE("vti0 { if_id = 5 }\nvti1 { if_id = 5 }"),
+	 "f:35: gateway.interfaces.vti1: if_id 5 is already that of vti0"},
+	{TOP, IFACE("wan { if_id = 5 }"),
+	 "f:34: gateway.interfaces.wan: a port has this name already; both would name one "
+	 "interface "
+	 "of Linux"},
+	{TOP, IFACE("a-name-of-16-byt { if_id = 5 }"),
+	 "f:34: gateway.interfaces.a-name-of-16-byt: the name of an interface has at most 15 "
+	 "bytes: it names an interface of Linux"},
+	{TOP, IFACE("a/b { if_id = 5 }"),
+	 "f:34: gateway.interfaces.a/b: the name of an interface is made of letters, digits, '-' "
+	 "and '_': it names an interface of Linux"},
+	{TOP, IFACE("vti0 { if_id = 5\nmtu = big }"),
+	 "f:35: gateway.interfaces.vti0.mtu: 'big' is neither auto nor a number from 576 to 9600"},
+	{TOP, IFACE("vti0 { if_id = 5\nmtu = 575 }"),
+	 "f:35: gateway.interfaces.vti0.mtu: '575' is neither auto nor a number from 576 to 9600"},
+	{TOP, IFACE("vti0 { if_id = 5\naddrs = 10.9.0.1 }"),
+	 "f:35: gateway.interfaces.vti0.addrs: '10.9.0.1' has no prefix length; write 10.9.0.1/24, "
+	 "say"},
+	{TOP,
+	 IFACE("vti0 { if_id = 5\naddrs = 10.9.0.1/30 }\nvti1 { if_id = 6\naddrs = 10.9.0.1/32 }"),
+	 "f:36: gateway.interfaces.vti1: the address 10.9.0.1 is already that of interface vti0"},
+	{TOP,
+	 "gateway { ports { wan { addrs = 10.9.0.1/24 } }\ninterfaces { vti0 { if_id = 5\naddrs = "
+	 "10.9.0.1/32 } } }",
+	 "f:35: gateway.interfaces.vti0: the address 10.9.0.1 is already that of port wan"},
+};
+
 static const struct row warnings[] = {
+	{TOP, IFACE("vti0 { if_id = 5 }"),
+	 "f:34: gateway.interfaces.vti0: no child has if_id_in and if_id_out = 5: what is routed "
+	 "to "
+	 "this interface is dropped"},
 	{PSK, "secret = ab#cd",
 	 "f:31: secrets.ike.secret: ends in front of '#', which begins a comment; "
 	 "put it in quotes if the '#' belongs to it"},
@@ -266,9 +325,6 @@ static const struct row warnings[] = {
 	 "an SA stays with its addresses"},
 	{CONN, "mobike = no", NULL},
 	{CONN, "rand_time = 5m", NULL},
-	{CONN, "unique = replace",
-	 "f:12: connections.a.unique: has no effect: only strongSwan's default "
-	 "'no' is available"},
 	{CONN, "rekey_time = 2h\nreauth_time = 3h", NULL},
 	{CHILD, "copy_df = yes\ncopy_dscp = out\nhw_offload = auto\nmark_in = 0\npolicies = yes",
 	 NULL},
@@ -367,6 +423,17 @@ static void test_errors(void **state)
 		char *text = config_text(errors[i].place, errors[i].line);
 
 		check_text(text, errors[i].message, errors[i].line);
+		free(text);
+	}
+}
+
+static void test_interface_errors(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(iface_errors) / sizeof(iface_errors[0]); i++) {
+		char *text = config_text(iface_errors[i].place, iface_errors[i].line);
+
+		check_text(text, iface_errors[i].message, iface_errors[i].line);
 		free(text);
 	}
 }
@@ -495,11 +562,9 @@ static void test_secrets_are_not_shown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_warnings),
-		cmocka_unit_test(test_other_texts),
-		cmocka_unit_test(test_proposals),
-		cmocka_unit_test(test_secrets_are_not_shown),
+		cmocka_unit_test(test_errors),	  cmocka_unit_test(test_interface_errors),
+		cmocka_unit_test(test_warnings),  cmocka_unit_test(test_other_texts),
+		cmocka_unit_test(test_proposals), cmocka_unit_test(test_secrets_are_not_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,6 +53,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->gateway.ike.half_open, LIMIT_IKE_HALF_OPEN);
 	assert_int_equal(c->gateway.ike.half_open_per_source, LIMIT_IKE_HALF_OPEN_PER_SOURCE);
 	assert_int_equal(c->gateway.ike.half_open_timeout_ms, LIMIT_IKE_HALF_OPEN_MS);
+	assert_false(c->gateway.ike.inactivity_close_ike);
 	assert_int_equal(c->gateway.ike.cookie_threshold, LIMIT_IKE_COOKIE_THRESHOLD);
 	assert_int_equal(c->gateway.ike.cookie_threshold_per_source,
 			 LIMIT_IKE_COOKIE_THRESHOLD_PER_SOURCE);
@@ -403,6 +404,34 @@ static void test_many_connections(void **state)
 	free(text);
 }
 
+static void test_interfaces(void **state)
+{
+	struct config *c = load_with(
+		TOP, "gateway { interfaces { hub { if_id = 0x10\nmtu = 1380\naddrs = 10.9.0.1/30, "
+		     "10.9.1.1/32 }\n"
+		     "vti1 { if_id = 1 } } }\n"
+		     "connections { a { if_id_in = 16\nif_id_out = 16\n"
+		     "children { own { remote_ts = 0.0.0.0/0\nif_id_in = 1\nif_id_out = 1 }\n"
+		     "rule { mode = drop\nlocal_ts = 0.0.0.0/0\nremote_ts = 10.3.0.0/16 } } } }");
+	const struct config_iface *hub = config_iface_find(&c->gateway, "hub");
+	const struct config_child *child = c->conns[0].children;
+
+	(void)state;
+	assert_int_equal(c->gateway.n_ifaces, 2);
+	assert_int_equal(hub->if_id, 16);
+	assert_int_equal(hub->mtu, 1380);
+	assert_int_equal(hub->n_addrs, 2);
+	assert_int_equal(hub->addrs[0].len, 30);
+	assert_int_equal(config_iface_find(&c->gateway, "vti1")->mtu, 0); // auto
+	assert_null(config_iface_find(&c->gateway, "wan"));
+	assert_string_equal(child[0].iface, "hub"); // its connection's
+	assert_int_equal(child[0].if_id, 16);
+	assert_string_equal(child[1].iface, "vti1");
+	assert_string_equal(child[2].iface, ""); // a rule is behind none
+	assert_int_equal(c->n_warnings, 0);
+	config_destroy(c);
+}
+
 static void test_limits(void **state)
 {
 	struct config *c = NULL;
@@ -504,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_random_part_of_the_times),
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_many_connections),
+		cmocka_unit_test(test_interfaces),
 		cmocka_unit_test(test_limits),
 	};
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/links.h"
+
 struct fake fake;
 
 static struct ike_conn conn_b = {.name = "site-b"};
@@ -340,6 +342,35 @@ int dp_port_info(const struct dp *dp, unsigned i, struct dp_port_info *out)
 		.punt_packets = 12,
 	};
 	return 0;
+}
+
+size_t dp_ifaces(const struct dp *dp, struct dp_iface_info *out, size_t max)
+{
+	(void)dp;
+	if (max > 0)
+		*out = (struct dp_iface_info){
+			.name = "vti0",
+			.iface = DP_IFACE_FIRST,
+			.ifindex = 7,
+			.tunnels = 2,
+			.up = 1,
+			.in_packets = 11,
+			.out_bytes = 1200,
+		};
+	return 1;
+}
+
+const char *dp_iface_name(const struct dp *dp, unsigned iface)
+{
+	(void)dp;
+	return iface == DP_IFACE_FIRST ? "vti0" : NULL;
+}
+
+struct links_state links_state(const struct links *x, unsigned iface)
+{
+	(void)x;
+	(void)iface;
+	return (struct links_state){.carrier = true, .mtu = 1438};
 }
 
 unsigned dp_worker_count(const struct dp *dp)

@@ -181,7 +181,7 @@ void wire_inject(struct gateway *to, const char *from, const uint8_t *bytes, siz
 
 int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *tunnel)
 {
-	for (uint32_t i = 0; i < FAKE_TUNNELS; i++) {
+	for (uint32_t i = 0; i < FAKE_TUNNELS && !dp->refuse_tunnels; i++) {
 		if (dp->tunnel[i].used)
 			continue;
 		memset(&dp->tunnel[i], 0, sizeof(dp->tunnel[i]));
@@ -191,6 +191,20 @@ int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *tunnel)
 		return 0;
 	}
 	return -ENOSPC;
+}
+
+// There is one, "vti0".
+unsigned dp_iface_find(const struct dp *dp, const char *name)
+{
+	(void)dp;
+	return strcmp(name, "vti0") == 0 ? DP_IFACE_FIRST : DP_IFACE_NONE;
+}
+
+int dp_tunnel_bind(struct dp *dp, uint32_t tunnel, unsigned iface)
+{
+	assert_true(dp->tunnel[tunnel].used);
+	dp->tunnel[tunnel].iface = iface;
+	return 0;
 }
 
 int dp_tunnel_del(struct dp *dp, uint32_t tunnel)
@@ -300,23 +314,31 @@ int dp_sa_in_retire(struct dp *dp, uint32_t spi)
 
 int dp_sa_in_stats(const struct dp *dp, uint32_t spi, struct dp_sa_stats *out)
 {
-	(void)dp;
 	(void)spi;
-	*out = (struct dp_sa_stats){.idle_ms = UINT64_MAX};
+	*out = (struct dp_sa_stats){
+		.idle_ms = dp->busy_in ? 0 : UINT64_MAX,
+	};
 	return 0;
 }
 
 int dp_tunnel_out_stats(const struct dp *dp, uint32_t tunnel, struct dp_sa_stats *out)
 {
-	*out = (struct dp_sa_stats){.idle_ms = UINT64_MAX};
+	*out = (struct dp_sa_stats){
+		.idle_ms = dp->busy_out ? 0 : UINT64_MAX,
+	};
 	return dp->tunnel[tunnel].out_spi ? 0 : -ENOENT;
 }
 
 int dp_policies_set(struct dp *dp, const struct dp_policy *p, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (p[i].action == DP_PROTECT)
-			assert_true(dp->tunnel[p[i].tunnel].used);
+	for (size_t i = 0; i < n; i++) {
+		if (p[i].action != DP_PROTECT)
+			continue;
+		assert_true(dp->tunnel[p[i].tunnel].used);
+		assert_int_equal(dp->tunnel[p[i].tunnel].iface, p[i].iface);
+	}
+	if (dp->refuse_policies)
+		return -ENOSPC;
 	dp->n_policies = n;
 	return 0;
 }

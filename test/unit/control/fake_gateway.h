@@ -15,6 +15,7 @@ struct dp { // what the dataplane would hold
 	struct {
 		bool used;
 		char name[DP_NAME_MAX];
+		unsigned iface;
 		uint32_t out_spi;	    // 0: none
 		struct ip_endpoint moved_to;
 		bool hold;		    // packets wait for one
@@ -29,6 +30,8 @@ struct dp { // what the dataplane would hold
 	} in[FAKE_SAS];
 	size_t n_policies;
 	bool refuse; // the next SA
+	bool refuse_tunnels, refuse_policies;
+	bool busy_in, busy_out; // there is always a packet just now; else there was never one
 };
 
 struct gateway {
@@ -65,7 +68,7 @@ void wire_inject(struct gateway *to, const char *from, const uint8_t *bytes, siz
 // The route look-up answers with an error.
 void wire_no_route(bool on);
 
-extern unsigned keepalives; // NAT keepalives sent by any gateway
+extern unsigned keepalives;				 // NAT keepalives sent by any gateway
 unsigned established(struct gateway *g);		 // IKE SAs
 uint32_t out_spi(struct gateway *g, const char *tunnel); // 0: none
 bool holds(struct gateway *g, const char *tunnel);	 // packets wait while there is no SA

@@ -89,7 +89,8 @@ static void test_options_refused(void **state)
 	} rows[] = {
 		{"statsu", "did you mean 'status'?"},
 		{"frobnicate", "see 'port500 help'"},
-		{"show", "One of: ike, child, policies, routes, ports, workers, refusals, drops"},
+		{"show", "One of: ike, child, policies, routes, ports, interfaces, workers, "
+			 "refusals, drops"},
 		{"show ikee", "did you mean 'show ike'?"},
 		{"status extra", "'extra' is too much"},
 		{"status --all", "'status' does not take --all"},

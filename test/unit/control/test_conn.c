@@ -176,12 +176,12 @@ static void test_only_tunnels_are_negotiated(void **state)
 	assert_int_equal(c->ike.fragment_size, 700);
 	assert_int_equal(c->local_port, 500);
 	assert_int_equal(c->remote_port, 500);
-	assert_string_equal(c->ike.children[0].name, "net");
-	assert_int_equal(c->ike.children[0].replay_window, 64);
-	assert_ptr_equal(c->ike.children[0].user, &c->children[0]);
+	assert_string_equal(c->ike.children[0]->name, "net");
+	assert_int_equal(c->ike.children[0]->replay_window, 64);
+	assert_ptr_equal(c->ike.children[0]->user, c->children[0]);
 	assert_ptr_equal(c->ike.user, c);
-	assert_int_equal(c->children[0].start_action, START_START);
-	assert_ptr_equal(conn_child_find(c, "net"), &c->children[0]);
+	assert_int_equal(c->children[0]->start_action, START_START);
+	assert_ptr_equal(conn_child_find(c, "net"), c->children[0]);
 	assert_null(conn_child_find(c, "ne"));
 	assert_null(conn_child_find(c, "bypass"));
 	conn_put(c);

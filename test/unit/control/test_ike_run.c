@@ -90,6 +90,50 @@ static void test_start_action_brings_the_child_up(void **state)
 	assert_int_equal(ike_run_child(n->a.run, 1, 1, &child), -ENOENT);
 }
 
+#define BEHIND(id)    START "\n if_id_in = " id "\n if_id_out = " id
+#define VTI(name, id) "gateway { interfaces { " name " { if_id = " id " } } }\n"
+
+static char *behind(const char *ifaces, const char *child)
+{
+	char *text = pair_config('a', "", child);
+
+	strcat(text, ifaces);
+	return text;
+}
+
+// A child with its if_id is bound to the interface; another number of the same one changes nothing.
+static void test_child_behind_an_interface(void **state)
+{
+	struct pair *n = *state;
+	struct ike_run_child child;
+	struct config *config = NULL;
+	struct error err = {""};
+	uint32_t spi;
+	char *text;
+
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, behind(VTI("vti0", "5"), BEHIND("5")));
+	WAIT(n->base, pair_joined(n));
+	assert_int_equal(n->a.dp.tunnel[0].iface, DP_IFACE_FIRST);
+	assert_int_equal(ike_run_child(n->a.run, 1, 0, &child), 0);
+	assert_int_equal(child.if_id, 5);
+	assert_string_equal(child.iface, "vti0");
+	spi = out_spi(&n->a, "lab.net");
+	gateway_configure(&n->a, behind(VTI("vti0", "6"), BEHIND("6")));
+	assert_int_equal(established(&n->a), 1);
+	assert_int_equal(out_spi(&n->a, "lab.net"), spi);
+	assert_int_equal(ike_run_child(n->a.run, 1, 0, &child), 0);
+	assert_int_equal(child.if_id, 6);
+
+	// One that the dataplane does not have is an error, and nothing has changed.
+	text = behind(VTI("vti1", "5"), BEHIND("5"));
+	assert_int_equal(config_load_text("test", text, strlen(text), &config, &err), 0);
+	assert_int_equal(ike_run_configure(n->a.run, config, &err), -ENODEV);
+	assert_non_null(strstr(err.text, "the interface vti1"));
+	assert_int_equal(out_spi(&n->a, "lab.net"), spi);
+	config_destroy(config);
+}
+
 static void test_both_at_the_same_time_end_with_one(void **state)
 {
 	struct pair *n = *state;
@@ -673,7 +717,11 @@ static void test_reload_touches_only_what_changed(void **state)
 	turn(n->base, 50);
 	assert_int_equal(out_spi(&n->a, "lab.net"), before);
 	assert_int_equal(established(&n->a), 1);
-	gateway_configure(&n->a, pair_config('a', "dpd_delay = 77s", START)); // changed
+	gateway_configure(&n->a, pair_config('a', "dpd_delay = 77s", START)); // taken over
+	turn(n->base, 50);
+	assert_int_equal(out_spi(&n->a, "lab.net"), before);
+	assert_int_equal(established(&n->a), 1);
+	gateway_configure(&n->a, pair_config('a', "encap = yes", START)); // changed
 	WAIT(n->base, pair_joined(n) && out_spi(&n->a, "lab.net") != before);
 	WAIT(n->base, established(&n->a) == 1 && established(&n->b) == 1);
 	WAIT(n->base, pair_joined(n));
@@ -798,12 +846,13 @@ static void test_who_waits_can_be_called_off(void **state)
 	turn(n->base, 50);
 	assert_int_equal(ike_run_terminate(n->a.run, &sel, &w, &matched, &err), 0);
 	assert_int_equal(matched, 1);
-	// A new configuration forgets those that wait and begins again.
+	// A new configuration forgets those that wait; what is under way goes on.
 	gateway_configure(&n->a, many('a', 2, 64, "none"));
 	wire_hold(false);
+	WAIT(n->base, established(&n->a) == 3);
 	turn(n->base, 200);
-	assert_int_equal(established(&n->a), 0);
-	assert_int_equal(n->a.run->pace.under_way, 0);
+	assert_int_equal(established(&n->a), 3);
+	assert_int_equal(n->a.run->pace.under_way, 1); // where nobody is
 }
 
 static void test_noise_is_counted_and_answered_by_nobody(void **state)
@@ -862,6 +911,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_start_action_brings_the_child_up),
+		T(test_child_behind_an_interface),
 		T(test_both_at_the_same_time_end_with_one),
 		T(test_a_peer_that_is_not_there_yet),
 		T(test_a_route_that_is_not_there_yet),

@@ -60,10 +60,11 @@ static struct fixture *fixture(void)
 
 // A tunnel's number says which child it is: the last letter of its name.
 static uint32_t tunnel_of(void *ctx, const struct config_conn *conn,
-			  const struct config_child *child)
+			  const struct config_child *child, unsigned *iface)
 {
 	(void)ctx;
 	(void)conn;
+	*iface = child->if_id ? DP_IFACE_FIRST + child->if_id : DP_IFACE_NONE;
 	if (strcmp(child->name, "no-tunnel") == 0)
 		return DP_TUNNEL_NONE;
 	return (uint32_t)child->name[strlen(child->name) - 1];
@@ -115,6 +116,28 @@ static void test_pass_before_protect_before_drop(void **state)
 	add_child(f, 1, "p", MODE_PASS, "0.0.0.0/0", "0.0.0.0/0");
 	expect(f, (const char *[]){"B - 0.0.0.0/0>0.0.0.0/0", "P a 10.1.0.0/24>10.2.0.0/24",
 				   "D - 10.1.0.0/24>10.9.0.0/24", NULL});
+}
+
+// Several children may ask for everything: each stands in the list of its own interface.
+static void test_behind_interfaces(void **state)
+{
+	struct fixture *f = fixture();
+	struct spd_env env = {.ctx = f, .tunnel = tunnel_of, .addrs = addrs_of};
+	struct dp_policy *p = NULL;
+	size_t n = 0;
+
+	(void)state;
+	add_child(f, 0, "a", MODE_TUNNEL, "0.0.0.0/0", "0.0.0.0/0")->if_id = 1;
+	add_child(f, 1, "b", MODE_TUNNEL, "0.0.0.0/0", "0.0.0.0/0")->if_id = 2;
+	add_child(f, 1, "c", MODE_TUNNEL, "10.1.0.0/16", "10.2.0.0/16");
+	assert_int_equal(spd_build(&f->config, &env, &p, &n), 0);
+	assert_int_equal(n, 3);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(p[i].iface, p[i].tunnel == 'a'	  ? DP_IFACE_FIRST + 1
+					     : p[i].tunnel == 'b' ? DP_IFACE_FIRST + 2
+								  : DP_IFACE_NONE);
+	free(p);
+	free(f);
 }
 
 static void test_the_more_specific_first(void **state)
@@ -280,6 +303,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pass_before_protect_before_drop),
 		cmocka_unit_test(test_the_more_specific_first),
+		cmocka_unit_test(test_behind_interfaces),
 		cmocka_unit_test(test_order_of_the_file_among_equals),
 		cmocka_unit_test(test_explicit_priority_beats_specificity),
 		cmocka_unit_test(test_every_pair_of_selectors),

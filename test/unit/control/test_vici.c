@@ -1103,6 +1103,12 @@ static void test_gateway_answers(void **state)
 	assert_true(client_packet(&c, &p));
 	expect_text(&p, "wan.link", "up");
 	expect_text(&p, "wan.mac", "02:00:00:00:00:01");
+	client_ask(&c, VICI_CMD_REQUEST, "show-interfaces", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "vti0.link", "up");
+	expect_text(&p, "vti0.mtu", "1438");
+	expect_text(&p, "vti0.children-up", "1");
+	expect_text(&p, "vti0.in-packets", "11");
 	client_ask(&c, VICI_CMD_REQUEST, "show-workers", NULL);
 	assert_true(client_packet(&c, &p));
 	expect_absent(&p, "0.cpu");

@@ -18,6 +18,7 @@
 #include <rte_udp.h>
 
 #include "dataplane/crypto.h"
+#include "dataplane/iface.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
 #include "dataplane/reass.h"
@@ -76,6 +77,7 @@ static void create_tables(void)
 	assert_int_equal(tunnels_create(&core.dp), 0);
 	assert_int_equal(policies_create(&core.dp), 0);
 	assert_int_equal(punt_create(&core.dp), 0);
+	assert_int_equal(ifaces_create(&core.dp), 0);
 	assert_int_equal(worker_create(&core.dp, 0, &core.w), 0);
 	assert_int_equal(crypto_create(&core.w->crypto), 0);
 }
@@ -129,6 +131,7 @@ int core_teardown(void **state)
 	worker_destroy(core.w);
 	punt_destroy(dp);
 	dp_housekeeping(dp);
+	ifaces_destroy(dp);
 	policies_destroy(dp);
 	tunnels_destroy(dp);
 	pmtu_destroy(&core.dp);
@@ -241,7 +244,7 @@ void core_put(struct batch *b, struct rte_mbuf *m, unsigned port, enum batch_ori
 {
 	m->port = (uint16_t)port;
 	b->pkt[b->n] = m;
-	b->port[b->n] = (uint8_t)port;
+	b->port[b->n] = (uint16_t)port;
 	b->origin[b->n] = (uint8_t)origin;
 	b->from_linux[b->n] = origin != FROM_NIC;
 	b->tunnel[b->n] = NULL;

@@ -20,7 +20,9 @@
 #include "dataplane/acquire.h"
 #include "dataplane/crypto.h"
 #include "dataplane/esp.h"
+#include "dataplane/fib6.h"
 #include "dataplane/icmp.h"
+#include "dataplane/icmp6.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
 #include "dataplane/sad.h"
@@ -81,6 +83,31 @@ bool fib_is_local(const struct fib *fib, uint32_t addr_be)
 	return addr_be == be32(fake.own_addr);
 }
 
+bool fib_is_local6(const struct fib *fib, const uint8_t addr[16])
+{
+	struct ip_addr own;
+
+	(void)fib;
+	assert_int_equal(ip_addr_parse(GW_A6, &own), 0);
+	return memcmp(addr, own.bytes, 16) == 0;
+}
+
+enum fib_result fib_lookup(const struct fib *fib, uint32_t dst_be, struct fib_hop *hop)
+{
+	(void)fib;
+	(void)dst_be;
+	(void)hop;
+	return FIB_NO_ROUTE;
+}
+
+enum fib_result fib6_lookup(const struct fib6 *fib, const uint8_t dst[16], struct fib6_hop *hop)
+{
+	(void)fib;
+	(void)dst;
+	(void)hop;
+	return FIB_NO_ROUTE;
+}
+
 uint16_t fib_route_mtu(const struct dp *dp, uint32_t addr_be)
 {
 	(void)dp;
@@ -106,6 +133,18 @@ struct rte_mbuf *icmp_error(struct worker *w, const struct rte_mbuf *offending, 
 	fake.n_icmp++;
 	fake.icmp_mtu = mtu;
 	fake.icmp_src_be = src_addr_be;
+	return rte_pktmbuf_alloc(pool);
+}
+
+struct rte_mbuf *icmp6_error(struct worker *w, const struct rte_mbuf *offending, uint8_t type,
+			     uint8_t code, uint16_t mtu)
+{
+	(void)w;
+	(void)offending;
+	assert_int_equal(type, ICMP6_TOO_BIG);
+	assert_int_equal(code, 0);
+	fake.n_icmp++;
+	fake.icmp_mtu = mtu;
 	return rte_pktmbuf_alloc(pool);
 }
 
@@ -137,7 +176,7 @@ bool acquire_waits(const struct worker *w, const struct tunnel *t)
 	return w->n_waiting > 0 && t == fake.waits_for;
 }
 
-void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint8_t port)
+void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint16_t port)
 {
 	(void)w;
 	(void)port;
@@ -290,6 +329,29 @@ void make_ip(uint8_t *buf, size_t len, const char *src, const char *dst, uint8_t
 	}
 }
 
+void make_ip6(uint8_t *buf, size_t len, const char *src, const char *dst, uint8_t next,
+	      uint16_t src_port, uint16_t dst_port)
+{
+	const struct ip_addr from = addr_of(src), to = addr_of(dst);
+
+	for (size_t i = 0; i < len; i++)
+		buf[i] = (uint8_t)i;
+	memset(buf, 0, 8);
+	buf[0] = 0x60;
+	buf[4] = (uint8_t)((len - 40) >> 8);
+	buf[5] = (uint8_t)(len - 40);
+	buf[6] = next;
+	buf[7] = 63;
+	memcpy(buf + 8, from.bytes, 16);
+	memcpy(buf + 24, to.bytes, 16);
+	if (len >= 44) {
+		buf[40] = (uint8_t)(src_port >> 8);
+		buf[41] = (uint8_t)src_port;
+		buf[42] = (uint8_t)(dst_port >> 8);
+		buf[43] = (uint8_t)dst_port;
+	}
+}
+
 struct rte_mbuf *mbuf_of(const void *ip, size_t len)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
@@ -372,6 +434,24 @@ size_t make_esp(uint8_t *buf, const struct fake_esp *how, const uint8_t *text, s
 	EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16, esp + 16 + text_len);
 	EVP_CIPHER_CTX_free(ctx);
 	return len;
+}
+
+size_t over_ipv6(const uint8_t *v4, size_t len, uint8_t *out)
+{
+	const struct ip_addr src = addr_of(GW_B6), dst = addr_of(GW_A6);
+	const size_t behind = len - 20;
+
+	memset(out, 0, 40);
+	out[0] = (uint8_t)(0x60 | v4[1] >> 4);
+	out[1] = (uint8_t)(v4[1] << 4);
+	out[4] = (uint8_t)(behind >> 8);
+	out[5] = (uint8_t)behind;
+	out[6] = v4[9];
+	out[7] = 64;
+	memcpy(out + 8, src.bytes, 16);
+	memcpy(out + 24, dst.bytes, 16);
+	memcpy(out + 40, v4 + 20, behind);
+	return 40 + behind;
 }
 
 int open_esp(const uint8_t *esp, size_t len, unsigned key_bits, uint8_t *text)

@@ -12,14 +12,18 @@
 #include "dataplane/tunnel.h"
 #include "lib/esp_sa.h"
 
-#define GW_A   "192.0.2.1"
-#define GW_B   "198.51.100.2"
-#define GW_A6  "2001:db8:a::1"
-#define GW_B6  "2001:db8:b::2"
-#define SITE_A "10.1.0.0/16"
-#define SITE_B "10.2.0.0/16"
-#define HOST_A "10.1.0.10"
-#define HOST_B "10.2.0.20"
+#define GW_A	"192.0.2.1"
+#define GW_B	"198.51.100.2"
+#define GW_A6	"2001:db8:a::1"
+#define GW_B6	"2001:db8:b::2"
+#define SITE_A	"10.1.0.0/16"
+#define SITE_B	"10.2.0.0/16"
+#define HOST_A	"10.1.0.10"
+#define HOST_B	"10.2.0.20"
+#define SITE_A6 "2001:db8:1::/48"
+#define SITE_B6 "2001:db8:2::/48"
+#define HOST_A6 "2001:db8:1::10"
+#define HOST_B6 "2001:db8:2::20"
 
 struct fake {
 	struct dp dp;
@@ -60,6 +64,9 @@ extern const uint8_t fake_key[36];
 // in place for TCP and UDP.
 void make_ip(uint8_t *buf, size_t len, const char *src, const char *dst, uint8_t proto,
 	     uint16_t src_port, uint16_t dst_port);
+// The same for IPv6, at least 40 bytes; the ports stand right behind the header.
+void make_ip6(uint8_t *buf, size_t len, const char *src, const char *dst, uint8_t next,
+	      uint16_t src_port, uint16_t dst_port);
 struct rte_mbuf *mbuf_of(const void *ip, size_t len);
 // Appends to a batch as coming from a NIC.
 void batch_put(struct batch *b, struct rte_mbuf *m);
@@ -75,6 +82,8 @@ struct fake_esp {
 	unsigned ip_options; // bytes, a multiple of 4
 };
 size_t make_esp(uint8_t *buf, const struct fake_esp *how, const uint8_t *text, size_t text_len);
+// Turns what make_esp() made into the same over IPv6, from GW_B6 to GW_A6. Returns the length.
+size_t over_ipv6(const uint8_t *v4, size_t len, uint8_t *out);
 // Appends padding (1, 2, 3 ..., `extra` more than needed, a multiple of 4) and trailer to `len`
 // bytes of payload. Returns the length.
 size_t put_trailer(uint8_t *text, size_t len, unsigned extra, uint8_t next_header);

@@ -62,7 +62,9 @@ static const struct {
 	{{.src = "127.0.0.1", .dst = "10.1.0.1"}, DROPS(RX_MALFORMED), "loopback on a wire"},
 	{{.src = "10.1.0.9", .dst = "127.0.0.1"}, DROPS(RX_MALFORMED), "loopback on a wire"},
 	{{.src = "224.0.0.1", .dst = "10.1.0.1"}, DROPS(RX_MALFORMED), "multicast source"},
-	{{TO_US, .ether_type = RTE_ETHER_TYPE_IPV6, .len = 60}, DROPS(RX_NOT_IPV4), "IPv6 through"},
+	{{TO_US, .ether_type = RTE_ETHER_TYPE_IPV6, .len = 60},
+	 DROPS(RX_MALFORMED),
+	 "IPv6 of version 4"},
 };
 
 static struct batch *way_of(struct sorted *s, enum way way)
@@ -166,32 +168,6 @@ static void test_header_that_lies(void **state)
 	}
 }
 
-// IPv6 reaches Linux when it is for Linux itself, and is never forwarded around the policies.
-static void test_ipv6(void **state)
-{
-	static const struct {
-		const char *dst;
-		bool punted;
-	} v6[] = {{"ff02::1", true},	 {"fe80::1", true},	 {"febf::1", true},
-		  {"2001:db8::1", true}, {"2001:db8::2", false}, {"fec0::1", false}};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(v6) / sizeof(v6[0]); i++) {
-		const struct packet p = {TO_US, .ether_type = RTE_ETHER_TYPE_IPV6, .len = 60};
-		const struct ip_addr dst = core_addr(v6[i].dst);
-		struct rte_mbuf *m = core_frame(&p);
-		struct batch in = {.n = 0};
-		struct sorted s;
-
-		memcpy(rte_pktmbuf_mtod_offset(m, void *, RTE_ETHER_HDR_LEN + 24), dst.bytes, 16);
-		core_put(&in, m, 0, FROM_NIC);
-		classify(core.w, &in, &s);
-		if (s.punt.n != v6[i].punted)
-			fail_msg("%s", v6[i].dst);
-		free_sorted(&s);
-	}
-}
-
 // What IPv6 holds that is ours: ESP and ESP in UDP to a global address of our own, whole.
 static void test_esp_in_ipv6(void **state)
 {
@@ -208,11 +184,11 @@ static void test_esp_in_ipv6(void **state)
 		{IPPROTO_UDP, 4500, 24, esp_in_udp, ESP, "2001:db8::1"},
 		{IPPROTO_UDP, 4500, 24, low_spi, ESP, "2001:db8::1"},
 		{IPPROTO_UDP, 4500, 24, high_spi, ESP, "2001:db8::1"},
-		{IPPROTO_UDP, 4500, 24, ike_in_udp, PUNT, "2001:db8::1"},
+		{IPPROTO_UDP, 4500, 24, ike_in_udp, LOCAL, "2001:db8::1"},
 		{IPPROTO_UDP, 4500, 9, keepalive, NOWHERE, "2001:db8::1"},
-		{IPPROTO_UDP, 500, 24, esp_in_udp, PUNT, "2001:db8::1"},
-		{IPPROTO_ICMPV6, 4500, 24, esp_in_udp, PUNT, "2001:db8::1"},
-		{44, 4500, 24, esp_in_udp, PUNT, "2001:db8::1"}, // a fragment: Linux joins it
+		{IPPROTO_UDP, 500, 24, esp_in_udp, LOCAL, "2001:db8::1"},
+		{IPPROTO_ICMPV6, 4500, 24, esp_in_udp, LOCAL, "2001:db8::1"},
+		{44, 4500, 24, esp_in_udp, LOCAL, "2001:db8::1"}, // a fragment: Linux joins it
 	};
 
 	(void)state;
@@ -237,14 +213,15 @@ static void test_esp_in_ipv6(void **state)
 			memcpy(ip + 48, rows6[i].data, len - 8u);
 		core_put(&in, m, 0, FROM_NIC);
 		classify(core.w, &in, &s);
-		if (s.punt.n != (rows6[i].way == PUNT) || s.esp.n != (rows6[i].way == ESP))
+		if (s.punt.n != (rows6[i].way == PUNT) || s.esp.n != (rows6[i].way == ESP) ||
+		    s.local.n != (rows6[i].way == LOCAL))
 			fail_msg("row %zu", i);
 		if (s.esp.n)
 			assert_int_equal(s.esp.pkt[0]->data_len, 40 + len);
 		free_sorted(&s);
 	}
 	assert_int_equal(core_dropped(DROP_NATT_KEEPALIVE), 1);
-	assert_int_equal(core_dropped(DROP_RX_NOT_IPV4), 1);
+	assert_int_equal(core_dropped(DROP_RX_SCOPE), 1);
 }
 
 static void test_stripped_vlan_tag_is_put_back(void **state)
@@ -345,7 +322,6 @@ int main(void)
 		T(test_padding_is_cut_off),
 		T(test_cut_frames),
 		T(test_header_that_lies),
-		T(test_ipv6),
 		T(test_esp_in_ipv6),
 		T(test_stripped_vlan_tag_is_put_back),
 		T(test_frames_of_linux),

@@ -18,6 +18,7 @@
 
 #include "dataplane/dp.h"
 #include "dataplane/dp_internal.h"
+#include "dataplane/worker.h"
 
 static char prefix[64];
 
@@ -103,6 +104,28 @@ static void test_what_is_refused_before_dpdk_starts(void **state)
 	REFUSE(&p, -EINVAL, "ports");
 }
 
+// Every queue is polled by one worker, and each worker has one of either port.
+static void check_queues(struct dp *dp)
+{
+	unsigned seen[2][2] = {{0}};
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct worker *w = dp->workers[i];
+		unsigned n = 0;
+
+		for (unsigned s = 0; s < w->n_sources; s++) {
+			if (w->source[s].type != SOURCE_NIC)
+				continue;
+			seen[w->source[s].port][w->source[s].queue]++;
+			n++;
+		}
+		assert_int_equal(n, 2);
+	}
+	for (unsigned p = 0; p < 2; p++)
+		for (unsigned q = 0; q < 2; q++)
+			assert_int_equal(seen[p][q], 1);
+}
+
 static void check_running(struct dp *dp)
 {
 	struct dp_worker_info before[2], after;
@@ -119,9 +142,11 @@ static void check_running(struct dp *dp)
 	assert_string_equal(port.name, "wan");
 	assert_string_equal(port.driver, "net_null");
 	assert_int_equal(port.mtu, 1400);
+	assert_int_equal(port.rx_queues, 2); // it offers RSS: one for each worker
 	assert_int_equal(port.tap_ifindex, 0);
 	assert_int_equal(dp_port_info(dp, 2, &port), -ENOENT);
 	assert_int_equal(dp_worker_count(dp), 2);
+	check_queues(dp);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(dp_worker_info(dp, i, &before[i]), 0);
 		assert_int_equal(before[i].cpu, -1);

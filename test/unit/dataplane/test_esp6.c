@@ -140,25 +140,6 @@ static void test_move_between_families(void **state)
 	batch_free(&b);
 }
 
-// Turns what make_esp() made into the same over IPv6.
-static size_t over6(const uint8_t *v4, size_t len, uint8_t *out)
-{
-	const struct ip_addr src = addr(GW_B6), dst = addr(GW_A6);
-	const size_t behind = len - 20;
-
-	memset(out, 0, IP6_LEN);
-	out[0] = (uint8_t)(0x60 | v4[1] >> 4);
-	out[1] = (uint8_t)(v4[1] << 4);
-	out[4] = (uint8_t)(behind >> 8);
-	out[5] = (uint8_t)behind;
-	out[6] = v4[9];
-	out[7] = 64;
-	memcpy(out + 8, src.bytes, 16);
-	memcpy(out + 24, dst.bytes, 16);
-	memcpy(out + IP6_LEN, v4 + 20, behind);
-	return IP6_LEN + behind;
-}
-
 static unsigned receive(struct fake_esp *how, size_t inner_len, uint8_t inner_tos, size_t cut)
 {
 	uint8_t text[2048], v4[2048], v6[2048];
@@ -172,7 +153,7 @@ static unsigned receive(struct fake_esp *how, size_t inner_len, uint8_t inner_to
 	memcpy(text, &h, sizeof(h));
 	how->seq++;
 	len = put_trailer(text, len, 0, 4);
-	len = over6(v4, make_esp(v4, how, text, len), v6);
+	len = over_ipv6(v4, make_esp(v4, how, text, len), v6);
 	batch_put(&b, mbuf_of(v6, len - cut));
 	esp_in(fake.w, &b);
 	return b.n;

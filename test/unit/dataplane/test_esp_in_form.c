@@ -46,7 +46,7 @@ static void test_payload_and_trailer(void **state)
 		{0, 8, 0, 4, PAD_LEN_ALL, DROP_ESP_INNER, "padding fills everything"},
 		{100, 0, 0, 59, 0, DROP_ESP_DUMMY, "dummy (RFC 4303 2.6)"},
 		{0, 0, 0, 59, 0, DROP_ESP_DUMMY, "empty dummy"},
-		{100, 0, 0, 41, 0, DROP_ESP_NEXT_HEADER, "IPv6"},
+		{100, 0, 0, 41, 0, DROP_ESP_INNER, "IPv4 that is called IPv6"},
 		{100, 0, 0, 17, 0, DROP_ESP_NEXT_HEADER, "transport mode"},
 		{0, 0, 0, 4, 0, DROP_ESP_INNER, "nothing where a packet is due"},
 		{19, 0, 0, 4, 0, DROP_ESP_INNER, "header cut short"},

@@ -300,6 +300,40 @@ static void test_own_addresses(void **state)
 	assert_true(fib_is_local6(core.dp.fib, v6.bytes));
 }
 
+// As many as a hub with a tunnel interface to each site has.
+static void test_many_own_addresses(void **state)
+{
+	enum { MANY = 2048 };
+	struct ip_addr a;
+	unsigned had = 0;
+
+	(void)state;
+	while (had < MANY) {
+		a = ip_addr_v4(0x0ac80001 + 4 * had);
+		if (dp_local_addr_add(&core.dp, &a) != 0)
+			break;
+		had++;
+	}
+	assert_true(had >= MANY - 8); // the fixture has some of its own
+	assert_int_equal(dp_local_addr_add(&core.dp, &a), -ENOSPC);
+	for (unsigned i = 0; i < had; i++) {
+		assert_true(fib_is_local(core.dp.fib, rte_cpu_to_be_32(0x0ac80001 + 4 * i)));
+		assert_false(fib_is_local(core.dp.fib, rte_cpu_to_be_32(0x0ac80002 + 4 * i)));
+	}
+	assert_false(fib_is_local(core.dp.fib, 0));
+	for (unsigned i = 0; i < had; i += 2) {
+		a = ip_addr_v4(0x0ac80001 + 4 * i);
+		assert_int_equal(dp_local_addr_del(&core.dp, &a), 0);
+	}
+	for (unsigned i = 0; i < had; i++)
+		assert_int_equal(fib_is_local(core.dp.fib, rte_cpu_to_be_32(0x0ac80001 + 4 * i)),
+				 i % 2);
+	for (unsigned i = 1; i < had; i += 2) {
+		a = ip_addr_v4(0x0ac80001 + 4 * i);
+		assert_int_equal(dp_local_addr_del(&core.dp, &a), 0);
+	}
+}
+
 static void test_port_address_is_the_one_on_its_link(void **state)
 {
 	const struct ip_addr a = core_addr("10.1.0.1");
@@ -373,6 +407,7 @@ int main(void)
 		T(test_ipv6_neighbours),
 		T(test_ipv6_routes_are_listed),
 		T(test_own_addresses),
+		T(test_many_own_addresses),
 		T(test_port_address_is_the_one_on_its_link),
 		T(test_mtu_of_the_way),
 		T(test_next_hop_waits_for_the_grace_period),

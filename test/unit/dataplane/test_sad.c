@@ -87,7 +87,7 @@ static void test_what_is_not_carried(void **state)
 		{KEY, -EINVAL, "20"},		{INTEG, -EINVAL, "integrity"},
 		{MD5, -ENOTSUP, "RFC 8221 6"},	{V6_LOCAL, -EINVAL, "family"},
 		{V6_REMOTE, -EINVAL, "family"},	{PORT, -EINVAL, "ports"},
-		{TS_L, -ENOTSUP, "local side"}, {TS_R, -ENOTSUP, "remote side"},
+		{TS_L, -ENOTSUP, "both sides"}, {TS_R, -ENOTSUP, "both sides"},
 		{SPI, -EINVAL, "reserved"},
 	};
 	uint32_t spi, tunnel;

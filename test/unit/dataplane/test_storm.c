@@ -22,20 +22,22 @@
 #include <rte_udp.h>
 
 #include "core.h"
+#include "dataplane/flow6.h"
 #include "dataplane/frag.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/reass.h"
 #include "dataplane/sad.h"
 #include "dataplane/tunnel.h"
 
-enum { ROUNDS = 60, STEPS = 60, AT_ONCE = 6, PEERS = 2 };
+enum { ROUNDS = 60, STEPS = 60, AT_ONCE = 6, PEERS = 3 };
 
 static const struct source self = {.type = SOURCE_SELF};
 
 static uint64_t rng;
 static uint64_t given, sent, punted;
+static uint64_t brought6;      // IPv6 out of tunnels, to hosts of ours
 static uint32_t tunnel;	       // ours, to the peer
-static uint32_t mirror[PEERS]; // the peer's, to us: [1] in UDP
+static uint32_t mirror[PEERS]; // the peer's, to us: [1] in UDP, [2] over IPv6
 static uint32_t spi_in[PEERS];
 static bool reached[8]; // what has happened at least once
 
@@ -49,10 +51,11 @@ static uint32_t below(uint32_t n)
 
 // ---- SAs ----
 
-static struct esp_sa make_sa(uint32_t spi, bool udp, bool ours)
+static struct esp_sa make_sa(uint32_t spi, bool udp, bool ours, bool outer6)
 {
 	static const uint8_t key[20] = {9, 8, 7};
-	const struct ip_addr us = core_addr("192.0.2.1"), peer = core_addr("198.51.100.2");
+	const struct ip_addr us = core_addr(outer6 ? "2001:db8::1" : "192.0.2.1"),
+			     peer = core_addr(outer6 ? "2001:db8:9::2" : "198.51.100.2");
 	struct ip_prefix here, there;
 	struct esp_sa sa = {
 		.spi = spi,
@@ -64,18 +67,22 @@ static struct esp_sa make_sa(uint32_t spi, bool udp, bool ours)
 		.replay_window = 64,
 	};
 
-	assert_int_equal(ip_prefix_parse(ours ? "10.1.0.0/16" : "10.2.0.0/16", &here), 0);
-	assert_int_equal(ip_prefix_parse(ours ? "10.2.0.0/16" : "10.1.0.0/16", &there), 0);
-	sa.local_ts.n = sa.remote_ts.n = 1;
-	sa.local_ts.s[0] = selector_from_prefix(&here);
-	sa.remote_ts.s[0] = selector_from_prefix(&there);
+	for (unsigned i = 0; i < 2; i++) {
+		static const char *const a[] = {"10.1.0.0/16", "2001:db8:1::/48"},
+					 *const b[] = {"10.2.0.0/16", "2001:db8:2::/48"};
+
+		assert_int_equal(ip_prefix_parse(ours ? a[i] : b[i], &here), 0);
+		assert_int_equal(ip_prefix_parse(ours ? b[i] : a[i], &there), 0);
+		sa.local_ts.s[sa.local_ts.n++] = selector_from_prefix(&here);
+		sa.remote_ts.s[sa.remote_ts.n++] = selector_from_prefix(&there);
+	}
 	assert_int_equal(secret_set(&sa.encr_key, key, sizeof(key)), 0);
 	return sa;
 }
 
 static void renew_outbound(void)
 {
-	struct esp_sa sa = make_sa(0x1000 + below(1000), below(2), true);
+	struct esp_sa sa = make_sa(0x1000 + below(1000), below(2), true, below(3) == 0);
 
 	assert_int_equal(dp_tunnel_set_out(&core.dp, tunnel, &sa, NULL), 0);
 }
@@ -88,8 +95,8 @@ static void renew_inbound(unsigned i)
 	if (spi_in[i] != 0)
 		assert_int_equal(dp_sa_in_retire(&core.dp, spi_in[i]), 0);
 	assert_int_equal(dp_sa_in_reserve(&core.dp, &spi_in[i]), 0);
-	in = make_sa(spi_in[i], i == 1, true);
-	out = make_sa(spi_in[i], i == 1, false);
+	in = make_sa(spi_in[i], i == 1, true, i == 2);
+	out = make_sa(spi_in[i], i == 1, false, i == 2);
 	assert_int_equal(dp_sa_in_publish(&core.dp, tunnel, &in, NULL), 0);
 	assert_int_equal(dp_tunnel_set_out(&core.dp, mirror[i], &out, NULL), 0);
 }
@@ -124,15 +131,54 @@ static struct rte_mbuf *clear_packet(const char *src, const char *dst, bool bare
 	return bare ? core_bare(&p) : core_frame(&p);
 }
 
-// What the peer sends us: an outer IPv4 packet, bare.
+// Extension headers in front of it, now and then, some of them with nonsense inside.
+static struct rte_mbuf *clear_packet6(const char *src, const char *dst, bool bare)
+{
+	static const uint8_t protos[] = {IPPROTO_UDP, IPPROTO_TCP, IPPROTO_ICMPV6, 59},
+			     extensions[] = {0, 43, 44, 60};
+	const uint16_t len = (uint16_t)(8 + (below(4) ? below(200) : below(1440)));
+	const struct ip_addr from = core_addr(src), to = core_addr(dst);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(core.dp.pool);
+	uint8_t *eth = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(14 + 40 + len)), *ip = eth + 14;
+	uint8_t *next = ip + 6, *at = ip + 40;
+
+	memcpy(eth, &core_port_mac[0], 6);
+	memcpy(eth + 6, &core_host_mac, 6);
+	memcpy(eth + 12, "\x86\xdd", 2);
+	memset(ip, 0, 8);
+	ip[0] = 0x60;
+	ip[1] = (uint8_t)(below(4) << 4);
+	ip[4] = (uint8_t)(len >> 8);
+	ip[5] = (uint8_t)len;
+	ip[7] = (uint8_t)(below(20) ? 64 : 1);
+	memcpy(ip + 8, from.bytes, 16);
+	memcpy(ip + 24, to.bytes, 16);
+	fill(at, len);
+	while (below(3) == 0 && at + 16 < ip + 40 + len) {
+		*next = extensions[below(4)];
+		next = at;
+		if (below(8) != 0)
+			at[1] = 0;
+		at += 8;
+	}
+	*next = protos[below(4)];
+	if (bare)
+		rte_pktmbuf_adj(m, 14);
+	return m;
+}
+
+// What the peer sends us: an outer packet, bare.
 static struct rte_mbuf *genuine_esp(void)
 {
 	const unsigned i = below(PEERS);
+	const bool inner6 = below(2);
 	struct batch b = {.n = 0}, icmp = {.n = 0};
-	struct rte_mbuf *m = clear_packet("10.2.0.9", "10.1.0.9", true);
+	struct rte_mbuf *m = inner6 ? clear_packet6("2001:db8:2::9", "2001:db8:1::9", true)
+				    : clear_packet("10.2.0.9", "10.1.0.9", true);
 
 	// It must fit, or it is cut and leaves by our own port.
-	rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->fragment_offset = 0;
+	if (!inner6)
+		rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->fragment_offset = 0;
 	if (m->pkt_len > 1300) {
 		rte_pktmbuf_free(m);
 		return NULL;
@@ -140,6 +186,8 @@ static struct rte_mbuf *genuine_esp(void)
 	core_put(&b, m, 1, FROM_TAP);
 	b.tunnel[0] = tunnel_get(&core.dp, mirror[i]);
 	esp_out(core.w, &b, &icmp);
+	if (b.n == 0) // nobody can say what is in it: the peer's loss
+		counter_add(&core.w->drops[DROP_OUT_SELECTOR], (uint64_t)-1);
 	return b.n == 1 ? b.pkt[0] : NULL;
 }
 
@@ -151,7 +199,8 @@ static struct rte_mbuf *frame_for_us(struct rte_mbuf *m)
 	assert_non_null(eth);
 	memcpy(&eth->dst_addr, &core_port_mac[1], 6);
 	memcpy(&eth->src_addr, &core_gw_mac, 6);
-	eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
+	eth->ether_type =
+		rte_cpu_to_be_16(ip_is_v6(eth + 1) ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
 	return m;
 }
 
@@ -192,8 +241,15 @@ static void give_fragments(void)
 	if (m == NULL)
 		return;
 	core_put(&one, m, 1, FROM_NIC);
-	rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->packet_id = (uint16_t)below(65536);
-	assert_int_equal(frag_cut(core.w, &one, 0, (uint16_t)(100 + below(600)), &pieces), 0);
+	if (ip_is_v6(rte_pktmbuf_mtod(m, void *))) {
+		assert_int_equal(frag6_cut(core.w, &one, 0, (uint16_t)(100 + below(600)), &pieces),
+				 0);
+	} else {
+		rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->packet_id = (uint16_t)below(65536);
+		rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->fragment_offset = 0; // without DF
+		assert_int_equal(frag_cut(core.w, &one, 0, (uint16_t)(100 + below(600)), &pieces),
+				 0);
+	}
 	// That was the peer's doing: it does not count.
 	counter_add(&core.w->cut_packets, (uint64_t)-1);
 	counter_add(&core.w->cut_pieces, (uint64_t) - (int64_t)pieces.n);
@@ -229,9 +285,25 @@ static void give_something(void)
 {
 	struct rte_mbuf *m;
 
-	switch (below(8)) {
+	switch (below(11)) {
 	case 0:
 		give(clear_packet("10.1.0.9", "10.2.0.9", false), 0, FROM_NIC);
+		break;
+	case 8:
+		give(clear_packet6("2001:db8:1::9", "2001:db8:2::9", false), 0, FROM_NIC);
+		break;
+	case 9:
+		m = clear_packet6("2001:db8:1::9", below(2) ? "2001:db8::1" : "2001:db8:3::1",
+				  false);
+		if (below(2) == 0)
+			mutate(m);
+		give(m, 0, FROM_NIC);
+		break;
+	case 10:
+		m = clear_packet6("2001:db8::1", "2001:db8:2::9", false);
+		if (below(4) == 0)
+			mutate(m);
+		give(m, 0, FROM_TAP);
 		break;
 	case 1:
 		give(clear_packet("10.1.0.9", below(2) ? "10.1.0.1" : "203.0.113.1", false), 0,
@@ -267,10 +339,11 @@ static void give_something(void)
 
 static void change_something(void)
 {
-	static const char *const hosts[] = {"10.1.0.9", "192.0.2.254"};
+	static const char *const hosts[] = {"10.1.0.9", "192.0.2.254", "2001:db8:1::9",
+					    "2001:db8:ff::2"};
 	const struct mac_addr *macs[] = {&core_host_mac, &core_gw_mac};
-	const unsigned i = below(2);
-	const struct ip_addr a = core_addr(hosts[i]);
+	const unsigned h = below(4), i = h % 2;
+	const struct ip_addr a = core_addr(hosts[h]);
 	const struct tunnel *t = tunnel_get(&core.dp, tunnel);
 
 	switch (below(6)) {
@@ -288,7 +361,7 @@ static void change_something(void)
 		dp_tunnel_hold(&core.dp, tunnel, below(2));
 		break;
 	case 4:
-		core_neigh(i, hosts[i], macs[i]);
+		core_neigh(i, hosts[h], macs[i]);
 		break;
 	default:
 		dp_neigh_del(&core.dp, i, &a);
@@ -305,6 +378,8 @@ static void drain(void)
 		while ((m = core_sent(port)) != NULL) {
 			assert_int_equal(m->nb_segs, 1);
 			assert_true(m->pkt_len <= RTE_ETHER_HDR_LEN + (port == 0 ? 1500u : 1400u));
+			if (port == 0 && ip_is_v6(rte_pktmbuf_mtod_offset(m, void *, 14)))
+				brought6 += rte_pktmbuf_mtod_offset(m, uint8_t *, 14)[13] == 2;
 			rte_pktmbuf_free(m);
 			sent++;
 			reached[port] = true;
@@ -354,16 +429,26 @@ static void check_balance(uint64_t seed)
 
 static void make_world(void)
 {
-	struct dp_policy p = {.action = DP_PROTECT};
+	static const char *const nets[][2] = {{"10.1.0.0/16", "10.2.0.0/16"},
+					      {"2001:db8:1::/48", "2001:db8:2::/48"},
+					      {"2001:db8:1::/48", "2001:db8:3::/48"}};
+	struct dp_policy p[3] = {
+		{.action = DP_PROTECT}, {.action = DP_PROTECT}, {.action = DP_BYPASS}};
 	struct ip_prefix here, there;
 
-	ip_prefix_parse("10.1.0.0/16", &here);
-	ip_prefix_parse("10.2.0.0/16", &there);
-	p.local = selector_from_prefix(&here);
-	p.remote = selector_from_prefix(&there);
 	assert_int_equal(dp_tunnel_add(&core.dp, "ours", &tunnel), 0);
-	p.tunnel = tunnel;
-	assert_int_equal(dp_policies_set(&core.dp, &p, 1), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		ip_prefix_parse(nets[i][0], &here);
+		ip_prefix_parse(nets[i][1], &there);
+		p[i].local = selector_from_prefix(&here);
+		p[i].remote = selector_from_prefix(&there);
+		p[i].tunnel = tunnel;
+	}
+	assert_int_equal(dp_policies_set(&core.dp, p, 3), 0);
+	core_route("2001:db8:1::/48", 0, NULL);
+	core_route("2001:db8::/33", 1, "2001:db8:ff::2");
+	core_neigh(1, "2001:db8:ff::2", &core_gw_mac);
+	core_neigh(0, "2001:db8:1::9", &core_host_mac);
 	core_route("198.51.100.0/24", 1, "192.0.2.254");
 	core_route("10.2.0.0/16", 1, "192.0.2.254");
 	core_route("203.0.113.0/24", 1, "192.0.2.254");
@@ -413,6 +498,8 @@ static void test_storm(void **state)
 	assert_true(counter_read(&core.w->esp_in_packets) > 0);
 	assert_true(counter_read(&core.w->cut_packets) > 0);
 	assert_true(counter_read(&core.w->icmp_errors) > 0);
+	assert_true(brought6 > 0);
+	assert_true(core_dropped(DROP_ESP_INNER) > 0);
 	assert_true(core_dropped(DROP_ESP_AUTH) > 0);
 	assert_true(core_dropped(DROP_ESP_NO_SA) > 0);
 	assert_true(core_dropped(DROP_FRAGMENT) > 0);

@@ -1,0 +1,258 @@
+#include "dataplane/policy6.h"
+
+#include <errno.h>
+
+#include <rte_malloc.h>
+
+#include "dataplane/dp_internal.h"
+#include "dataplane/fib6.h"
+#include "dataplane/iface.h"
+#include "dataplane/policy_index.h"
+#include "dataplane/stages.h"
+#include "dataplane/tunnel.h"
+
+// ---- control ----
+
+static int entry_init(const struct dp *dp, struct policy_entry6 *e, const struct dp_policy *p)
+{
+	if (!ts6_from_selector(&p->local, &e->local) || !ts6_from_selector(&p->remote, &e->remote))
+		return -EAFNOSUPPORT;
+	e->action = (uint8_t)p->action;
+	e->iface = (uint16_t)p->iface;
+	if (p->iface != DP_IFACE_NONE && p->action != DP_PROTECT)
+		return -EINVAL; // nothing leaves a tunnel interface in clear
+	if (p->action != DP_PROTECT)
+		return 0;
+	e->tunnel = tunnel_get(dp, p->tunnel);
+	return e->tunnel != NULL ? 0 : -ENOENT;
+}
+
+// Puts a policy behind all those of its interface and of lower ones: few are not in order already.
+static struct policy_entry6 *make_room(struct policies6 *p, unsigned iface)
+{
+	size_t at = p->n_all++;
+
+	for (; at > 0 && p->entry[at - 1].iface > iface; at--)
+		p->entry[at] = p->entry[at - 1];
+	p->entry[at] = (struct policy_entry6){.iface = (uint16_t)iface};
+	return &p->entry[at];
+}
+
+int policies6_create(const struct dp *dp, const struct dp_policy *policy, size_t n,
+		     struct policies6 **out)
+{
+	struct policies6 *p;
+	size_t n6 = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < n; i++)
+		n6 += policy[i].local.family == IP_V6;
+	*out = NULL;
+	if (n6 == 0)
+		return 0;
+	p = rte_zmalloc("policies6", sizeof(*p) + n6 * sizeof(p->entry[0]), RTE_CACHE_LINE_SIZE);
+	if (p == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n && err == 0; i++) {
+		if (policy[i].local.family != IP_V6)
+			continue;
+		p->n += policy[i].iface == DP_IFACE_NONE;
+		err = entry_init(dp, make_room(p, policy[i].iface), &policy[i]);
+	}
+	if (err == 0)
+		err = policy_index_create6(p->entry, p->n, &p->index);
+	if (err != 0)
+		policies6_destroy(p);
+	else
+		*out = p;
+	return err;
+}
+
+void policies6_destroy(struct policies6 *p)
+{
+	if (p == NULL)
+		return;
+	policy_index_destroy(p->index);
+	rte_free(p);
+}
+
+void policies6_count(const struct policies6 *p, bool add)
+{
+	for (size_t i = 0; p != NULL && i < p->n_all; i++) {
+		struct tunnel *t = p->entry[i].tunnel;
+
+		if (t == NULL)
+			continue;
+		if (add)
+			t->n_policies++;
+		else
+			t->n_policies--;
+	}
+}
+
+// ---- workers ----
+
+static inline bool entry_match(const struct policy_entry6 *e, const struct flow6 *f, addr6 local,
+			       uint16_t local_port, addr6 remote, uint16_t remote_port)
+{
+	const bool closes = e->action != DP_BYPASS;
+
+	if (f->proto == IPV6_PROTO_UNKNOWN && closes)
+		return ts6_match_host(&e->local, local, e->local.proto) &&
+		       ts6_match_host(&e->remote, remote, e->remote.proto);
+	if (!ts6_match_host(&e->local, local, f->proto) ||
+	    !ts6_match_host(&e->remote, remote, f->proto))
+		return false;
+	if (f->ports == FLOW_PORTS_UNKNOWN && closes)
+		return true;
+	return ts6_match_port(&e->local, f->ports, local_port) &&
+	       ts6_match_port(&e->remote, f->ports, remote_port);
+}
+
+// Seen from the local and the remote end, whichever way the packet goes.
+static inline const struct policy_entry6 *find(const struct policies6 *p, const struct flow6 *f,
+					       addr6 local, uint16_t local_port, addr6 remote,
+					       uint16_t remote_port)
+{
+	const uint32_t *candidate;
+	uint32_t n;
+
+	if (p == NULL)
+		return NULL;
+	if (p->index == NULL) {
+		for (size_t i = 0; i < p->n; i++)
+			if (entry_match(&p->entry[i], f, local, local_port, remote, remote_port))
+				return &p->entry[i];
+		return NULL;
+	}
+	candidate = policy_index_find6(p->index, local, remote, &n);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct policy_entry6 *e = &p->entry[candidate[i]];
+
+		if (entry_match(e, f, local, local_port, remote, remote_port))
+			return e;
+	}
+	return NULL;
+}
+
+const struct policy_entry6 *policy6_find_out(const struct policies6 *p, const struct flow6 *f)
+{
+	return find(p, f, f->src, f->src_port, f->dst, f->dst_port);
+}
+
+const struct policy_entry6 *policy6_find_iface(const struct policies6 *p, unsigned iface,
+					       const struct flow6 *f)
+{
+	size_t lo, hi;
+
+	if (p == NULL)
+		return NULL;
+	lo = p->n;
+	hi = p->n_all;
+	while (lo < hi) {
+		const size_t mid = lo + (hi - lo) / 2;
+
+		if (p->entry[mid].iface < iface)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < p->n_all && p->entry[lo].iface == iface; lo++)
+		if (entry_match(&p->entry[lo], f, f->src, f->src_port, f->dst, f->dst_port))
+			return &p->entry[lo];
+	return NULL;
+}
+
+const struct policy_entry6 *policy6_find_in(const struct policies6 *p, const struct flow6 *f)
+{
+	return find(p, f, f->dst, f->dst_port, f->src, f->src_port);
+}
+
+static bool is_ike(const struct fib *fib, const struct flow6 *f, const uint8_t *own_addr,
+		   uint16_t own_port)
+{
+	return f->proto == IPPROTO_UDP && f->ports == FLOW_PORTS_KNOWN &&
+	       policy_is_ike_port(own_port) && fib_is_local6(fib, own_addr);
+}
+
+// False: malformed, and dropped.
+static bool read_flow(struct worker *w, struct rte_mbuf *m, struct flow6 *f)
+{
+	if (flow6_of(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, f))
+		return true;
+	drop(w, m, DROP_RX_MALFORMED);
+	return false;
+}
+
+static struct policy_verdict verdict_of(const struct policy_entry6 *e)
+{
+	if (e == NULL)
+		return (struct policy_verdict){.found = false};
+	return (struct policy_verdict){.found = true, .action = e->action, .tunnel = e->tunnel};
+}
+
+// Which tunnel interface does a packet leave by? What Linux sends by a port has been routed.
+static unsigned iface_out(const struct worker *w, const struct batch *in, uint16_t i)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(in->pkt[i], const uint8_t *);
+	struct fib6_hop hop;
+
+	if (in->origin[i] == FROM_TAP)
+		return in->port[i] >= DP_IFACE_FIRST ? in->port[i] : DP_IFACE_NONE;
+	if (!iface_any(w->dp) || fib6_lookup(w->dp->fib6, ip + IPV6_DST_AT, &hop) != FIB_IFACE)
+		return DP_IFACE_NONE;
+	return hop.port;
+}
+
+void policy6_out(struct worker *w, const struct policies6 *p, struct policy6_last *last,
+		 struct batch *in, uint16_t i, struct batch *protect, struct batch *pass)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(in->pkt[i], const uint8_t *);
+	struct flow6 f;
+	bool ike;
+
+	if (!read_flow(w, in->pkt[i], &f))
+		return;
+	if (!last->valid || in->port[i] != in->port[i - 1] || in->origin[i] != in->origin[i - 1] ||
+	    !flow6_equal(&f, &last->flow)) {
+		last->iface = iface_out(w, in, i);
+		last->entry = last->iface == DP_IFACE_NONE ? policy6_find_out(p, &f)
+							   : policy6_find_iface(p, last->iface, &f);
+	}
+	last->valid = true;
+	last->flow = f;
+	if (last->iface != DP_IFACE_NONE) {
+		policy_decide_iface(w, in, i, last->iface, last->entry ? last->entry->tunnel : NULL,
+				    protect);
+		return;
+	}
+	ike = in->origin[i] == FROM_TAP && is_ike(w->dp->fib, &f, ip + IPV6_SRC_AT, f.src_port);
+	policy_decide_out(w, in, i, ike, verdict_of(last->entry), protect, pass);
+}
+
+// As of IPv4. :: is who has no address yet.
+static bool source_is_behind_iface(const struct worker *w, const struct flow6 *f, const uint8_t *ip)
+{
+	struct fib6_hop hop;
+
+	return f->src != 0 && fib6_lookup(w->dp->fib6, ip + IPV6_SRC_AT, &hop) == FIB_IFACE;
+}
+
+bool policy6_in_clear(struct worker *w, const struct policies6 *p, struct policy6_last *last,
+		      struct batch *b, uint16_t i)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(b->pkt[i], const uint8_t *);
+	struct flow6 f;
+
+	if (!read_flow(w, b->pkt[i], &f))
+		return false;
+	if (!last->valid || !flow6_equal(&f, &last->flow)) {
+		last->entry = policy6_find_in(p, &f);
+		last->behind = last->entry == NULL && iface_any(w->dp) &&
+			       source_is_behind_iface(w, &f, ip);
+	}
+	last->valid = true;
+	last->flow = f;
+	return policy_decide_in_clear(w, b, i, is_ike(w->dp->fib, &f, ip + IPV6_DST_AT, f.dst_port),
+				      verdict_of(last->entry), last->behind);
+}
