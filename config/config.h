@@ -162,6 +162,7 @@ struct config_conn {
 	enum config_send_cert send_cert;
 	bool send_certreq;
 	bool encap;				 // force ESP in UDP
+	bool mobike;				 // announce it (RFC 4555)
 	enum config_fragmentation fragmentation; // of IKE messages, default yes
 	uint16_t fragment_size;			 // bytes of an IP datagram, default 1280
 	uint64_t dpd_delay_ms; // liveness check after this silence, default 30 s; 0: never
@@ -190,6 +191,11 @@ struct config_key_file {
 	struct secret passphrase; // empty: none
 };
 
+struct config_responder { // OCSP, of an authority
+	struct config_file ca;
+	char *url; // valid for http_url_parse
+};
+
 struct config_psk_ref { // psk.c: an identity that a secret names, by its hash
 	uint32_t hash;
 	const struct config_psk *psk;
@@ -203,6 +209,8 @@ struct config {
 	size_t n_psks;
 	struct config_files cacerts, crls; // of authorities
 	struct config_files crl_urls;	   // likewise; each one is valid for http_url_parse
+	struct config_responder *responders;
+	size_t n_responders;
 	struct config_key_file *keys;
 	size_t n_keys;
 	struct config_psk_ref *psk_refs; // sorted

@@ -86,7 +86,7 @@ bool config_conn_fits(const struct config_conn *a, const struct config_conn *b)
 {
 	return strcmp(a->name, b->name) == 0 && a->version == b->version &&
 	       a->local_port == b->local_port && a->remote_port == b->remote_port &&
-	       a->encap == b->encap &&
+	       a->encap == b->encap && a->mobike == b->mobike &&
 	       endpoints_equal(a->local, a->n_local, b->local, b->n_local) &&
 	       endpoints_equal(a->remote, a->n_remote, b->remote, b->n_remote) &&
 	       proposals_equal(&a->ike, &b->ike) && side_equal(&a->local_side, &b->local_side) &&

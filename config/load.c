@@ -304,6 +304,12 @@ void config_destroy(struct config *c)
 	config_files_fini(&c->cacerts);
 	config_files_fini(&c->crls);
 	config_files_fini(&c->crl_urls);
+	for (size_t i = 0; i < c->n_responders; i++) {
+		free(c->responders[i].ca.name);
+		free(c->responders[i].ca.key);
+		free(c->responders[i].url);
+	}
+	free(c->responders);
 	for (size_t i = 0; i < c->n_keys; i++) {
 		free(c->keys[i].file.name);
 		free(c->keys[i].file.key);

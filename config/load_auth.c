@@ -148,6 +148,51 @@ static int load_crl_uris(struct loader *l, const struct config_node *key)
 	return rc;
 }
 
+// `ca` is the key that names the authority's certificate.
+static int add_responder(struct loader *l, const struct config_node *key,
+			 const struct config_node *ca, const char *text)
+{
+	struct config *c = l->config;
+	struct config_responder *list, *r;
+	char path[CONFIG_PATH_TEXT_MAX];
+	struct http_url url;
+	struct error why;
+	int rc = http_url_parse(text, &url, &why);
+
+	if (rc == -ENOTSUP)
+		return loader_warn(l, key, "'%.200s' is not asked: name an http:// URL here", text);
+	if (rc != 0)
+		return config_node_error(l->err, rc, key, "%s", why.text);
+	if (c->n_responders == LIMIT_OCSP_URIS)
+		return config_node_error(l->err, -E2BIG, key, "more than %d OCSP responders",
+					 LIMIT_OCSP_URIS);
+	list = realloc(c->responders, (c->n_responders + 1) * sizeof(*list));
+	if (list == NULL)
+		return loader_no_memory(l);
+	c->responders = list;
+	r = &list[c->n_responders++];
+	*r = (struct config_responder){
+		.ca = {.name = strdup(ca->value),
+		       .key = strdup(config_node_path(ca, path, sizeof(path))),
+		       .where = loader_where(l, ca)},
+		.url = strdup(text),
+	};
+	return r->ca.name != NULL && r->ca.key != NULL && r->url != NULL ? 0 : loader_no_memory(l);
+}
+
+static int load_ocsp_uris(struct loader *l, const struct config_node *key,
+			  const struct config_node *ca)
+{
+	const char *text = key != NULL ? key->value : NULL;
+	bool too_long = false;
+	char item[1024];
+	int rc = 0;
+
+	while (rc == 0 && value_next(&text, ",", item, sizeof(item), &too_long) != NULL)
+		rc = add_responder(l, key, ca, item);
+	return rc;
+}
+
 int load_authorities(struct loader *l)
 {
 	const struct config_node *all =
@@ -172,6 +217,9 @@ int load_authorities(struct loader *l)
 			rc = add_file(l, file, file->value, &l->config->cacerts);
 		if (rc == 0)
 			rc = load_crl_uris(l, loader_key(l, s, "crl_uris"));
+		if (rc == 0)
+			rc = load_ocsp_uris(l, loader_key(l, s, "ocsp_uris"),
+					    ca != NULL ? ca : file);
 		if (rc != 0)
 			return rc;
 	}

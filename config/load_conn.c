@@ -235,6 +235,7 @@ static int load_conn(struct loader *l, const struct config_node *n, struct confi
 	c->local_port = 500;
 	c->remote_port = (uint16_t)loader_number(l, s, "remote_port");
 	c->encap = loader_bool(l, s, "encap");
+	c->mobike = loader_bool(l, s, "mobike");
 	c->send_certreq = loader_bool(l, s, "send_certreq");
 	c->send_cert = strcmp(loader_text(l, s, "send_cert"), "always") == 0  ? CERTS_ALWAYS
 		       : strcmp(loader_text(l, s, "send_cert"), "never") == 0 ? CERTS_NEVER

@@ -250,9 +250,10 @@ const struct schema_key schema_keys[] = {
 	 .doc = "The IKE SA is replaced up to that much before rekey_time and reauth_time, by "
 		"chance, so that the two sides do not act at once. At most half is taken off a "
 		"time that is not longer. 0: always at the time itself."},
-	{CONN, "mobike", FORM_BOOL, KEY_IGNORED, .def = "no", .quiet = "no false disabled 0",
-	 .why = "MOBIKE is not available yet; an SA stays with its addresses",
-	 .doc = "Moving an SA to other addresses (RFC 4555)."},
+	{CONN, "mobike", FORM_BOOL, .def = "yes",
+	 .doc = "Go on between other addresses when those of one side change, with a peer that does "
+		"so too (RFC 4555). The new ones have to be among local_addrs and remote_addrs. IKE "
+		"moves to port 4500."},
 	{CONN, "childless", FORM_CHOICE, KEY_REFUSED, .def = "never",
 	 .choices = "allow prefer force never", .quiet = "allow never",
 	 .why = "an IKE SA is set up together with its first child",
@@ -263,7 +264,7 @@ const struct schema_key schema_keys[] = {
 	 .doc = "Send our certificate with its issuers when the peer asks for certificates, in any "
 		"case, or never: then the peer has to have it already."},
 	{CONN, "ocsp", FORM_CHOICE, KEY_IGNORED, .choices = "both reply request never",
-	 .quiet = "never reply", .why = "OCSP is not available; use CRLs",
+	 .quiet = "never reply", .why = "responders are asked over http, not through IKE",
 	 .doc = "OCSP inside IKE (RFC 4806)."},
 	{CONN, "aggressive", FORM_BOOL, KEY_IGNORED, .quiet = "no false disabled 0", .why = IKEV1,
 	 .doc = "IKEv1's Aggressive Mode."},
@@ -345,10 +346,11 @@ const struct schema_key schema_keys[] = {
 	{REMOTE, "pubkeys", FORM_TEXT, KEY_REFUSED, .why = "bare public keys are not available",
 	 .doc = "Public keys to accept."},
 	{REMOTE, "revocation", FORM_CHOICE, .def = "relaxed", .choices = "strict ifuri relaxed",
-	 .doc = "What a missing or outdated CRL means. strict: refused. ifuri: refused when the "
-		"certificate names a place for CRLs. relaxed: accepted. What a CRL says to be "
-		"revoked is refused in any case. CRLs are files in x509crl/ and of authorities, "
-		"read when the configuration is."},
+	 .doc = "What it means that neither OCSP nor a valid CRL says whether a certificate of the "
+		"peer's chain is revoked. strict: refused. ifuri: refused when the certificate or "
+		"its authority names a place to ask. relaxed: accepted. What OCSP or a CRL says "
+		"to be revoked is refused in any case. The places that certificates name are "
+		"asked over http, for 5 seconds at most."},
 	CERT_ROWS(LOCAL_CERT),
 	CERT_ROWS(REMOTE_CERT),
 	CERT_ROWS(REMOTE_CA),
@@ -508,8 +510,10 @@ const struct schema_key schema_keys[] = {
 	 .doc = "Its CRLs, separated by commas: \"http://pki.example/ca.crl\" is fetched at the "
 		"start and again long before it runs out, \"file:///etc/port500/ca.crl\" is "
 		"read. Others are not fetched: a warning."},
-	{AUTHORITY, "ocsp_uris", FORM_TEXT, KEY_IGNORED, .why = "OCSP is not available; use CRLs",
-	 .doc = "Its OCSP responders."},
+	{AUTHORITY, "ocsp_uris", FORM_TEXT,
+	 .doc = "Its OCSP responders, separated by commas: \"http://ocsp.example/\". They are asked "
+		"before those that a certificate names. Others than http are not asked: a "
+		"warning."},
 	{AUTHORITY, "cert_uri_base", FORM_TEXT, KEY_IGNORED, .why = NO_FETCH,
 	 .doc = "Base of URLs to fetch certificates from."},
 	{AUTHORITY, "handle", FORM_TEXT, KEY_REFUSED, .why = TOKEN, .doc = "On a token."},

@@ -251,6 +251,7 @@ int conn_create(const struct config_conn *config, struct conn **out)
 	c->ike.remote_auth = config->remote_side.auth.kind;
 	c->own_cas = config->remote_side.cacerts.n > 0;
 	c->ike.force_encap = config->encap;
+	c->ike.mobike = config->mobike;
 	c->ike.user = c;
 	rc = conn_plan(c, NULL, config);
 	if (rc)
@@ -364,6 +365,11 @@ unsigned conn_remotes(const struct conn *c)
 	const struct ip_addr *all[2 * CONFIG_ENDPOINTS_MAX];
 
 	return remotes(c, all);
+}
+
+bool conn_is_local(const struct conn *c, const struct ip_addr *a)
+{
+	return endpoints_match(c->local, c->n_local, a) > 0;
 }
 
 bool conn_remote(const struct conn *c, unsigned attempt, struct ip_endpoint *out)

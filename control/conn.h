@@ -159,6 +159,8 @@ void conn_put(struct conn *c);
 // entry outweighs any local one.
 unsigned conn_match(const struct conn *c, const struct ip_addr *local,
 		    const struct ip_addr *remote);
+// May the connection have that address on our side?
+bool conn_is_local(const struct conn *c, const struct ip_addr *a);
 // How many addresses of the peer there are to initiate to: fixed entries of remote_addrs, and what
 // names were last resolved to, IPv4 before IPv6.
 unsigned conn_remotes(const struct conn *c);

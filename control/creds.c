@@ -116,6 +116,22 @@ static int add_crl(struct load *l, void *to, const char *path, struct error *err
 	return cred_add_crl(l->cred, path, err);
 }
 
+static int add_responders(struct load *l)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < l->config->n_responders; i++) {
+		const struct config_responder *r = &l->config->responders[i];
+		int rc;
+
+		resolve(l, &r->ca, "x509ca", path, sizeof(path));
+		rc = cred_add_ocsp(l->cred, path, r->url, l->err);
+		if (rc)
+			return at(&r->ca, l->err, rc);
+	}
+	return 0;
+}
+
 static int add_conn_own(struct load *l, void *to, const char *path, struct error *err)
 {
 	(void)l;
@@ -283,6 +299,8 @@ int creds_load(const struct config *config, void (*warn_fn)(void *ctx, const cha
 		rc = add_files(&l, &config->cacerts, "x509ca", add_ca, NULL);
 	if (!rc)
 		rc = add_files(&l, &config->crls, "x509crl", add_crl, NULL);
+	if (!rc)
+		rc = add_responders(&l);
 	for (size_t i = 0; i < config->n_conns && !rc; i++)
 		if (config_conn_uses_certs(&config->conns[i]))
 			rc = add_conn(&l, &config->conns[i]);

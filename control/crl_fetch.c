@@ -1,15 +1,11 @@
 #include "control/crl_fetch.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include <event2/buffer.h>
-#include <event2/http.h>
-
+#include "control/http_fetch.h"
 #include "control/resolver.h"
 #include "lib/http_url.h"
 #include "lib/limits.h"
@@ -19,12 +15,9 @@ struct source {
 	struct crl_fetch *fetch;
 	char *text; // the URL
 	struct http_url url;
-	struct event *timer;	      // the next attempt; while one runs, its end
-	struct resolver_query *query; // the attempt: first this, then `http`
-	struct evhttp_connection *http;
-	bool running;
-	const char *why; // the attempt failed
-	uint8_t *body;	 // the last one that counted
+	struct event *timer;	    // the next attempt
+	struct http_fetch *attempt; // NULL: none runs
+	uint8_t *body;		    // the last one that counted
 	size_t len;
 };
 
@@ -45,20 +38,14 @@ static void arm(struct source *s, unsigned ms)
 		log_error(LOG_IKE, "CRL %s: out of memory; it is not fetched again", s->text);
 }
 
-// Not from within libevent's callbacks about the connection: it still uses it there.
 static void drop(struct source *s)
 {
-	resolver_cancel(s->query);
-	s->query = NULL;
-	if (s->http)
-		evhttp_connection_free(s->http);
-	s->http = NULL;
-	s->running = false;
+	http_fetch_cancel(s->attempt);
+	s->attempt = NULL;
 }
 
 static void failed(struct source *s, const char *why)
 {
-	s->running = false;
 	log_warn(LOG_IKE, "CRL %s: %s; again in %u s", s->text, why, s->fetch->retry_ms / 1000);
 	arm(s, s->fetch->retry_ms);
 }
@@ -73,9 +60,8 @@ static unsigned wait_of(int64_t next_update)
 	return half < LIMIT_CRL_RETRY_S ? LIMIT_CRL_RETRY_S : (unsigned)half;
 }
 
-static void take(struct source *s, struct evbuffer *in)
+static void take(struct source *s, const uint8_t *answer, size_t len)
 {
-	size_t len = evbuffer_get_length(in);
 	uint8_t *body = malloc(len + 1);
 	struct error err = {""};
 	int64_t next = 0;
@@ -85,7 +71,7 @@ static void take(struct source *s, struct evbuffer *in)
 		failed(s, "out of memory");
 		return;
 	}
-	evbuffer_remove(in, body, len);
+	memcpy(body, answer, len);
 	rc = cred_put_crl(s->fetch->cred, s->text, body, len, &next, &err);
 	if (rc) {
 		free(body);
@@ -93,101 +79,34 @@ static void take(struct source *s, struct evbuffer *in)
 		return;
 	}
 	free(s->body);
-	s->running = false;
 	s->body = body;
 	s->len = len;
 	log_info(LOG_IKE, "CRL %s: fetched, %zu bytes; again in %u s", s->text, len, wait_of(next));
 	arm(s, wait_of(next) * 1000);
 }
 
-// libevent says the reason here, and then calls on_answer.
-static void on_error(enum evhttp_request_error code, void *arg)
-{
-	struct source *s = arg;
-
-	s->why = code == EVREQ_HTTP_DATA_TOO_LONG ? "the answer is larger than a CRL may be"
-		 : code == EVREQ_HTTP_TIMEOUT	  ? "no answer in time"
-		 : code == EVREQ_HTTP_EOF	  ? "the server closed the connection"
-						  : "the server's answer is not HTTP";
-}
-
-static void on_answer(struct evhttp_request *req, void *arg)
-{
-	struct source *s = arg;
-	int code = req ? evhttp_request_get_response_code(req) : 0;
-	struct error why;
-
-	if (code == HTTP_OK && !s->why) {
-		take(s, evhttp_request_get_input_buffer(req));
-		return;
-	}
-	if (s->why || code == 0)
-		error_set(&why, 0, "%s", s->why ? s->why : "there is no connection to the server");
-	else
-		error_set(&why, 0, "the server answers %d, not 200%s", code,
-			  code >= 300 && code < 400 ? ", and redirects are not followed" : "");
-	failed(s, why.text);
-}
-
-static void ask(struct source *s, const char *address)
-{
-	struct evhttp_request *req = evhttp_request_new(on_answer, s);
-	char host[HTTP_URL_HOST_MAX + 8];
-
-	s->http = evhttp_connection_base_new(s->fetch->base, NULL, address, s->url.port);
-	if (!req || !s->http) {
-		if (req)
-			evhttp_request_free(req);
-		failed(s, "out of memory");
-		return;
-	}
-	snprintf(host, sizeof(host), "%s:%u", s->url.host, s->url.port);
-	if (s->url.port == 80)
-		*strrchr(host, ':') = '\0';
-	evhttp_connection_set_max_body_size(s->http, LIMIT_CRL_LEN);
-	evhttp_connection_set_max_headers_size(s->http, LIMIT_HTTP_HEADERS_LEN);
-	evhttp_connection_set_timeout(s->http, LIMIT_CRL_FETCH_S);
-	evhttp_request_set_error_cb(req, on_error);
-	evhttp_add_header(evhttp_request_get_output_headers(req), "Host", host);
-	evhttp_add_header(evhttp_request_get_output_headers(req), "Connection", "close");
-	// It owns the request from here on, and tells on_answer of failures.
-	if (evhttp_make_request(s->http, req, EVHTTP_REQ_GET, s->url.path))
-		failed(s, "the request could not be sent");
-}
-
-static void on_address(void *ctx, const struct ip_addr *addr, const char *why)
+static void on_answer(void *ctx, const uint8_t *body, size_t len, const char *why)
 {
 	struct source *s = ctx;
-	char text[IP_ADDR_TEXT_MAX];
 
-	s->query = NULL;
-	if (addr)
-		ask(s, ip_addr_format(addr, text, sizeof(text)));
-	else
+	s->attempt = NULL;
+	if (why)
 		failed(s, why);
+	else
+		take(s, body, len);
 }
 
 static void on_timer(int fd, short what, void *arg)
 {
 	struct source *s = arg;
-	struct in_addr numeric;
+	const struct http_fetch_params params = {
+		.url = &s->url, .max = LIMIT_CRL_LEN, .timeout_ms = s->fetch->attempt_ms};
 
 	(void)fd;
 	(void)what;
-	// Armed while an attempt runs, it is that attempt's end: libevent's own time starts anew
-	// with every byte.
-	if (s->running) {
-		drop(s);
-		failed(s, "no answer in time");
-		return;
-	}
 	drop(s);
-	s->running = true;
-	s->why = NULL;
-	arm(s, s->fetch->attempt_ms);
-	if (inet_pton(AF_INET, s->url.host, &numeric) == 1)
-		ask(s, s->url.host);
-	else if (resolver_ask(s->fetch->resolver, s->url.host, on_address, s, &s->query))
+	if (http_fetch_start(s->fetch->base, s->fetch->resolver, &params, on_answer, s,
+			     &s->attempt))
 		failed(s, "out of memory");
 }
 
@@ -257,7 +176,7 @@ static void give_again(struct source *s)
 	struct error err = {""};
 	int64_t next;
 
-	if (!s->body && !s->running)
+	if (!s->body && !s->attempt)
 		arm(s, 0);
 	if (s->body && cred_put_crl(s->fetch->cred, s->text, s->body, s->len, &next, &err))
 		log_warn(LOG_IKE, "CRL %s: %s", s->text, err.text);

@@ -1,6 +1,6 @@
 // CRLs that authorities name by http (crl_uris), fetched in the background: at the start, and again
-// long before they run out (RFC 5280 5.1.2.5). No IKE_AUTH waits for one, and nothing that a peer's
-// certificate names is ever asked.
+// long before they run out (RFC 5280 5.1.2.5). No IKE_AUTH waits for one;
+// what certificates name is asked by control/revocation_fetch.h.
 //
 // A CRL counts once a CA of the configuration has signed it. A failure leaves the CRL from before
 // in place and is tried again; redirects are not followed.

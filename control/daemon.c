@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "control/crl_fetch.h"
 #include "control/links.h"
 #include "control/ike_socket.h"
+#include "control/revocation_fetch.h"
 #include "control/vici_server.h"
 #include "lib/log.h"
 
@@ -72,6 +74,21 @@ static int follow_dp(struct daemon *d, struct error *err)
 	return 0;
 }
 
+// ---- our addresses ----
+
+static void on_addresses(void *arg)
+{
+	struct daemon *d = arg;
+	size_t n = netmirror_addrs(d->netmirror, NULL, 0);
+	struct ip_addr *addrs = calloc(n ? n : 1, sizeof(*addrs));
+
+	if (!addrs)
+		return; // with the next change
+	netmirror_addrs(d->netmirror, addrs, n);
+	ike_run_addresses(d->ike, addrs, n);
+	free(addrs);
+}
+
 // ---- start and stop ----
 
 static int start_dp(struct daemon *d, struct error *err)
@@ -121,10 +138,27 @@ static int probe_sockets(struct error *err)
 	return rc;
 }
 
-static int start_crl_fetch(struct daemon *d, struct error *err)
+static void on_revocation(void *ctx, uint32_t wait)
+{
+	struct daemon *d = ctx;
+
+	ike_run_go_on(d->ike, wait);
+}
+
+static void lend_revocation(struct daemon *d, struct cred *creds)
+{
+	if (creds)
+		cred_set_revocation(creds, revocation_fetch_answers(d->revocation));
+}
+
+static int start_fetching(struct daemon *d, struct error *err)
 {
 	int rc = crl_fetch_create(d->base, &d->crl_fetch);
 
+	if (rc == 0)
+		rc = revocation_fetch_create(d->base, on_revocation, d, &d->revocation);
+	if (rc == 0)
+		lend_revocation(d, d->creds);
 	if (rc == 0)
 		rc = crl_fetch_configure(d->crl_fetch, &d->config->crl_urls, d->creds);
 	return rc ? error_set(err, rc, "out of memory") : 0;
@@ -154,7 +188,9 @@ int daemon_start(struct daemon *d, struct error *err)
 	if (rc == 0)
 		rc = ike_run_create(d->base, d->dp, &d->ike, err);
 	if (rc == 0) {
-		rc = start_crl_fetch(d, err);
+		netmirror_observe(d->netmirror, on_addresses, d);
+		on_addresses(d);
+		rc = start_fetching(d, err);
 		ike_run_swap_creds(d->ike, d->creds);
 		d->creds = NULL;
 	}
@@ -190,8 +226,12 @@ void daemon_stop(struct daemon *d)
 	d->links = NULL;
 	crl_fetch_destroy(d->crl_fetch); // borrows the credentials
 	d->crl_fetch = NULL;
+	if (d->netmirror)
+		netmirror_observe(d->netmirror, NULL, NULL);
 	if (d->ike)
 		ike_run_destroy(d->ike);
+	revocation_fetch_destroy(d->revocation); // its credentials are gone
+	d->revocation = NULL;
 	if (d->netmirror)
 		netmirror_destroy(d->netmirror);
 	if (d->dp)
@@ -308,6 +348,7 @@ int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
 		rc = netmirror_configure(d->netmirror, next, err);
 	if (rc)
 		goto undo;
+	lend_revocation(d, creds);
 	n = count_changes(d->config, next);
 	// New certificates under old names count from now on, also for connections that stay.
 	now = creds;

@@ -16,6 +16,7 @@ struct cred;
 struct event;
 struct event_base;
 struct links;
+struct revocation_fetch;
 struct vici_server;
 
 struct daemon {
@@ -28,6 +29,7 @@ struct daemon {
 	struct links *links;
 	struct ike_run *ike;
 	struct crl_fetch *crl_fetch;
+	struct revocation_fetch *revocation;
 	struct vici_server *vici;
 	uint64_t started_ms; // monotonic
 	uint64_t generation; // of the configuration, from 1

@@ -48,6 +48,14 @@ void ike_run_trapped_ifaces(const struct ike_run *run, bool *trapped);
 // is ike_run's from now on. Before the ike_run_configure that needs them.
 struct cred *ike_run_swap_creds(struct ike_run *run, struct cred *creds);
 
+// Our addresses on the ports are these, or a route has changed. IKE SAs with MOBIKE (RFC 4555) go
+// on from other addresses then, if they have to.
+void ike_run_addresses(struct ike_run *run, const struct ip_addr *addrs, size_t n);
+
+// What an IKE_AUTH waited for, by the number that the credentials gave it, has come or will not
+// come.
+void ike_run_go_on(struct ike_run *run, uint32_t wait);
+
 // What the dataplane asks for (DP_EV_NO_SA, DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE).
 void ike_run_dp_event(struct ike_run *run, const struct dp_event *ev);
 

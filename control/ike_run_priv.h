@@ -9,6 +9,7 @@
 //   ike_run_retire.c children that a reload has removed or replaced
 //   ike_run_rival.c  two IKE SAs for the same children: which one stays
 //   ike_run_succ.c   the successor of a rekeyed IKE SA
+//   ike_run_addrs.c  our own addresses, for MOBIKE
 //   ike_run_pace.c   how many initiations at once
 //   ike_run_start.c  bringing configured children up and keeping them up
 //   ike_run_cmd.c    commands: initiate, terminate, shutdown
@@ -82,6 +83,7 @@ struct run_sa {			       // an IKE SA
 	bool peer_lost;	  // it did not answer
 	bool suspect;	  // it does not answer just now
 	bool send_failed; // the last message could not be sent
+	uint32_t wait;	  // what its IKE_AUTH waits for (IKE_ACT_WAIT), 0: nothing yet
 	bool closed;
 	enum ike_report_code last_code; // of the last error, for whoever waits
 	char last_error[IKE_REPORT_TEXT_MAX];
@@ -151,6 +153,10 @@ struct ike_run {
 	struct refusal_budget explained;
 	struct resolver *resolver;
 	struct event *names_timer;
+	struct ip_addr *addrs; // our own, on the ports
+	size_t n_addrs;
+	struct event *addrs_timer; // to tell the IKE SAs that they have changed
+	uint64_t addrs_told_ms;	   // when last
 	struct ike_run_stats stats; // the counters of it
 	ike_run_observer observer;
 	void *observer_ctx;
@@ -193,6 +199,10 @@ bool names_fresh(const struct conn *c);
 void names_ask(struct ike_run *run, struct conn *c);
 void names_ask_new(struct ike_run *run); // those of connections that were never looked up
 void names_stop(struct conn *c);	 // cancels
+
+// ---- ike_run_addrs.c ----
+int run_addrs_create(struct ike_run *run); // -ENOMEM
+void run_addrs_destroy(struct ike_run *run);
 
 // ---- ike_run_sa.c ----
 void run_enter(struct ike_run *run);
@@ -297,6 +307,10 @@ void pace_over(struct run_sa *s);    // done, given up or not answered in time; 
 void pace_next(struct ike_run *run); // starts those whose turn it is
 
 // ---- ike_run_start.c ----
+// Our address towards a peer: the one that Linux would take, when the connection has it among its
+// own, else the first single one. An error is a sentence.
+int start_local(const struct conn *conn, const struct ip_addr *remote, struct ip_endpoint *local,
+		struct error *err);
 // Another start_action, dpd_action or close_action: whether it is trapped and initiated is decided
 // as for a new child; what is up or under way stays so.
 void start_changed(struct ike_run *run, struct conn_child *child);

@@ -382,6 +382,9 @@ static bool carry_out(struct run_sa *s, struct ike_action *a)
 	case IKE_ACT_ONLY_SA:
 		s->only = true;
 		break;
+	case IKE_ACT_WAIT:
+		s->wait = a->wait;
+		break;
 	case IKE_ACT_SUCCESSOR:
 	case IKE_ACT_ADOPT:
 		break; // successors()
@@ -486,6 +489,23 @@ static unsigned successors(struct run_sa *s, struct ike_actions *acts, struct ru
 		}
 	}
 	return n;
+}
+
+void ike_run_go_on(struct ike_run *run, uint32_t wait)
+{
+	struct ike_event ev = {.type = IKE_EV_GO_ON};
+	struct run_sa *s;
+
+	run_enter(run);
+	TAILQ_FOREACH(s, &run->sas, link)
+	{
+		if (s->wait != wait)
+			continue;
+		s->wait = 0;
+		run_sa_step(s, &ev);
+		break;
+	}
+	run_leave(run);
 }
 
 void run_sa_step(struct run_sa *s, struct ike_event *ev)

@@ -54,10 +54,8 @@ void start_trap(struct ike_run *run, struct conn_child *child, bool on)
 	run_child_changed(run, child);
 }
 
-// Our address towards a peer: the one that Linux would take, when the connection has it among its
-// own, else the first single one.
-static int choose_local(const struct conn *conn, const struct ip_addr *remote,
-			struct ip_endpoint *local, struct error *err)
+int start_local(const struct conn *conn, const struct ip_addr *remote, struct ip_endpoint *local,
+		struct error *err)
 {
 	struct ip_endpoint fixed = *local;
 	int rc = ike_socket_source(remote, &local->addr, err);
@@ -88,7 +86,7 @@ static int choose_addrs(const struct conn *conn, unsigned attempt, struct ip_end
 
 		conn_remote(conn, attempt + i, remote);
 		*local = (struct ip_endpoint){.port = conn->local_port};
-		rc = choose_local(conn, &remote->addr, local, i == 0 ? err : &other);
+		rc = start_local(conn, &remote->addr, local, i == 0 ? err : &other);
 		if (rc == 0)
 			return 0;
 		first = first ? first : rc;
@@ -436,15 +434,18 @@ void start_successor(struct run_sa *s)
 
 // A peer that has restarted does not know the IKE SA any more and may be long back before the
 // request is given up (165 s). So a fresh IKE SA is tried beside it; when that succeeds the old one
-// goes, and otherwise nothing is lost.
+// goes, and otherwise nothing is lost. One that MOBIKE finds another path for gets its chance
+// first.
 void start_suspect(struct run_sa *s)
 {
 	const struct run_child_sa *c = first_child(s);
 	struct ike_sa_info info;
 
 	ike_sa_info(s->sa, &info);
-	if (!ike_state_is_up(info.state) || info.retransmits < SUSPECT_REPEATS || s->superseded ||
-	    !c || c->child->dpd_action != DEAD_START)
+	if (info.retransmits < SUSPECT_REPEATS + (info.tried ? 1 : 0))
+		return;
+	if (!ike_state_is_up(info.state) || s->superseded || !c ||
+	    c->child->dpd_action != DEAD_START)
 		return;
 	s->suspect = true;
 	s->rekey_at_ms = run_now_ms();

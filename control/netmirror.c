@@ -54,6 +54,9 @@ struct netmirror {
 	unsigned in_second;
 	unsigned resync_took_ms; // the last one
 	int first_err;		 // of the messages of one dump
+	bool changed;		 // something, since the observer was told
+	void (*observer)(void *ctx);
+	void *observer_ctx;
 };
 
 static uint64_t now_ms(void)
@@ -120,9 +123,6 @@ static int on_route(struct netmirror *m, const struct nlmsghdr *h)
 		if (hop->link_down && port != ROUTE_NO_PORT && port < DP_IFACE_FIRST)
 			port = ROUTE_NO_PORT;
 	}
-	// Routes of IPv6 are for the packets to peers, which a tunnel interface does not take.
-	if (r.dst.addr.family == IP_V6 && port >= DP_IFACE_FIRST)
-		port = ROUTE_NO_PORT;
 	return routes_set(m->routes, &r, port, hop);
 }
 
@@ -160,6 +160,7 @@ static int on_message(struct netmirror *m, const struct nlmsghdr *h)
 	switch (h->nlmsg_type) {
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
+		m->changed = true;
 		on_link(m, h);
 		return 0;
 	case RTM_DELNEXTHOP: // its routes go without RTM_DELROUTE
@@ -167,9 +168,11 @@ static int on_message(struct netmirror *m, const struct nlmsghdr *h)
 		return 0;
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
+		m->changed = true;
 		return on_addr(m, h);
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
+		m->changed = true;
 		return on_route(m, h);
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH:
@@ -255,6 +258,15 @@ static int resync(struct netmirror *m)
 	return err ? err : dump_neighs(m);
 }
 
+static void tell(struct netmirror *m)
+{
+	bool changed = m->changed;
+
+	m->changed = false;
+	if (changed && m->observer)
+		m->observer(m->observer_ctx);
+}
+
 static void on_resync(evutil_socket_t fd, short what, void *ctx)
 {
 	struct netmirror *m = ctx;
@@ -264,6 +276,7 @@ static void on_resync(evutil_socket_t fd, short what, void *ctx)
 	(void)fd;
 	(void)what;
 	m->resync_took_ms = (unsigned)(now_ms() - start);
+	tell(m);
 	if (!err)
 		return;
 	log_warn(LOG_KNL, "reading the kernel's routes failed: %s; once more in a second",
@@ -286,7 +299,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 			continue;
 		}
 		if (errno == EAGAIN || errno == EINTR)
-			return;
+			break;
 		if (errno == ENOBUFS)
 			log_info(LOG_KNL, "the kernel's routes change faster than they are read; "
 					  "reading all of them again");
@@ -294,6 +307,31 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 			log_warn(LOG_KNL, "netlink: %s", strerror(errno));
 		want_resync(m);
 	}
+	tell(m);
+}
+
+void netmirror_observe(struct netmirror *m, void (*changed)(void *ctx), void *ctx)
+{
+	m->observer = changed;
+	m->observer_ctx = ctx;
+}
+
+size_t netmirror_addrs(const struct netmirror *m, struct ip_addr *out, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->addrs.n; i++) {
+		const struct own_addr *a = &m->addrs.at[i];
+		uint32_t number = devices_number(&m->devices, a->ifindex);
+
+		// A tunnel interface's address is inside of the tunnels: nothing reaches us there.
+		if (number >= DP_IFACE_FIRST)
+			continue;
+		if (n < max)
+			out[n] = a->addr.addr;
+		n++;
+	}
+	return n;
 }
 
 // ---- neighbours ----

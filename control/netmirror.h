@@ -21,6 +21,10 @@ void netmirror_destroy(struct netmirror *m);
 // Takes in the tunnel interfaces that are new in the dataplane, and brings the addresses on all to
 // what `config` says (reload).
 int netmirror_configure(struct netmirror *m, const struct config *config, struct error *err);
+// `changed` is called after addresses, routes or links have changed. NULL stops.
+void netmirror_observe(struct netmirror *m, void (*changed)(void *ctx), void *ctx);
+// Our addresses on the ports. Returns how many there are; at most `max` are written.
+size_t netmirror_addrs(const struct netmirror *m, struct ip_addr *out, size_t max);
 // Takes a tunnel interface away from Linux, before it goes in the dataplane (dp_iface_del).
 void netmirror_forget(struct netmirror *m, unsigned iface);
 // What Linux has as the MTU of a tunnel interface. -errno.

@@ -341,6 +341,7 @@ const char *vici_report_group(enum ike_report_code code)
 	case IKE_REPORT_AUTH_FAILED:
 	case IKE_REPORT_CERT:
 	case IKE_REPORT_PEER_REFUSED_AUTH:
+	case IKE_REPORT_MOVED:
 	case IKE_REPORT_PEER_DELETED:
 	case IKE_REPORT_DEAD_PEER:
 	case IKE_REPORT_CLOSED:

@@ -120,6 +120,8 @@ void vici_sa_ike(struct vici_builder *b, const struct ike_run_sa *sa, unsigned f
 		vici_kv(b, "nat-remote", "yes");
 	if (info->nat_local || info->nat_remote)
 		vici_kv(b, "nat-any", "yes");
+	if (info->mobike)
+		vici_kv(b, "mobike", "yes");
 	if (info->chosen.n)
 		put_proposal(b, &info->chosen);
 	if (!(flags & VICI_SA_NO_COUNTERS) && info->established_ms)

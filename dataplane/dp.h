@@ -163,8 +163,9 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct 
 // `on`, wait for one for up to 1 s, because somebody is going to bring one up. DP_EV_NO_SA is
 // reported either way.
 int dp_tunnel_hold(struct dp *dp, uint32_t tunnel, bool on);
-// The outbound SA with that SPI goes on between other outer addresses, and UDP ports if it is in
-// UDP; its sequence numbers continue. -ENOENT when the tunnel's SA is another one.
+// The outbound SA with that SPI goes on between other outer addresses, in UDP between these ports
+// or, with ports 0, without UDP; its sequence numbers continue. -ENOENT when the tunnel's SA is
+// another one.
 int dp_tunnel_move(struct dp *dp, uint32_t tunnel, uint32_t spi, const struct ip_endpoint *local,
 		   const struct ip_endpoint *remote);
 // Takes the outbound SA away if it has that SPI.

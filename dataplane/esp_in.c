@@ -33,6 +33,7 @@ struct in_packet {
 	uint64_t seq;
 	uint16_t outer_len; // bytes in front of ESP
 	uint8_t outer_tos;
+	bool udp;
 };
 
 static bool is_ipv6(const struct rte_mbuf *m)
@@ -163,7 +164,7 @@ static void esp_in_check(struct worker *w, struct batch *b, const struct esp_pla
 			drop(w, m, DROP_ESP_NO_SA);
 			continue;
 		}
-		if (sa->udp_encap != at->udp) {
+		if (sa->udp_encap != at->udp && !sa->either_form) {
 			drop(w, m, DROP_ESP_ENCAP);
 			continue;
 		}
@@ -189,6 +190,7 @@ static void esp_in_check(struct worker *w, struct batch *b, const struct esp_pla
 			.seq = seq,
 			.outer_len = at->outer_len,
 			.outer_tos = outer_tos_of(m),
+			.udp = at->udp,
 		};
 		batch_keep(b, kept, i);
 		b->sa[kept++] = sa;
@@ -318,17 +320,17 @@ static bool life_left(struct worker *w, struct sa_in *sa, uint64_t packets, uint
 
 // RFC 3948, RFC 7296 2.23: a NAT may give the peer another mapping at any time. Only its newest
 // packet says where it is now: one that was held back and comes late says where it was.
-static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf *m, uint64_t seq,
-		      uint16_t outer_len)
+static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf *m,
+		      const struct in_packet *in)
 {
 	const uint8_t *outer = rte_pktmbuf_mtod(m, const uint8_t *);
 	const struct rte_udp_hdr *udp;
 	struct dp_event ev;
 	uint64_t from;
 
-	if (!sa->udp_encap || seq != sa->replay.top)
+	if (!in->udp || in->seq != sa->replay.top)
 		return;
-	udp = (const void *)(outer + outer_len - UDP_HDR_LEN);
+	udp = (const void *)(outer + in->outer_len - UDP_HDR_LEN);
 	from = is_ipv6(m) ? sa_in_peer6(outer + 8, udp->src_port)
 			  : sa_in_peer(((const struct rte_ipv4_hdr *)(const void *)outer)->src_addr,
 				       udp->src_port);
@@ -386,7 +388,7 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	}
 	atomic_store_explicit(&sa->top_seq, sa->replay.top, memory_order_relaxed);
 	atomic_store_explicit(&sa->last_tsc, w->now_tsc, memory_order_relaxed);
-	note_peer(w, sa, m, in->seq, in->outer_len);
+	note_peer(w, sa, m, in);
 	reason = check_trailer(job, &len);
 	if (reason != DROP_REASON_COUNT)
 		return reason;

@@ -32,7 +32,7 @@ struct sa_in {
 	uint32_t spi;		// read only from here on, once published
 	_Atomic uint32_t owner; // worker; SA_IN_NO_OWNER until the first packet
 	uint32_t tunnel;
-	bool udp_encap;
+	bool udp_encap, either_form;
 	// Control: rw, owner: ro. Outer source of packets in UDP: IPv4 address and port as they
 	// stand in the packet, address in the upper half.
 	_Atomic uint64_t peer;

@@ -285,7 +285,7 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 	}
 	sa->names_ports = old->names_ports;
 	sa->key = old->key;
-	build_outer(sa, local, remote, old->udp);
+	build_outer(sa, local, remote, local->port != 0 && remote->port != 0);
 	// A number is the IV of the same key in both SAs: none may be given away twice, not
 	// even by a worker that has loaded the old pointer and sleeps before it takes its numbers.
 	// One atomic add reads the last number given away and puts whatever the old counter gives

@@ -23,6 +23,7 @@ struct esp_sa {
 	struct transform integ;	   // TRANSFORM_INTEG; INTEG_NONE with an AEAD
 	bool esn;		   // 64-bit sequence numbers
 	bool udp_encap;		   // RFC 3948, with the ports below
+	bool either_form;	   // inbound: in UDP or not, as that may change (RFC 4555 3.5)
 	struct ip_endpoint local;  // outer address; port only with udp_encap
 	struct ip_endpoint remote; // outer address; port only with udp_encap
 	uint32_t replay_window;	   // packets, inbound only

@@ -5,6 +5,7 @@ enum {
 	LIMIT_IKE_MESSAGE_LEN = 32768,	     // bytes of one IKE message, its fragments put together
 	LIMIT_IKE_FRAGMENTS = 128,	     // of one message; one each way and IKE SA (RFC 7383)
 	LIMIT_IKE_PAYLOADS = 64,	     // payloads of one message
+	LIMIT_IKE_ADDRS = 8, // further addresses of one side (RFC 4555 3.4); as strongSwan sends
 	LIMIT_IKE_NONCE_MIN = 16,	     // bytes (RFC 7296 2.10)
 	LIMIT_IKE_NONCE_MAX = 256,	     // bytes (RFC 7296 2.10)
 	LIMIT_IKE_KE_SECRET_MAX = 1024,	     // bytes of g^ir (MODP 8192)
@@ -30,6 +31,20 @@ enum {
 	LIMIT_CRL_FETCH_S = 30,		 // for one attempt
 	LIMIT_CRL_RETRY_S = 60,		 // after a failure; never sooner after a success either
 	LIMIT_CRL_REFRESH_S = 21600,	 // never later
+	// Whether a peer's certificate is revoked, asked of the servers that it or its authority names.
+	LIMIT_IKE_PARKED_MS = 5000,	// that an IKE_AUTH waits for that
+	LIMIT_OCSP_LEN = 16384,		// bytes of a response
+	LIMIT_OCSP_FETCH_MS = 2500,	// for one attempt: there has to be time for a CRL afterwards
+	LIMIT_OCSP_SKEW_S = 300,	// that a responder's clock may be ahead
+	LIMIT_OCSP_LIFE_S = 300,	// of a response that says none
+	LIMIT_OCSP_URIS = 64,		// of authorities
+	LIMIT_OCSP_ANSWERS = 4096,	// kept
+	LIMIT_CRL_ANSWERS = 64,		// kept
+	LIMIT_REVOCATION_URIS = 4,	// of one kind tried for one certificate
+	LIMIT_REVOCATION_RETRY_S = 30,	// after a failure
+	LIMIT_REVOCATION_ASKED = 512,	// questions under way
+	LIMIT_REVOCATION_FETCHES = 32,	// of these, at once
+	LIMIT_REVOCATION_WAITS = 1024,	// IKE_AUTHs that wait
 	LIMIT_IKE_CERTREQ_CAS = 24,	     // CAs that we name in one CERTREQ
 	// Why negotiations failed: candidates and certificates of one refusal; refusals kept; those
 	// explained in full to responders' unauthenticated peers, by source and in total, in a time.

@@ -89,9 +89,10 @@ static void put_ike(struct table *t, const struct node *sa)
 		   tree_text(sa, "remote-port", "-"));
 	table_cell(t, "%s", age_of(sa, "established", age, sizeof(age)));
 	table_cell(t, "%u", n);
-	table_note(t, "%s === %s  %s%s", tree_text(sa, "local-id", "?"),
+	table_note(t, "%s === %s  %s%s%s", tree_text(sa, "local-id", "?"),
 		   tree_text(sa, "remote-id", "?"), cipher_of(sa, cipher, sizeof(cipher)),
-		   tree_get(sa, "nat-any") ? "  NAT" : "");
+		   tree_get(sa, "nat-any") ? "  NAT" : "",
+		   tree_get(sa, "mobike") ? "  MOBIKE" : "");
 	table_note(t, "SPI %s_i%s %s_r%s", tree_text(sa, "initiator-spi", "-"),
 		   tree_get(sa, "initiator") ? "*" : "", tree_text(sa, "responder-spi", "-"),
 		   tree_get(sa, "initiator") ? "" : "*");

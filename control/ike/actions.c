@@ -57,23 +57,13 @@ static bool send_datagram(struct step *st, const uint8_t *data, size_t len,
 	return true;
 }
 
-void act_send(struct step *st, const struct octets *message, uint8_t exchange, uint32_t message_id,
-	      bool is_response, bool is_repeat)
+static void send_all(struct step *st, const struct octets *message, struct ike_action *a)
 {
-	const struct ike_sa *sa = st->sa;
-	struct ike_action how = {0}, *a = &how;
 	uint16_t n = 0;
 
 	for (size_t at = 0; at < message->len; n++)
 		at += datagram_len(message->data + at, message->len - at);
-	// RFC 7296 2.11: a response goes back to where the request came from.
-	a->send.local = is_response ? st->ev->local : sa->local;
-	a->send.remote = is_response ? st->ev->remote : sa->remote;
 	a->send.non_esp_marker = a->send.local.port == IKE_NATT_PORT;
-	a->send.exchange = exchange;
-	a->send.message_id = message_id;
-	a->send.is_response = is_response;
-	a->send.is_repeat = is_repeat;
 	a->send.fragments = n;
 	for (size_t at = 0; at < message->len;) {
 		size_t len = datagram_len(message->data + at, message->len - at);
@@ -83,6 +73,39 @@ void act_send(struct step *st, const struct octets *message, uint8_t exchange, u
 			return;
 		at += len;
 	}
+}
+
+void act_send(struct step *st, const struct octets *message, uint8_t exchange, uint32_t message_id,
+	      bool is_response, bool is_repeat)
+{
+	const struct ike_sa *sa = st->sa;
+	struct ike_action how = {.send = {
+					 // RFC 7296 2.11: a response goes back to where the request
+					 // came from.
+					 .local = is_response ? st->ev->local : sa->local,
+					 .remote = is_response ? st->ev->remote : sa->remote,
+					 .exchange = exchange,
+					 .message_id = message_id,
+					 .is_response = is_response,
+					 .is_repeat = is_repeat,
+				 }};
+
+	send_all(st, message, &how);
+}
+
+void act_send_between(struct step *st, const struct octets *request, uint8_t exchange,
+		      uint32_t message_id, const struct ip_endpoint *local,
+		      const struct ip_endpoint *remote)
+{
+	struct ike_action how = {.send = {
+					 .local = *local,
+					 .remote = *remote,
+					 .exchange = exchange,
+					 .message_id = message_id,
+					 .is_repeat = true,
+				 }};
+
+	send_all(st, request, &how);
 }
 
 void act_arm_timer(struct step *st, uint64_t deadline_ms)
@@ -155,6 +178,15 @@ bool act_successor(struct step *st, struct ike_sa *successor)
 	}
 	a->successor = successor;
 	return true;
+}
+
+bool act_wait(struct step *st, uint32_t wait)
+{
+	struct ike_action *a = action_add(st, IKE_ACT_WAIT);
+
+	if (a)
+		a->wait = wait;
+	return a != NULL;
 }
 
 void act_only_sa(struct step *st)

@@ -203,7 +203,7 @@ static bool is_signature(uint8_t method)
 }
 
 static int verify(const struct ike_sa *sa, const struct ike_msg *m,
-		  const struct ike_auth_payload *auth, struct error *err)
+		  const struct ike_auth_payload *auth, uint32_t *wait, struct error *err)
 {
 	const struct ike_cred *cred = sa->env->cred;
 	struct ike_signature sig = {.method = auth->method,
@@ -227,27 +227,34 @@ static int verify(const struct ike_sa *sa, const struct ike_msg *m,
 		error_set(err, rc, "the octets that it signed could not be made");
 	} else {
 		sig.octets = (struct ike_buf){octets.data, octets.len};
-		rc = cred->verify(cred->ctx, sa->conn->name, &sa->remote_id, &certs, &sig, err);
+		rc = cred->verify(cred->ctx, sa->conn->name, &sa->remote_id, &certs, &sig, wait,
+				  err);
 	}
 	octets_fini(&octets);
 	return rc;
 }
 
-bool cert_verify(struct step *st, const struct ike_msg *m, const struct ike_auth_payload *auth)
+enum proof cert_verify(struct step *st, const struct ike_msg *m,
+		       const struct ike_auth_payload *auth)
 {
 	struct ike_sa *sa = st->sa;
 	struct error err = {""}, unread;
 	struct ike_certs certs = {0};
 	struct ike_refusal *r;
-	int rc = verify(sa, m, auth, &err);
+	uint32_t wait = 0;
+	int rc = verify(sa, m, auth, st->last_word ? NULL : &wait, &err);
 
 	if (rc == 0)
-		return true;
+		return PROOF_GOOD;
+	if (rc == -EINPROGRESS && !st->last_word) {
+		act_report(st, IKE_REPORT_INFO, IKE_SEV_INFO, "IKE_AUTH waits: %s", err.text);
+		return act_wait(st, wait) ? PROOF_LATER : PROOF_BAD;
+	}
 	if (rc == -ENOMEM)
 		st->nomem = true;
 	r = refuse_new(st, IKE_REPORT_CERT, "the peer is not believed: %s", err.text);
 	certs_of(m, &certs, &unread); // those before the one that is malformed
 	refuse_certs(r, sa->env->cred, &certs);
 	act_refusal(st, r);
-	return false;
+	return PROOF_BAD;
 }

@@ -6,6 +6,8 @@
 #include "control/ike/payload.h"
 #include "control/ike/sa.h"
 
+enum proof { PROOF_GOOD, PROOF_BAD, PROOF_LATER };
+
 // ---- IKE_SA_INIT ----
 
 // The hashes that we accept in signatures (RFC 7427 4), and what a peer's message says of its own.
@@ -23,5 +25,7 @@ bool cert_build(struct step *st, struct ike_builder *b, const struct ike_msg *as
 		void (*between)(struct step *st, struct ike_builder *b));
 // CERTREQ of the chosen connection, when it wants certificates and may ask for them.
 void cert_build_request(const struct ike_sa *sa, struct ike_builder *b);
-// Do certificates and AUTH of the message prove that the peer is sa->remote_id? Reports why not.
-bool cert_verify(struct step *st, const struct ike_msg *m, const struct ike_auth_payload *auth);
+// Do certificates and AUTH of the message prove that the peer is sa->remote_id? Reports why not, or
+// what is waited for.
+enum proof cert_verify(struct step *st, const struct ike_msg *m,
+		       const struct ike_auth_payload *auth);

@@ -16,8 +16,11 @@ void child_selectors(const struct ike_sa *sa, const struct ike_child_conf *conf,
 {
 	*local = conf->local_ts;
 	*remote = conf->remote_ts;
-	add_dynamic(local, conf->local_dynamic, &sa->local.addr);
-	add_dynamic(remote, conf->remote_dynamic, &sa->remote.addr);
+	// A tunnel whose ends move goes on for the same packets (RFC 4555 2.1).
+	add_dynamic(local, conf->local_dynamic,
+		    sa->ts_local.family == IP_NONE ? &sa->local.addr : &sa->ts_local);
+	add_dynamic(remote, conf->remote_dynamic,
+		    sa->ts_remote.family == IP_NONE ? &sa->remote.addr : &sa->ts_remote);
 }
 
 // One direction without its keys.
@@ -30,8 +33,9 @@ static struct esp_sa esp_sa_of(const struct ike_sa *sa, const struct ike_child_i
 		.integ = info->integ,
 		.esn = info->esn,
 		.udp_encap = info->udp_encap,
-		.local = {sa->local.addr, 0},
-		.remote = {sa->remote.addr, 0},
+		.either_form = sa->mobike.on,
+		.local = {sa->esp.local.addr, 0},
+		.remote = {sa->esp.remote.addr, 0},
 		.replay_window = info->conf->replay_window,
 		.local_ts = info->local_ts,
 		.remote_ts = info->remote_ts,
@@ -40,7 +44,8 @@ static struct esp_sa esp_sa_of(const struct ike_sa *sa, const struct ike_child_i
 	if (esp.udp_encap) {
 		// RFC 3948 2.1: the same ports as IKE, which has moved to 4500 by now.
 		esp.local.port = IKE_NATT_PORT;
-		esp.remote.port = sa->remote.port == IKE_PORT ? IKE_NATT_PORT : sa->remote.port;
+		esp.remote.port =
+			sa->esp.remote.port == IKE_PORT ? IKE_NATT_PORT : sa->esp.remote.port;
 	}
 	return esp;
 }
@@ -88,7 +93,7 @@ static struct ike_child *child_create(struct step *st, const struct child_new *n
 		.encr = *encr,
 		.integ = {TRANSFORM_INTEG, INTEG_NONE, 0},
 		.esn = sn && sn->id == SN_ESN,
-		.udp_encap = st->sa->nat.encap,
+		.udp_encap = st->sa->esp.encap,
 		.local_ts = new->local_ts,
 		.remote_ts = new->remote_ts,
 	};
@@ -349,9 +354,12 @@ void children_move(struct step *st)
 	const struct ike_sa *sa = st->sa;
 
 	for (struct ike_child *c = sa->children; c; c = c->next) {
-		struct esp_sa esp = esp_sa_of(sa, &c->info, c->info.spi_out);
+		struct esp_sa esp;
 
+		c->info.udp_encap = sa->esp.encap;
+		esp = esp_sa_of(sa, &c->info, c->info.spi_out);
 		if (c->out_later) {
+			c->out.udp_encap = esp.udp_encap;
 			c->out.local = esp.local;
 			c->out.remote = esp.remote;
 			continue;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "control/ike/path.h"
 #include "control/ike/payload.h"
 #include "control/ike/refuse.h"
 #include "control/ike/report.h"
@@ -31,12 +32,11 @@ static struct ike_sa *successor_new(struct step *st, bool original_initiator)
 		return NULL;
 	}
 	next->conn = sa->conn;
-	next->local = sa->local;
-	next->remote = sa->remote;
+	path_inherit(sa, next);
 	next->local_id = sa->local_id;
 	next->remote_id = sa->remote_id;
-	next->nat = sa->nat;
 	next->peer_childless = sa->peer_childless;
+	next->may_fragment = sa->may_fragment;
 	return next;
 }
 
@@ -103,9 +103,13 @@ static void adopt(struct step *st, struct ike_sa *from, struct ike_sa *to)
 		if (!sa_want_child(to, from->wants[i].conf, from->wants[i].retry_ms))
 			st->nomem = true;
 	from->n_wants = 0;
+	if (from->orphan_spi) // which the peer has given to its successor, too
+		to->orphan_spi = from->orphan_spi;
+	from->orphan_spi = 0;
 	if (from->want_terminate) // before it is done with itself: all of it is to end
 		to->want_terminate = true;
 	to->give_up_ms = IKE_NEVER;
+	path_inherit(from, to); // it may have moved since the successor was made
 	if (to->last_reqid < from->last_reqid)
 		to->last_reqid = from->last_reqid;
 	act_adopt(st, from, to);
@@ -240,6 +244,7 @@ static enum verdict rekey_conclude(struct step *st)
 	sa->next = NULL;
 	kex_fini(sa->env, &next->kex);
 	if (lost) {
+		path_inherit(sa, next);
 		act_report(st, IKE_REPORT_INFO, IKE_SEV_INFO,
 			   "both sides have rekeyed the IKE SA at the same time, the peer's stays");
 		next->want_terminate = true;

@@ -68,6 +68,7 @@ struct ike_conn {
 	enum ike_send_cert send_cert;
 	bool send_certreq;
 	bool force_encap; // always ESP in UDP
+	bool mobike;	  // announced (RFC 4555); needs the callbacks of ike_env
 	enum ike_fragmentation fragmentation;
 	size_t fragment_size;  // bytes of an IP datagram: larger messages are fragmented; 0: never
 	uint64_t dpd_delay_ms; // 0: never
@@ -109,6 +110,16 @@ struct ike_env {
 						     const struct identity *id);
 	// Has the peer sent anything yet on the child SA with that inbound SPI?
 	bool (*child_used)(void *ctx, uint32_t spi_in);
+	// MOBIKE (RFC 4555), for connections that use it. Our addresses that the connection may be
+	// carried by, at most LIMIT_IKE_ADDRS; `first` is the first of them if it is one.
+	unsigned (*addrs_own)(void *ctx, const struct ike_conn *conn, const struct ip_addr *first,
+			      struct ip_addr out[LIMIT_IKE_ADDRS]);
+	// May it go between these two addresses?
+	bool (*addrs_allowed)(void *ctx, const struct ike_conn *conn, const struct ip_addr *local,
+			      const struct ip_addr *remote);
+	// The address that packets to `remote` leave from by the routes of now. False: no way.
+	bool (*addr_source)(void *ctx, const struct ike_conn *conn, const struct ip_addr *remote,
+			    struct ip_addr *local);
 	// Responder: may that peer, authenticated now, have one more IKE SA of the connection?
 	// `only`: it says that it has no other one (INITIAL_CONTACT). NULL: always.
 	bool (*may_join)(void *ctx, const struct ike_conn *conn, const struct identity *local,
@@ -132,8 +143,10 @@ enum ike_event_type {
 	IKE_EV_REKEY_CHILD,	// rekey one child SA now (by its inbound SPI)
 	IKE_EV_REKEY,		// rekey the IKE SA now
 	IKE_EV_PEER_MOVED,	// genuine, new ESP of a child came from ev->remote
+	IKE_EV_ADDRESSES,	// our addresses or the routes have changed
 	IKE_EV_RETIRE_CHILD,	// delete every SA of a child (ev->child) and make no more
 	IKE_EV_NEW_TIMES,	// those of the connection or of its children have changed
+	IKE_EV_GO_ON,		// what IKE_ACT_WAIT waited for has come, or will not come
 };
 
 struct ike_event {
@@ -163,6 +176,7 @@ enum ike_action_type {
 	IKE_ACT_ONLY_SA,      // the peer says that it has no other IKE SA with us
 	IKE_ACT_ADOPT,	      // the children of one IKE SA belong to another one now
 	IKE_ACT_MOVE_CHILD,   // its outbound SA goes to other outer addresses from now on
+	IKE_ACT_WAIT, // IKE_AUTH is put aside until IKE_EV_GO_ON, or for LIMIT_IKE_PARKED_MS
 	IKE_ACT_REPORT,
 	IKE_ACT_CLOSED, // last: the SA is to be destroyed
 };
@@ -189,6 +203,7 @@ enum ike_report_code {
 	IKE_REPORT_TS_MISMATCH,	      // C-TS
 	IKE_REPORT_ESP_MISMATCH,      // C-ESP
 	IKE_REPORT_INVALID_MESSAGE,   // malformed or unexpected; ignored
+	IKE_REPORT_MOVED,	      // one side has another address (RFC 4555)
 	IKE_REPORT_PEER_DELETED,      // the peer deleted the IKE SA
 	IKE_REPORT_DEAD_PEER,	      // liveness check unanswered
 	IKE_REPORT_CLOSED,
@@ -228,6 +243,7 @@ struct ike_action {
 			uint16_t fragment, fragments; // this one of so many; 1 of 1
 		} send;
 		uint64_t deadline_ms; // ARM_TIMER: replaces the one before; IKE_NEVER disarms
+		uint32_t wait;	      // what struct ike_cred's verify has given
 		struct ike_child_install *install;
 		struct ike_child_use *use;
 		struct {
@@ -251,7 +267,7 @@ struct ike_action {
 		} adopt;
 		struct {
 			uint32_t spi_in, spi_out;
-			struct ip_endpoint local, remote; // ports 0 without UDP
+			struct ip_endpoint local, remote; // ports 0: without UDP
 		} move;
 		struct {
 			enum ike_report_code code;
@@ -339,9 +355,11 @@ struct ike_sa_info {
 	struct identity local_id, remote_id; // ID_ANY until known
 	struct proposal chosen;		     // n == 0 until known
 	bool nat_local, nat_remote, encap;   // NAT detected before us, before the peer, forced
+	bool mobike;			     // both sides use it (RFC 4555)
 	uint64_t created_ms, established_ms; // 0: not yet
 	uint64_t rekey_ms;		     // when; IKE_NEVER
 	unsigned retransmits;		     // of the request under way
+	bool tried;			     // it went to or from other addresses as well
 	size_t n_children;
 };
 

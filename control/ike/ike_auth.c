@@ -18,6 +18,8 @@
 #include "control/ike/auth_psk.h"
 #include "control/ike/child_auth.h"
 #include "control/ike/informational.h"
+#include "control/ike/mobike.h"
+#include "control/ike/path.h"
 #include "control/ike/payload.h"
 #include "control/ike/refuse.h"
 #include "control/ike/report.h"
@@ -66,7 +68,7 @@ static struct identity own_identity(const struct ike_sa *sa, const struct ike_co
 
 // The proof of the peer, which has said to be sa->remote_id, by the method that the connection
 // wants and no other (CVE-2021-45079, CVE-2020-16088). Reports failures.
-static bool auth_verify(struct step *st, const struct ike_msg *m)
+static enum proof auth_verify(struct step *st, const struct ike_msg *m)
 {
 	struct ike_sa *sa = st->sa;
 	const struct ike_payload *p = ike_msg_find(m, PAYLOAD_AUTH);
@@ -77,9 +79,11 @@ static bool auth_verify(struct step *st, const struct ike_msg *m)
 		act_refusal(st, refuse_new(st, by_psk ? IKE_REPORT_AUTH_FAILED : IKE_REPORT_CERT,
 					   "the peer sent no AUTH (it wants EAP?), a %s is wanted",
 					   by_psk ? "pre-shared key" : "signature"));
-		return false;
+		return PROOF_BAD;
 	}
-	return by_psk ? psk_verify(st, &auth) : cert_verify(st, m, &auth);
+	if (!by_psk)
+		return cert_verify(st, m, &auth);
+	return psk_verify(st, &auth) ? PROOF_GOOD : PROOF_BAD;
 }
 
 static void established(struct step *st)
@@ -88,6 +92,9 @@ static void established(struct step *st)
 	struct text text;
 
 	sa_lifetime_start(sa, st->ev->now_ms);
+	path_settle(st);
+	sa->ts_local = sa->local.addr;
+	sa->ts_remote = sa->remote.addr;
 	sa->last_inbound_ms = st->ev->now_ms;
 	if (!sa->want_terminate)
 		sa->give_up_ms = IKE_NEVER;
@@ -134,6 +141,7 @@ static bool auth_send(struct step *st, const struct ike_msg *init, bool *said)
 		return false;
 	if (sa->first_contact) // RFC 7296 2.4: in the first IKE_AUTH request
 		build_notify(&b, N_INITIAL_CONTACT, NULL, 0);
+	mobike_build_auth_request(st, &b);
 	if (sa->child.conf && !first_child_offer(st, &b))
 		return false;
 	return request_send(st, &b, REQUEST_AUTH);
@@ -196,6 +204,7 @@ static enum verdict on_response(struct step *st, const struct ike_msg *m)
 	struct ike_sa *sa = st->sa;
 	const struct ike_payload *idr = ike_msg_find(m, PAYLOAD_IDR);
 	struct ike_notify n;
+	enum proof proof;
 
 	// Without AUTH there is no SA, whatever else the answer holds (RFC 7296 2.15).
 	if (!ike_msg_find(m, PAYLOAD_AUTH) && ike_msg_error(m, &n))
@@ -211,9 +220,11 @@ static enum verdict on_response(struct step *st, const struct ike_msg *m)
 					   sa->conn->name));
 		return responder_refused(st);
 	}
-	if (!auth_verify(st, m))
-		return responder_refused(st);
+	proof = auth_verify(st, m);
+	if (proof != PROOF_GOOD)
+		return proof == PROOF_LATER ? V_WAIT : responder_refused(st);
 	established(st);
+	mobike_take_auth(st, m);
 	if (!first_child_answered(st, m)) {
 		act_report(st, IKE_REPORT_INVALID_MESSAGE, IKE_SEV_ERROR,
 			   "the peer's answer about the child SA is malformed");
@@ -228,11 +239,11 @@ static enum verdict on_response(struct step *st, const struct ike_msg *m)
 
 // The SA stays half open: a peer that made a mistake may try again, and the answer can be
 // repeated; it ends by LIMIT_IKE_AUTH_FAILURES or LIMIT_IKE_HALF_OPEN_MS.
-static enum verdict initiator_refused(struct step *st, const struct ike_msg *m)
+static enum verdict initiator_refused(struct step *st, const struct ike_msg *m, uint16_t notify)
 {
 	struct ike_sa *sa = st->sa;
 
-	if (!reply_notify(st, m, N_AUTHENTICATION_FAILED, NULL, 0))
+	if (!reply_notify(st, m, notify, NULL, 0))
 		act_close(st, false, "no answer could be built");
 	else if (++sa->auth_failures >= LIMIT_IKE_AUTH_FAILURES)
 		act_close(st, false, "authentication failed too often");
@@ -373,6 +384,7 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	struct ike_sa *sa = st->sa;
 	const struct ike_payload *p = ike_msg_find(m, PAYLOAD_IDR);
 	struct identity idi, idr = {.type = ID_ANY};
+	enum proof proof = PROOF_BAD;
 	struct ike_builder b;
 	struct ike_notify n;
 	bool only;
@@ -381,10 +393,18 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	    (p && payload_id_parse(p, &idr)))
 		return V_SYNTAX;
 	only = ike_msg_notify(m, N_INITIAL_CONTACT, 0, &n);
-	if (!connection_choose(st, m, &idi, &idr) || !auth_verify(st, m) || !may_join(st, only) ||
-	    !auth_reply(st, m, &b))
-		return initiator_refused(st, m);
+	if (connection_choose(st, m, &idi, &idr))
+		proof = auth_verify(st, m);
+	if (proof == PROOF_LATER)
+		return V_WAIT;
+	if (proof != PROOF_GOOD)
+		return initiator_refused(st, m, N_AUTHENTICATION_FAILED);
+	if (!mobike_nats_ok(st, m))
+		return initiator_refused(st, m, N_UNEXPECTED_NAT_DETECTED);
+	if (!may_join(st, only) || !auth_reply(st, m, &b))
+		return initiator_refused(st, m, N_AUTHENTICATION_FAILED);
 	established(st);
+	mobike_take_auth(st, m);
 	if (only) {
 		act_only_sa(st);
 		act_report(st, IKE_REPORT_INFO, IKE_SEV_INFO,
@@ -394,6 +414,7 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	// Installed before the answer leaves: the initiator may send at once.
 	if (!first_child_choose(st, m, &b))
 		return V_SYNTAX;
+	mobike_build_auth_reply(st, &b);
 	if (!reply_send(st, &b, m)) {
 		act_close(st, false, "no answer could be built");
 		return V_STAY;

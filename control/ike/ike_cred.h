@@ -61,9 +61,12 @@ struct ike_cred {
 		    const struct ike_buf *octets, uint8_t *method, uint8_t *out, size_t *len,
 		    struct error *err);
 	// Is the peer who it says, by its certificates and signature and the connection's rules?
+	// -EINPROGRESS: that depends on whether a certificate is revoked, and nobody knows yet; it
+	// has been asked. *wait then names the answer, of which IKE_EV_GO_ON tells, and *err says
+	// what is waited for. With `wait` NULL it decides by what is there.
 	int (*verify)(void *ctx, const char *conn, const struct identity *peer,
 		      const struct ike_certs *certs, const struct ike_signature *sig,
-		      struct error *err);
+		      uint32_t *wait, struct error *err);
 	// Adds the CAs that the connection accepts to `out`, those that are there already left out.
 	// *n: identifiers there before and afterwards, LIMIT_IKE_CERTREQ_CAS at most.
 	void (*cas)(void *ctx, const char *conn, uint8_t *out, size_t *n);

@@ -300,8 +300,9 @@ static enum verdict on_answer(struct step *st, const struct ike_msg *m)
 	request_done(sa);
 	nat_conclude(sa, &nat, sa->conn->force_encap);
 	sa->may_fragment = fragmentation_announced(m);
-	if (sa->nat.encap) {
-		// RFC 7296 2.23: the initiator MUST move to 4500.
+	// RFC 7296 2.23: the initiator MUST move to 4500; for MOBIKE (RFC 4555 3.3) without a NAT
+	// as well.
+	if (sa->nat.encap || (sa->conn->mobike && sa->nat.supported)) {
 		sa->local.port = IKE_NATT_PORT;
 		sa->remote.port = IKE_NATT_PORT;
 	}

@@ -5,6 +5,8 @@
 
 #include "control/ike/child.h"
 #include "control/ike/ike_sa_init.h"
+#include "control/ike/parked.h"
+#include "control/ike/path.h"
 #include "control/ike/payload.h"
 #include "control/ike/request.h"
 #include "control/ike/sk.h"
@@ -57,19 +59,22 @@ static struct sk_keys keys_inbound(const struct ike_sa *sa)
 }
 
 // RFC 7296 2.23: the address of a peer behind a NAT follows what it sends, once that is
-// authenticated, unless we are behind one ourselves.
+// authenticated, unless we are behind one ourselves. With MOBIKE its ESP alone may say so (RFC 4555
+// 3.8), and not while the address that it has told is looked into.
 static void follow_peer(struct step *st)
 {
 	struct ike_sa *sa = st->sa;
 	char was[IP_ENDPOINT_TEXT_MAX], is[IP_ENDPOINT_TEXT_MAX];
 
+	if (sa->mobike.on && (st->ev->type == IKE_EV_MESSAGE || !path_is_settled(sa)))
+		return;
 	if (!sa->nat.remote || sa->nat.local || ip_endpoint_equal(&sa->remote, &st->ev->remote))
 		return;
 	act_report(st, IKE_REPORT_INFO, IKE_SEV_INFO, "the peer has moved from %s to %s",
 		   ip_endpoint_format(&sa->remote, was, sizeof(was)),
 		   ip_endpoint_format(&st->ev->remote, is, sizeof(is)));
 	sa->remote = st->ev->remote;
-	children_move(st);
+	path_settle(st);
 }
 
 // ---- messages: what to do with one that is genuine and new ----
@@ -110,7 +115,14 @@ static void reject_critical(struct step *st, const struct ike_msg *m)
 		act_close(st, false, "unknown critical payload");
 }
 
-static void handle(struct step *st, const struct ike_msg *m)
+static void park(struct step *st, const struct ike_msg *m, const uint8_t *plain, size_t len)
+{
+	if (parked_keep(st->sa, m, plain, len, st->ev))
+		st->nomem = true;
+}
+
+// `plain`: the payloads of a message that was protected.
+static void handle(struct step *st, const struct ike_msg *m, const uint8_t *plain, size_t len)
 {
 	struct ike_sa *sa = st->sa;
 	const struct ike_transition *row;
@@ -137,9 +149,33 @@ static void handle(struct step *st, const struct ike_msg *m)
 	case V_SYNTAX:
 		malformed(st, m);
 		break;
+	case V_WAIT:
+		park(st, m, plain, len);
+		break;
 	case V_STAY:
 		break;
 	}
+}
+
+// Handles again what was put aside. `last`: now or never.
+static void go_on(struct step *st, bool last)
+{
+	const struct ike_event *ev = st->ev;
+	struct ike_event then;
+	struct parked p;
+	struct ike_msg m;
+	int rc = parked_take(st->sa, ev->now_ms, &p, &then, &m);
+
+	if (rc == -ENOENT)
+		return;
+	st->ev = &then;
+	st->last_word = last;
+	if (rc == 0)
+		handle(st, &m, p.plain.data, p.plain.len);
+	st->ev = ev;
+	parked_fini(&p);
+	if (!st->sa->parked.held) // another attempt has its own time
+		st->sa->parked.until_ms = 0;
 }
 
 static void on_plain(struct step *st, struct ike_msg *m, bool well_formed)
@@ -165,7 +201,7 @@ static void on_plain(struct step *st, struct ike_msg *m, bool well_formed)
 		sa->remote = st->ev->remote;
 	}
 	if (well_formed)
-		handle(st, m);
+		handle(st, m, NULL, 0);
 	else
 		malformed(st, m);
 }
@@ -202,6 +238,11 @@ static void on_protected(struct step *st, struct ike_msg *m)
 					     : "not protected, or no keys yet");
 		return;
 	}
+	// Its answer is under way: nothing may be done twice.
+	if (sa->parked.held && !m->h.is_response) {
+		ignored(st, "that request waits already");
+		return;
+	}
 	// Before anything is decrypted; a number that is not expected has been refused above.
 	if (m->fragments && age == AGE_NEW &&
 	    !reassembly_wants(&sa->reassembly[m->h.is_response], m)) {
@@ -236,11 +277,12 @@ static void on_protected(struct step *st, struct ike_msg *m)
 	if (m->h.is_response) {
 		st->answered = sa->request.kind;
 		request_done(sa);
+		path_answered(st);
 	}
 	if (ike_msg_parse_inner(m, plain, plain_len))
 		malformed(st, m);
 	else
-		handle(st, m);
+		handle(st, m, plain, plain_len);
 }
 
 static void on_message(struct step *st)
@@ -337,6 +379,8 @@ static void on_timer(struct step *st)
 						       : "no end came of it");
 		return;
 	}
+	if (sa->parked.held && st->ev->now_ms >= sa->parked.until_ms)
+		go_on(st, true);
 	request_timer(st);
 	if (sa->phase != PHASE_ESTABLISHED)
 		return;
@@ -427,6 +471,9 @@ static void on_event(struct step *st)
 		if (sa->phase == PHASE_ESTABLISHED && child_by_spi_in(sa, st->ev->spi_in))
 			follow_peer(st);
 		break;
+	case IKE_EV_ADDRESSES:
+		path_addresses_changed(st);
+		break;
 	case IKE_EV_RETIRE_CHILD:
 		children_retire(sa, st->ev->child);
 		break;
@@ -435,6 +482,9 @@ static void on_event(struct step *st)
 			sa_rekey_start(sa, st->ev->now_ms);
 			children_new_times(st);
 		}
+		break;
+	case IKE_EV_GO_ON:
+		go_on(st, st->ev->now_ms >= sa->parked.until_ms);
 		break;
 	case IKE_EV_REKEY:
 		sa->want_rekey =
@@ -465,6 +515,8 @@ static void arm(struct step *st)
 	}
 	if (sa->request.kind != REQUEST_NONE)
 		due = min_ms(due, sa->request.next_ms);
+	if (sa->parked.held)
+		due = min_ms(due, sa->parked.until_ms);
 	// What was put off (a child that was being deleted, children of another IKE SA) may be
 	// overdue when it counts again.
 	if (due <= st->ev->now_ms)

@@ -8,6 +8,7 @@
 
 #include "control/ike/child.h"
 #include "control/ike/create_child.h"
+#include "control/ike/mobike.h"
 #include "control/ike/payload.h"
 #include "control/ike/refuse.h"
 #include "control/ike/request.h"
@@ -104,6 +105,7 @@ bool send_liveness(struct step *st)
 	struct ike_builder b;
 
 	request_begin(st, &b, EXCHANGE_INFORMATIONAL); // empty (RFC 7296 2.4)
+	mobike_build_liveness(st, &b);
 	return request_send(st, &b, REQUEST_LIVENESS);
 }
 
@@ -171,8 +173,11 @@ static enum verdict on_response(struct step *st, const struct ike_msg *m)
 		on_child_deleted(st, m);
 		break;
 	default:
+		mobike_answered(st, m);
 		break;
 	}
+	if (st->sa->phase == PHASE_CLOSED)
+		return V_STAY;
 	// RFC 7296 2.21.3: fatal on both sides, without a DELETE.
 	if (ike_msg_notify(m, N_INVALID_SYNTAX, 0, &n)) {
 		act_report(st, IKE_REPORT_INVALID_MESSAGE, IKE_SEV_ERROR,
@@ -270,6 +275,7 @@ static enum verdict on_request(struct step *st, const struct ike_msg *m)
 	reply_begin(st, &b, m);
 	if (n > 0)
 		build_delete_esp(&b, spis, n);
+	mobike_request(st, m, &b);
 	if (!reply_send(st, &b, m))
 		act_close(st, false, "no answer could be built");
 	return V_NEXT;

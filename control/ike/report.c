@@ -122,6 +122,8 @@ const char *ike_report_code_name(enum ike_report_code code)
 		return "C-ESP";
 	case IKE_REPORT_INVALID_MESSAGE:
 		return "invalid-message";
+	case IKE_REPORT_MOVED:
+		return "moved";
 	case IKE_REPORT_PEER_DELETED:
 		return "peer-deleted";
 	case IKE_REPORT_DEAD_PEER:

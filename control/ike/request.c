@@ -6,6 +6,8 @@
 #include "control/ike/child.h"
 #include "control/ike/create_child.h"
 #include "control/ike/informational.h"
+#include "control/ike/mobike.h"
+#include "control/ike/path.h"
 #include "control/ike/refuse.h"
 #include "control/ike/sk.h"
 
@@ -112,7 +114,7 @@ bool request_send(struct step *st, struct ike_builder *b, enum request_kind kind
 	r->kind = kind;
 	r->exchange = exchange;
 	r->message_id = sa->next_request_id;
-	r->doubtful = false;
+	r->doubtful = r->lists = r->tried = r->scattered = false;
 	r->repeats = 0;
 	r->tries_max = sa->conn->retransmit_tries;
 	if (kind == REQUEST_DELETE_IKE || kind == REQUEST_AUTH_FAILED)
@@ -169,6 +171,12 @@ static const char *request_name(enum request_kind kind)
 		return "CREATE_CHILD_SA for the IKE SA";
 	case REQUEST_DELETE_CHILD:
 		return "DELETE of a child SA";
+	case REQUEST_UPDATE:
+		return "UPDATE_SA_ADDRESSES";
+	case REQUEST_RETURN:
+		return "COOKIE2 to its new address";
+	case REQUEST_ADDRS:
+		return "the list of our addresses";
 	default:
 		return "liveness check";
 	}
@@ -183,6 +191,10 @@ static void give_up(struct step *st)
 	unsigned sent = r->repeats + 1;
 
 	ip_endpoint_format(&sa->remote, peer, sizeof(peer));
+	if (sa->phase == PHASE_REKEYED) { // the peer may have deleted it long ago
+		act_close(st, false, "replaced");
+		return;
+	}
 	switch (r->kind) {
 	case REQUEST_DELETE_IKE:
 	case REQUEST_AUTH_FAILED:
@@ -231,6 +243,7 @@ void request_timer(struct step *st)
 	r->repeats++;
 	r->next_ms = st->ev->now_ms + wait_ms(sa->conn, r->repeats);
 	act_send(st, &r->message, r->exchange, r->message_id, false, true);
+	path_try(st);
 	act_report(st, IKE_REPORT_RETRANSMIT, IKE_SEV_INFO,
 		   "%s (message %u) to %s not answered, repeat %u of %u",
 		   ike_exchange_name(r->exchange), r->message_id,
@@ -278,11 +291,19 @@ void request_next(struct step *st)
 	struct ike_child *child;
 	bool sent = true;
 
+	// The peer has one of these two, and calls us where we were.
+	if ((sa->phase == PHASE_REKEYED || sa->predecessor) && sa->mobike.want_update &&
+	    sa->request.kind == REQUEST_NONE && !send_update(st))
+		act_close(st, false, "no message could be built");
 	// Nothing is begun on a successor of which it is not known yet whether it stays.
 	if (sa->phase != PHASE_ESTABLISHED || sa->request.kind != REQUEST_NONE || sa->predecessor)
 		return;
 	if (sa->want_terminate) {
 		sent = send_delete_ike(st);
+	} else if (sa->mobike.want_update) {
+		sent = send_update(st);
+	} else if (sa->mobike.want_return) {
+		sent = send_return(st);
 	} else if (sa->orphan_spi) {
 		sent = send_orphan_delete(st);
 	} else if ((child = child_wanting_delete(sa))) {
@@ -295,6 +316,8 @@ void request_next(struct step *st)
 		sent = send_child(st, child->info.conf, child);
 	} else if ((conf = want_take(sa, now))) {
 		sent = send_child(st, conf, NULL);
+	} else if (sa->mobike.want_addrs) {
+		sent = send_addresses(st);
 	} else if (sa->want_check) {
 		sa->want_check = false;
 		sent = send_liveness(st);

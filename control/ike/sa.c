@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/ike/parked.h"
+
 int octets_set(struct octets *o, const void *data, size_t len)
 {
 	uint8_t *copy = malloc(len > 0 ? len : 1);
@@ -149,6 +151,7 @@ void ike_child_free(struct ike_child *child)
 
 void sa_forget_handshake(struct ike_sa *sa)
 {
+	parked_fini(&sa->parked);
 	kex_fini(sa->env, &sa->kex);
 	octets_fini(&sa->init_request);
 	octets_fini(&sa->init_response);
@@ -171,6 +174,7 @@ void ike_sa_destroy(struct ike_sa *sa)
 	sa_forget_handshake(sa);
 	octets_fini(&sa->request.message);
 	octets_fini(&sa->reply);
+	parked_fini(&sa->parked);
 	reassembly_fini(&sa->reassembly[0]);
 	reassembly_fini(&sa->reassembly[1]);
 	ike_keys_fini(&sa->keys);
@@ -243,10 +247,12 @@ void ike_sa_info(const struct ike_sa *sa, struct ike_sa_info *out)
 		.nat_local = sa->nat.local,
 		.nat_remote = sa->nat.remote,
 		.encap = sa->nat.encap,
+		.mobike = sa->mobike.on,
 		.created_ms = sa->created_ms,
 		.established_ms = sa->established_ms,
 		.rekey_ms = sa->rekey_ms,
 		.retransmits = sa->request.kind == REQUEST_NONE ? 0 : sa->request.repeats,
+		.tried = sa->request.kind != REQUEST_NONE && sa->request.tried,
 	};
 	memcpy(out->spi_i, sa->spi_i, 8);
 	memcpy(out->spi_r, sa->spi_r, 8);

@@ -27,6 +27,8 @@ enum {
 enum { IKE_DOUBT_RETRY_MS = 2000 };  // for the peer to learn of a child that it has asked for
 enum { IKE_RIVAL_WAIT_MS = 300000 }; // for it to be known which of two successors stays
 enum { IKE_PROBE_MS = 500 };	     // whether the peer uses a new child already
+enum { IKE_TRY_PATHS_REPEATS = 2 };  // of a request, and other pairs of addresses are tried
+enum { IKE_COOKIE2_LEN = 16 };	     // of ours (RFC 4555 4.2.5)
 
 struct octets { // owned bytes
 	uint8_t *data;
@@ -57,6 +59,9 @@ enum request_kind { // why we began an exchange
 	REQUEST_DELETE_CHILD,
 	REQUEST_DELETE_IKE,
 	REQUEST_AUTH_FAILED, // tells the peer that its AUTH does not verify
+	REQUEST_UPDATE,	     // moves the SAs to the addresses that it comes from (RFC 4555 3.5)
+	REQUEST_RETURN,	     // does the peer receive at its new address (RFC 4555 3.7)?
+	REQUEST_ADDRS,	     // tells what addresses we have (RFC 4555 3.6)
 };
 
 struct ike_request { // ours that is under way; the window is 1 (RFC 7296 2.3)
@@ -68,6 +73,10 @@ struct ike_request { // ours that is under way; the window is 1 (RFC 7296 2.3)
 	uint64_t first_ms, next_ms;
 	uint32_t spi_in; // REQUEST_DELETE_CHILD
 	bool doubtful;	 // the same: the peer may not know the child yet
+	bool lists;	 // it holds the list of our addresses
+	bool tried;	 // repeated between other pairs of addresses as well
+	bool scattered;	 // sent between more than one pair: its answer says nothing of either
+	uint8_t cookie2[IKE_COOKIE2_LEN]; // REQUEST_UPDATE, REQUEST_RETURN
 };
 
 struct child_request {			   // the child SA that our request under way is to make
@@ -83,6 +92,14 @@ struct child_request {			   // the child SA that our request under way is to mak
 	uint32_t rival_spi; // inbound SPI of the child that the peer made meanwhile for the same
 			    // purpose, 0: none (RFC 7296 2.8.1)
 	struct ike_nonce rival_nonce; // the lower one of that exchange
+};
+
+struct parked { // see parked.h
+	bool held;
+	uint8_t header[28], first; // of the message; the type of its first payload
+	struct octets plain;	   // its payloads
+	struct ip_endpoint local, remote;
+	uint64_t until_ms; // then the judgement is made in any case; 0: nothing was ever parked
 };
 
 struct ike_child {
@@ -109,6 +126,25 @@ struct child_want { // a child to be made as soon as the window is free
 	uint64_t retry_ms; // not before
 };
 
+struct ike_path {
+	struct ip_endpoint local, remote;
+	bool encap; // ESP in UDP
+};
+
+struct mobike {	     // RFC 4555
+	bool on;     // both sides have announced it
+	bool leader; // ours is the initiator's part, which rekeying does not change (RFC 4555 1.3)
+	bool want_update, want_return, want_addrs; // requests to be sent, see request_kind
+	unsigned n_own, n_peer;
+	struct ip_addr own[LIMIT_IKE_ADDRS];	  // our addresses, when last looked at
+	struct ip_addr peer[LIMIT_IKE_ADDRS + 1]; // the peer's, as it told
+	struct ike_path agreed;			  // what the peer has last agreed to, with its NATs
+	bool kept;	   // the path has been found by trying; routes do not change it
+	unsigned refusals; // of updates in a row
+	bool seen;	   // by the NAT before us, in an answer: its hash (RFC 4555 3.8)
+	uint8_t seen_as[20];
+};
+
 struct ike_sa {
 	const struct ike_env *env;
 	const struct ike_conn *conn; // NULL: responder that has not chosen yet
@@ -125,6 +161,11 @@ struct ike_sa {
 	struct nat_state {
 		bool supported, local, remote, encap;
 	} nat;
+	// Of the children: behind local, remote and nat.encap while it is not known whether the
+	// peer receives at its new address (path.h).
+	struct ike_path esp;
+	struct ip_addr ts_local, ts_remote; // what 'dynamic' stands for: the first addresses
+	struct mobike mobike;
 
 	// IKE_SA_INIT and IKE_AUTH, freed once established
 	struct kex kex;
@@ -135,8 +176,9 @@ struct ike_sa {
 	bool refused;				   // an unauthenticated error has come
 	struct octets init_request, init_response; // the final ones, for AUTH (RFC 7296 2.15)
 	unsigned auth_failures;
-	bool peer_childless; // RFC 6023
-	bool first_contact;  // we have no other IKE SA with this peer (RFC 7296 2.4)
+	struct parked parked;
+	bool peer_childless;  // RFC 6023
+	bool first_contact;   // we have no other IKE SA with this peer (RFC 7296 2.4)
 	unsigned peer_hashes; // that it accepts in signatures (RFC 7427 4); 0: not announced
 
 	uint32_t next_request_id, expected_id; // ours, the peer's (RFC 7296 2.2)
@@ -176,6 +218,7 @@ struct step { // one call of ike_step
 	const struct ike_event *ev;
 	struct ike_actions *out;
 	enum request_kind answered; // which request a response has ended
+	bool last_word;		    // a judgement on the peer may not be put off any more
 	bool nomem;
 };
 
@@ -184,11 +227,17 @@ struct step { // one call of ike_step
 // One action for each of the IKE messages that stand back to back in `message`.
 void act_send(struct step *st, const struct octets *message, uint8_t exchange, uint32_t message_id,
 	      bool is_response, bool is_repeat);
+// Repeats a request between other addresses than those of the SA.
+void act_send_between(struct step *st, const struct octets *request, uint8_t exchange,
+		      uint32_t message_id, const struct ip_endpoint *local,
+		      const struct ip_endpoint *remote);
 void act_arm_timer(struct step *st, uint64_t deadline_ms);
 // Takes the secrets of `install` in any case. False when memory ran out: nothing is installed.
 bool act_install(struct step *st, struct ike_child_install *install);
 // Takes the secrets of child->out.
 void act_use(struct step *st, struct ike_child *child);
+// False when memory ran out.
+bool act_wait(struct step *st, uint32_t wait);
 void act_child_failed(struct step *st, const struct child_request *r, uint16_t notify);
 // Takes `successor`. False when memory ran out; it is destroyed then.
 bool act_successor(struct step *st, struct ike_sa *successor);

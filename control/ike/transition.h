@@ -13,6 +13,7 @@ enum verdict {
 	V_NEXT,	  // go on to the row's next phase
 	V_STAY,	  // dealt with; the phase stays, or the handler has closed the SA
 	V_SYNTAX, // malformed (RFC 7296 2.21.3)
+	V_WAIT,	  // to be handled again: the peer's certificates cannot be judged yet
 };
 
 struct ike_transition {

@@ -380,6 +380,7 @@ int cred_create(struct cred **out)
 		cred_destroy(c);
 		return -ENOMEM;
 	}
+	X509_STORE_set_lookup_crls(c->trust, cred_chain_crls);
 	*out = c;
 	return 0;
 }
@@ -413,6 +414,10 @@ void cred_destroy(struct cred *c)
 	sk_X509_pop_free(c->cas, X509_free);
 	sk_X509_pop_free(c->known, X509_free);
 	sk_X509_CRL_pop_free(c->crls, X509_CRL_free);
+	for (size_t i = 0; i < c->n_responders; i++) {
+		X509_free(c->responders[i].ca);
+		free(c->responders[i].url);
+	}
 	for (size_t i = 0; i < c->n_fetched; i++)
 		free(c->fetched[i].url);
 	free(c);
@@ -421,6 +426,11 @@ void cred_destroy(struct cred *c)
 const struct ike_cred *cred_table(const struct cred *c)
 {
 	return &c->table;
+}
+
+void cred_set_revocation(struct cred *c, struct revocation *r)
+{
+	c->revocation = r;
 }
 
 void cred_set_time(struct cred *c, int64_t seconds)

@@ -21,9 +21,11 @@ struct cred_conn;
 
 enum cred_revocation {	    // remote.revocation
 	REVOCATION_RELAXED, // refused is who is known to be revoked
-	REVOCATION_IFURI,   // and whose certificate names a place for CRLs that we have not
-	REVOCATION_STRICT,  // and whoever is in no valid CRL's scope
+	REVOCATION_IFURI,   // and who names a place to ask that has no answer
+	REVOCATION_STRICT,  // and of whom neither OCSP nor a CRL says that it is not
 };
+
+struct revocation;
 
 int cred_create(struct cred **out); // -ENOMEM
 void cred_destroy(struct cred *c);  // NULL is allowed
@@ -41,6 +43,10 @@ int cred_add_crl(struct cred *c, const char *path, struct error *err);
 // -EBADMSG: no CRL; -EACCES: none of our CAs signed it; -ESTALE: older than the one from before.
 int cred_put_crl(struct cred *c, const char *url, const uint8_t *der, size_t len,
 		 int64_t *next_update, struct error *err);
+// An OCSP responder (valid for http_url_parse) for what the CA in that file has issued. -E2BIG.
+int cred_add_ocsp(struct cred *c, const char *path, const char *url, struct error *err);
+// Where servers are asked, from now on; outlives the store. NULL: they are not.
+void cred_set_revocation(struct cred *c, struct revocation *r);
 int cred_add_key(struct cred *c, const char *path, const struct secret *passphrase,
 		 struct error *err);
 

@@ -10,8 +10,6 @@
 #include "control/openssl/cred_internal.h"
 #include "control/openssl/cred_name.h"
 
-enum { SECURITY_LEVEL = 2 }; // 112 bits: no RSA under 2048, no SHA-1 in certificates
-
 static int dates_error(const struct cred *c, X509 *x)
 {
 	time_t now = (time_t)c->now;
@@ -24,35 +22,49 @@ static int dates_error(const struct cred *c, X509 *x)
 	return X509_V_OK;
 }
 
-static bool names_crl_place(X509 *x)
-{
-	return X509_get_ext_by_NID(x, NID_crl_distribution_points, -1) >= 0 ||
-	       X509_get_ext_by_NID(x, NID_info_access, -1) >= 0;
-}
+struct check { // of a chain, as OpenSSL walks it
+	const struct cred_conn *conn;
+	struct cred_chain *chain;
+	X509_CRL *crl; // that revokes; borrowed
+};
 
-// A CRL that is missing, or too old to say "good", counts as the connection wants it. What a CRL
+// A CRL that is missing, or too old to say "good", is remembered: OCSP may know more. What a CRL
 // says to be revoked is revoked in any case.
 static int on_error(int ok, X509_STORE_CTX *ctx)
 {
-	const struct cred_conn *conn = X509_STORE_CTX_get_app_data(ctx);
-	X509 *x = X509_STORE_CTX_get_current_cert(ctx);
+	struct check *check = X509_STORE_CTX_get_app_data(ctx);
+	int depth = X509_STORE_CTX_get_error_depth(ctx);
+	int code = X509_STORE_CTX_get_error(ctx);
 
 	if (ok)
 		return 1;
-	switch (X509_STORE_CTX_get_error(ctx)) {
+	switch (code) {
 	case X509_V_ERR_UNABLE_TO_GET_CRL:
 	case X509_V_ERR_CRL_HAS_EXPIRED:
 	case X509_V_ERR_CRL_NOT_YET_VALID:
-		// Nobody but ourselves vouches for the CA at the end.
-		if (X509_STORE_CTX_get_error_depth(ctx) + 1 ==
-		    sk_X509_num(X509_STORE_CTX_get0_chain(ctx)))
-			return 1;
-		if (conn->revocation == REVOCATION_STRICT)
+		if (depth < 0 || depth >= CRED_CHAIN_MAX)
 			return 0;
-		return conn->revocation == REVOCATION_RELAXED || !x || !names_crl_place(x);
+		check->chain->crl_error[depth] = code;
+		return 1;
+	case X509_V_ERR_CERT_REVOKED:
+		check->crl = X509_STORE_CTX_get0_current_crl(ctx);
+		return 0;
 	default:
 		return 0;
 	}
+}
+
+STACK_OF(X509_CRL) * cred_chain_crls(const X509_STORE_CTX *ctx, const X509_NAME *issuer)
+{
+	const struct check *check = X509_STORE_CTX_get_app_data(ctx);
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
+	int above = X509_STORE_CTX_get_error_depth(ctx) + 1;
+
+	(void)issuer;
+	// By the certificate of the issuer, not by its name: another CA may have that as well.
+	if (!check || !check->conn->store->revocation || above >= sk_X509_num(chain))
+		return NULL;
+	return revocation_crls(check->conn->store->revocation, sk_X509_value(chain, above));
 }
 
 // " (keyCompromise)", or nothing where the entry has no reason (RFC 5280 5.3.1).
@@ -66,27 +78,22 @@ static void put_reason(const X509_REVOKED *entry, char *buf, size_t size)
 	ASN1_ENUMERATED_free(e);
 }
 
-static void put_revoked(const struct cred *c, X509 *x, char *buf, size_t size)
+static void put_revoked(X509_CRL *crl, X509 *x, char *buf, size_t size)
 {
 	char when[CRED_TIME_MAX], made[CRED_TIME_MAX], reason[32];
+	X509_REVOKED *entry;
 
 	snprintf(buf, size, "is revoked");
-	for (int i = 0; i < sk_X509_CRL_num(c->crls); i++) {
-		X509_CRL *crl = sk_X509_CRL_value(c->crls, i);
-		X509_REVOKED *entry;
-
-		if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_issuer_name(x)) != 0 ||
-		    X509_CRL_get0_by_cert(crl, &entry, x) != 1)
-			continue;
-		put_reason(entry, reason, sizeof(reason));
-		snprintf(
-			buf, size, "is revoked since %s%s, says its issuer's CRL of %s",
-			cred_time_text(X509_REVOKED_get0_revocationDate(entry), when, sizeof(when)),
-			reason, cred_time_text(X509_CRL_get0_lastUpdate(crl), made, sizeof(made)));
-	}
+	if (!crl || X509_CRL_get0_by_cert(crl, &entry, x) != 1)
+		return;
+	put_reason(entry, reason, sizeof(reason));
+	snprintf(buf, size, "is revoked since %s%s, says its issuer's CRL of %s",
+		 cred_time_text(X509_REVOKED_get0_revocationDate(entry), when, sizeof(when)),
+		 reason, cred_time_text(X509_CRL_get0_lastUpdate(crl), made, sizeof(made)));
 }
 
-static int explain(const struct cred *c, int code, X509 *x, struct error *err)
+// `crl`: that has revoked it, or NULL.
+static int explain(int code, X509 *x, X509_CRL *crl, struct error *err)
 {
 	char subject[CRED_NAME_MAX] = "?", issuer[CRED_NAME_MAX] = "?", when[CRED_TIME_MAX];
 	char what[160];
@@ -103,7 +110,7 @@ static int explain(const struct cred *c, int code, X509 *x, struct error *err)
 		snprintf(what, sizeof(what), "is valid from %s on, not yet",
 			 cred_time_text(X509_get0_notBefore(x), when, sizeof(when)));
 	else if (x && code == X509_V_ERR_CERT_REVOKED)
-		put_revoked(c, x, what, sizeof(what));
+		put_revoked(crl, x, what, sizeof(what));
 	else if (code == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
 		 code == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
 		 code == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE)
@@ -113,14 +120,6 @@ static int explain(const struct cred *c, int code, X509 *x, struct error *err)
 	else if (code == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
 		 code == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT)
 		snprintf(what, sizeof(what), "is signed by itself and none of our CAs");
-	else if (code == X509_V_ERR_UNABLE_TO_GET_CRL)
-		snprintf(what, sizeof(what),
-			 "cannot be checked for revocation: there is no CRL of "
-			 "its issuer");
-	else if (code == X509_V_ERR_CRL_HAS_EXPIRED)
-		snprintf(what, sizeof(what),
-			 "cannot be checked for revocation: the CRL of its "
-			 "issuer is out of date");
 	ERR_clear_error();
 	return error_set(err, -EACCES, "certificate '%s' of issuer '%s' %s", subject, issuer, what);
 }
@@ -129,7 +128,7 @@ int cred_dates_check(const struct cred *c, X509 *x, struct error *err)
 {
 	int code = dates_error(c, x);
 
-	return code == X509_V_OK ? 0 : explain(c, code, x, err);
+	return code == X509_V_OK ? 0 : explain(code, x, NULL, err);
 }
 
 static X509_STORE_CTX *context_new(const struct cred *c, X509 *x, STACK_OF(X509) * untrusted,
@@ -147,7 +146,7 @@ static X509_STORE_CTX *context_new(const struct cred *c, X509 *x, STACK_OF(X509)
 	// As in strongSwan every certificate among the CAs is trusted, also one below a root.
 	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN | flags);
 	X509_VERIFY_PARAM_set_depth(param, LIMIT_IKE_CERTS);
-	X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
+	X509_VERIFY_PARAM_set_auth_level(param, CRED_SECURITY_LEVEL);
 	if (c->now)
 		X509_VERIFY_PARAM_set_time(param, (time_t)c->now);
 	return ctx;
@@ -208,34 +207,46 @@ static int check_hashes(const struct cred_conn *conn, const STACK_OF(X509) * cha
 }
 
 static int chain_check(const struct cred_conn *conn, X509 *x, STACK_OF(X509) * untrusted,
-		       struct error *err)
+		       struct cred_chain *out, struct error *err)
 {
 	const struct cred *c = conn->store;
+	struct check check = {conn, out};
 	X509_STORE_CTX *ctx =
 		context_new(c, x, untrusted, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 	int rc = 0;
 
 	if (!ctx)
 		return error_set(err, -ENOMEM, "out of memory");
-	X509_STORE_CTX_set_app_data(ctx, (void *)(uintptr_t)conn);
+	X509_STORE_CTX_set_app_data(ctx, &check);
 	X509_STORE_CTX_set_verify_cb(ctx, on_error);
 	X509_STORE_CTX_set0_crls(ctx, c->crls);
 	if (X509_verify_cert(ctx) != 1) {
 		X509 *bad = X509_STORE_CTX_get_current_cert(ctx);
 
-		rc = explain(c, X509_STORE_CTX_get_error(ctx), bad ? bad : x, err);
+		rc = explain(X509_STORE_CTX_get_error(ctx), bad ? bad : x, check.crl, err);
 	}
 	if (!rc)
 		rc = check_anchor(conn, X509_STORE_CTX_get0_chain(ctx), err);
 	if (!rc)
 		rc = check_hashes(conn, X509_STORE_CTX_get0_chain(ctx), err);
+	if (!rc) {
+		out->certs = X509_STORE_CTX_get1_chain(ctx);
+		if (!out->certs)
+			rc = error_set(err, -ENOMEM, "out of memory");
+	}
 	X509_STORE_CTX_free(ctx);
 	ERR_clear_error();
 	return rc;
 }
 
+void cred_chain_fini(struct cred_chain *chain)
+{
+	sk_X509_pop_free(chain->certs, X509_free);
+	*chain = (struct cred_chain){0};
+}
+
 int cred_chain_check(const struct cred_conn *conn, X509 *x, const STACK_OF(X509) * sent,
-		     struct error *err)
+		     struct cred_chain *out, struct error *err)
 {
 	// Issuers that the peer did not send may lie in x509/.
 	STACK_OF(X509) *untrusted = sk_X509_dup(sent);
@@ -247,7 +258,7 @@ int cred_chain_check(const struct cred_conn *conn, X509 *x, const STACK_OF(X509)
 	if (!untrusted || rc)
 		rc = error_set(err, -ENOMEM, "out of memory");
 	else
-		rc = chain_check(conn, x, untrusted, err);
+		rc = chain_check(conn, x, untrusted, out, err);
 	sk_X509_free(untrusted);
 	return rc;
 }

@@ -1,4 +1,5 @@
-// CRLs that were fetched: who signed them, and which one they replace.
+// CRLs that were fetched: who signed them, and which one they replace; OCSP responders of
+// authorities.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,20 +7,26 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "control/openssl/cred_file.h"
 #include "control/openssl/cred_internal.h"
 #include "control/openssl/cred_name.h"
 
+bool cred_crl_is_of(X509_CRL *crl, X509 *ca)
+{
+	// RFC 5280 4.2.1.3: a keyUsage has to name cRLSign.
+	bool ok = X509_NAME_cmp(X509_get_subject_name(ca), X509_CRL_get_issuer(crl)) == 0 &&
+		  X509_check_ca(ca) && X509_get_key_usage(ca) & KU_CRL_SIGN &&
+		  X509_CRL_verify(crl, X509_get0_pubkey(ca)) == 1;
+
+	ERR_clear_error();
+	return ok;
+}
+
 static bool signed_by_one(const STACK_OF(X509) * cas, X509_CRL *crl)
 {
-	for (int i = 0; i < sk_X509_num(cas); i++) {
-		X509 *ca = sk_X509_value(cas, i);
-
-		// RFC 5280 4.2.1.3: a keyUsage has to name cRLSign.
-		if (X509_NAME_cmp(X509_get_subject_name(ca), X509_CRL_get_issuer(crl)) == 0 &&
-		    X509_check_ca(ca) && X509_get_key_usage(ca) & KU_CRL_SIGN &&
-		    X509_CRL_verify(crl, X509_get0_pubkey(ca)) == 1)
+	for (int i = 0; i < sk_X509_num(cas); i++)
+		if (cred_crl_is_of(crl, sk_X509_value(cas, i)))
 			return true;
-	}
 	return false;
 }
 
@@ -29,7 +36,6 @@ static bool signed_by_ours(const struct cred *c, X509_CRL *crl)
 
 	for (size_t i = 0; i < c->n_conns && !ok; i++)
 		ok = signed_by_one(c->conns[i]->cas, crl);
-	ERR_clear_error();
 	return ok;
 }
 
@@ -67,8 +73,7 @@ static int replace(struct cred *c, const char *url, X509_CRL *crl, struct error 
 	return 0;
 }
 
-// Since 1970; 0 without a time.
-static int64_t seconds_of(const ASN1_TIME *t)
+int64_t cred_seconds_of(const ASN1_TIME *t)
 {
 	ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
 	int days = 0, seconds = 0;
@@ -79,21 +84,32 @@ static int64_t seconds_of(const ASN1_TIME *t)
 	return (int64_t)days * 86400 + seconds;
 }
 
-int cred_put_crl(struct cred *c, const char *url, const uint8_t *der, size_t len,
-		 int64_t *next_update, struct error *err)
+int cred_crl_parse(const uint8_t *der, size_t len, X509_CRL **out, int64_t *next_update,
+		   struct error *err)
 {
 	const uint8_t *p = der;
 	X509_CRL *crl = len > LIMIT_CRL_LEN ? NULL : d2i_X509_CRL(NULL, &p, (long)len);
-	char issuer[CRED_NAME_MAX];
-	int64_t next;
-	int rc;
 
 	ERR_clear_error();
 	if (!crl || p != der + len) {
 		X509_CRL_free(crl);
 		return error_set(err, -EBADMSG, "the answer is no CRL in DER (RFC 5280 4.2.1.13)");
 	}
-	next = seconds_of(X509_CRL_get0_nextUpdate(crl));
+	*next_update = cred_seconds_of(X509_CRL_get0_nextUpdate(crl));
+	*out = crl;
+	return 0;
+}
+
+int cred_put_crl(struct cred *c, const char *url, const uint8_t *der, size_t len,
+		 int64_t *next_update, struct error *err)
+{
+	char issuer[CRED_NAME_MAX];
+	X509_CRL *crl;
+	int64_t next;
+	int rc = cred_crl_parse(der, len, &crl, &next, err);
+
+	if (rc)
+		return rc;
 	if (signed_by_ours(c, crl))
 		rc = replace(c, url, crl, err);
 	else
@@ -104,5 +120,32 @@ int cred_put_crl(struct cred *c, const char *url, const uint8_t *der, size_t len
 		X509_CRL_free(crl);
 	else
 		*next_update = next;
+	return rc;
+}
+
+int cred_add_ocsp(struct cred *c, const char *path, const char *url, struct error *err)
+{
+	struct cred_found f = {0};
+	X509 *ca;
+	int rc = cred_file_read(path, NULL, &f, err);
+
+	if (!rc && sk_X509_num(f.certs) == 0)
+		rc = error_set(err, -EBADMSG, "%s holds no certificate", path);
+	while (!rc && (ca = sk_X509_shift(f.certs))) {
+		struct cred_responder *r = &c->responders[c->n_responders];
+
+		if (c->n_responders == LIMIT_OCSP_URIS) {
+			X509_free(ca);
+			rc = error_set(err, -E2BIG, "more than %d OCSP responders",
+				       LIMIT_OCSP_URIS);
+			break;
+		}
+		r->ca = ca;
+		r->url = strdup(url);
+		c->n_responders++;
+		if (!r->url)
+			rc = error_set(err, -ENOMEM, "out of memory");
+	}
+	cred_found_fini(&f);
 	return rc;
 }

@@ -78,7 +78,7 @@ static int check_name(X509 *x, const struct identity *peer, struct error *err)
 }
 
 static int check_trust(const struct cred_conn *conn, X509 *x, STACK_OF(X509) * sent,
-		       struct error *err)
+		       struct cred_chain *chain, struct error *err)
 {
 	char subject[CRED_NAME_MAX];
 	bool pinned = sk_X509_num(conn->pinned) > 0;
@@ -90,15 +90,33 @@ static int check_trust(const struct cred_conn *conn, X509 *x, STACK_OF(X509) * s
 	// Who is named one by one needs no CA, unless one is wanted as well.
 	if (pinned && sk_X509_num(conn->cas) == 0)
 		return cred_dates_check(conn->store, x, err);
-	return cred_chain_check(conn, x, sent, err);
+	return cred_chain_check(conn, x, sent, chain, err);
 }
 
+static int check_key(const struct cred_conn *conn, X509 *x, const struct ike_signature *sig,
+		     struct error *err)
+{
+	EVP_PKEY *key = X509_get0_pubkey(x);
+	char subject[CRED_NAME_MAX];
+	int rc;
+
+	cred_name_text(X509_get_subject_name(x), subject, sizeof(subject));
+	if (!key)
+		return error_set(err, -EACCES, "certificate '%s' has no usable key", subject);
+	rc = signature_key_check(key, &conn->remote, err);
+	if (!rc)
+		rc = signature_check(key, &conn->remote, sig, err);
+	return rc ? error_prefix(err, rc, "certificate '%s'", subject) : 0;
+}
+
+// Servers are asked last: only for who holds the key of a certificate of a CA of ours, and so only
+// those that the CA has named.
 static int check_all(const struct cred_conn *conn, const struct identity *peer,
-		     STACK_OF(X509) * sent, const struct ike_signature *sig, struct error *err)
+		     STACK_OF(X509) * sent, const struct ike_signature *sig, uint32_t *wait,
+		     struct error *err)
 {
 	X509 *x = end_entity(conn, sent, peer);
-	char subject[CRED_NAME_MAX];
-	EVP_PKEY *key;
+	struct cred_chain chain = {0};
 	int rc;
 
 	if (!x)
@@ -106,21 +124,17 @@ static int check_all(const struct cred_conn *conn, const struct identity *peer,
 				 sk_X509_num(conn->pinned) > 0
 					 ? ", and none of remote.certs has its name"
 					 : "");
-	rc = check_trust(conn, x, sent, err);
+	rc = check_trust(conn, x, sent, &chain, err);
 	if (!rc)
 		rc = check_name(x, peer, err);
 	if (!rc)
 		rc = check_usage(x, err);
-	if (rc)
-		return rc;
-	cred_name_text(X509_get_subject_name(x), subject, sizeof(subject));
-	key = X509_get0_pubkey(x);
-	if (!key)
-		return error_set(err, -EACCES, "certificate '%s' has no usable key", subject);
-	rc = signature_key_check(key, &conn->remote, err);
 	if (!rc)
-		rc = signature_check(key, &conn->remote, sig, err);
-	return rc ? error_prefix(err, rc, "certificate '%s'", subject) : 0;
+		rc = check_key(conn, x, sig, err);
+	if (!rc)
+		rc = cred_revocation_check(conn, &chain, wait, err);
+	cred_chain_fini(&chain);
+	return rc;
 }
 
 int cred_describe(void *ctx, const struct ike_buf *cert, struct ike_cert_info *out)
@@ -141,7 +155,8 @@ int cred_describe(void *ctx, const struct ike_buf *cert, struct ike_cert_info *o
 }
 
 int cred_verify(void *ctx, const char *name, const struct identity *peer,
-		const struct ike_certs *certs, const struct ike_signature *sig, struct error *err)
+		const struct ike_certs *certs, const struct ike_signature *sig, uint32_t *wait,
+		struct error *err)
 {
 	const struct cred_conn *conn = cred_conn_find(ctx, name);
 	STACK_OF(X509) * sent;
@@ -152,7 +167,7 @@ int cred_verify(void *ctx, const char *name, const struct identity *peer,
 	sent = sk_X509_new_null();
 	rc = sent ? parse_certs(certs, sent, err) : error_set(err, -ENOMEM, "out of memory");
 	if (!rc)
-		rc = check_all(conn, peer, sent, sig, err);
+		rc = check_all(conn, peer, sent, sig, wait, err);
 	sk_X509_pop_free(sent, X509_free);
 	ERR_clear_error();
 	return rc;

@@ -7,6 +7,7 @@
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <openssl/ocsp.h>
 #include <openssl/x509v3.h>
 
 #define DAY 86400L
@@ -90,6 +91,10 @@ struct certs_cert certs_make(const struct certs_spec *spec, const struct certs_c
 		extend(c.x, parent, NID_subject_alt_name, spec->sans);
 	if (spec->crl_uri)
 		extend(c.x, parent, NID_crl_distribution_points, spec->crl_uri);
+	if (spec->info)
+		extend(c.x, parent, NID_info_access, spec->info);
+	if (spec->purpose)
+		extend(c.x, parent, NID_ext_key_usage, spec->purpose);
 	must(X509_sign(c.x, signer,
 		       EVP_PKEY_is_a(signer, "ED25519")
 			       ? NULL
@@ -169,4 +174,53 @@ void certs_write_crl(const struct certs_cert *ca, const struct certs_cert *revok
 	fclose(f);
 	ASN1_TIME_free(t);
 	X509_CRL_free(crl);
+}
+
+static void add_status(OCSP_BASICRESP *basic, const struct certs_ocsp *spec, OCSP_CERTID *id)
+{
+	ASN1_TIME *revoked = X509_gmtime_adj(NULL, -DAY);
+	ASN1_TIME *from = X509_gmtime_adj(NULL, spec->from_s);
+	ASN1_TIME *to = spec->to_s ? X509_gmtime_adj(NULL, spec->to_s) : NULL;
+	bool is_revoked = spec->status == V_OCSP_CERTSTATUS_REVOKED;
+
+	must(OCSP_basic_add1_status(basic, id, spec->status, OCSP_REVOKED_STATUS_KEYCOMPROMISE,
+				    is_revoked ? revoked : NULL, from, to) != NULL,
+	     "a status");
+	ASN1_TIME_free(revoked);
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(to);
+}
+
+uint8_t *certs_ocsp_answer(const struct certs_ocsp *spec, const uint8_t *request, size_t len,
+			   size_t *answer_len)
+{
+	OCSP_REQUEST *req = d2i_OCSP_REQUEST(NULL, &request, (long)len);
+	OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
+	OCSP_RESPONSE *response;
+	uint8_t *der = NULL, nonce[16] = {1};
+
+	must(req && basic && OCSP_request_onereq_count(req) == 1, "an OCSP request");
+	if (spec->about) {
+		OCSP_CERTID *id = OCSP_cert_to_id(EVP_sha1(), spec->about->x, spec->signer->x);
+
+		add_status(basic, spec, id);
+		OCSP_CERTID_free(id);
+	} else {
+		add_status(basic, spec, OCSP_onereq_get0_id(OCSP_request_onereq_get0(req, 0)));
+	}
+	if (spec->old_nonce)
+		OCSP_basic_add1_nonce(basic, nonce, sizeof(nonce));
+	else if (!spec->no_nonce)
+		OCSP_copy_nonce(basic, req);
+	must(OCSP_basic_sign(basic, spec->signer->x, spec->signer->key,
+			     EVP_get_digestbyname(spec->hash ? spec->hash : "SHA256"), NULL,
+			     0) == 1,
+	     "sign an OCSP response");
+	response = spec->error ? OCSP_response_create(spec->error, NULL)
+			       : OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+	*answer_len = (size_t)i2d_OCSP_RESPONSE(response, &der);
+	OCSP_RESPONSE_free(response);
+	OCSP_BASICRESP_free(basic);
+	OCSP_REQUEST_free(req);
+	return der;
 }

@@ -25,10 +25,40 @@ enum stage {
 	CREATE_CHILD_RESPONSE,
 	REKEY_CHILD_RESPONSE,
 	REKEY_RESPONSE,
+	UPDATE_RESPONSE, // MOBIKE (RFC 4555)
+	RETURN_RESPONSE,
 	STAGES,
 };
 
 enum { STAGE_MASK = 0x3f, BY_CERT_B = 0x40, BY_CERT_A = 0x80 };
+
+// Sixteen times this octet stands for the COOKIE2 that is right.
+enum { COOKIE2_HERE = 0xc2 };
+
+// a has another address, and the answer to its update, or to b's question, is ours.
+static void run_moved(struct sim *s, enum stage stage, uint8_t first, const uint8_t *data,
+		      size_t size)
+{
+	static const uint8_t eleven[] = {11};
+	struct sim_peer *from = stage == UPDATE_RESPONSE ? &s->b : &s->a;
+	struct sim_peer *to = stage == UPDATE_RESPONSE ? &s->a : &s->b;
+	uint8_t buf[4096], here[IKE_COOKIE2_LEN], *at;
+	const struct ike_sa *sa;
+
+	sim_addresses(s, &s->a, eleven, 1);
+	if (stage == RETURN_RESPONSE)
+		sim_run_until(s, s->now_ms + s->delay_ms);
+	sa = evil_sa(to);
+	if (!sa)
+		return;
+	memset(here, COOKIE2_HERE, sizeof(here));
+	memcpy(buf, data, size);
+	at = memmem(buf, size, here, sizeof(here));
+	if (at)
+		memcpy(at, sa->request.cookie2, sizeof(here));
+	evil_sealed(s, from, to, EXCHANGE_INFORMATIONAL, true, stage == UPDATE_RESPONSE ? 2 : 0,
+		    first, buf, size);
+}
 
 static void run(struct sim *s, enum stage stage, uint8_t first, const uint8_t *data, size_t size)
 {
@@ -57,7 +87,9 @@ static void run(struct sim *s, enum stage stage, uint8_t first, const uint8_t *d
 	}
 	sim_initiate(s, a);
 	sim_run_until(s, 1100);
-	if (stage == INFORMATIONAL_REQUEST) {
+	if (stage == UPDATE_RESPONSE || stage == RETURN_RESPONSE) {
+		run_moved(s, stage, first, data, size);
+	} else if (stage == INFORMATIONAL_REQUEST) {
 		evil_sealed(s, b, a, EXCHANGE_INFORMATIONAL, false, 0, first, data, size);
 		evil_sealed(s, a, b, EXCHANGE_INFORMATIONAL, false, 2, first, data, size);
 	} else if (stage == CREATE_CHILD_REQUEST) {
@@ -96,6 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			s.b.conf.local_auth = s.a.conf.remote_auth = AUTH_BY_PSK;
 	}
 	s.a.conf.dpd_delay_ms = s.b.conf.dpd_delay_ms = 30000;
+	s.a.conf.mobike = s.b.conf.mobike = true;
 	s.b.conf.remote_id = "%any";
 	s.key_may_show = true; // libFuzzer finds the string in the binary
 	run(&s, (enum stage)((data[0] & STAGE_MASK) % STAGES), data[1], data + 2, size - 2);

@@ -151,3 +151,25 @@ def test_strongswan(inner6, a, charon_b, outer, initiator, tmp_path):
     assert ping6(net) == (20, 20)
     assert ping6(net, "host-b", A.host6) == (20, 20)
     assert tcp(net, tmp_path / "iperf3.log") > 1_000_000
+
+
+def test_routed_to_a_tunnel_interface(inner6, a, b):
+    """Route-based: the selectors are everything, and the route alone decides."""
+    net = inner6
+    for gw, far in ((a, B), (b, A)):
+        text = config(gw, "ipv4", start=gw is a)
+        text = re.sub("(local|remote)_ts = .*", r"\1_ts = 0.0.0.0/0, ::/0", text)
+        text = text.replace("start_action", "if_id_in = 7\n if_id_out = 7\n start_action")
+        gw.start(text.replace("ports {", "interfaces { vti0 { if_id = 7 } }\n ports {", 1))
+        gw.use_ipv6()
+        net.run(gw.ns, f"ip -6 route add {far.lan6} dev vti0")
+        net.run(gw.ns, f"ip route add {far.lan} dev vti0")
+    a.wait_child()
+    wait_for("the LANs' addresses of IPv6", lambda: "tentative" not in net.run(
+        "gw-a", "ip -6 addr show dev lan") + net.run("gw-b", "ip -6 addr show dev lan"))
+    assert ping6(net) == (20, 20)
+    assert ping6(net, "host-b", A.host6) == (20, 20)
+    assert ping(net) == (20, 20)
+    net.run("gw-a", f"ip -6 route del {B.lan6} dev vti0")
+    assert ping6(net, count=2, options="-W 1")[1] == 0
+    assert ping(net) == (20, 20)

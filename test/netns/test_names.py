@@ -166,7 +166,7 @@ def test_a_range_and_a_list(net, a, b):
                            f"local_addrs = {B.lan_addr}, 198.51.100.0/24"))
     b.wait_child()
     assert ping(net) == (20, 20)
-    assert f"remote 'gw-b.example' @ {B.wan_addr}[500]" in a.swanctl("--list-sas")
+    assert f"remote 'gw-b.example' @ {B.wan_addr}[4500]" in a.swanctl("--list-sas")
 
 
 def test_outside_of_the_range(net, a, b):

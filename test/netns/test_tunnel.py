@@ -75,8 +75,8 @@ class TestTunnel:
     def test_debians_swanctl_prints_our_sas(self, pair):
         out = pair[0].swanctl("--list-sas")
         assert re.search(r"lab: #\d+, ESTABLISHED, IKEv2, [0-9a-f]{16}_i\*? [0-9a-f]{16}_r", out)
-        assert f"local  'gw-a.example' @ {A.wan_addr}[500]" in out
-        assert f"remote 'gw-b.example' @ {B.wan_addr}[500]" in out
+        assert f"local  'gw-a.example' @ {A.wan_addr}[4500]" in out
+        assert f"remote 'gw-b.example' @ {B.wan_addr}[4500]" in out
         assert re.search(r"net: #\d+, reqid \d+, INSTALLED, TUNNEL, ESP:AES_GCM_16-128", out)
         assert f"local  {A.lan}" in out and f"remote {B.lan}" in out
         assert "lab: IKEv2" in pair[0].swanctl("--list-conns")
@@ -150,7 +150,7 @@ def test_lossy_carrier(net, a, b):
     Every third one and not one by chance: the waits grow, and after four losses in a row the next
     try is a minute away."""
     net.nft("carrier", "table ip lossy {\n chain c {\n type filter hook forward priority 1;\n"
-            " udp dport 500 numgen inc mod 3 == 0 drop\n }\n}\n")
+            " udp dport { 500, 4500 } numgen inc mod 3 == 0 drop\n }\n}\n")
     b.start()
     a.start()
     a.wait_child(90)

@@ -152,6 +152,21 @@ void evil_send(struct sim *s, struct sim_peer *from, struct sim_peer *to, uint8_
 		    b->buf + IKE_HEADER_LEN, b->w.len - IKE_HEADER_LEN);
 }
 
+bool evil_open_reply(struct sim_peer *p, struct ike_msg *m, uint8_t buf[LIMIT_IKE_MESSAGE_LEN])
+{
+	const struct ike_sa *sa = evil_sa(p);
+	const uint8_t *plain;
+	size_t len;
+
+	if (!sa || sa->reply.len == 0 || ike_msg_parse(sa->reply.data, sa->reply.len, m))
+		return false;
+	return !sk_open(m, sa->env->crypto, &sa->suite,
+			sa->original_initiator ? (struct sk_keys){&sa->keys.ei, &sa->keys.ai}
+					       : (struct sk_keys){&sa->keys.er, &sa->keys.ar},
+			buf, &plain, &len) &&
+	       !ike_msg_parse_inner(m, plain, len);
+}
+
 void evil_before_auth_request(struct sim *s)
 {
 	sim_initiate(s, &s->a);

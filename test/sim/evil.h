@@ -23,6 +23,9 @@ void evil_begin(struct ike_builder *b);
 void evil_send(struct sim *s, struct sim_peer *from, struct sim_peer *to, uint8_t exchange,
 	       bool response, uint32_t message_id, struct ike_builder *b);
 
+// Opens the last reply of a peer's SA. False when there is none; m and buf go together.
+bool evil_open_reply(struct sim_peer *p, struct ike_msg *m, uint8_t buf[LIMIT_IKE_MESSAGE_LEN]);
+
 // Goes on until b is half open and a's IKE_AUTH request is lost.
 void evil_before_auth_request(struct sim *s);
 // Goes on until a waits for the IKE_AUTH response and b has not seen the request.

@@ -292,13 +292,14 @@ static int judge(const struct fake_cred *f, const struct identity *peer,
 
 static int fake_verify(void *ctx, const char *conn, const struct identity *peer,
 		       const struct ike_certs *certs, const struct ike_signature *sig,
-		       struct error *err)
+		       uint32_t *wait, struct error *err)
 {
 	struct fake_cred *f = ctx;
 	struct fake_cert *parsed = malloc(LIMIT_IKE_CERTS * sizeof(*parsed));
 	int rc;
 
 	(void)conn;
+	(void)wait;
 	f->verifies++;
 	if (!parsed)
 		return error_set(err, -ENOMEM, "out of memory");

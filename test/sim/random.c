@@ -15,6 +15,26 @@ static uint64_t below(uint64_t *rng, uint64_t n)
 	return fake_random(rng) % n;
 }
 
+// Half of the pairs use MOBIKE; then b has two addresses from the start.
+static void configure_addresses(struct sim *s, uint64_t *rng)
+{
+	static const uint8_t both[] = {2, 12};
+
+	s->a.conf.mobike = s->b.conf.mobike = below(rng, 2) == 0;
+	if (s->a.conf.mobike)
+		sim_addresses(s, &s->b, both, 2);
+}
+
+// a goes somewhere else, or has an address more or less.
+static void wander(struct sim *s, uint64_t *rng)
+{
+	uint8_t pool[] = {1, 11, 21}, first = (uint8_t)below(rng, 3);
+	const uint8_t list[] = {pool[first], pool[(first + 1) % 3], pool[(first + 2) % 3]};
+
+	if (s->a.conf.mobike)
+		sim_addresses(s, &s->a, list, 1 + (unsigned)below(rng, 3));
+}
+
 // Toy certificates for both, for one of them, or for none; sometimes nothing that is believed.
 static void configure_certs(struct sim *s, uint64_t *rng)
 {
@@ -119,6 +139,7 @@ static void configure(struct sim *s, uint64_t *rng)
 	s->jitter_ms = below(rng, 2) ? below(rng, 6000) : 0;
 	s->nat = below(rng, 5) == 0;
 	s->nat_port = (uint16_t)(10000 + below(rng, 20000));
+	configure_addresses(s, rng);
 }
 
 static void act(struct sim *s, uint64_t *rng)
@@ -163,6 +184,9 @@ static void act(struct sim *s, uint64_t *rng)
 	case 12:
 		sim_create_child(s, p, 0);
 		break;
+	case 13:
+		wander(s, rng);
+		break;
 	default:
 		break;
 	}
@@ -198,6 +222,17 @@ static void configure_storm(struct sim *s, uint64_t *rng)
 	s->delay_ms = 1 + below(rng, 50);
 	s->nat = below(rng, 5) == 0;
 	s->nat_port = (uint16_t)(10000 + below(rng, 20000));
+	configure_addresses(s, rng);
+}
+
+// One of b's addresses cannot be reached for a while.
+static void cut(struct sim *s, uint64_t *rng)
+{
+	s->dead = (struct ip_addr){0};
+	if (s->a.conf.mobike && !s->nat && below(rng, 2))
+		s->dead = s->b.addrs[below(rng, 2)];
+	// Less than the peer is waited for: b alone cannot look for another way.
+	s->dead_until_ms = s->now_ms + 40000;
 }
 
 static void act_storm(struct sim *s, uint64_t *rng)
@@ -206,7 +241,7 @@ static void act_storm(struct sim *s, uint64_t *rng)
 	bool both = below(rng, 3) == 0;
 
 	for (unsigned i = 0; i < (both ? 2 : 1); i++) {
-		switch (below(rng, 8)) {
+		switch (below(rng, 12)) {
 		case 0:
 		case 1:
 		case 2:
@@ -221,6 +256,14 @@ static void act_storm(struct sim *s, uint64_t *rng)
 			break;
 		case 6:
 			sim_check(s, p);
+			break;
+		case 7:
+		case 8:
+		case 9:
+			wander(s, rng);
+			break;
+		case 10:
+			cut(s, rng);
 			break;
 		default:
 			s->drop_next = (unsigned)below(rng, 3);
@@ -262,6 +305,7 @@ static bool run_storm(struct sim *s, uint64_t seed, bool verbose)
 	}
 	s->drop = s->dup = s->corrupt = s->drop_next = 0;
 	s->jitter_ms = 0;
+	s->dead = (struct ip_addr){0};
 	sim_run_until(s, s->now_ms + 400000);
 	sim_agree(s);
 	if (!s->broken[0] && (sim_open(&s->a) != 1 || sim_open(&s->b) != 1 ||

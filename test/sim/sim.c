@@ -38,10 +38,22 @@ void sim_init(struct sim *s, uint64_t seed)
 	s->b.conf.local_ts = s->a.conf.remote_ts = "10.2.0.0/16";
 }
 
+struct ip_addr sim_addr(const struct sim *s, uint8_t last)
+{
+	struct ip_addr a = ip_addr_v4(0xc0000200u | last);
+
+	if (s->ipv6) {
+		ip_addr_parse("2001:db8::", &a);
+		a.bytes[15] = last;
+	}
+	return a;
+}
+
 void sim_use_ipv6(struct sim *s)
 {
-	ip_addr_parse("2001:db8::1", &s->a.addr);
-	ip_addr_parse("2001:db8::2", &s->b.addr);
+	s->ipv6 = true;
+	s->a.addr = s->a.addrs[0] = sim_addr(s, 1);
+	s->b.addr = s->b.addrs[0] = sim_addr(s, 2);
 	ip_addr_parse("2001:db8:ffff::1", &s->nat_addr);
 }
 
@@ -73,12 +85,20 @@ void sim_use_certs(struct sim *s, unsigned intermediates)
 
 // ---- the wire ----
 
+// Each address behind the NAT has ports of its own there.
+static uint16_t nat_shift(const struct ip_addr *a)
+{
+	uint8_t last = a->bytes[a->family == IP_V6 ? 15 : 3];
+
+	return (uint16_t)((last - 1) * 7); // none for 192.0.2.1
+}
+
 static struct ip_endpoint translate(const struct sim *s, const struct sim_peer *from,
 				    struct ip_endpoint e)
 {
 	if (s->nat && from == &s->a) { // a's packets come from the NAT's address
+		e.port = (uint16_t)(e.port + s->nat_port + nat_shift(&e.addr));
 		e.addr = s->nat_addr;
-		e.port = (uint16_t)(e.port + s->nat_port);
 	}
 	return e;
 }
@@ -87,13 +107,14 @@ static struct ip_endpoint translate_back(const struct sim *s, const struct sim_p
 					 struct ip_endpoint e)
 {
 	if (s->nat && to == &s->a) {
+		for (unsigned i = 0; ip_addr_equal(&e.addr, &s->nat_addr) && i < to->n_addrs; i++) {
+			uint16_t port = (uint16_t)(e.port - s->nat_port - nat_shift(&to->addrs[i]));
 
+			if (port == IKE_PORT || port == IKE_NATT_PORT)
+				return (struct ip_endpoint){to->addrs[i], port};
+		}
 		// A mapping that is gone, or a's private address, leads nowhere.
-		e.port = (uint16_t)(e.port - s->nat_port);
-		if (!ip_addr_equal(&e.addr, &s->nat_addr) ||
-		    (e.port != IKE_PORT && e.port != IKE_NATT_PORT))
-			return (struct ip_endpoint){0};
-		e.addr = to->addr;
+		return (struct ip_endpoint){0};
 	}
 	return e;
 }
@@ -128,6 +149,12 @@ static void wire_put(struct sim *s, struct sim_peer *from, const struct ike_acti
 	}
 }
 
+static bool is_dead(const struct sim *s, const struct ip_addr *a)
+{
+	return ip_addr_equal(&s->dead, a) &&
+	       (s->dead_until_ms == 0 || s->now_ms < s->dead_until_ms);
+}
+
 static void wire_send(struct sim *s, struct sim_peer *from, const struct ike_action *a)
 {
 	struct ip_endpoint to = a->send.remote;
@@ -143,7 +170,8 @@ static void wire_send(struct sim *s, struct sim_peer *from, const struct ike_act
 			   a->send.local.port);
 	if (to.port == 0 || to.addr.family == IP_NONE)
 		sim_broken(s, "%s: message to nowhere", from->name);
-	if (s->down)
+	if (s->down || !sim_owns(from, &a->send.local.addr) || is_dead(s, &a->send.local.addr) ||
+	    is_dead(s, &a->send.remote.addr))
 		return;
 	if (s->drop_next > 0) {
 		s->drop_next--;
@@ -345,6 +373,10 @@ static bool carry_out(struct sim_peer *p, struct sim_sa *x, struct ike_action *a
 	case IKE_ACT_CHILD_FAILED:
 		p->failed++;
 		break;
+	case IKE_ACT_WAIT:
+		p->waits++;
+		p->last_wait = a->wait;
+		break;
 	case IKE_ACT_SUCCESSOR:
 		take_successor(p, a);
 		break;
@@ -447,8 +479,8 @@ static void deliver(struct sim *s, struct sim_packet *pkt)
 	sim_peer_configure(p);
 	ev.bytes = pkt->bytes;
 	ev.len = pkt->len;
-	if (!ip_addr_equal(&pkt->to.addr, &p->addr))
-		return; // not for this peer: the NAT's mapping is gone
+	if (!sim_owns(p, &pkt->to.addr))
+		return; // not for this peer (any more): the NAT's mapping is gone
 	if (ike_header_parse(pkt->bytes, pkt->len, &h))
 		return;
 	x = find(p, &h);
@@ -479,6 +511,10 @@ void sim_inject(struct sim *s, struct sim_peer *to, const uint8_t *bytes, size_t
 
 	if (len > 0)
 		memcpy(pkt.bytes, bytes, len);
+	if (s->spoof.port) {
+		pkt.from = s->spoof;
+		pkt.to.port = IKE_NATT_PORT;
+	}
 	deliver(s, &pkt);
 	free(pkt.bytes);
 }
@@ -577,6 +613,12 @@ void sim_terminate(struct sim *s, struct sim_peer *p)
 	step_all(p, IKE_EV_TERMINATE);
 }
 
+void sim_go_on(struct sim *s, struct sim_peer *p)
+{
+	(void)s;
+	step_all(p, IKE_EV_GO_ON);
+}
+
 void sim_check(struct sim *s, struct sim_peer *p)
 {
 	(void)s;
@@ -594,6 +636,16 @@ void sim_esp_from(struct sim *s, struct sim_peer *p, uint32_t spi_in,
 		if (p->sa[i].sa)
 			step(p, &p->sa[i], &ev);
 	}
+}
+
+void sim_addresses(struct sim *s, struct sim_peer *p, const uint8_t *last, unsigned n)
+{
+	p->n_addrs = n;
+	for (unsigned i = 0; i < n; i++)
+		p->addrs[i] = sim_addr(s, last[i]);
+	if (n > 0)
+		p->addr = p->addrs[0];
+	step_all(p, IKE_EV_ADDRESSES);
 }
 
 void sim_rekey(struct sim *s, struct sim_peer *p)

@@ -22,6 +22,7 @@
 #define SIM_WIRE     128	 // messages on their way
 #define SIM_REPORTS  512	 // of one peer
 #define SIM_DATA     256	 // ESP packets on their way
+#define SIM_ADDRS    4		 // of one peer
 #define SIM_LINGER   5000	 // ms that a rekeyed child is received on (as control/ike_run)
 #define SIM_NAT_ADDR 0xcb007101u // 203.0.113.1, the outside of the NAT
 
@@ -41,6 +42,8 @@ struct sim_conf {	       // of one peer; strings are borrowed
 	// Lifetimes of the IKE SA and of its children, as in struct ike_conn; 0: never.
 	uint64_t ike_rekey_ms, ike_over_ms, rekey_ms, life_ms;
 	unsigned tries; // retransmissions, at even intervals; 0: five, as by default
+	bool mobike;
+	const char *denied; // an address of the peer that the configuration does not allow
 };
 
 struct sim_sa {
@@ -79,7 +82,9 @@ struct sim_peer {
 	struct fake_crypto fake;
 	struct fake_cred certs; // with sim_use_certs
 	struct ike_env env;
-	struct ip_addr addr;
+	struct ip_addr addr;		 // the one that its routes prefer
+	struct ip_addr addrs[SIM_ADDRS]; // all that it has, `addr` among them
+	unsigned n_addrs;
 	struct ike_conn conn;
 	struct ike_child_conf child[2];
 	const struct ike_child_conf *child_list[2];
@@ -97,6 +102,8 @@ struct sim_peer {
 	uint32_t used[8];     // inbound SPIs that data came on lately
 	unsigned n_used;
 	unsigned failed; // IKE_ACT_CHILD_FAILED
+	unsigned waits;	 // IKE_ACT_WAIT, and what the last one named
+	uint32_t last_wait;
 	uint64_t last_inbound_esp_ms;
 	struct sim_report *report; // grows
 	size_t n_reports;
@@ -129,9 +136,13 @@ struct sim {
 	// Faults, in thousandths of the messages.
 	unsigned drop, dup, corrupt;
 	uint64_t delay_ms, jitter_ms;
-	unsigned drop_next; // that many messages from now on
-	bool down;	    // nothing passes
-	bool nat;	    // a stands behind a NAT
+	unsigned drop_next;	  // that many messages from now on
+	bool down;		  // nothing passes
+	struct ip_endpoint spoof; // where sim_inject's bytes come from; port 0: from the other side
+	struct ip_addr dead;	  // nothing passes from or to that address
+	uint64_t dead_until_ms;	  // 0: for ever
+	bool ipv6;		  // sim_use_ipv6
+	bool nat;		  // a stands behind a NAT
 	struct ip_addr nat_addr;
 	uint16_t nat_port; // what it makes of a's ports: added
 	struct sim_packet wire[SIM_WIRE];
@@ -168,9 +179,13 @@ struct ike_sa *sim_initiate(struct sim *s, struct sim_peer *p); // NULL when the
 void sim_terminate(struct sim *s, struct sim_peer *p);		// all its SAs
 void sim_terminate_child(struct sim *s, struct sim_peer *p);	// its first child
 void sim_check(struct sim *s, struct sim_peer *p);		// liveness, all its SAs
+void sim_go_on(struct sim *s, struct sim_peer *p);		// what its SAs waited for has come
 // Genuine ESP of that child came from there.
 void sim_esp_from(struct sim *s, struct sim_peer *p, uint32_t spi_in,
 		  const struct ip_endpoint *from);
+// From now on it has the addresses 192.0.2.x, or 2001:db8::x, for each of the x, the first of them
+// preferred.
+void sim_addresses(struct sim *s, struct sim_peer *p, const uint8_t *last, unsigned n);
 void sim_rekey(struct sim *s, struct sim_peer *p);	 // all its IKE SAs
 void sim_rekey_child(struct sim *s, struct sim_peer *p); // its children of the first kind
 void sim_create_child(struct sim *s, struct sim_peer *p, unsigned which); // on its newest SA

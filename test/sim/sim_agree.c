@@ -74,6 +74,17 @@ static bool halves_match(const struct esp_sa *out, const struct esp_sa *in)
 	       lists_equal(&out->remote_ts, &in->local_ts);
 }
 
+// With MOBIKE both sides know where the other one is, unless a NAT stands between.
+static bool ends_match(const struct sim *s, const struct sim_peer *x, const struct sim_child *c,
+		       const struct sim_peer *y, const struct sim_child *d)
+{
+	if (!x->conf.mobike || !y->conf.mobike || s->nat || c->out_later || d->out_later)
+		return true;
+	return ip_addr_equal(&c->out.remote.addr, &d->out.local.addr) &&
+	       ip_addr_equal(&c->out.local.addr, &d->out.remote.addr) &&
+	       sim_owns(y, &c->out.remote.addr);
+}
+
 static bool children_within(struct sim *s, const struct sim_peer *x, const struct sim_peer *y)
 {
 	for (size_t i = 0; i < SIM_CHILDREN; i++) {
@@ -86,7 +97,8 @@ static bool children_within(struct sim *s, const struct sim_peer *x, const struc
 		for (size_t k = 0; k < SIM_CHILDREN && !found; k++)
 			found = y->children[k].live &&
 				halves_match(&x->children[i].out, &y->children[k].in) &&
-				halves_match(&y->children[k].out, &x->children[i].in);
+				halves_match(&y->children[k].out, &x->children[i].in) &&
+				ends_match(s, x, &x->children[i], y, &y->children[k]);
 		if (!found) {
 			sim_broken(s, "%s: child %08x has no counterpart", x->name,
 				   x->children[i].in.spi);

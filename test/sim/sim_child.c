@@ -16,10 +16,15 @@ static struct sim_child *slot_free(struct sim_peer *p)
 	return NULL;
 }
 
-static void add_dynamic(struct selector_list *list, bool dynamic, const struct ip_addr *a)
+// With MOBIKE 'dynamic' is the address that the side had when its IKE SA was set up: any of them.
+static void add_dynamic(struct selector_list *list, const struct sim_peer *p,
+			const struct ip_addr *a)
 {
-	if (dynamic)
-		list->s[list->n++] = selector_from_host(a);
+	struct ip_prefix net = {.addr = sim_addr(p->sim, 0), .len = p->sim->ipv6 ? 64 : 24};
+
+	list->s[list->n++] = selector_from_host(a);
+	if (p->conf.mobike)
+		list->s[list->n++] = selector_from_prefix(&net);
 }
 
 static bool has_family(const struct selector_list *list, uint8_t family)
@@ -31,11 +36,12 @@ static bool has_family(const struct selector_list *list, uint8_t family)
 }
 
 // RFC 7296 2.9: nothing beyond the own policy, and nothing that no packet can match.
-static bool selectors_ok(const struct selector_list *list, struct selector_list allowed,
-			 bool dynamic, const struct ip_addr *addr,
+static bool selectors_ok(const struct sim_peer *p, const struct selector_list *list,
+			 struct selector_list allowed, bool dynamic, const struct ip_addr *addr,
 			 const struct selector_list *other_side)
 {
-	add_dynamic(&allowed, dynamic, addr);
+	if (dynamic)
+		add_dynamic(&allowed, p, addr);
 	for (unsigned i = 0; i < list->n; i++) {
 		bool inside = false;
 
@@ -57,9 +63,9 @@ void sim_child_install(struct sim_peer *p, struct ike_child_install *i)
 	if (i->in.encr_key.len == 0 || (i->out.encr_key.len == 0) != i->out_later ||
 	    i->out.spi == 0)
 		sim_broken(p->sim, "%s: a child without keys or SPI", p->name);
-	if (!selectors_ok(&i->in.local_ts, i->conf->local_ts, i->conf->local_dynamic,
+	if (!selectors_ok(p, &i->in.local_ts, i->conf->local_ts, i->conf->local_dynamic,
 			  &i->in.local.addr, &i->in.remote_ts) ||
-	    !selectors_ok(&i->in.remote_ts, i->conf->remote_ts, i->conf->remote_dynamic,
+	    !selectors_ok(p, &i->in.remote_ts, i->conf->remote_ts, i->conf->remote_dynamic,
 			  &i->in.remote.addr, &i->in.local_ts))
 		sim_broken(p->sim, "%s: a child with selectors that it must not have", p->name);
 	if (!c) {
@@ -89,6 +95,7 @@ void sim_child_use(struct sim_peer *p, struct ike_child_use *u)
 		if (u->out.encr_key.len == 0 || u->out.spi != c->out.spi)
 			sim_broken(p->sim, "%s: use of a child without keys", p->name);
 		c->out = u->out;
+		c->in.udp_encap = c->out.udp_encap; // it may have moved meanwhile
 		u->out = (struct esp_sa){0};
 		c->out_later = false;
 		p->sends_on[which(p, c->conf)] = c->out.spi;
@@ -127,6 +134,7 @@ void sim_child_move(struct sim_peer *p, uint32_t spi_in, uint32_t spi_out,
 			continue;
 		c->out.local = *local;
 		c->out.remote = *remote;
+		c->in.udp_encap = c->out.udp_encap = local->port != 0;
 		return;
 	}
 	sim_broken(p->sim, "%s: a child moves that is not installed", p->name);

@@ -20,8 +20,11 @@ void sim_flow_send(struct sim *s);
 uint64_t sim_flow_next_ms(const struct sim *s);
 void sim_flow_deliver(struct sim *s);
 
+struct ip_addr sim_addr(const struct sim *s, uint8_t last); // of 192.0.2.0/24 or 2001:db8::/64
+
 // ---- sim_peer.c: what the core borrows ----
 
+bool sim_owns(const struct sim_peer *p, const struct ip_addr *a);
 void sim_peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t last,
 		   uint64_t seed);
 // Builds the connection from conf, at the first event.

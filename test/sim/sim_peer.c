@@ -62,10 +62,57 @@ static const struct ike_conn *const *conns_find(void *ctx, const struct ip_addr 
 	struct sim_peer *p = ctx;
 
 	(void)remote;
-	if (!ip_addr_equal(local, &p->addr) && !p->sim->nat)
+	if (!sim_owns(p, local) && !p->sim->nat)
 		sim_broken(p->sim, "%s: connections looked up for a foreign address", p->name);
 	p->conns[0] = p->conf.no_conns ? NULL : &p->conn;
 	return p->conns;
+}
+
+bool sim_owns(const struct sim_peer *p, const struct ip_addr *a)
+{
+	for (unsigned i = 0; i < p->n_addrs; i++)
+		if (ip_addr_equal(&p->addrs[i], a))
+			return true;
+	return false;
+}
+
+static unsigned addrs_own(void *ctx, const struct ike_conn *conn, const struct ip_addr *first,
+			  struct ip_addr out[LIMIT_IKE_ADDRS])
+{
+	const struct sim_peer *p = ctx;
+	unsigned n = 0;
+
+	(void)conn;
+	if (sim_owns(p, first))
+		out[n++] = *first;
+	for (unsigned i = 0; i < p->n_addrs; i++)
+		if (!ip_addr_equal(&p->addrs[i], first))
+			out[n++] = p->addrs[i];
+	return n;
+}
+
+static bool addrs_allowed(void *ctx, const struct ike_conn *conn, const struct ip_addr *local,
+			  const struct ip_addr *remote)
+{
+	const struct sim_peer *p = ctx;
+	struct ip_addr denied;
+
+	(void)conn;
+	(void)local;
+	return !p->conf.denied || ip_addr_parse(p->conf.denied, &denied) ||
+	       !ip_addr_equal(&denied, remote);
+}
+
+static bool addr_source(void *ctx, const struct ike_conn *conn, const struct ip_addr *remote,
+			struct ip_addr *local)
+{
+	const struct sim_peer *p = ctx;
+
+	(void)conn;
+	if (p->n_addrs == 0 || remote->family != p->addr.family)
+		return false;
+	*local = p->addr;
+	return true;
 }
 
 // ---- configuration ----
@@ -129,6 +176,7 @@ void sim_peer_configure(struct sim_peer *p)
 		.send_cert = c->send_cert,
 		.send_certreq = !c->no_certreq,
 		.force_encap = c->force_encap,
+		.mobike = c->mobike,
 		.dpd_delay_ms = c->dpd_delay_ms,
 		.fragmentation = c->fragmentation,
 		.fragment_size = c->fragment_size,
@@ -168,7 +216,8 @@ void sim_peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t 
 {
 	p->sim = s;
 	p->name = name;
-	p->addr = ip_addr_v4(0xc0000200u | last);
+	p->addr = p->addrs[0] = sim_addr(s, last);
+	p->n_addrs = 1;
 	fake_crypto_init(&p->fake, seed);
 	p->env = (struct ike_env){
 		.ctx = p,
@@ -179,6 +228,9 @@ void sim_peer_init(struct sim *s, struct sim_peer *p, const char *name, uint8_t 
 		.conns_find = conns_find,
 		.child_used = sim_child_used,
 		.explain = explain,
+		.addrs_own = addrs_own,
+		.addrs_allowed = addrs_allowed,
+		.addr_source = addr_source,
 		.half_open_ms = LIMIT_IKE_HALF_OPEN_MS,
 	};
 	p->conf = (struct sim_conf){

@@ -293,6 +293,25 @@ static void test_repeated_request_is_answered_for_fragment_1(void **state)
 	end(s);
 }
 
+// What was agreed on in IKE_SA_INIT holds for its successors, which have none.
+static void test_after_rekeying_the_ike_sa(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct sim *s = start();
+
+		sim_initiate(s, &s->a);
+		sim_run_until(s, 2000);
+		sim_rekey(s, i ? &s->a : &s->b);
+		sim_run_until(s, 4000);
+		memset(&wire, 0, sizeof(wire));
+		sim_rekey_child(s, &s->a);
+		sim_run_until(s, 6000);
+		CHECK(wire.fragments >= 4 && sim_agree(s)); // request and response
+		end(s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +326,7 @@ int main(void)
 		cmocka_unit_test(test_numbers_that_cannot_be),
 		cmocka_unit_test(test_first_payload_from_fragment_1),
 		cmocka_unit_test(test_repeated_request_is_answered_for_fragment_1),
+		cmocka_unit_test(test_after_rekeying_the_ike_sa),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,7 @@ static void around(bool entering)
 
 static void every_allocation_fails_once(size_t fragment_size, bool certs)
 {
+	static const uint8_t other[] = {11}, both[] = {2, 12};
 	unsigned n = 0;
 
 	do {
@@ -66,12 +67,16 @@ static void every_allocation_fails_once(size_t fragment_size, bool certs)
 			sim_use_certs(s, 2);
 		s->a.conf.fragment_size = s->b.conf.fragment_size = fragment_size;
 		s->a.conf.dpd_delay_ms = s->b.conf.dpd_delay_ms = 20000;
+		s->a.conf.mobike = s->b.conf.mobike = true;
+		sim_addresses(s, &s->b, both, 2);
 		failed = false;
 		countdown = ++n;
 		sim_initiate(s, &s->a);
 		sim_run_until(s, 2000);
 		sim_check(s, &s->b);
+		sim_addresses(s, &s->a, other, 1);
 		sim_run_until(s, 2300);
+		sim_addresses(s, &s->b, both + 1, 1);
 		sim_rekey_child(s, &s->a);
 		sim_run_until(s, 2600);
 		sim_rekey(s, &s->b);

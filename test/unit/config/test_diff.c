@@ -57,6 +57,8 @@ static void test_connections(void **state)
 		{CONN, "dpd_delay = 31", false, true},
 		{CONN, "version = 2", false, false},
 		{CONN, "encap = yes", false, false},
+		{CONN, "mobike = yes", true, true},
+		{CONN, "mobike = no", false, false},
 		{CONN, "fragmentation = force", true, true},
 		{CONN, "fragmentation = accept", false, true},
 		{CONN, "fragmentation = no", false, true},

@@ -52,6 +52,7 @@ static const struct row errors[] = {
 	 "or "
 	 "2d"},
 	{CONN, "encap = perhaps", "f:12: connections.a.encap: 'perhaps' is not yes or no"},
+	{CONN, "mobike = often", "f:12: connections.a.mobike: 'often' is not yes or no"},
 	{CONN, "remote_port = 70000",
 	 "f:12: connections.a.remote_port: '70000' is not a number from 1 to 65535"},
 	{GATEWAY, "poll = bussy",
@@ -320,9 +321,7 @@ static const struct row warnings[] = {
 	 "put it in quotes if the '#' belongs to it"},
 	{PSK, "secret = \"ab#cd\" # comment", NULL},
 	{PSK, "secret = ab # comment", NULL},
-	{CONN, "mobike = yes",
-	 "f:12: connections.a.mobike: has no effect: MOBIKE is not available yet; "
-	 "an SA stays with its addresses"},
+	{CONN, "mobike = yes", NULL},
 	{CONN, "mobike = no", NULL},
 	{CONN, "rand_time = 5m", NULL},
 	{CONN, "rekey_time = 2h\nreauth_time = 3h", NULL},

@@ -69,6 +69,7 @@ static void test_defaults(void **state)
 	assert_int_equal(conn->local_port, 500);
 	assert_int_equal(conn->remote_port, 500);
 	assert_false(conn->encap);
+	assert_true(conn->mobike);
 	assert_int_equal(conn->fragmentation, FRAGMENT_YES);
 	assert_int_equal(conn->fragment_size, 1280);
 	assert_int_equal(conn->dpd_delay_ms, 30000);
@@ -112,7 +113,8 @@ static const char full[] =
 	"connections { c {\n"
 	"  version = 2\n  local_addrs = 192.0.2.1\n  remote_addrs = 198.51.100.1, 203.0.113.0/24, "
 	"%any\n"
-	"  remote_port = 4500\n  encap = yes\n  dpd_delay = 0\n  reauth_time = 1d\n  keyingtries = "
+	"  remote_port = 4500\n  encap = yes\n  mobike = no\n  dpd_delay = 0\n  reauth_time = 1d\n "
+	" keyingtries = "
 	"0\n"
 	"  proposals = aes256gcm16-prfsha384-ecp384, aes128-sha256-modp2048\n"
 	"  local-x { auth = psk\n id = gw@a.example }\n"
@@ -173,6 +175,7 @@ static void test_connection(void **state)
 	assert_int_equal(conn->remote[2].lo.family, IP_NONE);
 	assert_int_equal(conn->remote_port, 4500);
 	assert_true(conn->encap);
+	assert_false(conn->mobike);
 	assert_int_equal(conn->dpd_delay_ms, 0);
 	assert_int_equal(conn->reauth_time_ms, 24 * HOUR_MS);
 	assert_int_equal(conn->rekey_time_ms, 0); // reauthentication alone was asked for

@@ -256,6 +256,7 @@ static void fill_sa(struct ike_run_sa *sa, uint32_t id)
 	info->local_id = conns[0].local_side.id;
 	info->remote_id = conns[0].remote_side.id;
 	info->nat_remote = true;
+	info->mobike = true;
 	info->chosen.n = 3;
 	memcpy(info->chosen.t, chosen, sizeof(chosen));
 	info->established_ms = fake.now_ms - 65000;

@@ -156,6 +156,7 @@ static void test_only_tunnels_are_negotiated(void **state)
 
 	(void)state;
 	config.encap = true;
+	config.mobike = true;
 	config.dpd_delay_ms = 30000;
 	config.rekey_time_ms = 7200000;
 	config.rekey_rand_ms = 60000;
@@ -168,6 +169,7 @@ static void test_only_tunnels_are_negotiated(void **state)
 	assert_int_equal(c->n_children, 1);
 	assert_string_equal(c->ike.name, "lab");
 	assert_true(c->ike.force_encap);
+	assert_true(c->ike.mobike);
 	assert_int_equal(c->ike.dpd_delay_ms, 30000);
 	assert_int_equal(c->ike.rekey_time_ms, 7200000);
 	assert_int_equal(c->ike.rand_time_ms, 60000);

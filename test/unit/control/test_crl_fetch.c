@@ -240,7 +240,7 @@ static void test_bad(void **state)
 		{302, "good.crl", 0, "answers 302, not 200, and redirects are not followed"},
 		{200, NULL, 100, "the answer is no CRL in DER"},
 		{200, NULL, 0, "the answer is no CRL in DER"},
-		{200, NULL, LIMIT_CRL_LEN + 1, "the answer is larger than a CRL may be"},
+		{200, NULL, LIMIT_CRL_LEN + 1, "the answer is larger than it may be"},
 		{200, "foreign.crl", 0, "no CA of ours with that name signed it"},
 	};
 

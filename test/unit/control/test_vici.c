@@ -483,6 +483,7 @@ static void test_list_sas(void **state)
 	expect_text(&p, "site-b.responder-spi", "f8f9fafbfcfdfeff");
 	expect_absent(&p, "site-b.nat-local");
 	expect_text(&p, "site-b.nat-remote", "yes");
+	expect_text(&p, "site-b.mobike", "yes");
 	expect_text(&p, "site-b.encr-alg", "AES_GCM_16");
 	expect_text(&p, "site-b.encr-keysize", "128");
 	expect_absent(&p, "site-b.integ-alg");

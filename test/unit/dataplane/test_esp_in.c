@@ -242,6 +242,25 @@ static void test_published_packets(void **state)
 	assert_true(sizes[0] > 0 && sizes[1] > 0 && sizes[2] > 0);
 }
 
+// A packet in UDP as a NAT with another mapping sends it on.
+static void receive_from(uint32_t sa, uint32_t seq, const char *addr, uint16_t port, bool forged)
+{
+	const struct fake_esp how = {.spi = sa, .seq = seq, .key_bits = 128, .udp = true};
+	uint8_t text[256], buf[512];
+	size_t len = put_trailer(text, make_inner(text, 84), 0, 4);
+	const uint32_t src = be32(addr);
+
+	len = make_esp(buf, &how, text, len);
+	memcpy(buf + 12, &src, 4);
+	buf[20] = (uint8_t)(port >> 8);
+	buf[21] = (uint8_t)port;
+	buf[len - 1] ^= forged;
+	batch_put(&b, mbuf_of(buf, len));
+	esp_in(fake.w, &b);
+	batch_free(&b);
+	fake.w->now_tsc += fake.dp.tsc_hz; // nothing is a repetition
+}
+
 static void test_encapsulation_is_as_agreed(void **state)
 {
 	uint8_t text[200];
@@ -262,6 +281,33 @@ static void test_encapsulation_is_as_agreed(void **state)
 	assert_int_equal(dropped(DROP_ESP_ENCAP), 2);
 }
 
+// RFC 4555 3.5: a peer that comes behind a NAT or leaves one.
+static void test_encapsulation_that_may_change(void **state)
+{
+	const struct ip_endpoint from = {ip_addr_v4(0xcb007109), 40001};
+	uint8_t text[200];
+	size_t len = put_trailer(text, make_inner(text, 100), 0, 4);
+	struct esp_sa esp = fake_esp_sa(0, 128, false);
+	struct fake_esp how = {.key_bits = 128};
+	uint32_t sa;
+
+	(void)state;
+	assert_int_equal(dp_sa_in_reserve(&fake.dp, &sa), 0);
+	esp.spi = how.spi = sa;
+	esp.either_form = true;
+	assert_int_equal(dp_sa_in_publish(&fake.dp, 0, &esp, NULL), 0);
+	for (how.seq = 1; how.seq <= 4; how.seq++) {
+		how.udp = how.seq & 1;
+		assert_int_equal(fake_receive(&b, &how, text, len), 1);
+		batch_free(&b);
+	}
+	assert_int_equal(dropped_total(), 0);
+	// Where it comes from counts in UDP, whatever the SA began with.
+	fake.w->now_tsc += fake.dp.tsc_hz;
+	receive_from(sa, 5, "203.0.113.9", 40001, false);
+	assert_true(fake.n_events > 0 && ip_endpoint_equal(&fake.event.peer, &from));
+}
+
 static void test_packets_of_another_worker_are_handed_over(void **state)
 {
 	(void)state;
@@ -274,25 +320,6 @@ static void test_packets_of_another_worker_are_handed_over(void **state)
 	assert_int_equal(receive_udp(2), 1);
 	assert_int_equal(fake.n_handed_over, 1);
 	assert_int_equal(dropped_total(), 0);
-}
-
-// A packet in UDP as a NAT with another mapping sends it on.
-static void receive_from(uint32_t sa, uint32_t seq, const char *addr, uint16_t port, bool forged)
-{
-	const struct fake_esp how = {.spi = sa, .seq = seq, .key_bits = 128, .udp = true};
-	uint8_t text[256], buf[512];
-	size_t len = put_trailer(text, make_inner(text, 84), 0, 4);
-	const uint32_t src = be32(addr);
-
-	len = make_esp(buf, &how, text, len);
-	memcpy(buf + 12, &src, 4);
-	buf[20] = (uint8_t)(port >> 8);
-	buf[21] = (uint8_t)port;
-	buf[len - 1] ^= forged;
-	batch_put(&b, mbuf_of(buf, len));
-	esp_in(fake.w, &b);
-	batch_free(&b);
-	fake.w->now_tsc += fake.dp.tsc_hz; // nothing is a repetition
 }
 
 // RFC 7296 2.23, RFC 3948: where the newest genuine packet came from, and nothing else.
@@ -502,6 +529,7 @@ int main(void)
 		T(test_forged_packet_does_not_move_the_window),
 		T(test_published_packets),
 		T(test_encapsulation_is_as_agreed),
+		T(test_encapsulation_that_may_change),
 		T(test_packets_of_another_worker_are_handed_over),
 		T(test_a_moved_peer_is_reported),
 		T(test_ports_in_selectors),

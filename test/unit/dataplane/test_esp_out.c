@@ -828,6 +828,18 @@ static void test_move_keeps_the_numbers_unique(void **state)
 	assert_int_equal(b.n, 0);
 	assert_int_equal(fake.n_events, 0);
 	atomic_store(&t->sa, moved);
+
+	// Out of UDP (RFC 4555 3.5).
+	local.port = remote.port = 0;
+	assert_int_equal(dp_tunnel_move(&fake.dp, tunnel, SPI, &local, &remote), 0);
+	put_udp(100, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	p = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *);
+	assert_true(ip_checksum_ok(p));
+	assert_int_equal(p[9], IPPROTO_ESP);
+	assert_int_equal((uint32_t)flow_load16(p + 20) << 16 | flow_load16(p + 22), SPI);
+	assert_int_equal(flow_load16(p + 24) << 16 | flow_load16(p + 26), 4);
+	batch_free(&b);
 }
 
 static void test_stats(void **state)
