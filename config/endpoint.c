@@ -51,10 +51,14 @@ int endpoint_parse(const char *text, struct config_endpoint *out)
 	struct ip_prefix p;
 	int rc;
 
-	if (value_among(text, "%any %any4 %any6 0.0.0.0 0.0.0.0/0")) {
+	if (value_among(text, "%any 0.0.0.0 0.0.0.0/0")) {
 		*out = e;
 		return 0;
 	}
+	if (strcmp(text, "%any4") == 0)
+		text = "0.0.0.0/0";
+	else if (strcmp(text, "%any6") == 0)
+		text = "::/0";
 	if (ip_prefix_parse(text, &p) == 0) {
 		ip_prefix_range(&p, &e.lo, &e.hi);
 		*out = e;
@@ -138,6 +142,10 @@ char *endpoint_format(const struct config_endpoint *e, char *buf, size_t size)
 		struct ip_addr first, last;
 
 		ip_prefix_range(&p, &first, &last);
+		if (ip_addr_equal(&last, &e->hi) && p.len == 0) {
+			snprintf(buf, size, "%%any%c", e->lo.family == IP_V6 ? '6' : '4');
+			return buf;
+		}
 		if (ip_addr_equal(&last, &e->hi))
 			return ip_prefix_format(&p, buf, size);
 	}

@@ -1,4 +1,5 @@
-// One entry of local_addrs or remote_addrs: %any, an address, a subnet, a range, or a host's name.
+// One entry of local_addrs or remote_addrs: %any, %any4 or %any6, an address, a subnet, a range, or
+// a host's name.
 //
 // Threads:   pure functions on the caller's memory.
 // Ownership: an endpoint owns its name.
@@ -29,8 +30,8 @@ int endpoint_copy(const struct config_endpoint *from, struct config_endpoint *ou
 bool endpoint_equal(const struct config_endpoint *a, const struct config_endpoint *b);
 // A single address; of a name, what it has been resolved to.
 bool endpoint_is_host(const struct config_endpoint *e);
-// 0: the address is none of it. Otherwise the narrower the entry the more: 1 for %any, 33 for one
-// IPv4 address, 129 for one IPv6 address.
+// 0: the address is none of it. Otherwise the narrower the entry the more: 1 for %any, %any4 and
+// %any6, 33 for one IPv4 address, 129 for one IPv6 address.
 unsigned endpoint_match(const struct config_endpoint *e, const struct ip_addr *a);
 // As swanctl.conf has it. Writes into `buf` of ENDPOINT_TEXT_MAX bytes; returns it.
 char *endpoint_format(const struct config_endpoint *e, char *buf, size_t size);

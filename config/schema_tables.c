@@ -190,8 +190,9 @@ const struct schema_key schema_keys[] = {
 	 .why = "IKEv1 is not available yet",
 	 .doc = "IKE version: 2, or 0 for any; today both mean IKEv2."},
 	{CONN, "local_addrs", FORM_ENDPOINTS, .def = "%any",
-	 .doc = "Our addresses for IKE, separated by commas: %any, addresses, subnets, ranges "
-		"(192.0.2.1-192.0.2.9). To initiate, the one that Linux would take towards the "
+	 .doc = "Our addresses for IKE, separated by commas: %any, %any4 or %any6 (all of one "
+		"family), addresses, subnets, ranges (192.0.2.1-192.0.2.9). To initiate, the one "
+		"that Linux would take towards the "
 		"peer is used when it is among them, else the first single one of the peer's "
 		"family."},
 	{CONN, "remote_addrs", FORM_ENDPOINTS, .def = "%any",
@@ -199,7 +200,10 @@ const struct schema_key schema_keys[] = {
 		"and names, one attempt after the other in turn; with subnets, ranges or %any "
 		"alone "
 		"the connection only responds. A name is looked up (/etc/hosts, DNS) before each "
-		"attempt and every minute, and stands for the first IPv4 address found."},
+		"attempt and every minute, and stands for its first IPv4 and its first IPv6 "
+		"address, "
+		"in that order, as far as local_addrs has the family. An address that Linux has no "
+		"route to is passed over."},
 	{CONN, "local_port", FORM_NUMBER, KEY_REFUSED, .def = "500", .max = 65535, .quiet = "0 500",
 	 .why = "IKE is received on UDP 500 and 4500",
 	 .doc = "Our UDP port for IKE; 4500 is taken by itself when there is a NAT."},

@@ -325,12 +325,46 @@ static unsigned endpoints_match(const struct config_endpoint *e, unsigned n,
 	return best;
 }
 
+// A name that leads to both families has a second address.
+static const struct ip_addr *second_addr(const struct conn *c, unsigned i)
+{
+	const struct ip_addr *a = c->names[i].addr;
+
+	return c->remote[i].name && a[NAME_V4].family != IP_NONE && a[NAME_V6].family != IP_NONE
+		       ? &a[NAME_V6]
+		       : NULL;
+}
+
 unsigned conn_match(const struct conn *c, const struct ip_addr *local, const struct ip_addr *remote)
 {
 	unsigned l = endpoints_match(c->local, c->n_local, local);
 	unsigned r = endpoints_match(c->remote, c->n_remote, remote);
 
+	for (unsigned i = 0; i < c->n_remote; i++) // as one host
+		if (second_addr(c, i) && ip_addr_equal(second_addr(c, i), remote))
+			r = 1 + 8 * (unsigned)ip_addr_len(remote);
 	return l && r ? r * 256 + l : 0;
+}
+
+// All of them, in order.
+static unsigned remotes(const struct conn *c, const struct ip_addr *out[2 * CONFIG_ENDPOINTS_MAX])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->n_remote; i++) {
+		if (endpoint_is_host(&c->remote[i]))
+			out[n++] = &c->remote[i].lo;
+		if (second_addr(c, i))
+			out[n++] = second_addr(c, i);
+	}
+	return n;
+}
+
+unsigned conn_remotes(const struct conn *c)
+{
+	const struct ip_addr *all[2 * CONFIG_ENDPOINTS_MAX];
+
+	return remotes(c, all);
 }
 
 bool conn_is_local(const struct conn *c, const struct ip_addr *a)
@@ -340,14 +374,12 @@ bool conn_is_local(const struct conn *c, const struct ip_addr *a)
 
 bool conn_remote(const struct conn *c, unsigned attempt, struct ip_endpoint *out)
 {
-	unsigned hosts[CONFIG_ENDPOINTS_MAX], n = 0;
+	const struct ip_addr *all[2 * CONFIG_ENDPOINTS_MAX];
+	unsigned n = remotes(c, all);
 
-	for (unsigned i = 0; i < c->n_remote; i++)
-		if (endpoint_is_host(&c->remote[i]))
-			hosts[n++] = i;
 	if (n == 0)
 		return false;
-	out->addr = c->remote[hosts[attempt % n]].lo;
+	out->addr = *all[attempt % n];
 	out->port = c->remote_port;
 	return true;
 }

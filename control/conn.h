@@ -44,7 +44,7 @@ struct conn_child { // a child with mode = tunnel
 	char iface_name[CONFIG_PORT_NAME_MAX]; // its tunnel interface, "": none
 	uint32_t if_id;			       // of that interface
 	unsigned iface;			       // its number in the dataplane, DP_IFACE_NONE: none
-	uint64_t inactivity_ms; // closed after so long without packets, 0: never
+	uint64_t inactivity_ms;		       // closed after so long without packets, 0: never
 	uint64_t used_ms;   // when SAs that are gone had their last packet, or the first was made
 	struct event *idle; // pending while it is up and may be closed for that
 	uint32_t tunnel;    // of the dataplane
@@ -80,11 +80,21 @@ struct conn_children { // in the order of the file
 	size_t n;
 };
 
+struct conn_name_lookup { // of one family
+	struct conn_name *name;
+	struct resolver_query *query; // NULL: none under way
+	struct ip_addr found;	      // by the last query, IP_NONE: nothing
+};
+
+enum { NAME_V4, NAME_V6, NAME_FAMILIES };
+
 struct conn_name { // one of remote_addrs, in its place there (control/ike_run_names.c)
 	struct conn *conn;
 	struct ike_run *run;
-	struct resolver_query *query; // NULL: none under way
-	bool failed;		      // the last time
+	struct conn_name_lookup lookup[NAME_FAMILIES];
+	// What it leads to; the first one there is stands in conn.remote as well. IP_NONE: nothing.
+	struct ip_addr addr[NAME_FAMILIES];
+	bool failed; // the last time
 };
 
 struct conn {
@@ -151,9 +161,11 @@ unsigned conn_match(const struct conn *c, const struct ip_addr *local,
 		    const struct ip_addr *remote);
 // May the connection have that address on our side?
 bool conn_is_local(const struct conn *c, const struct ip_addr *a);
-// The peer's address for the n-th attempt: fixed entries of remote_addrs in turn, names as they
-// were last resolved. False when there is none (%any, subnets and ranges only, or no name
-// resolved).
+// How many addresses of the peer there are to initiate to: fixed entries of remote_addrs, and what
+// names were last resolved to, IPv4 before IPv6.
+unsigned conn_remotes(const struct conn *c);
+// The peer's address for the n-th attempt: those addresses in turn. False when there is none (%any,
+// subnets and ranges only, or no name resolved).
 bool conn_remote(const struct conn *c, unsigned attempt, struct ip_endpoint *out);
 // Our first fixed address of that family (IP_NONE: of any). False when Linux has to choose it.
 bool conn_local(const struct conn *c, enum ip_family family, struct ip_endpoint *out);

@@ -73,16 +73,37 @@ int start_local(const struct conn *conn, const struct ip_addr *remote, struct ip
 	return rc;
 }
 
+// The addresses of an attempt: the peer's in turn, passing over those that there is no way to.
+static int choose_addrs(const struct conn *conn, unsigned attempt, struct ip_endpoint *local,
+			struct ip_endpoint *remote, struct error *err)
+{
+	const unsigned n = conn_remotes(conn);
+	int first = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct error other;
+		int rc;
+
+		conn_remote(conn, attempt + i, remote);
+		*local = (struct ip_endpoint){.port = conn->local_port};
+		rc = start_local(conn, &remote->addr, local, i == 0 ? err : &other);
+		if (rc == 0)
+			return 0;
+		first = first ? first : rc;
+	}
+	return first;
+}
+
 int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *child,
 		   struct run_sa **out, struct error *err)
 {
 	struct ike_event ev = {.type = IKE_EV_INITIATE, .child = child ? &child->ike : NULL};
-	struct ip_endpoint local = {.port = conn->local_port}, remote;
+	struct ip_endpoint local, remote;
 	struct ike_sa *sa;
 	struct run_sa *s;
 	int rc;
 
-	if (!conn_remote(conn, child ? child->failures : 0, &remote)) {
+	if (conn_remotes(conn) == 0) {
 		if (conn->n_names > 0)
 			return error_set(err, -EAGAIN, "%s: %s", conn->ike.name,
 					 conn->names_why[0] ? conn->names_why
@@ -92,7 +113,7 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 			"%s: remote_addrs names no single address: the peer has to initiate",
 			conn->ike.name);
 	}
-	rc = start_local(conn, &remote.addr, &local, err);
+	rc = choose_addrs(conn, child ? child->failures : 0, &local, &remote, err);
 	if (rc)
 		return error_prefix(err, rc, "%s", conn->ike.name);
 	rc = ike_sa_create_initiator(&run->env, &conn->ike, &local, &remote, &sa);

@@ -16,6 +16,7 @@
 #include "lib/error.h"
 
 #define IKE_SOCKETS	  4
+#define IKE_SOCKET_V6	  2 // the first of IPv6
 #define IKE_SOCKET_CLOSED ((struct ike_socket){.fd = {-1, -1, -1, -1}})
 
 struct ike_socket {

@@ -20,7 +20,8 @@ struct resolver_query {
 	struct event *answer;			   // takes the answer to `done` from the loop
 	resolver_done done;			   // NULL: cancelled
 	void *ctx;
-	struct ip_addr addr; // IP_NONE: `why`
+	enum ip_family family; // asked for
+	struct ip_addr addr;   // IP_NONE: `why`
 	char why[WHY_MAX];
 };
 
@@ -87,32 +88,41 @@ static void on_answer(int fd, short what, void *arg)
 			      answered.why);
 }
 
+static struct ip_addr addr_of(const struct sockaddr *sa)
+{
+	const struct sockaddr_in6 *v6 = (const void *)sa;
+	const struct sockaddr_in *v4 = (const void *)sa;
+
+	return sa->sa_family == AF_INET6 ? ip_addr_from_bytes((const uint8_t *)&v6->sin6_addr, 16)
+					 : ip_addr_from_bytes((const uint8_t *)&v4->sin_addr, 4);
+}
+
 static void on_addrinfo(int result, struct evutil_addrinfo *list, void *arg)
 {
 	struct resolver_query *q = arg;
 
 	q->request = NULL;
-	for (const struct evutil_addrinfo *a = list; a; a = a->ai_next) {
-		const struct sockaddr_in *in = (const void *)a->ai_addr;
-
-		if (a->ai_family != AF_INET)
-			continue;
-		q->addr = ip_addr_from_bytes((const uint8_t *)&in->sin_addr, 4);
-		break;
-	}
-	if (q->addr.family == IP_NONE)
-		snprintf(q->why, sizeof(q->why), "%s",
-			 result ? evutil_gai_strerror(result) : "it has no IPv4 address");
+	for (const struct evutil_addrinfo *a = list; a && q->addr.family == IP_NONE; a = a->ai_next)
+		if (a->ai_family == (q->family == IP_V6 ? AF_INET6 : AF_INET))
+			q->addr = addr_of(a->ai_addr);
+	if (q->addr.family == IP_NONE && result)
+		snprintf(q->why, sizeof(q->why), "%s", evutil_gai_strerror(result));
+	else if (q->addr.family == IP_NONE)
+		snprintf(q->why, sizeof(q->why), "it has no IPv%c address",
+			 q->family == IP_V6 ? '6' : '4');
 	if (list)
 		evutil_freeaddrinfo(list);
 	// May be within evdns_getaddrinfo, or long after: `done` hears of it from the loop.
 	event_active(q->answer, 0, 0);
 }
 
-int resolver_ask(struct resolver *r, const char *name, resolver_done done, void *ctx,
-		 struct resolver_query **out)
+int resolver_ask_family(struct resolver *r, enum ip_family family, const char *name,
+			resolver_done done, void *ctx, struct resolver_query **out)
 {
-	const struct evutil_addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_DGRAM};
+	const struct evutil_addrinfo hints = {
+		.ai_family = family == IP_V6 ? AF_INET6 : AF_INET,
+		.ai_socktype = SOCK_DGRAM,
+	};
 	struct resolver_query *q;
 
 	if (LIST_EMPTY(&r->queries) && read_files(r))
@@ -128,11 +138,18 @@ int resolver_ask(struct resolver *r, const char *name, resolver_done done, void 
 	q->resolver = r;
 	q->done = done;
 	q->ctx = ctx;
+	q->family = family;
 	LIST_INSERT_HEAD(&r->queries, q, link);
 	// NULL when it has answered already.
 	q->request = evdns_getaddrinfo(r->dns, name, NULL, &hints, on_addrinfo, q);
 	*out = q;
 	return 0;
+}
+
+int resolver_ask(struct resolver *r, const char *name, resolver_done done, void *ctx,
+		 struct resolver_query **out)
+{
+	return resolver_ask_family(r, IP_V4, name, done, ctx, out);
 }
 
 void resolver_cancel(struct resolver_query *q)

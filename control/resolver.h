@@ -16,14 +16,17 @@ struct event_base;
 struct resolver;
 struct resolver_query;
 
-// The name's first IPv4 address; or NULL, and `why` says what went wrong. Never called from within
-// resolver_ask.
+// The name's first address of the family asked for; or NULL, and `why` says what went wrong. Never
+// called from within resolver_ask.
 typedef void (*resolver_done)(void *ctx, const struct ip_addr *addr, const char *why);
 
 int resolver_create(struct event_base *base, struct resolver **out); // -ENOMEM
 // Cancels what is under way. NULL is allowed.
 void resolver_destroy(struct resolver *r);
+int resolver_ask_family(struct resolver *r, enum ip_family family, const char *name,
+			resolver_done done, void *ctx, struct resolver_query **out); // -ENOMEM
+// The same for IPv4.
 int resolver_ask(struct resolver *r, const char *name, resolver_done done, void *ctx,
-		 struct resolver_query **out); // -ENOMEM
+		 struct resolver_query **out);
 // `done` will not be called. NULL is allowed.
 void resolver_cancel(struct resolver_query *q);

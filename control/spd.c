@@ -111,23 +111,23 @@ static int child_add(struct table *t, const struct spd_env *env, const struct co
 static int own_ike_add(struct table *t, const struct config_gateway *gw)
 {
 	static const uint16_t ports[] = {IKE_PORT, IKE_NATT_PORT};
-	struct ip_prefix everywhere = {.addr = {.family = IP_V4}, .len = 0};
 	struct entry e = {
 		.group = 0,
 		.priority = 0,
 		.policy = {.action = DP_BYPASS, .tunnel = DP_TUNNEL_NONE},
 	};
 
-	e.policy.remote = selector_from_prefix(&everywhere);
-	e.policy.remote.proto = PROTO_UDP;
 	for (size_t p = 0; p < gw->n_ports; p++) {
 		for (unsigned a = 0; a < gw->ports[p].n_addrs; a++) {
+			const struct ip_addr *own = &gw->ports[p].addrs[a].addr;
+			const struct ip_prefix everywhere = {.addr = {.family = own->family}};
+
+			e.policy.remote = selector_from_prefix(&everywhere);
+			e.policy.remote.proto = PROTO_UDP;
 			for (unsigned i = 0; i < 2; i++) {
 				int rc;
 
-				if (gw->ports[p].addrs[a].addr.family != IP_V4)
-					continue;
-				e.policy.local = selector_from_host(&gw->ports[p].addrs[a].addr);
+				e.policy.local = selector_from_host(own);
 				e.policy.local.proto = PROTO_UDP;
 				e.policy.local.port_lo = e.policy.local.port_hi = ports[i];
 				rc = table_add(t, &e);

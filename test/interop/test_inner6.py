@@ -90,6 +90,24 @@ def test_the_gateway_itself(inner6, a, b):
     assert ping6(net, "host-a", B.lan6_addr, 5, "-i 0.05") == (5, 5)
 
 
+def test_a_child_of_everything_leaves_ike_alone(inner6, a, b):
+    """The child covers the gateways' own addresses of IPv6, but not the messages that make it."""
+    net = inner6
+    for gw, ours, theirs in ((b, "local_ts", "remote_ts"), (a, "remote_ts", "local_ts")):
+        text = config(gw, "ipv6", mixed=False, start=False)
+        text = text.replace(f"{ours} = {B.lan6}", f"{ours} = ::/0")
+        gw.start(text.replace(f"{theirs} = {A.lan6}", f"{theirs} = {A.lan6}, {A.wan6}"))
+        gw.use_ipv6()
+        wait_for("the LAN's address of IPv6", lambda g=gw: "tentative" not in net.run(
+            g.ns, "ip -6 addr show dev lan"))
+    a.cli("up net")
+    a.cli("rekey lab")
+    b.cli("rekey net")
+    assert ping6(net) == (20, 20)
+    assert ping6(net, "host-b", A.host6) == (20, 20)
+    b.cli("down lab")
+
+
 def test_trap(inner6, a, b):
     """A packet of IPv6 asks for the tunnel, and is not lost."""
     net = inner6

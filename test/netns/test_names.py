@@ -4,13 +4,14 @@ import shutil
 
 import pytest
 
-from gateways import Capture
+from gateways import Capture, both_families, over6
 from test_tunnel import ping
 from topology import A, B, wait_for
 
 NAME = "gw-b.example"
 
-# Answers every question for an IPv4 address with the one in a file, or that the name is unknown.
+# Answers every question for an address with the one of its family in a file, if any; when the file is
+# empty, that the name is unknown.
 DNS = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -22,10 +23,11 @@ while True:
     while q[end]:
         end += q[end] + 1
     question = q[12:end + 5]
-    addr = open(sys.argv[1]).read().strip()
-    known = addr and question[-4:-2] == b"\\0\\1"
-    head = q[:2] + (b"\\x81\\x80" if addr else b"\\x81\\x83") + b"\\0\\1" + (b"\\0\\1" if known else b"\\0\\0") + b"\\0" * 4
-    answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\1\\0\\4" + socket.inet_aton(addr) if known else b""
+    addrs = open(sys.argv[1]).read().split()
+    v6 = question[-4:-2] == b"\\0\\x1c"
+    known = [socket.inet_pton(socket.AF_INET6 if v6 else socket.AF_INET, a) for a in addrs if (":" in a) == v6]
+    head = q[:2] + (b"\\x81\\x80" if addrs else b"\\x81\\x83") + bytes([0, 1, 0, len(known)]) + b"\\0" * 4
+    answer = b"".join(b"\\xc0\\x0c" + question[-4:] + b"\\0\\0\\0\\1" + bytes([0, len(a)]) + a for a in known)
     s.sendto(head + question + answer, peer)
 """
 
@@ -85,6 +87,72 @@ def test_a_name_that_is_not_there_yet_and_then_moves(net, a, b, etc, tmp_path):
     a.wait_log(f"{NAME} is {B.wan_addr}, and no longer 198.51.100.77")
     a.wait_child()
     assert ping(net) == (20, 20)
+
+
+def with_ipv6(gw, text):
+    """Starts a port500 that has addresses and routes of both families."""
+    gw.start(both_families(text, gw.site))
+    gw.use_ipv6()
+    return gw
+
+
+def by_name6(a, **more):
+    return by_name(a, **more).replace(f"local_addrs = {A.wan_addr}", "local_addrs = %any")
+
+
+def test_a_name_of_ipv6_from_dns(net, a, b, etc, tmp_path):
+    net.add_ipv6()
+    zone = tmp_path / "zone"
+    zone.write_text(f"{B.wan6}\n")
+    script = tmp_path / "dns.py"
+    script.write_text(DNS)
+    log = tmp_path / "dns.log"
+    net.start("gw-a", ["/usr/bin/python3", str(script), str(zone)], str(log))
+    wait_for("the name server", lambda: "ready" in log.read_text())
+    with_ipv6(b, over6(b.default_config(start=False), B))
+    with_ipv6(a, by_name6(a))
+    a.wait_child()
+    assert f"{NAME} is {B.wan6}" in a.text()
+    assert f"remote 'gw-b.example' @ {B.wan6}" in a.swanctl("--list-sas")
+    assert ping(net) == (20, 20)
+    zone.write_text(f"{B.wan6}\n{B.wan_addr}\n")
+    a.cli("down lab")
+    a.cli("up net")
+    a.wait_log(f"{NAME} is {B.wan_addr} and {B.wan6}, and no longer {B.wan6}")
+    a.cli("down lab")
+    b.cli("up net")  # the peer may come from either
+    assert f"@ {B.wan6}" in a.swanctl("--list-sas")
+
+
+def test_the_second_family_of_a_name_in_its_turn(net, a, b, etc):
+    """IPv4 leads to nobody, so the next attempt goes over IPv6."""
+    net.add_ipv6()
+    etc("hosts", f"127.0.0.1 localhost\n198.51.100.77 {NAME}\n{B.wan6} {NAME}\n")
+    with_ipv6(b, over6(b.default_config(start=False), B))
+    with_ipv6(a, by_name6(a, gateway="ike {\n retransmit_timeout = 1s\n retransmit_tries = 1\n }"))
+    a.wait_child(60)
+    assert f"{NAME} is 198.51.100.77 and {B.wan6}" in a.text()
+    assert ping(net) == (20, 20)
+
+
+@pytest.mark.parametrize("local", [f"{A.wan6}", "%any6"])
+def test_our_addresses_choose_the_family_of_a_name(net, a, b, etc, local):
+    net.add_ipv6()
+    etc("hosts", f"127.0.0.1 localhost\n{B.wan_addr} {NAME}\n{B.wan6} {NAME}\n")
+    with_ipv6(b, over6(b.default_config(start=False), B))
+    with_ipv6(a, by_name(a).replace(f"local_addrs = {A.wan_addr}", f"local_addrs = {local}"))
+    a.wait_child()
+    assert f"remote 'gw-b.example' @ {B.wan6}" in a.swanctl("--list-sas")
+
+
+def test_an_address_without_a_route_is_passed_over(net, a, b, etc):
+    net.add_ipv6()
+    etc("hosts", f"127.0.0.1 localhost\n{B.wan_addr} {NAME}\n{B.wan6} {NAME}\n")
+    with_ipv6(b, over6(b.default_config(start=False), B))
+    with_ipv6(a, by_name6(a, start=False))
+    net.run(a.ns, "ip route del default")
+    a.cli("up net")
+    assert f"remote 'gw-b.example' @ {B.wan6}" in a.swanctl("--list-sas")
 
 
 def test_a_range_and_a_list(net, a, b):

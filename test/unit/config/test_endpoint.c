@@ -34,7 +34,9 @@ static void test_forms(void **state)
 	} rows[] = {
 		{"%any", NULL, false, false},
 		{"0.0.0.0/0", "%any", false, false},
-		{"%any6", "%any", false, false},
+		{"%any4", NULL, false, false},
+		{"%any6", NULL, false, false},
+		{"::/0", "%any6", false, false},
 		{"192.0.2.1", NULL, true, false},
 		{"192.0.2.1/32", "192.0.2.1", true, false},
 		{"10.1.2.3/16", "10.1.0.0/16", false, false},
@@ -109,6 +111,10 @@ static void test_match(void **state)
 		{"192.0.2.10-192.0.2.20", "192.0.2.9", 0},
 		{"192.0.2.10-192.0.2.20", "192.0.2.21", 0},
 		{"192.0.2.0/24", "2001:db8::1", 0},
+		{"%any4", "192.0.2.1", 1},
+		{"%any4", "2001:db8::1", 0},
+		{"%any6", "2001:db8::1", 1},
+		{"%any6", "192.0.2.1", 0},
 		{"gw.example", "192.0.2.1", 0}, // not resolved
 	};
 

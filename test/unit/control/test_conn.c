@@ -83,6 +83,34 @@ static void test_remote_addresses_in_turn(void **state)
 	conn_put(c);
 }
 
+// A name of both families is two addresses to dial, and matches either.
+static void test_a_name_of_both_families(void **state)
+{
+	struct ip_addr v4, v6, other, us;
+	struct ip_endpoint to;
+	struct conn *c = make(NULL, "gw.example");
+
+	(void)state;
+	ip_addr_parse("192.0.2.9", &us);
+	ip_addr_parse("198.51.100.1", &v4);
+	ip_addr_parse("2001:db8::1", &v6);
+	ip_addr_parse("2001:db8::2", &other);
+	assert_int_equal(conn_remotes(c), 0);
+	c->names[0].addr[NAME_V6] = c->remote[0].lo = c->remote[0].hi = v6;
+	assert_int_equal(conn_remotes(c), 1);
+	assert_true(conn_remote(c, 1, &to) && ip_addr_equal(&to.addr, &v6));
+	assert_int_equal(conn_match(c, &us, &v4), 0);
+	c->names[0].addr[NAME_V4] = c->remote[0].lo = c->remote[0].hi = v4;
+	assert_int_equal(conn_remotes(c), 2);
+	assert_true(conn_remote(c, 0, &to) && ip_addr_equal(&to.addr, &v4));
+	assert_true(conn_remote(c, 1, &to) && ip_addr_equal(&to.addr, &v6));
+	assert_true(conn_remote(c, 2, &to) && ip_addr_equal(&to.addr, &v4));
+	assert_int_equal(conn_match(c, &us, &v4) / 256, 33);
+	assert_int_equal(conn_match(c, &us, &v6) / 256, 129);
+	assert_int_equal(conn_match(c, &us, &other), 0);
+	conn_put(c);
+}
+
 static void test_any_has_no_address_to_dial(void **state)
 {
 	struct conn *c = make(NULL, "198.51.100.0/24");
@@ -340,6 +368,7 @@ int main(void)
 		cmocka_unit_test(test_index_signing),
 		cmocka_unit_test(test_the_narrower_remote_wins),
 		cmocka_unit_test(test_remote_addresses_in_turn),
+		cmocka_unit_test(test_a_name_of_both_families),
 		cmocka_unit_test(test_any_has_no_address_to_dial),
 		cmocka_unit_test(test_our_address_is_of_the_peers_family),
 		cmocka_unit_test(test_only_tunnels_are_negotiated),

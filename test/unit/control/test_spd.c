@@ -275,6 +275,7 @@ static void expect_first(struct fixture *f, size_t n_ports, const uint16_t *port
 		own.port_lo = own.port_hi = ports[i];
 		assert_int_equal(p[i].action, DP_BYPASS);
 		assert_true(selector_equal(&p[i].local, &own));
+		assert_int_equal(p[i].remote.family, own.family);
 		assert_int_equal(p[i].remote.proto, 17);
 		assert_int_equal(p[i].remote.port_hi, 65535);
 	}
@@ -298,6 +299,34 @@ static void test_own_ike_is_never_swallowed(void **state)
 				   NULL});
 }
 
+static void test_own_ike_over_ipv6_is_never_swallowed(void **state)
+{
+	struct fixture *f = fixture();
+
+	(void)state;
+	f->port.n_addrs = 1;
+	assert_int_equal(ip_prefix_parse("2001:db8::1/64", &f->port.addrs[0]), 0);
+	f->config.gateway.ports = &f->port;
+	f->config.gateway.n_ports = 1;
+	add_child(f, 0, "a", MODE_TUNNEL, "::/0", "::/0")->priority = 1;
+	expect_first(f, 2, (const uint16_t[]){500, 4500});
+	expect(f, (const char *[]){"P a ::/0>::/0", NULL});
+}
+
+static void test_both_families_in_one_child(void **state)
+{
+	struct fixture *f = fixture();
+	struct config_child *c = add_child(f, 0, "a", MODE_TUNNEL, "10.1.0.0/24", "fd00:2::/48");
+
+	(void)state;
+	ip_addr_parse("2001:db8::2", &f->remote);
+	c->local_ts.s[c->local_ts.n++] = sel("fd00:1::/48");
+	c->remote_ts.s[c->remote_ts.n++] = sel("10.2.0.0/24");
+	c->remote_dynamic = true; // of the tunnel's family
+	expect(f, (const char *[]){"P a fd00:1::/48>2001:db8::2/128", "P a fd00:1::/48>fd00:2::/48",
+				   "P a 10.1.0.0/24>10.2.0.0/24", NULL});
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +341,8 @@ int main(void)
 		cmocka_unit_test(test_dynamic_without_an_address_is_left_out),
 		cmocka_unit_test(test_child_without_a_tunnel_gets_no_policy),
 		cmocka_unit_test(test_own_ike_is_never_swallowed),
+		cmocka_unit_test(test_own_ike_over_ipv6_is_never_swallowed),
+		cmocka_unit_test(test_both_families_in_one_child),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
