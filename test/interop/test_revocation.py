@@ -166,7 +166,8 @@ def test_responder_down(net, a, charon_b, pki, servers, initiator, how, policy):
     if how == "silent":
         servers.silent()
     go()
-    refused(a, charon_b, initiator, f"cannot be checked for revocation: no OCSP response from {url}",
+    refused(a, charon_b, initiator,
+            f"cannot be checked for revocation: no OCSP response from {url}",
             "there is no connection to the server" if how == "nobody" else "no answer in time")
 
 
@@ -190,7 +191,8 @@ def test_crl_by_distribution_point(net, a, charon_b, pki, servers, initiator, re
     servers.crl(revoked)
     go()
     if revoked:
-        refused(a, charon_b, initiator, "is revoked since", "(keyCompromise), says its issuer's CRL")
+        refused(a, charon_b, initiator, "is revoked since",
+                "(keyCompromise), says its issuer's CRL")
     else:
         bring_up(net, a, charon_b, initiator)
 
