@@ -10,8 +10,8 @@ from topology import stop_all, wait_for
 ADDRESS = "192.0.2.254"  # of the carrier, next to gw-a
 OCSP, CRL = f"http://{ADDRESS}:8088/", f"http://{ADDRESS}:8089/root.crl"
 BOTH = pytest.mark.parametrize("initiator", ["port500", "strongswan"])
-SILENT = ("import socket, time\n"
-          f"s = socket.create_server(('{ADDRESS}', 8088))\n"
+SILENT = ("import socket, sys, time\n"
+          f"s = socket.create_server(('{ADDRESS}', int(sys.argv[1])))\n"
           "time.sleep(600)\n")  # connections are made, and nobody reads them
 
 
@@ -48,8 +48,8 @@ class Servers:
             p.wait(10)
         self.processes = []
 
-    def silent(self):
-        self.run(8088, ["/usr/bin/python3", "-c", SILENT])
+    def silent(self, port=8088):
+        self.run(port, ["/usr/bin/python3", "-c", SILENT, str(port)])
 
     def crl(self, revoked):
         web = self.dir / "web"
@@ -166,7 +166,8 @@ def test_responder_down(net, a, charon_b, pki, servers, initiator, how, policy):
     if how == "silent":
         servers.silent()
     go()
-    refused(a, charon_b, initiator, f"cannot be checked for revocation: no OCSP response from {url}",
+    refused(a, charon_b, initiator,
+            f"cannot be checked for revocation: no OCSP response from {url}",
             "there is no connection to the server" if how == "nobody" else "no answer in time")
 
 
@@ -190,7 +191,8 @@ def test_crl_by_distribution_point(net, a, charon_b, pki, servers, initiator, re
     servers.crl(revoked)
     go()
     if revoked:
-        refused(a, charon_b, initiator, "is revoked since", "(keyCompromise), says its issuer's CRL")
+        refused(a, charon_b, initiator, "is revoked since",
+                "(keyCompromise), says its issuer's CRL")
     else:
         bring_up(net, a, charon_b, initiator)
 
@@ -202,6 +204,18 @@ def test_crl_when_the_responder_is_down(net, a, charon_b, pki, servers):
     servers.crl(True)
     go()
     refused(a, charon_b, "port500", "(keyCompromise), says its issuer's CRL")
+
+
+@BOTH
+def test_all_are_silent(net, a, charon_b, pki, servers, initiator):
+    """The CRL would have longer, but IKE_AUTH does not."""
+    go = begin(a, charon_b, pki, "strict", "--ocsp", OCSP, "--crl", CRL)
+    servers.silent()
+    servers.silent(8089)
+    go()
+    refused(a, charon_b, initiator, f"no OCSP response from {OCSP}: no answer in time; no CRL from "
+            f"{CRL}: not in time")
+    assert f"CRL {CRL}: " not in a.text()  # its fetch goes on
 
 
 def test_answer_is_kept(net, a, charon_b, pki, servers):
