@@ -84,6 +84,13 @@ static uint16_t choose_rx_queues(const struct rte_eth_dev_info *info, unsigned n
 	return (uint16_t)RTE_MIN(n_workers, info->max_rx_queues);
 }
 
+// memif has as many queues as the process at the other end wants to receive on, whatever we ask for:
+// what is sent on more of them goes nowhere.
+static bool counts_queues_by_peer(const struct rte_eth_dev_info *info)
+{
+	return strstr(info->driver_name, "memif") != NULL;
+}
+
 static int open_queues(struct dp *dp, struct port *port, const struct dp_port_params *params,
 		       const struct rte_eth_dev_info *info, struct error *err)
 {
@@ -140,7 +147,7 @@ int port_start(struct dp *dp, struct port *port, const struct dp_port_params *pa
 	if (ret)
 		return dev_error(port, ret, "ask it what it can do", err);
 	port->n_rxq = choose_rx_queues(&info, dp->n_workers);
-	port->shared_tx = info.max_tx_queues < dp->n_workers;
+	port->shared_tx = info.max_tx_queues < dp->n_workers || counts_queues_by_peer(&info);
 	ret = open_queues(dp, port, params, &info, err);
 	if (ret)
 		return ret;

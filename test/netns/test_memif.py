@@ -1,0 +1,31 @@
+"""Two gateways whose WAN ports are the two ends of shared memory (memif) instead of a wire."""
+import pytest
+
+from gateways import other
+from test_tunnel import ping
+from topology import A, B
+
+
+def config(gw, role, path, workers):
+    """The WAN has one network: 192.0.2.1 and 192.0.2.2, and no carrier."""
+    text = gw.default_config(gateway=f"workers = {workers}", start=gw.site is A)
+    text = text.replace(f"net_af_packet0,iface=wan-{gw.site.letter}",
+                        f'"net_memif0,role={role},socket={path},socket-abstract=no"')
+    for site in (gw.site, other(gw.site)):
+        addr = "192.0.2.1" if site is A else "192.0.2.2"
+        text = text.replace(f"addrs = {site.wan_addr}/24", f"addrs = {addr}/24")
+        text = text.replace(f"_addrs = {site.wan_addr}\n", f"_addrs = {addr}\n")
+    return text
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_memif(net, a, b, tmp_path, workers):
+    """memif has as many queues as its other end wants, not as many as there are workers."""
+    a.start(config(a, "server", tmp_path / "wan", workers), route=False)
+    b.start(config(b, "client", tmp_path / "wan", 1), route=False)
+    for gw, far in ((a, B), (b, A)):
+        net.run(gw.ns, f"ip route add {far.lan} via 192.0.2.{2 if gw is a else 1}")
+    a.wait_child()
+    assert "MTU" not in a.text(), a.text()  # it has none to be set, and carries what we need
+    assert ping(net, count=100, options="-i 0.01") == (100, 100)
+    assert ping(net, "host-b", A.host_addr, count=100, options="-i 0.01") == (100, 100)
