@@ -78,8 +78,8 @@ static void count_policies(const struct policies *p, bool add)
 	policies6_count(p->v6, add);
 }
 
-// Sets where the entries of each list begin, and *at to where the next of each list goes: [0] is
-// that of the ports, [k + 1] that of interface k. False when an interface's number is none.
+// Sets where the entries of IPv4 of each list begin, and *at to where the next of each list goes:
+// [0] is that of the ports, [k + 1] that of interface k. False when an interface's number is none.
 static bool lay_out(struct policies *p, const struct dp_policy *policy, size_t n, uint32_t *at)
 {
 	uint32_t next = 0;
@@ -90,7 +90,8 @@ static bool lay_out(struct policies *p, const struct dp_policy *policy, size_t n
 		if (iface != DP_IFACE_NONE &&
 		    (iface < DP_IFACE_FIRST || iface >= DP_IFACE_FIRST + DP_IFACES_MAX))
 			return false;
-		at[iface == DP_IFACE_NONE ? 0 : iface - DP_IFACE_FIRST + 1]++;
+		if (policy[i].local.family != IP_V6)
+			at[iface == DP_IFACE_NONE ? 0 : iface - DP_IFACE_FIRST + 1]++;
 	}
 	p->n = at[0];
 	for (size_t k = 0; k <= DP_IFACES_MAX; k++) {

@@ -13,6 +13,7 @@
 #include "dataplane/esp.h"
 #include "dataplane/fib6.h"
 #include "dataplane/iface.h"
+#include "dataplane/policy.h"
 #include "dataplane/sad.h"
 #include "dataplane/tunnel.h"
 
@@ -533,6 +534,34 @@ static void test_ipv6_is_routed_into_tunnels(void **state)
 	assert_int_equal(core_dropped(DROP_POLICY_DISCARD), 1);
 }
 
+// Each family has a list of its own: the places in one do not count those of the other.
+static void test_families_do_not_share_places(void **state)
+{
+	enum { N = 64 };
+	struct dp_policy p[N];
+	const struct policies *set;
+
+	(void)state;
+	for (unsigned i = 0; i < N; i++) {
+		const bool v6 = i % 2 == 0, of_port = i % 4 < 2;
+
+		p[i] = (struct dp_policy){.action = of_port ? DP_BYPASS : DP_PROTECT,
+					  .tunnel = tunnel[0],
+					  .iface = of_port ? DP_IFACE_NONE : RED};
+		assert_int_equal(selector_parse(v6 ? "fd00:1::/48" : "10.1.0.0/16", &p[i].local),
+				 0);
+		assert_int_equal(selector_parse(v6 ? "fd00:2::/48" : "10.2.0.0/16", &p[i].remote),
+				 0);
+	}
+	assert_int_equal(dp_policies_set(&core.dp, p, N), 0);
+	set = atomic_load(&core.dp.policies);
+	assert_int_equal(set->n, N / 4);
+	assert_int_equal(set->iface_first[DP_IFACES_MAX], N / 2);
+	core_route("10.2.0.0/16", RED, NULL);
+	from_lan("10.1.0.9", "10.2.0.9");
+	assert_int_equal(sent_to(), core_be32(GW_1));
+}
+
 static void test_ipv6_policies_are_of_one_interface(void **state)
 {
 	struct dp_policy p[2] = {
@@ -694,6 +723,7 @@ int main(void)
 		T(test_late_packets_of_linux_do_not_leave_in_clear),
 		T(test_the_inner_mtu_is_that_of_the_tightest_tunnel),
 		T(test_ipv6_is_routed_into_tunnels),
+		T(test_families_do_not_share_places),
 		T(test_ipv6_policies_are_of_one_interface),
 		T(test_ipv6_of_linux_is_protected),
 		T(test_ipv6_flow_on_two_interfaces_is_told_apart),
