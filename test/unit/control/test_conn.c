@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/endpoint.h"
 #include "control/conn_index.h"
 
 static struct config_endpoint at(const char *text)
@@ -29,6 +30,8 @@ static struct conn *make(const char *local, const char *remote)
 	if (remote)
 		c.remote[c.n_remote++] = at(remote);
 	assert_int_equal(conn_create(&c, &out), 0);
+	endpoint_fini(&c.local[0]); // it has copies
+	endpoint_fini(&c.remote[0]);
 	return out;
 }
 
