@@ -211,8 +211,10 @@ void policy6_out(struct worker *w, const struct policies6 *p, struct policy6_las
 	struct flow6 f;
 	bool ike;
 
-	if (!read_flow(w, in->pkt[i], &f))
+	if (!read_flow(w, in->pkt[i], &f)) {
+		last->valid = false; // the next one is not compared with what this one came by
 		return;
+	}
 	if (!last->valid || in->port[i] != in->port[i - 1] || in->origin[i] != in->origin[i - 1] ||
 	    !flow6_equal(&f, &last->flow)) {
 		last->iface = iface_out(w, in, i);

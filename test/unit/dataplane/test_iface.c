@@ -611,6 +611,24 @@ static void test_ipv6_flow_on_two_interfaces_is_told_apart(void **state)
 	core_free(&protect);
 }
 
+// What is dropped between two packets of one flow does not make them go the same way.
+static void test_ipv6_malformed_packet_between_two_interfaces(void **state)
+{
+	struct batch in = {.n = 0}, protect = {.n = 0}, pass = {.n = 0};
+
+	(void)state;
+	set_policies6();
+	core_put(&in, bare6(HOST6, FAR6, 59, 0, 100), RED, FROM_TAP);
+	core_put(&in, bare6(HOST6, FAR6, 0, 59, 41), BLUE, FROM_TAP); // an option that is cut off
+	core_put(&in, bare6(HOST6, FAR6, 59, 0, 100), BLUE, FROM_TAP);
+	policy_out(core.w, &in, &protect, &pass);
+	assert_int_equal(core_dropped(DROP_RX_MALFORMED), 1);
+	assert_int_equal(protect.n, 2);
+	assert_int_equal(protect.tunnel[0]->id, tunnel[0]);
+	assert_int_equal(protect.tunnel[1]->id, tunnel[1]);
+	core_free(&protect);
+}
+
 static void test_ipv6_too_big_of_linux_is_given_to_linux(void **state)
 {
 	struct rte_mbuf *m;
@@ -727,6 +745,7 @@ int main(void)
 		T(test_ipv6_policies_are_of_one_interface),
 		T(test_ipv6_of_linux_is_protected),
 		T(test_ipv6_flow_on_two_interfaces_is_told_apart),
+		T(test_ipv6_malformed_packet_between_two_interfaces),
 		T(test_ipv6_too_big_of_linux_is_given_to_linux),
 		T(test_ipv6_never_leaks),
 		T(test_ipv6_of_the_link_comes_out_on_the_interface),
