@@ -296,6 +296,29 @@ def test_reload_adds_and_removes_one_and_drops_nothing_else(net, a, b, c, tmp_pa
     assert ping(net) == (20, 20)
 
 
+def test_reload_moves_a_child_to_another_interface(net, a, b):
+    """It gets a tunnel of its own behind the new interface, on the IKE SA that is there."""
+    both = interface("vti-b", 1, TO["a"]) + interface("vti-n", 2, TO_C_FROM_A)
+    b.start(one_config(b, B))
+    a.start(configuration(a, both, connection(A, B, 1, "start_action = start")))
+    up(a, "all-b")
+    net.run(a.ns, f"ip route add {B.lan} dev vti-b")
+    net.run(b.ns, f"ip route add {A.lan} dev vti-a")
+    wait_for("the route", lambda: ping(net, count=1)[1] == 1)
+    ike = re.findall("([0-9a-f]{16})_i", a.swanctl("--list-sas"))
+    for if_id, name in ((2, "vti-n"), (1, "vti-b")):
+        a.write_config(configuration(a, both, connection(A, B, if_id, "start_action = start")))
+        a.cli("reload")
+        net.run(a.ns, f"ip route replace {B.lan} dev {name}")
+        wait_for(f"packets by {name}", lambda: ping(net, count=1)[1] == 1, 20)
+        assert ping(net) == (20, 20)
+        wait_for("one child", lambda: a.swanctl("--list-sas").count("INSTALLED") == 1, 20)
+        assert ping(net) == (20, 20)
+        shown = a.json("show interfaces")
+        assert shown[name]["children-up"] == "1", shown
+        assert re.findall("([0-9a-f]{16})_i", a.swanctl("--list-sas")) == ike
+
+
 def test_default_route_into_a_tunnel(net, three):
     """All but the peers and the own networks: the peers need routes of their own."""
     a, b, _ = three
