@@ -572,7 +572,9 @@ static void test_tunnel_interface(void **state)
 		sh("ip -6 route add 2001:db8:20::/48 via 2001:db8:1::9 dev wan onlink metric 9999");
 		expect_route("2001:db8:20::/48", "via 2001:db8:1::9 dev wan");
 		sh("ip -6 route add 2001:db8:20::/48 dev vti0 metric 5");
-		expect_route("2001:db8:20::/48", "none");
+		expect_route("2001:db8:20::/48", "dev vti0");
+		sh("ip -6 route del 2001:db8:20::/48 dev vti0");
+		expect_route("2001:db8:20::/48", "via 2001:db8:1::9 dev wan");
 		sh("ip -6 route del 2001:db8:20::/48 dev wan");
 		assert_int_equal(netmirror_set_mtu(mirror, TUN, 1390), 0);
 		sh("ip link show vti0 | grep -q 'mtu 1390'");
