@@ -33,6 +33,7 @@ struct sa_in {
 	_Atomic uint32_t owner; // worker; SA_IN_NO_OWNER until the first packet
 	uint32_t tunnel;
 	bool udp_encap, either_form;
+	uint8_t dscp_mask; // of the outer traffic class, what the inner one takes (outer_in_tos)
 	// Control: rw, owner: ro. Outer source of packets in UDP: IPv4 address and port as they
 	// stand in the packet, address in the upper half.
 	_Atomic uint64_t peer;
