@@ -37,6 +37,8 @@ static struct esp_sa esp_sa_of(const struct ike_sa *sa, const struct ike_child_i
 		.local = {sa->esp.local.addr, 0},
 		.remote = {sa->esp.remote.addr, 0},
 		.replay_window = info->conf->replay_window,
+		.outer = info->conf->outer,
+		.tfc_padding = info->conf->tfc_padding,
 		.local_ts = info->local_ts,
 		.remote_ts = info->remote_ts,
 	};
