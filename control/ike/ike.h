@@ -343,6 +343,7 @@ struct ike_child_info {
 	uint32_t spi_in, spi_out; // host order
 	struct transform encr, integ;
 	bool esn, udp_encap;
+	bool no_tfc; // the peer takes no TFC padding, whatever tfc_padding says
 	uint64_t installed_ms;
 	uint64_t rekey_ms, expires_ms; // when; IKE_NEVER
 	struct selector_list local_ts, remote_ts;
