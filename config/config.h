@@ -108,8 +108,8 @@ enum config_send_cert { CERTS_IFASKED, CERTS_ALWAYS, CERTS_NEVER };
 // connections.<c>.{local,remote}
 struct config_side {
 	struct auth_rule auth;
-	struct identity id;	     // ID_ANY: local, our address or our certificate's subject;
-				     // remote, whatever the peer says
+	struct identity id; // ID_ANY: local, our address or our certificate's subject;
+			    // remote, whatever the peer says
 	struct config_files certs;   // local: ours; remote: those that are accepted, none: any
 	struct config_files cacerts; // remote: CAs that are accepted, none: all
 	enum config_revocation revocation; // remote
@@ -148,6 +148,7 @@ struct config_child {
 	uint32_t replay_window;		  // packets
 	struct outer_rule outer;	  // of the outer header
 	uint16_t tfc_padding;		  // bytes of inner packet; ESP_TFC_MTU: what fits; 0: not
+	uint32_t dummies;		  // dummy packets a second
 	uint32_t priority;		  // 0: by specificity
 	uint32_t if_id;			  // of its tunnel interface, 0: none; of both directions
 	char iface[CONFIG_PORT_NAME_MAX]; // that interface's name, "" without

@@ -107,6 +107,7 @@ int load_tfc(struct loader *l, struct loader_section s, struct config_child *chi
 	char shown[CONFIG_SHOWN_MAX];
 	uint64_t n;
 
+	child->dummies = (uint32_t)loader_number(l, s, "dummy_packets");
 	if (strcmp(text, "mtu") == 0) {
 		child->tfc_padding = ESP_TFC_MTU;
 		return 0;

@@ -68,7 +68,7 @@ int load_child(struct loader *l, const struct config_node *n, struct config_chil
 int load_secrets(struct loader *l); // psk.c
 
 // ---- load_outer.c ----
-// The keys of a child about the outer header, and tfc_padding.
+// The keys of a child about the outer header, and tfc_padding with dummy_packets.
 int load_outer(struct loader *l, struct loader_section s, struct outer_rule *out);
 int load_tfc(struct loader *l, struct loader_section s, struct config_child *child);
 

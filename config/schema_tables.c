@@ -475,6 +475,13 @@ const struct schema_key schema_keys[] = {
 		"size does not show (RFC 4303 2.7); \"mtu\": as many as the way to the peer "
 		"carries in one piece, which is the limit of any number as well. Not towards a "
 		"peer that says ESP_TFC_PADDING_NOT_SUPPORTED. 0: no padding."},
+	{CHILD, "dummy_packets", FORM_NUMBER, .def = "0", .max = 10000,
+	 .doc = "Packets without content that are sent to the peer each second, at random "
+		"intervals, "
+		"so that times and volume of the others do not show (RFC 4303 2.6). They have the "
+		"size that tfc_padding says, else any. The peer drops them; they count for "
+		"rekey_packets and life_packets, but neither as bytes nor for inactivity. 0: "
+		"none."},
 	{CHILD, "hw_offload", FORM_CHOICE, KEY_REFUSED, .def = "no",
 	 .choices = "no yes crypto packet auto", .quiet = "no auto",
 	 .why = "ESP runs on the CPU; say auto or no", .doc = "ESP on the network card."},

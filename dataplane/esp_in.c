@@ -392,9 +392,11 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 		return DROP_ESP_REPLAY;
 	}
 	atomic_store_explicit(&sa->top_seq, sa->replay.top, memory_order_relaxed);
-	atomic_store_explicit(&sa->last_tsc, w->now_tsc, memory_order_relaxed);
 	note_peer(w, sa, m, in);
 	reason = check_trailer(job, &len);
+	// A dummy says that the peer lives, not that somebody uses the SA.
+	atomic_store_explicit(reason == DROP_ESP_DUMMY ? &sa->dummy_tsc : &sa->last_tsc, w->now_tsc,
+			      memory_order_relaxed);
 	if (reason != DROP_REASON_COUNT)
 		return reason;
 	reason = check_inner(sa, job, len, in->outer_tos, &inner_len);

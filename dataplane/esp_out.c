@@ -32,6 +32,7 @@ struct group {
 
 struct out_batch {
 	uint16_t n_groups;
+	bool dummies; // all of them (RFC 4303 2.6)
 	struct group group[BATCH_MAX];
 	uint8_t group_of[BATCH_MAX]; // packet -> group
 };
@@ -208,7 +209,7 @@ static enum fit fit_of(const struct group *g, const struct rte_mbuf *m)
 static void join(struct out_batch *o, struct group *g, struct batch *b, uint16_t kept, uint16_t i)
 {
 	g->n++;
-	g->bytes += b->pkt[i]->pkt_len;
+	g->bytes += o->dummies ? 0 : b->pkt[i]->pkt_len;
 	o->group_of[kept] = (uint8_t)(g - o->group);
 	batch_keep(b, kept, i);
 }
@@ -296,20 +297,25 @@ static void take_sequence_numbers(struct worker *w, struct out_batch *o)
 			g->bytes;
 		if (unlikely(last >= sa->seq_check || bytes >= sa->bytes_check))
 			worn(w, g, last, bytes);
-		if (!g->over)
+		if (!g->over && !o->dummies)
 			count(w, sa, g->n);
 	}
 }
 
 // One packet of a group that is in part beyond its SA's life. DROP_REASON_COUNT: it may go. The
 // bytes were taken by an atomic add, so all workers together never send more than is allowed.
-static enum drop_reason admit(struct worker *w, struct group *g, uint64_t seq, uint32_t len)
+static enum drop_reason admit(struct worker *w, struct group *g, uint64_t seq, bool dummy,
+			      uint32_t len)
 {
 	struct sa_out *sa = g->sa;
 
+	if (dummy)
+		len = 0;
+
 	g->bytes_end += len;
 	if (seq <= sa->seq_hard && g->bytes_end <= sa->bytes_hard) {
-		count(w, sa, 1);
+		if (!dummy)
+			count(w, sa, 1);
 		return DROP_REASON_COUNT;
 	}
 	atomic_fetch_sub_explicit(&sa->bytes, len, memory_order_relaxed);
@@ -360,6 +366,19 @@ static void sum_outer6(const struct sa_out *sa, struct rte_mbuf *m)
 
 	if (sa->v6 && sa->udp)
 		udp->dgram_cksum = rte_ipv6_udptcp_cksum(ip, udp);
+}
+
+// RFC 4303 2.6. It looks outside as most packets do: no class, not to be cut.
+static struct inner dummy_inner(const struct sa_out *sa)
+{
+	const bool label = sa->v6 && sa->label == OUTER_LABEL_FLOW;
+
+	return (struct inner){
+		.next_header = ESP_NEXT_HEADER_DUMMY,
+		.df_be = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
+		.fits = true,
+		.label = label ? outer_label_tunnel(sa->label_seed) : 0,
+	};
 }
 
 static inline struct inner inner_of(const struct group *g, const uint8_t *p, uint32_t len)
@@ -417,12 +436,14 @@ static void put_outer(const struct sa_out *sa, uint8_t *outer, const struct inne
 }
 
 // Step 3: headers in front, padding and trailer behind, and the job for the crypto library.
-static void encapsulate(const struct group *g, struct rte_mbuf *m, uint64_t seq,
+static void encapsulate(const struct group *g, struct rte_mbuf *m, bool dummy, uint64_t seq,
 			struct crypto_job *job)
 {
 	const struct sa_out *sa = g->sa;
 	const struct crypto_key *k = &sa->key;
-	const struct inner inner = inner_of(g, rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len);
+	const struct inner inner =
+		unlikely(dummy) ? dummy_inner(sa)
+				: inner_of(g, rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len);
 	const uint32_t tfc = tfc_len(g, m->pkt_len);
 	const uint32_t inner_len = m->pkt_len + tfc;
 	// The alignment is a power of two.
@@ -470,14 +491,15 @@ static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 		const uint64_t seq = g->seq++;
 
 		if (unlikely(g->over)) {
-			const enum drop_reason reason = admit(w, g, seq, b->pkt[i]->pkt_len);
+			const enum drop_reason reason =
+				admit(w, g, seq, o->dummies, b->pkt[i]->pkt_len);
 
 			if (reason != DROP_REASON_COUNT) {
 				drop(w, b->pkt[i], reason);
 				continue;
 			}
 		}
-		encapsulate(g, b->pkt[i], seq, &job[kept]);
+		encapsulate(g, b->pkt[i], o->dummies, seq, &job[kept]);
 		sa[kept] = g->sa;
 		batch_keep(b, kept++, i);
 	}
@@ -524,10 +546,32 @@ void esp_out(struct worker *w, struct batch *b, struct batch *icmp)
 	struct out_batch o;
 
 	o.n_groups = 0;
+	o.dummies = false;
 	large.n = 0;
 	prefetch_sas(b);
 	select_sa(w, b, &o, &large, icmp);
 	seal(w, b, &o);
 	for (uint16_t i = 0; i < large.n; i++)
 		cut_and_seal(w, &large, i);
+}
+
+void esp_out_dummies(struct worker *w, struct batch *b)
+{
+	struct out_batch o;
+	uint16_t kept = 0;
+
+	o.n_groups = 0;
+	o.dummies = true;
+	for (uint16_t i = 0; i < b->n; i++) {
+		struct group *g = find_group(w, &o, b->tunnel[i]);
+
+		if (g != NULL && g->inner_mtu != 0 && has_room(b->pkt[i], g))
+			join(&o, g, b, kept++, i);
+		else
+			rte_pktmbuf_free(b->pkt[i]);
+	}
+	b->n = kept;
+	seal(w, b, &o);
+	counter_add(&w->dummies, b->n);
+	route(w, b);
 }

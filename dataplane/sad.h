@@ -50,6 +50,7 @@ struct sa_in {
 	_Alignas(64) struct esp_selectors ts;
 	uint64_t packets_hard, bytes_hard;	// nothing beyond
 	uint64_t soft_tsc, hard_tsc, moved_tsc; // the owner's: when the event was last reported
+	counter dummy_tsc;			// when the last dummy packet came; else last_tsc
 	struct crypto_key key;
 	size_t size;	 // bytes of all this
 	uint64_t ring[]; // of the replay window

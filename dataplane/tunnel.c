@@ -10,6 +10,7 @@
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/pmtu.h"
+#include "dataplane/tfc.h"
 
 int tunnels_create(struct dp *dp)
 {
@@ -55,6 +56,7 @@ void tunnels_destroy(struct dp *dp)
 	for (uint32_t i = 0; i < t->n_slots; i++)
 		if (t->slot[i] != NULL)
 			tunnel_free(t->slot[i]);
+	tfc_destroy(dp);
 	free(t->slot);
 	crypto_destroy(t->crypto);
 	free(t);
@@ -102,6 +104,7 @@ int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *id)
 	if (t == NULL)
 		return -ENOMEM;
 	t->id = slot;
+	t->dummy_at = UINT32_MAX;
 	t->label_seed = (uint32_t)rte_rand();
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	dp->tunnels->slot[slot] = t;
@@ -117,6 +120,7 @@ int dp_tunnel_del(struct dp *dp, uint32_t id)
 		return -ENOENT;
 	if (t->n_policies != 0)
 		return -EBUSY;
+	tfc_forget(dp, t);
 	// No policy leads to it any more; a worker may still be in the batch of an older snapshot.
 	dp->tunnels->slot[id] = NULL;
 	atomic_fetch_add_explicit(&dp->tunnels->removed, 1, memory_order_release);
@@ -263,6 +267,10 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	sa->names_ports = esp_selectors_name_ports(&sa->ts);
 	sa->spi = esp->spi;
 	sa->spi_be = rte_cpu_to_be_32(esp->spi);
+	if (tfc_set(dp, t, esp->dummies) != 0) {
+		res = error_set(err, -ENOMEM, "no memory for an SA's dummy packets");
+		goto out;
+	}
 	set_rule(sa, t, esp);
 	build_outer(sa, &esp->local, &esp->remote, esp->udp_encap);
 	set_life(sa, esp);

@@ -72,6 +72,8 @@ struct tunnel {
 	_Atomic bool hold;	    // control: rw, workers: ro; packets without an SA wait for one
 	_Atomic uint64_t no_sa_tsc; // workers: when the event was last reported
 	uint32_t label_seed;	    // control: of the flow labels of all its SAs
+	uint32_t dummies;	    // control: dummy packets a second
+	uint32_t dummy_at;	    // control: its place in the list of tfc.c, UINT32_MAX: none
 	char name[DP_NAME_MAX];
 };
 

@@ -36,6 +36,7 @@ struct esp_sa {
 	// Outbound: inner packets are padded to so many bytes, or to what fits the path where that
 	// is less (RFC 4303 2.7). 0: not.
 	uint16_t tfc_padding;
+	uint32_t dummies;	 // outbound: dummy packets a second (RFC 4303 2.6)
 	struct secret encr_key;	 // KEYMAT as IKE derives it: key, then salt (RFC 4106 8.1)
 	struct secret integ_key; // empty with an AEAD
 };

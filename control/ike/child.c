@@ -40,6 +40,7 @@ static struct esp_sa esp_sa_of(const struct ike_sa *sa, const struct ike_child_i
 		.outer = info->conf->outer,
 		// RFC 7296 1.3.1: none to a peer that says so, of the child that it says it of. We
 		// take padding with every SA, so we have no such notify to send.
+		.dummies = info->conf->dummies,
 		.tfc_padding = info->no_tfc ? 0 : info->conf->tfc_padding,
 		.local_ts = info->local_ts,
 		.remote_ts = info->remote_ts,

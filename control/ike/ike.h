@@ -47,6 +47,7 @@ struct ike_child_conf {
 	uint32_t replay_window;		    // packets
 	struct outer_rule outer;	    // of ESP's outer header
 	uint16_t tfc_padding;		    // as in struct esp_sa
+	uint32_t dummies;		    // as in struct esp_sa
 	// A child SA is rekeyed rekey_time_ms, less up to rand_time_ms, after it was made, and
 	// deleted life_time_ms after it. 0: never.
 	uint64_t rekey_time_ms, rand_time_ms, life_time_ms;

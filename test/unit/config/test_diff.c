@@ -154,6 +154,7 @@ static void test_children(void **state)
 		{"outer_ttl = 65", false},
 		{"outer_flow_label = flow", false},
 		{"tfc_padding = 1", false},
+		{"dummy_packets = 1", false},
 		{"priority = 5", true},
 	};
 	struct config *base = load(TOP, "");

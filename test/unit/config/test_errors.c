@@ -141,6 +141,8 @@ static const struct row errors[] = {
 	{CHILD, "outer_flow_label = yes",
 	 "f:24: connections.a.children.n.outer_flow_label: 'yes' is not one of none, tunnel, "
 	 "flow"},
+	{CHILD, "dummy_packets = 10001",
+	 "f:24: connections.a.children.n.dummy_packets: '10001' is not a number from 0 to 10000"},
 	{CHILD, "tfc_padding = max",
 	 "f:24: connections.a.children.n.tfc_padding: 'max' is not a number of bytes from 0 to "
 	 "65534, nor mtu"},

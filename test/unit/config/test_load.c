@@ -96,6 +96,7 @@ static void test_defaults(void **state)
 	assert_int_equal(child->outer.label, OUTER_LABEL_NONE);
 	assert_int_equal(child->outer.ttl, 64);
 	assert_int_equal(child->tfc_padding, 0);
+	assert_int_equal(child->dummies, 0);
 	assert_int_equal(child->priority, 0);
 	assert_int_equal(child->local_ts.n, 0);
 	assert_true(child->local_dynamic);
@@ -305,6 +306,9 @@ static void test_ends_of_ranges(void **state)
 	config_destroy(c);
 	c = load_with(PORT, "mtu = 576");
 	assert_int_equal(c->gateway.ports[0].mtu, 576);
+	config_destroy(c);
+	c = load_with(CHILD, "dummy_packets = 10000");
+	assert_int_equal(c->conns[0].children[0].dummies, 10000);
 	config_destroy(c);
 	c = load_with(CHILD, "replay_window = 0");
 	assert_int_equal(c->conns[0].children[0].replay_window, 0);
