@@ -31,6 +31,7 @@ struct dp { // what the dataplane would hold
 	size_t n_policies;
 	bool refuse; // the next SA
 	bool refuse_tunnels, refuse_policies;
+	bool dummies_in;	// there is always a dummy packet just now
 	bool busy_in, busy_out; // there is always a packet just now; else there was never one
 };
 
