@@ -15,11 +15,12 @@ void outer_out_init(struct outer_out *o, const struct outer_rule *rule, uint32_t
 
 	*o = (struct outer_out){
 		.tos_and = dscp ? (uint8_t)~OUTER_ECN_MASK : 0,
-		.tos_or = dscp ? 0 : (uint8_t)(rule->dscp << 2),
 		.df_and_be = rule->df == OUTER_DF_COPY ? UINT16_MAX : 0,
 		.df_or_be = rule->df == OUTER_DF_SET ? rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG) : 0,
 		.id_base = (uint16_t)(spi ^ spi >> 16),
 	};
+	if (!dscp)
+		o->tos_or = (uint8_t)(rule->dscp << 2);
 	if (rule->ecn == OUTER_ECN_COPY)
 		o->tos_and |= OUTER_ECN_MASK;
 }

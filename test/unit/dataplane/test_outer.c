@@ -88,7 +88,9 @@ static void set_tos(uint8_t *ip, uint8_t tos)
 
 static uint8_t tos_of(const uint8_t *ip)
 {
-	return ip[0] >> 4 == 6 ? (uint8_t)(ip[0] << 4 | ip[1] >> 4) : ip[1];
+	if (ip[0] >> 4 == 4)
+		return ip[1];
+	return (uint8_t)(ip[0] << 4 | ip[1] >> 4);
 }
 
 static void make_flow(uint8_t *ip, size_t len, const struct pairing *p, uint8_t proto,
