@@ -105,7 +105,11 @@ static void make_flow(uint8_t *ip, size_t len, const struct pairing *p, uint8_t 
 // What becomes of one packet of `len` bytes; the outer header is returned, good until batch_free.
 static const uint8_t *out_packet(const uint8_t *ip, size_t len)
 {
-	batch_put(&b, mbuf_of(ip, len));
+	struct rte_mbuf *m = mbuf_of(ip, len);
+
+	// What others have left in the buffer.
+	memset(rte_pktmbuf_mtod_offset(m, char *, len), 0xa5, rte_pktmbuf_tailroom(m));
+	batch_put(&b, m);
 	b.tunnel[0] = tunnel_get(&fake.dp, tunnel);
 	esp_out(fake.w, &b, &icmp);
 	assert_int_equal(b.n, 1);

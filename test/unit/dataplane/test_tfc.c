@@ -234,6 +234,16 @@ static void test_what_they_count_for(void **state)
 	assert_int_equal(st.packets, 0);
 	assert_int_equal(st.bytes, 0);
 	batch_free(&fake.routed);
+	// Some at once, of which the limit leaves a part.
+	sa = sa_of(SPI, 10000);
+	sa.hard = (struct esp_life){.packets = 3};
+	set_out(tunnel, sa);
+	fake.w->now_tsc += ms(1000);
+	assert_int_equal(round_of(), 3);
+	assert_int_equal(dp_tunnel_out_stats(&fake.dp, tunnel, &st), 0);
+	assert_int_equal(st.packets, 0);
+	assert_int_equal(st.bytes, 0);
+	batch_free(&fake.routed);
 }
 
 // Nothing is asked for and nothing waits for them.
@@ -257,6 +267,9 @@ static void test_none_without_sa_or_way(void **state)
 	assert_true(sent_in(100) > 0);
 	assert_int_equal(dp_tunnel_del(&fake.dp, tunnel), 0);
 	fake_reclaim();
+	// Another one, where that one was in memory: nothing of it is left.
+	assert_int_equal(dp_tunnel_add(&fake.dp, "site-c", &tunnel), 0);
+	set_out(tunnel, sa_of(SPI + 2, 0));
 	assert_int_equal(sent_in(1000), 0);
 }
 
@@ -292,9 +305,13 @@ static void test_no_flood_after_a_pause(void **state)
 static void test_rounds(void **state)
 {
 	unsigned n = 0;
+	uint32_t id;
 
 	(void)state;
-	set_out(tunnel, sa_of(SPI, 10000));
+	for (unsigned i = 0; i < TUNNELS; i++) {
+		assert_int_equal(dp_tunnel_add(&fake.dp, "t", &id), 0);
+		set_out(id, sa_of(SPI, 10000));
+	}
 	sent_in(100);
 	fake.w->now_tsc += ms(1);
 	for (unsigned i = 0; i < 100; i++) { // 10 us in all
