@@ -32,6 +32,12 @@ struct dp { // what the dataplane would hold
 	bool refuse; // the next SA
 	bool refuse_tunnels, refuse_policies;
 	bool dummies_in;	// there is always a dummy packet just now
+	int guard_spis; // added, less those deleted
+	size_t guard_peers;
+	struct dp_guard_params guard_rates;
+	struct ike_cookie_keys guard_keys;
+	struct dp_guard_info guard_info;     // what the dataplane says
+	struct dp_guard_source guard_source; // IP_NONE: nobody
 	bool busy_in, busy_out; // there is always a packet just now; else there was never one
 };
 
