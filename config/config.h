@@ -16,6 +16,7 @@
 #include "lib/addr.h"
 #include "lib/auth_rule.h"
 #include "lib/error.h"
+#include "lib/esp_sa.h"
 #include "lib/identity.h"
 #include "lib/secret.h"
 #include "lib/selector.h"
@@ -151,8 +152,11 @@ struct config_child {
 	uint64_t rand_time_ms;		      // taken off rekey_time_ms, at random
 	uint64_t inactivity_ms; // it is closed after so long without packets, 0: never
 	struct config_limit bytes, packets;
-	uint32_t replay_window;		      // packets
-	uint32_t priority;		      // 0: by specificity
+	uint32_t replay_window;		  // packets
+	struct outer_rule outer;	  // of the outer header
+	uint16_t tfc_padding;		  // bytes of inner packet; ESP_TFC_MTU: what fits; 0: not
+	uint32_t dummies;		  // dummy packets a second
+	uint32_t priority;		  // 0: by specificity
 	uint32_t if_id;			  // of its tunnel interface, 0: none; of both directions
 	char iface[CONFIG_PORT_NAME_MAX]; // that interface's name, "" without
 	struct config_where where;
@@ -175,8 +179,8 @@ struct config_conn {
 	uint64_t dpd_delay_ms; // liveness check after this silence, default 30 s; 0: never
 	uint64_t rekey_time_ms, reauth_time_ms, over_time_ms;
 	uint64_t rekey_rand_ms, reauth_rand_ms; // taken off the two, at random
-	unsigned keyingtries;	   // 0: for ever; default 1
-	uint32_t if_id;		   // of the children that name none
+	unsigned keyingtries;			// 0: for ever; default 1
+	uint32_t if_id;				// of the children that name none
 	enum config_unique unique; // what becomes of IKE SAs with one peer identity, default no
 	struct config_child *children;
 	size_t n_children;

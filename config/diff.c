@@ -70,7 +70,8 @@ bool config_child_fits(const struct config_child *a, const struct config_child *
 	       a->local_dynamic == b->local_dynamic && a->remote_dynamic == b->remote_dynamic &&
 	       a->life_time_ms == b->life_time_ms && limit_compatible(&a->bytes, &b->bytes) &&
 	       limit_compatible(&a->packets, &b->packets) && a->replay_window == b->replay_window &&
-	       strcmp(a->iface, b->iface) == 0;
+	       outer_rule_equal(&a->outer, &b->outer) && a->tfc_padding == b->tfc_padding &&
+	       a->dummies == b->dummies && strcmp(a->iface, b->iface) == 0;
 }
 
 bool config_child_equal(const struct config_child *a, const struct config_child *b)

@@ -206,6 +206,10 @@ int load_child(struct loader *l, const struct config_node *n, struct config_chil
 	child->priority = (uint32_t)loader_number(l, s, "priority");
 	rc = load_if_id(l, s, &child->if_id);
 	if (rc == 0)
+		rc = load_outer(l, s, &child->outer);
+	if (rc == 0)
+		rc = load_tfc(l, s, child);
+	if (rc == 0)
 		rc = load_limits(l, s, child);
 	if (rc == 0)
 		rc = load_start_action(l, s, child);

@@ -67,6 +67,11 @@ int load_connections(struct loader *l); // load_conn.c
 int load_child(struct loader *l, const struct config_node *n, struct config_child *child);
 int load_secrets(struct loader *l); // psk.c
 
+// ---- load_outer.c ----
+// The keys of a child about the outer header, and tfc_padding with dummy_packets.
+int load_outer(struct loader *l, struct loader_section s, struct outer_rule *out);
+int load_tfc(struct loader *l, struct loader_section s, struct config_child *child);
+
 // ---- load_auth.c ----
 // auth, certs, cacerts and revocation of a side; `node` NULL: absent. side->auth holds the default.
 int load_auth(struct loader *l, const struct config_node *node, bool is_local,

@@ -4,10 +4,10 @@
 
 #include "lib/limits.h"
 
-#define EAP    "EAP is not available: this is a site-to-site gateway with pre-shared keys"
-#define IKEV1  "it concerns IKEv1, which is not available yet"
-#define MARKS  "Linux's packet marks do not exist in this dataplane"
-#define POOLS  "virtual addresses are not available: this is a site-to-site gateway"
+#define EAP   "EAP is not available: this is a site-to-site gateway with pre-shared keys"
+#define IKEV1 "it concerns IKEv1, which is not available yet"
+#define MARKS "Linux's packet marks do not exist in this dataplane"
+#define POOLS "virtual addresses are not available: this is a site-to-site gateway"
 
 #define GATEWAY "gateway"
 #define PORT	"gateway.ports.*"
@@ -275,8 +275,10 @@ const struct schema_key schema_keys[] = {
 		"chance, so that the two sides do not act at once. At most half is taken off a "
 		"time that is not longer. 0: always at the time itself."},
 	{CONN, "mobike", FORM_BOOL, .def = "yes",
-	 .doc = "Go on between other addresses when those of one side change, with a peer that does "
-		"so too (RFC 4555). The new ones have to be among local_addrs and remote_addrs. IKE "
+	 .doc = "Go on between other addresses when those of one side change, with a peer that "
+		"does "
+		"so too (RFC 4555). The new ones have to be among local_addrs and remote_addrs. "
+		"IKE "
 		"moves to port 4500."},
 	{CONN, "childless", FORM_CHOICE, KEY_REFUSED, .def = "never",
 	 .choices = "allow prefer force never", .quiet = "allow never",
@@ -491,20 +493,49 @@ const struct schema_key schema_keys[] = {
 	 .doc = "The same number once more."},
 	{CHILD, "label", FORM_TEXT, KEY_REFUSED, .why = "security labels are not available",
 	 .doc = "Security label."},
-	{CHILD, "tfc_padding", FORM_TEXT, KEY_REFUSED, .def = "0", .quiet = "0",
-	 .why = "traffic flow confidentiality is not available yet",
-	 .doc = "Padding of packets to one size."},
+	{CHILD, "tfc_padding", FORM_TEXT, .def = "0",
+	 .doc = "Bytes that a smaller inner packet is padded to before it is encrypted, so that "
+		"its "
+		"size does not show (RFC 4303 2.7); \"mtu\": as many as the way to the peer "
+		"carries in one piece, which is the limit of any number as well. Not towards a "
+		"peer that says ESP_TFC_PADDING_NOT_SUPPORTED. 0: no padding."},
+	{CHILD, "dummy_packets", FORM_NUMBER, .def = "0", .max = 10000,
+	 .doc = "Packets without content that are sent to the peer each second, at random "
+		"intervals, "
+		"so that times and volume of the others do not show (RFC 4303 2.6). They have the "
+		"size that tfc_padding says, else any. The peer drops them; they count for "
+		"rekey_packets and life_packets, but neither as bytes nor for inactivity. 0: "
+		"none."},
 	{CHILD, "hw_offload", FORM_CHOICE, KEY_REFUSED, .def = "no",
 	 .choices = "no yes crypto packet auto", .quiet = "no auto",
 	 .why = "ESP runs on the CPU; say auto or no", .doc = "ESP on the network card."},
-	{CHILD, "copy_df", FORM_BOOL, KEY_REFUSED, .def = "yes", .quiet = "yes true enabled 1",
-	 .why = "the DF bit is always copied (RFC 4301 8.1)", .doc = "DF bit to the outer header."},
-	{CHILD, "copy_ecn", FORM_BOOL, KEY_REFUSED, .def = "yes", .quiet = "yes true enabled 1",
-	 .why = "ECN is always handled as RFC 6040 says",
-	 .doc = "ECN to and from the outer header."},
-	{CHILD, "copy_dscp", FORM_CHOICE, KEY_REFUSED, .def = "out", .choices = "no in out yes",
-	 .quiet = "out", .why = "the DSCP is copied outwards only (RFC 4301 5.1.2.1)",
-	 .doc = "DSCP to and from the outer header."},
+	{CHILD, "copy_df", FORM_BOOL, .def = "yes",
+	 .doc = "An outer header of IPv4 has the DF bit of the inner one (RFC 4301 8.1); around "
+		"IPv6 it is set (RFC 4213 3.2.2). no: outer_df says what it has. Whether a packet "
+		"that does not fit is cut or answered with ICMP, its own DF bit says either way."},
+	{CHILD, "outer_df", FORM_CHOICE, .def = "clear", .choices = "clear set",
+	 .doc = "With copy_df = no: the outer DF bit. clear lets routers on the way cut what does "
+		"not fit, and ends the search for the path's MTU. set: on all packets but those "
+		"that have to be cut after encryption, because the SA names ports."},
+	{CHILD, "copy_ecn", FORM_BOOL, .def = "yes",
+	 .doc = "The outer header has the ECN field of the inner one (RFC 6040 4.1, normal mode). "
+		"no: Not-ECT (4.3, compatibility mode), so that congestion on the way is told by "
+		"drops. What the ECN field of a received packet becomes does not depend on it "
+		"(4.2)."},
+	{CHILD, "copy_dscp", FORM_CHOICE, .def = "out", .choices = "no in out yes",
+	 .doc = "out: the outer header has the DSCP of the inner one. in: an inner packet takes "
+		"over the DSCP that its outer header came with. yes: both. no: neither. Where it "
+		"is not copied out the outer header has outer_dscp."},
+	{CHILD, "outer_dscp", FORM_TEXT, .def = "000000",
+	 .doc = "With copy_dscp = no or in: the outer DSCP, as six binary digits or by name: cs0 "
+		"to cs7, af11 to af43, ef, le."},
+	{CHILD, "outer_ttl", FORM_NUMBER, .def = "64", .min = 1, .max = 255,
+	 .doc = "Time to live, or hop limit, of the outer header."},
+	{CHILD, "outer_flow_label", FORM_CHOICE, .def = "none", .choices = "none tunnel flow",
+	 .doc = "Flow label of an outer header of IPv6, by which routers share links out (RFC "
+		"6438). none: 0. tunnel: one for all packets. flow: one for each flow inside, a "
+		"keyed hash of addresses, protocol and ports; whoever sees the packets can then "
+		"tell the flows apart."},
 	{CHILD, "icmp", FORM_BOOL, KEY_IGNORED, .def = "no", .quiet = "no false disabled 0",
 	 .why = "ICMP errors are matched like any other packet",
 	 .doc = "Let ICMP errors of protected traffic through the SA."},
@@ -535,7 +566,8 @@ const struct schema_key schema_keys[] = {
 		"start and again long before it runs out, \"file:///etc/port500/ca.crl\" is "
 		"read. Others are not fetched: a warning."},
 	{AUTHORITY, "ocsp_uris", FORM_TEXT,
-	 .doc = "Its OCSP responders, separated by commas: \"http://ocsp.example/\". They are asked "
+	 .doc = "Its OCSP responders, separated by commas: \"http://ocsp.example/\". They are "
+		"asked "
 		"before those that a certificate names. Others than http are not asked: a "
 		"warning."},
 	{AUTHORITY, "cert_uri_base", FORM_TEXT, KEY_IGNORED, .why = NO_FETCH,

@@ -74,6 +74,46 @@ static void print_duration(FILE *out, const char *what, uint64_t ms)
 		fprintf(out, ", %s %" PRIu64 " s", what, ms / 1000);
 }
 
+// What the outer header has that it does not have by default.
+static void report_outer(FILE *out, const struct outer_rule *r)
+{
+	const struct outer_rule usual = {.ttl = OUTER_TTL_DEFAULT};
+	static const char *const df[] = {
+		[OUTER_DF_COPY] = "", [OUTER_DF_CLEAR] = ", DF clear", [OUTER_DF_SET] = ", DF set"};
+	static const char *const label[] = {[OUTER_LABEL_NONE] = "",
+					    [OUTER_LABEL_TUNNEL] = ", one flow label",
+					    [OUTER_LABEL_FLOW] = ", a flow label for each flow"};
+	const bool in = r->copy_dscp == OUTER_DSCP_IN || r->copy_dscp == OUTER_DSCP_BOTH;
+
+	if (outer_rule_equal(r, &usual))
+		return;
+	if (r->copy_dscp == OUTER_DSCP_OUT || r->copy_dscp == OUTER_DSCP_BOTH)
+		fprintf(out, "      outer        DSCP copied");
+	else
+		fprintf(out, "      outer        DSCP %u", r->dscp);
+	fprintf(out, "%s%s%s%s", in ? ", taken over inside" : "",
+		r->ecn == OUTER_ECN_COMPAT ? ", without ECN" : "", df[r->df], label[r->label]);
+	if (r->ttl != usual.ttl)
+		fprintf(out, ", TTL %u", r->ttl);
+	fprintf(out, "\n");
+}
+
+// What hides sizes and times.
+static void report_tfc(FILE *out, const struct config_child *child)
+{
+	if (child->tfc_padding == 0 && child->dummies == 0)
+		return;
+	fprintf(out, "      hidden       ");
+	if (child->tfc_padding == ESP_TFC_MTU)
+		fprintf(out, "packets padded to the MTU");
+	else if (child->tfc_padding != 0)
+		fprintf(out, "packets padded to %u bytes", child->tfc_padding);
+	if (child->dummies != 0)
+		fprintf(out, "%s%" PRIu32 " dummy packets a second",
+			child->tfc_padding != 0 ? ", " : "", child->dummies);
+	fprintf(out, "\n");
+}
+
 static void report_child(FILE *out, const struct config_child *child)
 {
 	static const char *const modes[] = {
@@ -95,6 +135,8 @@ static void report_child(FILE *out, const struct config_child *child)
 	print_duration(out, "renewed after", child->rekey_time_ms);
 	print_duration(out, "ends after", child->life_time_ms);
 	fprintf(out, "\n");
+	report_outer(out, &child->outer);
+	report_tfc(out, child);
 }
 
 static void print_endpoints(FILE *out, const struct config_endpoint *e, unsigned n)

@@ -43,6 +43,9 @@ static struct conn_child *child_create(struct conn *c, const struct config_child
 	ike->local_dynamic = config->local_dynamic;
 	ike->remote_dynamic = config->remote_dynamic;
 	ike->replay_window = config->replay_window;
+	ike->outer = config->outer;
+	ike->tfc_padding = config->tfc_padding;
+	ike->dummies = config->dummies;
 	ike->life_time_ms = config->life_time_ms;
 	ike->user = child;
 

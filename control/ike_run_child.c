@@ -303,10 +303,10 @@ uint64_t run_child_last_inbound_ms(const struct run_sa *s, uint64_t now_ms)
 	{
 		struct dp_sa_stats st;
 
-		if (dp_sa_in_stats(s->run->dp, c->spi_in, &st) || st.idle_ms > now_ms)
+		if (dp_sa_in_stats(s->run->dp, c->spi_in, &st) || st.silent_ms > now_ms)
 			continue;
-		if (now_ms - st.idle_ms > last)
-			last = now_ms - st.idle_ms;
+		if (now_ms - st.silent_ms > last)
+			last = now_ms - st.silent_ms;
 	}
 	return last;
 }

@@ -354,6 +354,7 @@ enum vici_outcome vici_run_show_workers(struct vici_session *s, const struct vic
 		put_u64(reply, "batches", w.batches);
 		put_u64(reply, "esp-in-packets", w.esp_in_packets);
 		put_u64(reply, "esp-out-packets", w.esp_out_packets);
+		put_u64(reply, "dummy-packets", w.dummies);
 		put_u64(reply, "cut-packets", w.cut_packets);
 		put_u64(reply, "cut-pieces", w.cut_pieces);
 		put_u64(reply, "whole-packets", w.whole_packets);

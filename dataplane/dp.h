@@ -94,8 +94,8 @@ int dp_local_addr_add(struct dp *dp, const struct ip_addr *a);
 int dp_local_addr_del(struct dp *dp, const struct ip_addr *a);
 
 struct dp_route {
-	struct ip_prefix dst; // host bits zero
-	unsigned port;	      // or a tunnel interface's number
+	struct ip_prefix dst;	// host bits zero
+	unsigned port;		// or a tunnel interface's number
 	struct ip_addr gateway; // IP_NONE: the destination is on the link
 };
 
@@ -178,15 +178,16 @@ int dp_sa_in_reserve(struct dp *dp, uint32_t *spi);
 // Fills a reserved SPI (sa->spi). sa->soft and sa->hard as above. Takes sa's secrets (sa is
 // emptied) on success.
 int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *sa, struct error *err);
-// Where packets of an SA in UDP are expected from, at first sa->remote: as long as its newest packet
-// comes from elsewhere, DP_EV_PEER_MOVED is reported. -ENOENT.
+// Where packets of an SA in UDP are expected from, at first sa->remote: as long as its newest
+// packet comes from elsewhere, DP_EV_PEER_MOVED is reported. -ENOENT.
 int dp_sa_in_peer(struct dp *dp, uint32_t spi, const struct ip_endpoint *peer);
 // Hides the SA, or gives the reservation back.
 int dp_sa_in_retire(struct dp *dp, uint32_t spi);
 
 struct dp_sa_stats {
 	uint64_t packets, bytes;	 // bytes of inner IP packet
-	uint64_t idle_ms;		 // since the last packet; UINT64_MAX: none yet
+	uint64_t idle_ms;		 // since the last packet but dummies; UINT64_MAX: none yet
+	uint64_t silent_ms;		 // inbound: since the last of all; UINT64_MAX: none yet
 	uint64_t seq;			 // outbound: last used; inbound: highest accepted
 	uint64_t replays, auth_failures; // inbound
 };
@@ -240,9 +241,9 @@ struct dp_event {
 	unsigned port;	 // DP_EV_NO_NEIGHBOUR
 	// DP_EV_NO_NEIGHBOUR: next hop; DP_EV_NO_SA: source of the packet; DP_EV_PMTU: the peer
 	struct ip_addr addr;
-	struct ip_addr addr2; // DP_EV_NO_SA: the packet's destination; DP_EV_PMTU: who says so
-	uint16_t mtu;	      // DP_EV_PMTU: bytes of outer IP packet
-	uint32_t spi;	      // DP_EV_PMTU, DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE, DP_EV_PEER_MOVED
+	struct ip_addr addr2;	 // DP_EV_NO_SA: the packet's destination; DP_EV_PMTU: who says so
+	uint16_t mtu;		 // DP_EV_PMTU: bytes of outer IP packet
+	uint32_t spi;		 // DP_EV_PMTU, DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE, DP_EV_PEER_MOVED
 	struct ip_endpoint peer; // DP_EV_PEER_MOVED: whence it came
 	// DP_EV_SOFT_LIFE, DP_EV_HARD_LIFE:
 	bool inbound;
@@ -338,6 +339,7 @@ struct dp_worker_info {
 	uint64_t cut_packets, cut_pieces;     // too large without DF, and what became of them
 	uint64_t whole_packets, whole_pieces; // to us, put together, and from how many fragments
 	uint64_t icmp_errors;		      // of our own
+	uint64_t dummies;		      // dummy packets, among esp_out_packets
 };
 
 unsigned dp_worker_count(const struct dp *dp);

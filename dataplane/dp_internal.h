@@ -10,6 +10,7 @@
 #include "dataplane/worker.h"
 
 struct deferred;
+struct dummies;
 struct eal;
 struct fib;
 struct fib6;
@@ -36,6 +37,7 @@ struct dp {
 	struct pmtu *pmtu;	 // what routers say of the ways to the peers
 	struct sad *sad;	 // inbound SAs
 	struct tunnels *tunnels; // and their outbound SAs
+	struct dummies *_Atomic dummies;   // immutable but for its times (tfc.c); NULL: none
 	struct policies *_Atomic policies; // immutable snapshot
 	struct ifaces *ifaces;		   // tunnel interfaces: control and the punt thread
 	_Atomic uint32_t n_ifaces; // control: rw, workers: ro; without any, no route leads to one

@@ -8,12 +8,12 @@
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
 #include "dataplane/iface.h"
+#include "dataplane/outer.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/sad.h"
 #include "dataplane/tunnel.h"
 #include "lib/tcp_mss.h"
 
-#define ECN_MASK    3u
 #define ECN_DROP    0xff
 #define UDP_HDR_LEN 8u
 // Nothing but an empty payload and no IV: header, trailer padded to 4 bytes, an ICV of 12.
@@ -241,14 +241,14 @@ static void set_tos(struct rte_ipv4_hdr *ip, uint8_t tos)
 	ip->type_of_service = tos;
 }
 
-// Steps 8 to 10: a well-formed inner packet, selectors, congestion marks. Its own length counts:
-// what lies behind it is traffic flow confidentiality padding (RFC 4303 2.7).
+// Steps 8 to 10: a well-formed inner packet, selectors, congestion marks and DSCP. Its own length
+// counts: what lies behind it is traffic flow confidentiality padding (RFC 4303 2.7).
 static enum drop_reason check_inner4(const struct sa_in *sa, struct rte_ipv4_hdr *ip, uint32_t len,
 				     uint8_t outer_tos, uint16_t *inner_len)
 {
 	uint32_t total_len;
 	struct flow f;
-	uint8_t ecn;
+	uint8_t ecn, tos;
 
 	if (len < sizeof(*ip) || ip->version_ihl >> 4 != 4 || rte_ipv4_hdr_len(ip) < sizeof(*ip))
 		return DROP_ESP_INNER;
@@ -259,11 +259,13 @@ static enum drop_reason check_inner4(const struct sa_in *sa, struct rte_ipv4_hdr
 	f = flow_of(ip, total_len);
 	if (!esp_selectors_match(&sa->ts, f.dst, f.dst_port, f.src, f.src_port, f.proto, f.ports))
 		return DROP_ESP_SELECTOR;
-	ecn = ecn_in[ip->type_of_service & ECN_MASK][outer_tos & ECN_MASK];
+	ecn = ecn_in[ip->type_of_service & OUTER_ECN_MASK][outer_tos & OUTER_ECN_MASK];
 	if (ecn == ECN_DROP)
 		return DROP_ESP_ECN;
-	if (ecn != (ip->type_of_service & ECN_MASK))
-		set_tos(ip, (uint8_t)((ip->type_of_service & ~ECN_MASK) | ecn));
+	tos = outer_in_tos(sa->dscp_mask, (uint8_t)((ip->type_of_service & ~OUTER_ECN_MASK) | ecn),
+			   outer_tos);
+	if (tos != ip->type_of_service)
+		set_tos(ip, tos);
 	*inner_len = (uint16_t)total_len;
 	return DROP_REASON_COUNT;
 }
@@ -274,16 +276,19 @@ static enum drop_reason check_inner6(const struct sa_in *sa, uint8_t *ip, uint32
 {
 	const size_t total_len = ipv6_packet_len(ip, len);
 	struct flow6 f;
-	uint8_t ecn;
+	uint8_t ecn, tos;
 
 	if (total_len == 0 || !flow6_of(ip, total_len, &f))
 		return DROP_ESP_INNER;
 	if (!esp_selectors_match6(&sa->ts, f.dst, f.dst_port, f.src, f.src_port, f.proto, f.ports))
 		return DROP_ESP_SELECTOR;
-	ecn = ecn_in[ip[1] >> 4 & ECN_MASK][outer_tos & ECN_MASK];
+	ecn = ecn_in[ip[1] >> 4 & OUTER_ECN_MASK][outer_tos & OUTER_ECN_MASK];
 	if (ecn == ECN_DROP)
 		return DROP_ESP_ECN;
-	ip[1] = (uint8_t)((ip[1] & ~(ECN_MASK << 4)) | (unsigned)ecn << 4);
+	tos = (uint8_t)(ip[0] << 4 | ip[1] >> 4);
+	tos = outer_in_tos(sa->dscp_mask, (uint8_t)((tos & ~OUTER_ECN_MASK) | ecn), outer_tos);
+	ip[0] = (uint8_t)((ip[0] & 0xf0) | tos >> 4);
+	ip[1] = (uint8_t)(tos << 4 | (ip[1] & 0x0f));
 	*inner_len = (uint16_t)total_len;
 	return DROP_REASON_COUNT;
 }
@@ -387,9 +392,11 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 		return DROP_ESP_REPLAY;
 	}
 	atomic_store_explicit(&sa->top_seq, sa->replay.top, memory_order_relaxed);
-	atomic_store_explicit(&sa->last_tsc, w->now_tsc, memory_order_relaxed);
 	note_peer(w, sa, m, in);
 	reason = check_trailer(job, &len);
+	// A dummy says that the peer lives, not that somebody uses the SA.
+	atomic_store_explicit(reason == DROP_ESP_DUMMY ? &sa->dummy_tsc : &sa->last_tsc, w->now_tsc,
+			      memory_order_relaxed);
 	if (reason != DROP_REASON_COUNT)
 		return reason;
 	reason = check_inner(sa, job, len, in->outer_tos, &inner_len);

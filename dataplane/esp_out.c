@@ -27,10 +27,12 @@ struct group {
 	uint16_t n;	    // packets
 	bool over;	    // some of them are beyond the SA's life
 	uint16_t inner_mtu; // bytes; 0: no route
+	uint16_t pad_to;    // bytes that an inner packet is padded to
 };
 
 struct out_batch {
 	uint16_t n_groups;
+	bool dummies; // all of them (RFC 4303 2.6)
 	struct group group[BATCH_MAX];
 	uint8_t group_of[BATCH_MAX]; // packet -> group
 };
@@ -82,6 +84,7 @@ static struct group *find_group(struct worker *w, struct out_batch *o, struct tu
 	const int last = (int)o->n_groups - 1;
 	struct sa_out *sa;
 	struct group *g;
+	uint16_t inner_mtu;
 
 	for (int i = last; i >= 0 && i > last - GROUPS_SEARCHED; i--)
 		if (o->group[i].tunnel == t)
@@ -90,10 +93,12 @@ static struct group *find_group(struct worker *w, struct out_batch *o, struct tu
 	if (sa == NULL || (w->n_waiting > 0 && acquire_waits(w, t)))
 		return NULL;
 	g = &o->group[o->n_groups++];
+	inner_mtu = esp_inner_mtu(&sa->key, sa->outer_len, sa_out_path_mtu(w->dp, sa));
 	*g = (struct group){
 		.sa = sa,
 		.tunnel = t,
-		.inner_mtu = esp_inner_mtu(&sa->key, sa->outer_len, sa_out_path_mtu(w->dp, sa)),
+		.inner_mtu = inner_mtu,
+		.pad_to = sa->tfc_padding < inner_mtu ? sa->tfc_padding : inner_mtu,
 	};
 	return g;
 }
@@ -151,11 +156,20 @@ static void too_big(struct worker *w, const struct group *g, const struct batch 
 	drop(w, m, DROP_TOO_BIG);
 }
 
-static bool has_room(const struct rte_mbuf *m, const struct sa_out *sa)
+// RFC 4303 2.7: padding that hides the packet's size, behind it. `len` bytes are the packet's.
+static uint32_t tfc_len(const struct group *g, uint32_t len)
 {
+	return len < g->pad_to ? g->pad_to - len : 0;
+}
+
+static bool has_room(const struct rte_mbuf *m, const struct group *g)
+{
+	const struct sa_out *sa = g->sa;
+
 	return esp_mbuf_writable(m) &&
 	       rte_pktmbuf_headroom(m) >= (unsigned)sa->outer_len + sa->key.head_len &&
-	       rte_pktmbuf_tailroom(m) >= sa->key.align - 1u + ESP_TRAILER_LEN + sa->key.icv_len;
+	       rte_pktmbuf_tailroom(m) >= tfc_len(g, m->pkt_len) + sa->key.align - 1u +
+						  ESP_TRAILER_LEN + sa->key.icv_len;
 }
 
 // With many tunnels every packet's SA is cold. Asking for all of a batch first makes the waits
@@ -195,7 +209,7 @@ static enum fit fit_of(const struct group *g, const struct rte_mbuf *m)
 static void join(struct out_batch *o, struct group *g, struct batch *b, uint16_t kept, uint16_t i)
 {
 	g->n++;
-	g->bytes += b->pkt[i]->pkt_len;
+	g->bytes += o->dummies ? 0 : b->pkt[i]->pkt_len;
 	o->group_of[kept] = (uint8_t)(g - o->group);
 	batch_keep(b, kept, i);
 }
@@ -223,7 +237,7 @@ static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, st
 			too_big(w, g, b, i, icmp);
 		} else if (fit == CUT) {
 			batch_append(large, b, i);
-		} else if (!has_room(m, g->sa)) {
+		} else if (!has_room(m, g)) {
 			drop(w, m, DROP_NO_MBUF);
 		} else {
 			if (w->dp->clamp_mss)
@@ -283,20 +297,25 @@ static void take_sequence_numbers(struct worker *w, struct out_batch *o)
 			g->bytes;
 		if (unlikely(last >= sa->seq_check || bytes >= sa->bytes_check))
 			worn(w, g, last, bytes);
-		if (!g->over)
+		if (!g->over && !o->dummies)
 			count(w, sa, g->n);
 	}
 }
 
 // One packet of a group that is in part beyond its SA's life. DROP_REASON_COUNT: it may go. The
 // bytes were taken by an atomic add, so all workers together never send more than is allowed.
-static enum drop_reason admit(struct worker *w, struct group *g, uint64_t seq, uint32_t len)
+static enum drop_reason admit(struct worker *w, struct group *g, uint64_t seq, bool dummy,
+			      uint32_t len)
 {
 	struct sa_out *sa = g->sa;
 
+	if (dummy)
+		len = 0;
+
 	g->bytes_end += len;
 	if (seq <= sa->seq_hard && g->bytes_end <= sa->bytes_hard) {
-		count(w, sa, 1);
+		if (!dummy)
+			count(w, sa, 1);
 		return DROP_REASON_COUNT;
 	}
 	atomic_fetch_sub_explicit(&sa->bytes, len, memory_order_relaxed);
@@ -311,15 +330,28 @@ static uint16_t fold(uint32_t sum)
 	return (uint16_t)~sum;
 }
 
+// What the outer header takes from the inner one.
+struct inner {
+	uint8_t tos; // or traffic class
+	uint8_t next_header;
+	uint16_t df_be; // as it stands in an IPv4 header
+	bool fits;	// in one piece
+	uint32_t label; // of the flow, for an outer header of IPv6, if it is to have one
+};
+
 // RFC 4301 5.1.2.2: traffic class from the inner packet, as for IPv4.
-static void put_outer6(const struct sa_out *sa, uint8_t *outer, uint8_t tos, uint16_t esp_len)
+static void put_outer6(const struct sa_out *sa, uint8_t *outer, const struct inner *inner,
+		       uint16_t esp_len)
 {
+	const uint8_t tos = outer_out_tos(&sa->rule, inner->tos);
 	const uint16_t behind_be =
 		rte_cpu_to_be_16((uint16_t)(sa->outer_len - sizeof(struct rte_ipv6_hdr) + esp_len));
 
 	memcpy(outer, sa->outer, sizeof(sa->outer)); // without UDP the last 8 are overwritten below
 	outer[0] |= tos >> 4;
-	outer[1] |= (uint8_t)(tos << 4);
+	outer[1] |= (uint8_t)(tos << 4 | inner->label >> 16);
+	outer[2] |= (uint8_t)(inner->label >> 8);
+	outer[3] |= (uint8_t)inner->label;
 	memcpy(outer + 4, &behind_be, sizeof(behind_be));
 	if (sa->udp)
 		memcpy(outer + sizeof(struct rte_ipv6_hdr) + 4, &behind_be, sizeof(behind_be));
@@ -336,31 +368,45 @@ static void sum_outer6(const struct sa_out *sa, struct rte_mbuf *m)
 		udp->dgram_cksum = rte_ipv6_udptcp_cksum(ip, udp);
 }
 
-// What the outer header takes from the inner one.
-struct inner {
-	uint8_t tos; // or traffic class
-	uint8_t next_header;
-	uint16_t df_be; // as it stands in an IPv4 header
-};
+// RFC 4303 2.6. It looks outside as most packets do: no class, not to be cut.
+static struct inner dummy_inner(const struct sa_out *sa)
+{
+	const bool label = sa->v6 && sa->label == OUTER_LABEL_FLOW;
 
-static inline struct inner inner_of(const uint8_t *p, uint32_t len, uint16_t inner_mtu)
+	return (struct inner){
+		.next_header = ESP_NEXT_HEADER_DUMMY,
+		.df_be = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
+		.fits = true,
+		.label = label ? outer_label_tunnel(sa->label_seed) : 0,
+	};
+}
+
+static inline struct inner inner_of(const struct group *g, const uint8_t *p, uint32_t len)
 {
 	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(const void *)p;
+	const bool fits = len <= g->inner_mtu;
+	uint32_t label = 0;
 
+	if (g->sa->label == OUTER_LABEL_FLOW && g->sa->v6)
+		label = outer_label_flow(g->sa->label_seed, p, len);
 	// RFC 4213 3.2.2: over IPv4 the way is searched for its MTU as IPv6 wants it, unless it
 	// carries too little for that.
 	if (ip_is_v6(p))
 		return (struct inner){
 			.tos = (uint8_t)(p[0] << 4 | p[1] >> 4),
 			.next_header = ESP_NEXT_HEADER_IPV6,
-			.df_be = len <= inner_mtu && inner_mtu >= IPV6_MTU_MIN
+			.df_be = g->inner_mtu >= IPV6_MTU_MIN
 					 ? rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG)
 					 : 0,
+			.fits = fits,
+			.label = label,
 		};
 	return (struct inner){
 		.tos = ip->type_of_service,
 		.next_header = ESP_NEXT_HEADER_IPV4,
 		.df_be = ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
+		.fits = fits,
+		.label = label,
 	};
 }
 
@@ -368,21 +414,18 @@ static inline struct inner inner_of(const uint8_t *p, uint32_t len, uint16_t inn
 static void put_outer(const struct sa_out *sa, uint8_t *outer, const struct inner *inner,
 		      uint32_t seq, uint16_t esp_len)
 {
-	const uint16_t df_be = inner->df_be;
+	const uint16_t df_be = outer_out_df(&sa->rule, inner->df_be, inner->fits);
 	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)outer;
 
 	if (sa->v6) {
-		put_outer6(sa, outer, inner->tos, esp_len);
+		put_outer6(sa, outer, inner, esp_len);
 		return;
 	}
 	memcpy(outer, sa->outer, SA_OUT_OUTER4_MAX); // without UDP the last 8 are overwritten below
-	// DSCP is copied (RFC 4301 5.1.2.1) and so is ECN, RFC 6040 4.1 normal mode.
-	ip->type_of_service = inner->tos;
+	ip->type_of_service = outer_out_tos(&sa->rule, inner->tos);
 	ip->total_length = rte_cpu_to_be_16((uint16_t)(sa->outer_len + esp_len));
-	// DF is copied (RFC 4301 8.1). RFC 6864 4.1: the ID means nothing in a packet that is
-	// never fragmented.
 	ip->fragment_offset = df_be;
-	ip->packet_id = df_be != 0 ? 0 : rte_cpu_to_be_16((uint16_t)seq);
+	ip->packet_id = outer_out_id_be(&sa->rule, df_be, seq);
 	ip->hdr_checksum = fold(sa->cksum + ((uint32_t)ip->type_of_service << 8) +
 				ip->total_length + ip->packet_id + df_be);
 	if (sa->outer_len > sizeof(*ip)) {
@@ -393,14 +436,16 @@ static void put_outer(const struct sa_out *sa, uint8_t *outer, const struct inne
 }
 
 // Step 3: headers in front, padding and trailer behind, and the job for the crypto library.
-static void encapsulate(const struct group *g, struct rte_mbuf *m, uint64_t seq,
+static void encapsulate(const struct group *g, struct rte_mbuf *m, bool dummy, uint64_t seq,
 			struct crypto_job *job)
 {
 	const struct sa_out *sa = g->sa;
 	const struct crypto_key *k = &sa->key;
-	const uint32_t inner_len = m->pkt_len;
 	const struct inner inner =
-		inner_of(rte_pktmbuf_mtod(m, const uint8_t *), inner_len, g->inner_mtu);
+		unlikely(dummy) ? dummy_inner(sa)
+				: inner_of(g, rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len);
+	const uint32_t tfc = tfc_len(g, m->pkt_len);
+	const uint32_t inner_len = m->pkt_len + tfc;
 	// The alignment is a power of two.
 	const uint32_t pad_len = -(inner_len + ESP_TRAILER_LEN) & (k->align - 1u);
 	const uint32_t text_len = inner_len + pad_len + ESP_TRAILER_LEN;
@@ -409,6 +454,8 @@ static void encapsulate(const struct group *g, struct rte_mbuf *m, uint64_t seq,
 	struct esp_hdr *esp = (struct esp_hdr *)(text - k->head_len);
 	const uint64_t seq_be = rte_cpu_to_be_64(seq);
 
+	if (unlikely(tfc != 0))
+		memset(trailer - tfc, 0, tfc); // what lay in the buffer is nobody's
 	for (uint32_t i = 0; i < pad_len; i++)
 		*trailer++ = (uint8_t)(i + 1); // RFC 4303 2.4
 	*trailer++ = (uint8_t)pad_len;
@@ -444,14 +491,15 @@ static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 		const uint64_t seq = g->seq++;
 
 		if (unlikely(g->over)) {
-			const enum drop_reason reason = admit(w, g, seq, b->pkt[i]->pkt_len);
+			const enum drop_reason reason =
+				admit(w, g, seq, o->dummies, b->pkt[i]->pkt_len);
 
 			if (reason != DROP_REASON_COUNT) {
 				drop(w, b->pkt[i], reason);
 				continue;
 			}
 		}
-		encapsulate(g, b->pkt[i], seq, &job[kept]);
+		encapsulate(g, b->pkt[i], o->dummies, seq, &job[kept]);
 		sa[kept] = g->sa;
 		batch_keep(b, kept++, i);
 	}
@@ -482,7 +530,7 @@ static void cut_and_seal(struct worker *w, const struct batch *large, uint16_t i
 		return;
 	}
 	for (uint16_t k = 0; k < pieces.n; k++) {
-		if (has_room(pieces.pkt[k], g->sa))
+		if (has_room(pieces.pkt[k], g))
 			join(&o, g, &pieces, kept++, k);
 		else
 			drop(w, pieces.pkt[k], DROP_NO_MBUF);
@@ -498,10 +546,32 @@ void esp_out(struct worker *w, struct batch *b, struct batch *icmp)
 	struct out_batch o;
 
 	o.n_groups = 0;
+	o.dummies = false;
 	large.n = 0;
 	prefetch_sas(b);
 	select_sa(w, b, &o, &large, icmp);
 	seal(w, b, &o);
 	for (uint16_t i = 0; i < large.n; i++)
 		cut_and_seal(w, &large, i);
+}
+
+void esp_out_dummies(struct worker *w, struct batch *b)
+{
+	struct out_batch o;
+	uint16_t kept = 0;
+
+	o.n_groups = 0;
+	o.dummies = true;
+	for (uint16_t i = 0; i < b->n; i++) {
+		struct group *g = find_group(w, &o, b->tunnel[i]);
+
+		if (g != NULL && g->inner_mtu != 0 && has_room(b->pkt[i], g))
+			join(&o, g, b, kept++, i);
+		else
+			rte_pktmbuf_free(b->pkt[i]);
+	}
+	b->n = kept;
+	seal(w, b, &o);
+	counter_add(&w->dummies, b->n);
+	route(w, b);
 }

@@ -8,6 +8,7 @@
 #include <rte_malloc.h>
 
 #include "dataplane/dp_internal.h"
+#include "dataplane/outer.h"
 #include "dataplane/tunnel.h"
 
 int sad_create(struct dp *dp)
@@ -132,6 +133,7 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 	sa->iface = tunnel_get(dp, tunnel) != NULL ? tunnel_get(dp, tunnel)->iface : DP_IFACE_NONE;
 	sa->udp_encap = esp->udp_encap;
 	sa->either_form = esp->either_form;
+	sa->dscp_mask = outer_in_init(&esp->outer);
 	atomic_init(&sa->peer, peer_of(&esp->remote));
 	sa->packets_check = esp_life_check(esp->soft.packets, esp->hard.packets);
 	sa->bytes_check = esp_life_check(esp->soft.bytes, esp->hard.bytes);
@@ -167,13 +169,17 @@ int dp_sa_in_retire(struct dp *dp, uint32_t spi)
 int dp_sa_in_stats(const struct dp *dp, uint32_t spi, struct dp_sa_stats *out)
 {
 	const struct sa_in *sa = sad_lookup(dp->sad, spi);
+	uint64_t idle_ms, dummy_ms;
 
 	if (sa == NULL)
 		return -ENOENT;
+	idle_ms = esp_idle_ms(dp, counter_read(&sa->last_tsc));
+	dummy_ms = esp_idle_ms(dp, counter_read(&sa->dummy_tsc));
 	*out = (struct dp_sa_stats){
 		.packets = counter_read(&sa->packets),
 		.bytes = counter_read(&sa->bytes),
-		.idle_ms = esp_idle_ms(dp, counter_read(&sa->last_tsc)),
+		.idle_ms = idle_ms,
+		.silent_ms = RTE_MIN(idle_ms, dummy_ms),
 		.seq = counter_read(&sa->top_seq),
 		.replays = counter_read(&sa->replays),
 		.auth_failures = counter_read(&sa->auth_failures),

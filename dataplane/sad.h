@@ -33,6 +33,7 @@ struct sa_in {
 	_Atomic uint32_t owner; // worker; SA_IN_NO_OWNER until the first packet
 	uint32_t tunnel;
 	bool udp_encap, either_form;
+	uint8_t dscp_mask; // of the outer traffic class, what the inner one takes (outer_in_tos)
 	// Control: rw, owner: ro. Outer source of packets in UDP: IPv4 address and port as they
 	// stand in the packet, address in the upper half.
 	_Atomic uint64_t peer;
@@ -49,6 +50,7 @@ struct sa_in {
 	_Alignas(64) struct esp_selectors ts;
 	uint64_t packets_hard, bytes_hard;	// nothing beyond
 	uint64_t soft_tsc, hard_tsc, moved_tsc; // the owner's: when the event was last reported
+	counter dummy_tsc;			// when the last dummy packet came; else last_tsc
 	struct crypto_key key;
 	size_t size;	 // bytes of all this
 	uint64_t ring[]; // of the replay window

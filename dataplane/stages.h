@@ -64,6 +64,10 @@ void policy_in_clear(struct worker *w, struct batch *b);
 // packet waits when somebody is going to bring one, and is dropped otherwise.
 void esp_out(struct worker *w, struct batch *b, struct batch *icmp);
 
+// The same for dummy packets (tfc.h), which are what lies in the mbufs; sends them. Those whose
+// tunnel has no outbound SA are freed.
+void esp_out_dummies(struct worker *w, struct batch *b);
+
 // Inbound ESP: takes packets to an own address that are protocol 50, or UDP to port 4500 with a
 // marker that is not zero. Leaves inner packets, authenticated, not replayed and inside the SA's
 // selectors. Packets of another owner's SAs are handed over.

@@ -6,11 +6,11 @@
 
 #include <rte_cycles.h>
 #include <rte_malloc.h>
+#include <rte_random.h>
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/pmtu.h"
-
-#define OUTER_TTL 64
+#include "dataplane/tfc.h"
 
 int tunnels_create(struct dp *dp)
 {
@@ -56,6 +56,7 @@ void tunnels_destroy(struct dp *dp)
 	for (uint32_t i = 0; i < t->n_slots; i++)
 		if (t->slot[i] != NULL)
 			tunnel_free(t->slot[i]);
+	tfc_destroy(dp);
 	free(t->slot);
 	crypto_destroy(t->crypto);
 	free(t);
@@ -103,6 +104,8 @@ int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *id)
 	if (t == NULL)
 		return -ENOMEM;
 	t->id = slot;
+	t->dummy_at = UINT32_MAX;
+	t->label_seed = (uint32_t)rte_rand();
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	dp->tunnels->slot[slot] = t;
 	*id = slot;
@@ -117,6 +120,7 @@ int dp_tunnel_del(struct dp *dp, uint32_t id)
 		return -ENOENT;
 	if (t->n_policies != 0)
 		return -EBUSY;
+	tfc_forget(dp, t);
 	// No policy leads to it any more; a worker may still be in the batch of an older snapshot.
 	dp->tunnels->slot[id] = NULL;
 	atomic_fetch_add_explicit(&dp->tunnels->removed, 1, memory_order_release);
@@ -173,7 +177,7 @@ static void build_outer4(struct sa_out *sa, const struct ip_addr *local,
 {
 	struct rte_ipv4_hdr ip = {
 		.version_ihl = RTE_IPV4_VHL_DEF,
-		.time_to_live = OUTER_TTL,
+		.time_to_live = sa->ttl,
 		.next_proto_id = sa->udp ? IPPROTO_UDP : IPPROTO_ESP,
 	};
 
@@ -186,19 +190,30 @@ static void build_outer4(struct sa_out *sa, const struct ip_addr *local,
 	sa->cksum = sum_words(&ip, sizeof(ip));
 }
 
-// Traffic class and length are put in with each packet; the flow label is zero, as nothing here
-// has one for the whole tunnel (RFC 6438 is about balancing, which RSS does by SPI or ports).
+// Traffic class, length and the flow label of a flow are put in with each packet.
 static void build_outer6(struct sa_out *sa, const struct ip_addr *local,
 			 const struct ip_addr *remote)
 {
+	const uint32_t fixed =
+		sa->label == OUTER_LABEL_TUNNEL ? outer_label_tunnel(sa->label_seed) : 0;
+	const uint32_t first_be = rte_cpu_to_be_32(6u << 28 | fixed);
 	uint8_t *ip = sa->outer;
 
-	ip[0] = 6 << 4;
+	memcpy(ip, &first_be, sizeof(first_be));
 	ip[6] = sa->udp ? IPPROTO_UDP : IPPROTO_ESP;
-	ip[7] = OUTER_TTL;
+	ip[7] = sa->ttl;
 	memcpy(ip + 8, local->bytes, 16);
 	memcpy(ip + SA_OUT_DST6, remote->bytes, 16);
 	sa->outer_len = sizeof(struct rte_ipv6_hdr);
+}
+
+static void set_rule(struct sa_out *sa, const struct tunnel *t, const struct esp_sa *esp)
+{
+	outer_out_init(&sa->rule, &esp->outer, esp->spi);
+	sa->label = (uint8_t)esp->outer.label;
+	sa->label_seed = t->label_seed;
+	sa->ttl = esp->outer.ttl != 0 ? esp->outer.ttl : OUTER_TTL_DEFAULT;
+	sa->tfc_padding = esp->tfc_padding;
 }
 
 static void build_outer(struct sa_out *sa, const struct ip_endpoint *local,
@@ -252,6 +267,11 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	sa->names_ports = esp_selectors_name_ports(&sa->ts);
 	sa->spi = esp->spi;
 	sa->spi_be = rte_cpu_to_be_32(esp->spi);
+	if (tfc_set(dp, t, esp->dummies) != 0) {
+		res = error_set(err, -ENOMEM, "no memory for an SA's dummy packets");
+		goto out;
+	}
+	set_rule(sa, t, esp);
 	build_outer(sa, &esp->local, &esp->remote, esp->udp_encap);
 	set_life(sa, esp);
 	old = atomic_exchange_explicit(&t->sa, sa, memory_order_acq_rel);
@@ -284,6 +304,11 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 		return -ENOMEM;
 	}
 	sa->names_ports = old->names_ports;
+	sa->rule = old->rule;
+	sa->label = old->label;
+	sa->label_seed = old->label_seed;
+	sa->ttl = old->ttl;
+	sa->tfc_padding = old->tfc_padding;
 	sa->key = old->key;
 	build_outer(sa, local, remote, local->port != 0 && remote->port != 0);
 	// A number is the IV of the same key in both SAs: none may be given away twice, not

@@ -24,6 +24,7 @@
 
 #include "dataplane/dp.h"
 #include "dataplane/esp.h"
+#include "dataplane/outer.h"
 #include "dataplane/worker.h"
 
 #define SA_OUT_OUTER4_MAX (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr)) // bytes
@@ -36,14 +37,19 @@
 #define TUNNEL_EVENT_MS	   100 // an event of one tunnel or SA is repeated at most that often
 
 struct sa_out {
-	uint32_t spi; // read only from here on, once published
-	uint32_t spi_be;
+	uint32_t spi_be;	      // read only from here on, once published
 	uint32_t local_be, remote_be; // 0 with IPv6
 	uint32_t cksum;		      // sum of the header words that never change
 	uint8_t outer_len;	      // bytes: 20 or 40, 8 more with UDP
 	bool v6, udp;		      // the outer header
 	bool names_ports;	      // a later fragment is none of this SA (RFC 4301 7)
-	uint8_t outer[SA_OUT_OUTER6_MAX];
+	uint16_t tfc_padding;	      // bytes; ESP_TFC_MTU is more than any packet has
+	uint8_t label;		      // enum outer_label
+	uint8_t ttl;		      // outer
+	struct outer_out rule;
+	uint8_t outer[SA_OUT_OUTER6_MAX]; // of IPv4 it is in the first cache line
+	uint32_t spi;
+	uint32_t label_seed; // the tunnel's
 
 	// Written by all workers, one atomic add each per batch. The sequence number is the
 	// IV as well: no other place hands them out (RFC 4106 3.1, RFC 3686 2.1).
@@ -65,6 +71,9 @@ struct tunnel {
 	uint32_t n_policies;	    // control: entries of the current snapshot that name it
 	_Atomic bool hold;	    // control: rw, workers: ro; packets without an SA wait for one
 	_Atomic uint64_t no_sa_tsc; // workers: when the event was last reported
+	uint32_t label_seed;	    // control: of the flow labels of all its SAs
+	uint32_t dummies;	    // control: dummy packets a second
+	uint32_t dummy_at;	    // control: its place in the list of tfc.c, UINT32_MAX: none
 	char name[DP_NAME_MAX];
 };
 

@@ -18,6 +18,7 @@
 #include "dataplane/port.h"
 #include "dataplane/reass.h"
 #include "dataplane/stages.h"
+#include "dataplane/tfc.h"
 
 enum {
 	HANDOVER_SIZE = 1024, // packets
@@ -208,6 +209,7 @@ int worker_main(void *arg)
 		}
 		hold_retry(w);
 		acquire_retry(w);
+		tfc_send(w);
 		reass_expire(w);
 		work = n + tx_flush(w);
 		rte_rcu_qsbr_quiescent(dp->qsbr, w->id);

@@ -98,6 +98,8 @@ struct worker {
 	uint32_t tunnels_removed; // when `waiting` was last looked at
 	struct batch self;	  // our own ICMP errors, to enter at policy_out in the next round
 	uint32_t frag6_id;	  // of the next IPv6 packet that is cut
+	uint64_t dummy_tsc;	  // when it last looked for dummy packets to send
+	uint32_t dummy_at;	  // of its tunnels, which is next
 	uint64_t icmp_refill_tsc;
 	unsigned icmp_tokens;
 	struct report report[WORKER_REPORTS];
@@ -109,6 +111,7 @@ struct worker {
 	counter cut_packets, cut_pieces;     // too large, and what became of them
 	counter whole_packets, whole_pieces; // put together, and from how many fragments
 	counter icmp_errors;		     // made
+	counter dummies;		     // sent, among esp_out_packets
 };
 
 // Frees the packet and counts the reason.

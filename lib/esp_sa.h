@@ -7,13 +7,15 @@
 #include <stdint.h>
 
 #include "lib/addr.h"
+#include "lib/outer.h"
 #include "lib/secret.h"
 #include "lib/selector.h"
 #include "lib/transform.h"
 
-#define ESP_REPLAY_WINDOW_DEFAULT 1024 // packets
+#define ESP_REPLAY_WINDOW_DEFAULT 1024	     // packets
+#define ESP_TFC_MTU		  UINT16_MAX // pad to what the path carries
 
-struct esp_life { // 0: not limited
+struct esp_life {		 // 0: not limited
 	uint64_t packets, bytes; // bytes of inner IP packet
 };
 
@@ -28,10 +30,15 @@ struct esp_sa {
 	struct ip_endpoint remote; // outer address; port only with udp_encap
 	uint32_t replay_window;	   // packets, inbound only
 	struct selector_list local_ts, remote_ts;
-	struct esp_life soft;	   // the SA is to be replaced
-	struct esp_life hard;	   // nothing passes beyond
-	struct secret encr_key;	   // KEYMAT as IKE derives it: key, then salt (RFC 4106 8.1)
-	struct secret integ_key;   // empty with an AEAD
+	struct esp_life soft;	 // the SA is to be replaced
+	struct esp_life hard;	 // nothing passes beyond
+	struct outer_rule outer; // of the outer header
+	// Outbound: inner packets are padded to so many bytes, or to what fits the path where that
+	// is less (RFC 4303 2.7). 0: not.
+	uint16_t tfc_padding;
+	uint32_t dummies;	 // outbound: dummy packets a second (RFC 4303 2.6)
+	struct secret encr_key;	 // KEYMAT as IKE derives it: key, then salt (RFC 4106 8.1)
+	struct secret integ_key; // empty with an AEAD
 };
 
 // Wipes the keys and empties the struct. NULL is allowed.

@@ -37,6 +37,11 @@ static struct esp_sa esp_sa_of(const struct ike_sa *sa, const struct ike_child_i
 		.local = {sa->esp.local.addr, 0},
 		.remote = {sa->esp.remote.addr, 0},
 		.replay_window = info->conf->replay_window,
+		.outer = info->conf->outer,
+		// RFC 7296 1.3.1: none to a peer that says so, of the child that it says it of. We
+		// take padding with every SA, so we have no such notify to send.
+		.dummies = info->conf->dummies,
+		.tfc_padding = info->no_tfc ? 0 : info->conf->tfc_padding,
 		.local_ts = info->local_ts,
 		.remote_ts = info->remote_ts,
 	};
@@ -94,6 +99,7 @@ static struct ike_child *child_create(struct step *st, const struct child_new *n
 		.integ = {TRANSFORM_INTEG, INTEG_NONE, 0},
 		.esn = sn && sn->id == SN_ESN,
 		.udp_encap = st->sa->esp.encap,
+		.no_tfc = new->no_tfc,
 		.local_ts = new->local_ts,
 		.remote_ts = new->remote_ts,
 	};
@@ -117,6 +123,8 @@ static void report_up(struct step *st, const struct child_new *new, const struct
 	text_add_proposal(&text, new->esp);
 	text_add(&text, ", SPIs %08x in %08x out%s", new->spi_in, new->spi_out,
 		 child->info.udp_encap ? ", in UDP" : "");
+	if (new->no_tfc &&new->conf->tfc_padding)
+		text_add(&text, ", without the padding of tfc_padding: the peer takes none");
 	if (new->replaces)
 		text_add(&text, ", after %08x in %08x out", new->replaces->info.spi_in,
 			 new->replaces->info.spi_out);

@@ -13,6 +13,7 @@ struct child_new { // what both sides have agreed on
 	uint32_t spi_in, spi_out;
 	struct selector_list local_ts, remote_ts;
 	bool exchange_initiator;
+	bool no_tfc; // the peer takes no packets that are padded to hide their size
 	const struct ike_nonce *ni, *nr; // of the exchange
 	const struct secret *shared;	 // of its own key exchange; NULL: none
 	struct ike_child *replaces;	 // NULL: a further child

@@ -30,6 +30,7 @@ static void answer_install(struct step *st, struct child_offer *answer)
 		.local_ts = answer->tsi,
 		.remote_ts = answer->tsr,
 		.exchange_initiator = true,
+		.no_tfc = answer->no_tfc,
 		.ni = &sa->ni,
 		.nr = &sa->nr,
 	};

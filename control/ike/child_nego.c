@@ -13,7 +13,9 @@ bool child_offer_parse(const struct ike_msg *m, struct child_offer *out)
 	const struct ike_payload *sa = ike_msg_find(m, PAYLOAD_SA);
 	const struct ike_payload *tsi = ike_msg_find(m, PAYLOAD_TSI);
 	const struct ike_payload *tsr = ike_msg_find(m, PAYLOAD_TSR);
+	struct ike_notify n;
 
+	out->no_tfc = ike_msg_notify(m, N_ESP_TFC_PADDING_NOT_SUPPORTED, 0, &n);
 	return sa && tsi && tsr && !sa_payload_parse(sa, PROTO_ESP, &out->sa) &&
 	       !ts_payload_parse(tsi, &out->tsi) && !ts_payload_parse(tsr, &out->tsr);
 }
@@ -235,6 +237,7 @@ uint16_t child_choose(struct step *st, const struct child_offer *offer, bool ign
 		return fitting ? refuse_esp(st, offer, fitting, ignore_ke)
 			       : refuse_selectors(st, offer);
 	new->esp = esp;
+	new->no_tfc = offer->no_tfc;
 	for (unsigned i = 0; i < offer->sa.list.n; i++)
 		if (offer->sa.list.p[i].number == esp->number)
 			new->spi_out = (uint32_t)offer->sa.spi[i];

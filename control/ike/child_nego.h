@@ -9,9 +9,10 @@
 struct child_offer { // the payloads of one side
 	struct sa_offer sa;
 	struct selector_list tsi, tsr;
+	bool no_tfc; // ESP_TFC_PADDING_NOT_SUPPORTED (RFC 7296 1.3.1)
 };
 
-// False when one of the three payloads is missing or malformed.
+// False when one of the three payloads is missing or malformed. Notifies beside them count.
 bool child_offer_parse(const struct ike_msg *m, struct child_offer *out);
 
 // ---- exchange initiator ----

@@ -111,6 +111,7 @@ static struct ike_child *answer_install(struct step *st, const struct ike_msg *m
 		.local_ts = answer->tsi,
 		.remote_ts = answer->tsr,
 		.exchange_initiator = true,
+		.no_tfc = answer->no_tfc,
 		.ni = &sa->child.ni,
 		.nr = nr,
 		.shared = &shared,

@@ -45,6 +45,9 @@ struct ike_child_conf {
 	struct selector_list local_ts, remote_ts;
 	bool local_dynamic, remote_dynamic; // add the tunnel's own address to that list
 	uint32_t replay_window;		    // packets
+	struct outer_rule outer;	    // of ESP's outer header
+	uint16_t tfc_padding;		    // as in struct esp_sa
+	uint32_t dummies;		    // as in struct esp_sa
 	// A child SA is rekeyed rekey_time_ms, less up to rand_time_ms, after it was made, and
 	// deleted life_time_ms after it. 0: never.
 	uint64_t rekey_time_ms, rand_time_ms, life_time_ms;
@@ -341,6 +344,7 @@ struct ike_child_info {
 	uint32_t spi_in, spi_out; // host order
 	struct transform encr, integ;
 	bool esn, udp_encap;
+	bool no_tfc; // the peer takes no TFC padding, whatever tfc_padding says
 	uint64_t installed_ms;
 	uint64_t rekey_ms, expires_ms; // when; IKE_NEVER
 	struct selector_list local_ts, remote_ts;

@@ -43,7 +43,8 @@ struct sim_conf {	       // of one peer; strings are borrowed
 	uint64_t ike_rekey_ms, ike_over_ms, rekey_ms, life_ms;
 	unsigned tries; // retransmissions, at even intervals; 0: five, as by default
 	bool mobike;
-	const char *denied; // an address of the peer that the configuration does not allow
+	uint16_t tfc_padding; // of its children
+	const char *denied;   // an address of the peer that the configuration does not allow
 };
 
 struct sim_sa {

@@ -92,6 +92,10 @@ static void test_connections(void **state)
 		{CHILD, "rekey_bytes = 1g", false, true},
 		{CHILD, "life_packets = 1000", false, true},
 		{CHILD, "replay_window = 64", false, true},
+		{CHILD, "copy_dscp = out\ncopy_ecn = yes\ncopy_df = yes\ntfc_padding = 0", true,
+		 true},
+		{CHILD, "outer_dscp = 001000", true, true}, // without effect
+		{CHILD, "copy_ecn = no", false, true},
 		{CHILD, "priority = 5", false, true},
 		{TOP, VTI("vti0", "5"), true, true}, // of nobody
 		{TOP, VTI("vti0", "5") "connections { a { if_id_in = 5\nif_id_out = 5 } }", false,
@@ -142,6 +146,15 @@ static void test_children(void **state)
 		{"rekey_bytes = 1g", false}, // without a limit before, it would never come
 		{"life_packets = 1000", false},
 		{"replay_window = 64", false},
+		{"copy_dscp = yes", false},
+		{"copy_dscp = no\nouter_dscp = ef", false},
+		{"copy_ecn = no", false},
+		{"copy_df = no", false},
+		{"copy_df = no\nouter_df = set", false},
+		{"outer_ttl = 65", false},
+		{"outer_flow_label = flow", false},
+		{"tfc_padding = 1", false},
+		{"dummy_packets = 1", false},
 		{"priority = 5", true},
 	};
 	struct config *base = load(TOP, "");

@@ -124,9 +124,31 @@ static const struct row errors[] = {
 	{CHILD, "mark_in = 42",
 	 "f:24: connections.a.children.n.mark_in: not supported: Linux's packet "
 	 "marks do not exist in this dataplane"},
-	{CHILD, "copy_df = no",
-	 "f:24: connections.a.children.n.copy_df: not supported: the DF bit is "
-	 "always copied (RFC 4301 8.1)"},
+	{CHILD, "copy_dscp = both",
+	 "f:24: connections.a.children.n.copy_dscp: 'both' is not one of no, in, out, yes"},
+	{CHILD, "copy_dscp = no\nouter_dscp = 10111",
+	 "f:25: connections.a.children.n.outer_dscp: '10111' is not six binary digits, such as "
+	 "101110, nor one of cs0 to cs7, af11 to af43, ef, le"},
+	{CHILD, "copy_dscp = no\nouter_dscp = 1011102",
+	 "f:25: connections.a.children.n.outer_dscp: '1011102' is not six binary digits, such as "
+	 "101110, nor one of cs0 to cs7, af11 to af43, ef, le"},
+	{CHILD, "copy_df = no\nouter_df = copy",
+	 "f:25: connections.a.children.n.outer_df: 'copy' is not one of clear, set"},
+	{CHILD, "outer_ttl = 0",
+	 "f:24: connections.a.children.n.outer_ttl: '0' is not a number from 1 to 255"},
+	{CHILD, "outer_ttl = 256",
+	 "f:24: connections.a.children.n.outer_ttl: '256' is not a number from 1 to 255"},
+	{CHILD, "outer_flow_label = yes",
+	 "f:24: connections.a.children.n.outer_flow_label: 'yes' is not one of none, tunnel, "
+	 "flow"},
+	{CHILD, "dummy_packets = 10001",
+	 "f:24: connections.a.children.n.dummy_packets: '10001' is not a number from 0 to 10000"},
+	{CHILD, "tfc_padding = max",
+	 "f:24: connections.a.children.n.tfc_padding: 'max' is not a number of bytes from 0 to "
+	 "65534, nor mtu"},
+	{CHILD, "tfc_padding = 65535",
+	 "f:24: connections.a.children.n.tfc_padding: '65535' is not a number of bytes from 0 to "
+	 "65534, nor mtu"},
 	{CHILD, "ah_proposals = sha256",
 	 "f:24: connections.a.children.n.ah_proposals: not supported: "
 	 "AH is not available; use ESP"},
@@ -329,6 +351,16 @@ static const struct row warnings[] = {
 	{CONN, "mobike = no", NULL},
 	{CONN, "rand_time = 5m", NULL},
 	{CONN, "rekey_time = 2h\nreauth_time = 3h", NULL},
+	{CHILD, "outer_dscp = ef",
+	 "f:24: connections.a.children.n.outer_dscp: has no effect: the inner DSCP is copied; say "
+	 "copy_dscp = no or in"},
+	{CHILD, "copy_dscp = yes\nouter_dscp = ef",
+	 "f:25: connections.a.children.n.outer_dscp: has no effect: the inner DSCP is copied; say "
+	 "copy_dscp = no or in"},
+	{CHILD, "copy_dscp = in\nouter_dscp = ef", NULL},
+	{CHILD, "outer_df = set",
+	 "f:24: connections.a.children.n.outer_df: has no effect: the inner DF bit is copied; say "
+	 "copy_df = no"},
 	{CHILD, "copy_df = yes\ncopy_dscp = out\nhw_offload = auto\nmark_in = 0\npolicies = yes",
 	 NULL},
 	{CHILD, "local_ts = 10.1.0.0/24, fd00:1::/48",

@@ -89,6 +89,14 @@ static void test_defaults(void **state)
 	assert_int_equal(child->rekey_time_ms, HOUR_MS);
 	assert_int_equal(child->life_time_ms, HOUR_MS + HOUR_MS / 10);
 	assert_int_equal(child->replay_window, 1024);
+	assert_int_equal(child->outer.copy_dscp, OUTER_DSCP_OUT);
+	assert_int_equal(child->outer.dscp, 0);
+	assert_int_equal(child->outer.ecn, OUTER_ECN_COPY);
+	assert_int_equal(child->outer.df, OUTER_DF_COPY);
+	assert_int_equal(child->outer.label, OUTER_LABEL_NONE);
+	assert_int_equal(child->outer.ttl, 64);
+	assert_int_equal(child->tfc_padding, 0);
+	assert_int_equal(child->dummies, 0);
 	assert_int_equal(child->priority, 0);
 	assert_int_equal(child->local_ts.n, 0);
 	assert_true(child->local_dynamic);
@@ -299,9 +307,65 @@ static void test_ends_of_ranges(void **state)
 	c = load_with(PORT, "mtu = 576");
 	assert_int_equal(c->gateway.ports[0].mtu, 576);
 	config_destroy(c);
+	c = load_with(CHILD, "dummy_packets = 10000");
+	assert_int_equal(c->conns[0].children[0].dummies, 10000);
+	config_destroy(c);
 	c = load_with(CHILD, "replay_window = 0");
 	assert_int_equal(c->conns[0].children[0].replay_window, 0);
 	config_destroy(c);
+}
+
+// Each key of the outer header, and of padding, one row.
+static void test_outer_header(void **state)
+{
+	static const struct {
+		const char *line;
+		struct outer_rule rule;
+		uint16_t tfc_padding;
+	} rows[] = {
+		{"copy_dscp = no", {.copy_dscp = OUTER_DSCP_NO, .ttl = 64}, 0},
+		{"copy_dscp = in", {.copy_dscp = OUTER_DSCP_IN, .ttl = 64}, 0},
+		{"copy_dscp = out", {.copy_dscp = OUTER_DSCP_OUT, .ttl = 64}, 0},
+		{"copy_dscp = yes", {.copy_dscp = OUTER_DSCP_BOTH, .ttl = 64}, 0},
+		{"copy_dscp = no\nouter_dscp = 101110",
+		 {.copy_dscp = OUTER_DSCP_NO, .dscp = 46, .ttl = 64},
+		 0},
+		{"copy_dscp = no\nouter_dscp = ef",
+		 {.copy_dscp = OUTER_DSCP_NO, .dscp = 46, .ttl = 64},
+		 0},
+		{"copy_dscp = no\nouter_dscp = cs6",
+		 {.copy_dscp = OUTER_DSCP_NO, .dscp = 48, .ttl = 64},
+		 0},
+		{"copy_dscp = no\nouter_dscp = af43",
+		 {.copy_dscp = OUTER_DSCP_NO, .dscp = 38, .ttl = 64},
+		 0},
+		{"copy_dscp = no\nouter_dscp = 000001",
+		 {.copy_dscp = OUTER_DSCP_NO, .dscp = 1, .ttl = 64},
+		 0},
+		{"copy_ecn = no", {.ecn = OUTER_ECN_COMPAT, .ttl = 64}, 0},
+		{"copy_df = no", {.df = OUTER_DF_CLEAR, .ttl = 64}, 0},
+		{"copy_df = no\nouter_df = clear", {.df = OUTER_DF_CLEAR, .ttl = 64}, 0},
+		{"copy_df = no\nouter_df = set", {.df = OUTER_DF_SET, .ttl = 64}, 0},
+		{"outer_ttl = 1", {.ttl = 1}, 0},
+		{"outer_ttl = 255", {.ttl = 255}, 0},
+		{"outer_flow_label = tunnel", {.label = OUTER_LABEL_TUNNEL, .ttl = 64}, 0},
+		{"outer_flow_label = flow", {.label = OUTER_LABEL_FLOW, .ttl = 64}, 0},
+		{"tfc_padding = 1", {.ttl = 64}, 1},
+		{"tfc_padding = 65534", {.ttl = 64}, 65534},
+		{"tfc_padding = mtu", {.ttl = 64}, ESP_TFC_MTU},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config *c = load_with(CHILD, rows[i].line);
+		const struct config_child *child = &c->conns[0].children[0];
+
+		if (!outer_rule_equal(&child->outer, &rows[i].rule) ||
+		    child->tfc_padding != rows[i].tfc_padding)
+			fail_msg("%s", rows[i].line);
+		assert_int_equal(c->n_warnings, 0);
+		config_destroy(c);
+	}
 }
 
 static void test_rekeying_and_reauthentication(void **state)
@@ -550,6 +614,7 @@ int main(void)
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_bools),
 		cmocka_unit_test(test_ends_of_ranges),
+		cmocka_unit_test(test_outer_header),
 		cmocka_unit_test(test_rekeying_and_reauthentication),
 		cmocka_unit_test(test_random_part_of_the_times),
 		cmocka_unit_test(test_references),

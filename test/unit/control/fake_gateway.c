@@ -367,6 +367,7 @@ int dp_sa_in_stats(const struct dp *dp, uint32_t spi, struct dp_sa_stats *out)
 	(void)spi;
 	*out = (struct dp_sa_stats){
 		.idle_ms = dp->busy_in ? 0 : UINT64_MAX,
+		.silent_ms = dp->busy_in || dp->dummies_in ? 0 : UINT64_MAX,
 	};
 	return 0;
 }

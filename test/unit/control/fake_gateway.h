@@ -31,6 +31,7 @@ struct dp { // what the dataplane would hold
 	size_t n_policies;
 	bool refuse; // the next SA
 	bool refuse_tunnels, refuse_policies;
+	bool dummies_in;	// there is always a dummy packet just now
 	int guard_spis; // added, less those deleted
 	size_t guard_peers;
 	struct dp_guard_params guard_rates;

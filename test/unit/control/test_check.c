@@ -57,7 +57,46 @@ static void test_a_good_configuration(void **state)
 	has(out, "start        start, renewed after 3600 s, ends after 3960 s");
 	has(out, "The configuration is good.\n");
 	assert_null(strstr(out, "topsecret"));
+	assert_null(strstr(out, "outer  "));
+	assert_null(strstr(out, "hidden  "));
 	free(out);
+}
+
+// What a child has otherwise than by default; each row is shown on a line of its own.
+static void test_outer_headers_and_what_is_hidden(void **state)
+{
+	static const struct {
+		const char *keys, *shown;
+	} rows[] = {
+		{"copy_dscp = no", "      outer        DSCP 0\n"},
+		{"copy_dscp = no\n outer_dscp = ef", "      outer        DSCP 46\n"},
+		{"copy_dscp = in", "      outer        DSCP 0, taken over inside\n"},
+		{"copy_dscp = yes", "      outer        DSCP copied, taken over inside\n"},
+		{"copy_ecn = no", "      outer        DSCP copied, without ECN\n"},
+		{"copy_df = no", "      outer        DSCP copied, DF clear\n"},
+		{"copy_df = no\n outer_df = set\n outer_ttl = 9",
+		 "      outer        DSCP copied, DF set, TTL 9\n"},
+		{"outer_flow_label = tunnel", "      outer        DSCP copied, one flow label\n"},
+		{"outer_flow_label = flow",
+		 "      outer        DSCP copied, a flow label for each flow\n"},
+		{"tfc_padding = mtu", "      hidden       packets padded to the MTU\n"},
+		{"tfc_padding = 600", "      hidden       packets padded to 600 bytes\n"},
+		{"dummy_packets = 5", "      hidden       5 dummy packets a second\n"},
+		{"tfc_padding = 600\n dummy_packets = 5",
+		 "      hidden       packets padded to 600 bytes, 5 dummy packets a second\n"},
+	};
+	char text[2048], *out;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(text, sizeof(text),
+			 GATEWAY CONN "connections { lab { children { net {\n%s } } } }\n"
+				      "secrets { ike { id = gw-b\n secret = topsecret } }\n",
+			 rows[i].keys);
+		report(text, &out);
+		has(out, rows[i].shown);
+		free(out);
+	}
 }
 
 static void test_warnings_are_shown_and_counted(void **state)
@@ -82,6 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_good_configuration),
+		cmocka_unit_test(test_outer_headers_and_what_is_hidden),
 		cmocka_unit_test(test_warnings_are_shown_and_counted),
 	};
 

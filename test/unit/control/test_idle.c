@@ -145,6 +145,16 @@ static void test_packets_out_keep_it(void **state)
 	busy(n, &n->a.dp.busy_out);
 }
 
+// Nobody uses a child that carries nothing else.
+static void test_dummies_do_not(void **state)
+{
+	struct pair *n = *state;
+
+	n->a.dp.dummies_in = true;
+	start(n, IDLE START);
+	WAIT(n->base, child_is_closed(n));
+}
+
 // A reload sets the time, changes it, and takes it away.
 static void test_a_reload_changes_the_time(void **state)
 {
@@ -174,6 +184,7 @@ int main(void)
 		T(test_a_trap_wakes_it),
 		T(test_packets_in_keep_it),
 		T(test_packets_out_keep_it),
+		T(test_dummies_do_not),
 		T(test_a_reload_changes_the_time),
 	};
 

@@ -355,6 +355,24 @@ static void test_a_trap_for_what_was_lost_or_closed(void **state)
 	WAIT(n->base, pair_joined(n));
 }
 
+// The peer answers nothing, but its dummy packets (RFC 4303 2.6) say that it lives.
+static void test_dummies_are_a_sign_of_life(void **state)
+{
+	struct pair *n = *state;
+
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, pair_config('a', "dpd_delay = 1s", START));
+	WAIT(n->base, pair_joined(n));
+	quick(&n->a, 50, 1);
+	n->a.dp.dummies_in = true;
+	n->b.deaf = true;
+	turn(n->base, 2500);
+	assert_int_equal(established(&n->a), 1);
+	n->a.dp.dummies_in = false;
+	WAIT(n->base, established(&n->a) == 0);
+	n->b.deaf = false;
+}
+
 static void test_child_alone_down_and_up(void **state)
 {
 	struct pair *n = *state;
@@ -920,6 +938,7 @@ int main(void)
 		T(test_trapped_child_comes_up_with_traffic),
 		T(test_traffic_does_not_make_a_storm),
 		T(test_a_trap_for_what_was_lost_or_closed),
+		T(test_dummies_are_a_sign_of_life),
 		T(test_child_alone_down_and_up),
 		T(test_names_that_are_not_there),
 		T(test_wrong_key_fails_once_with_a_reason),

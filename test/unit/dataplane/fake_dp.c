@@ -221,6 +221,7 @@ int fake_setup(void **state)
 	fake.route_mtu = 1500;
 	fake.own_addr = GW_A;
 	dp->pool = pool;
+	dp->n_workers = 1;
 	dp->tsc_hz = rte_get_tsc_hz();
 	dp->qsbr = rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(8), RTE_CACHE_LINE_SIZE);
 	fake.w = rte_zmalloc("worker", sizeof(*fake.w), RTE_CACHE_LINE_SIZE);
