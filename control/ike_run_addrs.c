@@ -21,12 +21,6 @@ static bool is_own(const struct ike_run *run, const struct ip_addr *a)
 	return false;
 }
 
-// RFC 4291 2.5.6: a link-local address means nothing to a peer behind a router.
-static bool is_link_local(const struct ip_addr *a)
-{
-	return a->family == IP_V6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
-}
-
 static unsigned own(void *ctx, const struct ike_conn *conn, const struct ip_addr *first,
 		    struct ip_addr out[LIMIT_IKE_ADDRS])
 {
@@ -39,7 +33,7 @@ static unsigned own(void *ctx, const struct ike_conn *conn, const struct ip_addr
 	for (size_t i = 0; i < run->n_addrs && n < LIMIT_IKE_ADDRS; i++) {
 		const struct ip_addr *a = &run->addrs[i];
 
-		if (!ip_addr_equal(a, first) && !is_link_local(a) && conn_is_local(c, a))
+		if (!ip_addr_equal(a, first) && !ip_addr_is_link_local(a) && conn_is_local(c, a))
 			out[n++] = *a;
 	}
 	return n;

@@ -260,11 +260,19 @@ int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 	return sendmsg(s->fd[which], &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-// What Linux takes when the interface has no other address of IPv6, or only one that it still
-// checks for being used twice (RFC 4862 5.4).
 static bool is_loopback(const union any_sockaddr *s)
 {
 	return s->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&s->v6.sin6_addr);
+}
+
+// What Linux takes when the interface has no other address of IPv6, or only one that it still
+// checks for being used twice (RFC 4862 5.4), is of no use.
+static bool is_makeshift(const union any_sockaddr *from, const union any_sockaddr *to)
+{
+	const struct ip_addr f = endpoint_of(from).addr, t = endpoint_of(to).addr;
+
+	return (is_loopback(from) && !is_loopback(to)) ||
+	       (ip_addr_is_link_local(&f) && !ip_addr_is_link_local(&t));
 }
 
 // Connects an unused socket, which makes Linux look the route up and send nothing.
@@ -301,7 +309,7 @@ static int look_up(const struct ip_addr *local, const struct ip_addr *remote,
 			       strerror(errno), r);
 	else if (chosen && getsockname(fd, &from.sa, &len) < 0)
 		rc = error_set(err, -errno, "no address to reach %s from: %s", r, strerror(errno));
-	else if (chosen && is_loopback(&from) && !is_loopback(&to))
+	else if (chosen && is_makeshift(&from, &to))
 		rc = error_set(err, -EADDRNOTAVAIL,
 			       "no address to reach %s from, or not yet (see 'ip addr')", r);
 	else if (chosen)

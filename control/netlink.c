@@ -294,11 +294,6 @@ static bool attr_addr(const struct nlattr *attr, int family, struct ip_addr *out
 	return true;
 }
 
-static bool is_link_local(const struct ip_addr *a)
-{
-	return a->family == IP_V6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
-}
-
 static uint32_t attr_u32(const struct nlattr *attr, uint32_t otherwise)
 {
 	if (!attr || mnl_attr_validate(attr, MNL_TYPE_U32) < 0)
@@ -393,7 +388,7 @@ bool netlink_parse_route(const struct nlmsghdr *h, struct netlink_route *out)
 	if (at[RTA_DST] && !attr_addr(at[RTA_DST], m->rtm_family, &out->dst.addr))
 		return false;
 	if (m->rtm_family == AF_INET6 && // every link has these
-	    (is_link_local(&out->dst.addr) || out->dst.addr.bytes[0] == 0xff))
+	    (ip_addr_is_link_local(&out->dst.addr) || out->dst.addr.bytes[0] == 0xff))
 		return false;
 	if (m->rtm_type == RTN_UNICAST) {
 		if (at[RTA_MULTIPATH])

@@ -71,6 +71,11 @@ uint32_t ip_addr_hash(const struct ip_addr *a)
 	return h;
 }
 
+bool ip_addr_is_link_local(const struct ip_addr *a)
+{
+	return a->family == IP_V6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
 bool ip_addr_is_any(const struct ip_addr *a)
 {
 	for (size_t i = 0; i < ip_addr_len(a); i++)

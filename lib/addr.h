@@ -43,6 +43,8 @@ bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b);
 int ip_addr_compare(const struct ip_addr *a, const struct ip_addr *b); // family, then bytes
 uint32_t ip_addr_hash(const struct ip_addr *a);			       // for tables
 bool ip_addr_is_any(const struct ip_addr *a);			       // IP_NONE, 0.0.0.0 or ::
+// fe80::/10 (RFC 4291 2.5.6): it means nothing to a peer behind a router.
+bool ip_addr_is_link_local(const struct ip_addr *a);
 
 // "10.1.0.0/16"; a bare address is a host prefix (/32, /128).
 int ip_prefix_parse(const char *text, struct ip_prefix *p);
