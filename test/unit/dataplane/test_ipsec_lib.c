@@ -27,7 +27,6 @@ enum { ROUNDS = 2, STREAM = 96, DELIVERIES = 160, PACKET_MAX = 2000, INNER_MAX =
 static struct esp_ref_suite suites[ESP_REF_SUITES_MAX];
 static unsigned n_suites;
 static struct test_random rnd;
-static const char *missing; // why there is nothing to compare with
 static unsigned n_compared, n_independent, n_taken, n_refused;
 
 // What one round draws.
@@ -364,10 +363,6 @@ static void test_differential(void **state)
 	const unsigned rounds = text ? (unsigned)strtoul(text, NULL, 10) : ROUNDS;
 
 	(void)state;
-	if (missing != NULL) {
-		print_message("# skipped: %s\n", missing);
-		skip();
-	}
 	rnd = test_random_start("ipsec_lib");
 	for (unsigned k = 0; k < n_suites; k++) {
 		unsigned n = 0;
@@ -388,16 +383,6 @@ static void test_differential(void **state)
 	assert_true(n_compared > 0 && n_taken > 0 && n_refused > 0);
 }
 
-static int setup(void **state)
-{
-	if (fake_group_setup(state) != 0)
-		return -1;
-	n_suites = esp_ref_suites(suites, ESP_REF_SUITES_MAX);
-	if (ipsec_lib_setup(&missing))
-		missing = NULL;
-	return 0;
-}
-
 static int teardown(void **state)
 {
 	ipsec_lib_teardown();
@@ -409,6 +394,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_differential, fake_setup, fake_teardown),
 	};
+	const char *missing;
+	void *state = NULL;
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	if (fake_group_setup(&state) != 0)
+		return 1;
+	if (!ipsec_lib_setup(&missing)) { // cmocka's own way counts as a failure with meson
+		printf("1..0 # SKIP %s\n", missing);
+		return teardown(&state);
+	}
+	n_suites = esp_ref_suites(suites, ESP_REF_SUITES_MAX);
+	return cmocka_run_group_tests(tests, NULL, teardown);
 }
