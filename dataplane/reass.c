@@ -64,8 +64,12 @@ unsigned reass_owner(const struct dp *dp, const struct rte_ipv4_hdr *ip)
 static void drop_lost(struct worker *w)
 {
 	struct reass *r = w->reass;
+	uint64_t n = 0;
 
-	counter_add(&w->drops[DROP_FRAGMENT], r->lost.cnt);
+	// Fragments that overlap may be found out when some of them have already been chained.
+	for (uint32_t i = 0; i < r->lost.cnt; i++)
+		n += r->lost.row[i]->nb_segs;
+	counter_add(&w->drops[DROP_FRAGMENT], n);
 	rte_ip_frag_free_death_row(&r->lost, 0);
 }
 

@@ -1,11 +1,12 @@
 // Our ESP on standard input and output, to be compared with other implementations of it.
 //
-//   esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp] [outer6]
+//   esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp] [outer6] [high]
 //                               inner packets in, ESP packets out
-//   esp_oracle open PROPOSAL KEY INTEG_KEY [udp] [outer6]
+//   esp_oracle open PROPOSAL KEY INTEG_KEY [udp] [outer6] [high]
 //                               the first line out is the SPI; ESP packets in, inner packets out
 //
-// udp: in UDP; outer6: over IPv6. Inner packets are of either family.
+// udp: in UDP; outer6: over IPv6; high: the first number is 1 behind 5 * 2^32 (ESN). Inner packets
+// are of either family.
 //
 // PROPOSAL is one of esp_proposals: "aes128-sha256-esn". KEY is key and salt; a key that the
 // algorithm has not is "-". Keys, SPIs and packets are hexadecimal; a packet is one
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/sad.h"
 #include "test/unit/dataplane/fake_dp.h"
 
 #define LINE_MAX_LEN 8192
@@ -59,25 +61,30 @@ static void answer(struct batch *b)
 	batch_free(b);
 }
 
-static int run(bool seal, struct esp_sa *sa)
+static int run(bool seal, struct esp_sa *sa, uint64_t seq)
 {
 	struct batch b = {0}, icmp = {0};
 	char line[LINE_MAX_LEN];
 	uint8_t packet[2000];
 	struct error err;
-	uint32_t tunnel;
+	uint32_t tunnel, spi;
 	int res;
 
 	if (seal) {
 		res = dp_tunnel_add(&fake.dp, "oracle", &tunnel);
 		if (res == 0)
 			res = dp_tunnel_set_out(&fake.dp, tunnel, sa, &err);
+		if (res == 0)
+			atomic_store(&tunnel_sa(tunnel_get(&fake.dp, tunnel))->seq, seq);
 	} else {
 		res = dp_sa_in_reserve(&fake.dp, &sa->spi);
-		printf("%08x\n", sa->spi);
+		spi = sa->spi;
+		printf("%08x\n", spi);
 		fflush(stdout);
 		if (res == 0)
 			res = dp_sa_in_publish(&fake.dp, 0, sa, &err);
+		if (res == 0)
+			sad_lookup(fake.dp.sad, spi)->replay.top = seq;
 	}
 	if (res != 0) {
 		fprintf(stderr, "esp_oracle: %s\n", err.text);
@@ -147,8 +154,8 @@ int main(int argc, char **argv)
 
 	if (!seal && !open) {
 		fprintf(stderr,
-			"usage: esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp] [outer6] | "
-			"open PROPOSAL KEY INTEG_KEY [udp] [outer6]\n");
+			"usage: esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp] [outer6] [high] | "
+			"open PROPOSAL KEY INTEG_KEY [udp] [outer6] [high]\n");
 		return 2;
 	}
 	if (fake_group_setup(&state) != 0 || fake_setup(&state) != 0)
@@ -157,7 +164,7 @@ int main(int argc, char **argv)
 			 has_word(argc, argv, "udp"));
 	set_addresses(&sa, has_word(argc, argv, "outer6"));
 	if (set_suite(&sa, argv[2], argv[3], argv[4]))
-		status = run(seal, &sa);
+		status = run(seal, &sa, has_word(argc, argv, "high") ? 5ull << 32 : 0);
 	esp_sa_fini(&sa);
 	if (fake_teardown(&state) != 0 || fake_group_teardown(&state) != 0)
 		return 1;

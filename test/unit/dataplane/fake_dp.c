@@ -133,7 +133,7 @@ struct rte_mbuf *icmp_error(struct worker *w, const struct rte_mbuf *offending, 
 	fake.n_icmp++;
 	fake.icmp_mtu = mtu;
 	fake.icmp_src_be = src_addr_be;
-	return rte_pktmbuf_alloc(pool);
+	return fake.no_icmp ? NULL : rte_pktmbuf_alloc(pool);
 }
 
 struct rte_mbuf *icmp6_error(struct worker *w, const struct rte_mbuf *offending, uint8_t type,
@@ -145,7 +145,7 @@ struct rte_mbuf *icmp6_error(struct worker *w, const struct rte_mbuf *offending,
 	assert_int_equal(code, 0);
 	fake.n_icmp++;
 	fake.icmp_mtu = mtu;
-	return rte_pktmbuf_alloc(pool);
+	return fake.no_icmp ? NULL : rte_pktmbuf_alloc(pool);
 }
 
 void route(struct worker *w, struct batch *b)

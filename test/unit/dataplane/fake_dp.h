@@ -31,6 +31,7 @@ struct fake {
 	// what the fakes answer
 	uint16_t route_mtu;
 	const char *own_addr;
+	bool no_icmp; // the ration of errors is used up
 	// what they were called with
 	unsigned n_events, n_handed_over, n_icmp, n_deferred;
 	struct dp_event event; // the last one

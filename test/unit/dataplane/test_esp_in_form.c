@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/esp.h"
+#include "esp_ref.h"
 #include "fake_dp.h"
 
 #include "dataplane/esp.h"
@@ -246,6 +248,84 @@ static void test_keepalive(void **state)
 	assert_int_equal(dropped(DROP_NATT_KEEPALIVE), 1);
 }
 
+// RFC 3948 2.3: one byte, and 0xFF. An SPI may begin with it.
+static void test_no_keepalive(void **state)
+{
+	uint8_t buf[80];
+
+	(void)state;
+	make_ip(buf, 29, GW_B, GW_A, IPPROTO_UDP, 4500, 4500);
+	buf[24] = 0;
+	buf[25] = 9;
+	buf[28] = 0xfe;
+	batch_put(&b, mbuf_of(buf, 29));
+	make_ip(buf, sizeof(buf), GW_B, GW_A, IPPROTO_UDP, 4500, 4500);
+	buf[24] = 0;
+	buf[25] = sizeof(buf) - 20;
+	buf[28] = 0xff;
+	batch_put(&b, mbuf_of(buf, sizeof(buf)));
+	esp_in(fake.w, &b);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(dropped(DROP_ESP_MALFORMED), 1);
+	assert_int_equal(dropped(DROP_ESP_NO_SA), 1);
+	assert_int_equal(dropped_total(), 2);
+}
+
+// The shortest packet there is: a dummy (RFC 4303 2.6) of no bytes, NULL encryption, an ICV of 12.
+static void test_shortest(void **state)
+{
+	static const uint8_t key[20] = {1, 2, 3};
+	struct esp_sa sa = fake_esp_sa(0, 128, false);
+	uint8_t buf[20 + 24], text[] = {1, 2, 2, ESP_NEXT_HEADER_DUMMY};
+	uint32_t got, spi_be, seq_be = rte_cpu_to_be_32(1);
+
+	(void)state;
+	assert_int_equal(dp_sa_in_reserve(&fake.dp, &got), 0);
+	spi_be = rte_cpu_to_be_32(got);
+	for (unsigned i = 0; i < 2; i++) { // as the peer has it, then as we do
+		struct esp_sa *s = i ? &sa : &(struct esp_sa){0};
+
+		s->spi = got;
+		s->encr = (struct transform){TRANSFORM_ENCR, ENCR_NULL, 0};
+		s->integ = (struct transform){TRANSFORM_INTEG, INTEG_HMAC_SHA1_96, 0};
+		secret_fini(&s->encr_key);
+		assert_int_equal(secret_set(&s->integ_key, key, sizeof(key)), 0);
+		if (i == 0) {
+			make_ip(buf, sizeof(buf), GW_B, GW_A, IPPROTO_ESP, 0, 0);
+			memcpy(buf + 20, &spi_be, 4);
+			memcpy(buf + 24, &seq_be, 4);
+			memcpy(buf + 28, text, sizeof(text));
+			esp_ref_seal(s, buf + 20, sizeof(text), 1);
+			secret_fini(&s->integ_key);
+		}
+	}
+	assert_int_equal(dp_sa_in_publish(&fake.dp, 0, &sa, NULL), 0);
+	batch_put(&b, mbuf_of(buf, sizeof(buf)));
+	esp_in(fake.w, &b);
+	assert_int_equal(dropped(DROP_ESP_DUMMY), 1);
+	assert_int_equal(dropped_total(), 1);
+}
+
+// Decrypting in place would change what somebody else still holds.
+static void test_shared_buffer(void **state)
+{
+	struct fake_esp how = {.spi = spi, .seq = 1, .key_bits = 128};
+	uint8_t text[200], buf[400];
+	size_t len = put_trailer(text, make_inner(text, 100), 0, 4);
+	struct rte_mbuf *m;
+
+	(void)state;
+	len = make_esp(buf, &how, text, len);
+	m = mbuf_of(buf, len);
+	rte_mbuf_refcnt_update(m, 1);
+	batch_put(&b, m);
+	esp_in(fake.w, &b);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(dropped(DROP_ESP_MALFORMED), 1);
+	assert_memory_equal(rte_pktmbuf_mtod(m, void *), buf, len);
+	rte_pktmbuf_free(m);
+}
+
 // Random bytes with a good ICV and random bytes without: whatever comes out is a whole packet of
 // the SA.
 static void test_random_packets(void **state)
@@ -297,8 +377,15 @@ static void test_random_packets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_payload_and_trailer), T(test_inner_header), T(test_ecn),
-		T(test_outer_form),	     T(test_keepalive),	   T(test_random_packets),
+		T(test_payload_and_trailer),
+		T(test_inner_header),
+		T(test_ecn),
+		T(test_outer_form),
+		T(test_keepalive),
+		T(test_no_keepalive),
+		T(test_shortest),
+		T(test_shared_buffer),
+		T(test_random_packets),
 	};
 
 	return cmocka_run_group_tests_name("esp_in_form", tests, fake_group_setup,

@@ -524,6 +524,59 @@ static void test_no_route_to_the_peer(void **state)
 	assert_int_equal(dropped(DROP_NO_ROUTE), 1);
 }
 
+// The answer is ours, as if Linux had sent it; there is not always one.
+static void test_answer_to_one_too_big(void **state)
+{
+	(void)state;
+	set_out(SPI, 128, false);
+	for (unsigned i = 0; i < 2; i++) {
+		fake.no_icmp = i;
+		put_udp(1500, 0, true);
+		b.port[0] = 3;
+		esp_out(fake.w, &b, &icmp);
+		assert_int_equal(b.n, 0);
+		assert_int_equal(dropped(DROP_TOO_BIG), i + 1);
+		assert_int_equal(icmp.n, !i);
+		if (i == 0) {
+			assert_true(icmp.from_linux[0]);
+			assert_int_equal(icmp.origin[0], FROM_SELF);
+			assert_int_equal(icmp.port[0], 3);
+			assert_null(icmp.tunnel[0]);
+			assert_null(icmp.sa[0]);
+		}
+		batch_free(&icmp);
+	}
+}
+
+// As much room as is needed, in front and behind, is enough; a byte less is not.
+static void test_room_is_counted_exactly(void **state)
+{
+	(void)state;
+	set_out(SPI, 128, false);
+	for (unsigned i = 0; i < 4; i++) {
+		const struct sa_out *sa = current_sa();
+		const unsigned front = (unsigned)sa->outer_len + sa->key.head_len - (i == 1);
+		const unsigned behind =
+			sa->key.align - 1u + ESP_TRAILER_LEN + sa->key.icv_len - (i == 3);
+		const uint64_t before = dropped(DROP_NO_MBUF);
+		struct rte_mbuf *m;
+
+		put_udp(100, 0, false);
+		m = b.pkt[0];
+		if (i < 2) {
+			memmove((uint8_t *)m->buf_addr + front, rte_pktmbuf_mtod(m, void *), 100);
+			m->data_off = (uint16_t)front;
+		} else {
+			m->buf_len = (uint16_t)(m->data_off + 100 + behind);
+		}
+		esp_out(fake.w, &b, &icmp);
+		assert_int_equal(b.n, i % 2 == 0);
+		assert_int_equal(dropped(DROP_NO_MBUF), before + i % 2);
+		m->buf_len = RTE_MBUF_DEFAULT_BUF_SIZE;
+		batch_free(&b);
+	}
+}
+
 static void test_buffers_that_cannot_be_written(void **state)
 {
 	struct rte_mbuf *copy, *seg;
@@ -900,6 +953,8 @@ int main(void)
 		T(test_mss_is_clamped),
 		T(test_full_icmp_batch_takes_no_more),
 		T(test_no_route_to_the_peer),
+		T(test_answer_to_one_too_big),
+		T(test_room_is_counted_exactly),
 		T(test_buffers_that_cannot_be_written),
 		T(test_sequence_number_never_wraps),
 		T(test_sequence_numbers_running_low_are_reported),

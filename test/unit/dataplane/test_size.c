@@ -182,6 +182,12 @@ static void test_lies(void **state)
 	assert_int_equal(sorted.esp.n, 0);
 	for (uint16_t i = 0; i < 12; i++, n++) // more pieces than are taken
 		put(IPPROTO_ESP, 2, (uint16_t)(i * 8), (uint16_t)(i * 8 + 8), true);
+	// All the bytes, but in the wrong places: found out when two are joined already.
+	put(IPPROTO_ESP, 3, 0, 24, true);
+	put(IPPROTO_ESP, 3, 48, 64, false);
+	put(IPPROTO_ESP, 3, 40, 48, true);
+	put(IPPROTO_ESP, 3, 16, 32, true);
+	n += 4;
 	for (uint16_t i = 0; i < 600; i++, n++) // more packets than are kept
 		put(IPPROTO_ESP, (uint16_t)(100 + i), 0, 8, true);
 	assert_int_equal(sorted.esp.n, 0);

@@ -168,6 +168,76 @@ static void test_who_gets_no_icmp_error(void **state)
 	}
 }
 
+// RFC 1812 4.3.2.7, RFC 792: of ICMP, echo, timestamp, information and their replies are answered,
+// and of other sources those of one host.
+static void test_who_gets_an_icmp_error(void **state)
+{
+	static const struct {
+		const char *src, *dst;
+		bool answered;
+	} rows[] = {
+		{"10.1.0.9", "10.2.0.9", true},	  {"0.255.255.255", "10.2.0.9", false},
+		{"1.0.0.0", "10.2.0.9", true},	  {"126.255.255.255", "10.2.0.9", true},
+		{"127.0.0.1", "10.2.0.9", false}, {"128.0.0.1", "10.2.0.9", true},
+		{"224.0.0.0", "10.2.0.9", false}, {"223.255.255.255", "10.2.0.9", true},
+		{"10.1.0.9", "224.0.0.0", false}, {"10.1.0.9", "223.255.255.255", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < RTE_DIM(rows); i++) {
+		const struct packet p = {.src = rows[i].src, .dst = rows[i].dst};
+		struct rte_mbuf *m = core_bare(&p), *answer;
+
+		m->port = 0;
+		core.w->now_tsc += core.dp.tsc_hz;
+		answer = icmp_error(core.w, m, ICMP_TIME_EXCEEDED, 0, 0, 0);
+		if ((answer != NULL) != rows[i].answered)
+			fail_msg("%s to %s", rows[i].src, rows[i].dst);
+		rte_pktmbuf_free(answer);
+		rte_pktmbuf_free(m);
+	}
+	for (unsigned type = 0; type < 256; type++) {
+		const uint8_t payload[8] = {(uint8_t)type};
+		const struct packet p = {
+			.src = "10.1.0.9",
+			.dst = "10.2.0.9",
+			.proto = IPPROTO_ICMP,
+			.payload = payload,
+			.payload_len = type == 8 ? 1 : sizeof(payload), // the type is enough
+		};
+		const bool query = type == 0 || type == 8 || (type >= 13 && type <= 16);
+		struct rte_mbuf *m = core_bare(&p), *answer;
+
+		m->port = 0;
+		core.w->now_tsc += core.dp.tsc_hz;
+		answer = icmp_error(core.w, m, ICMP_TIME_EXCEEDED, 0, 0, 0);
+		if ((answer != NULL) != query)
+			fail_msg("type %u", type);
+		rte_pktmbuf_free(answer);
+		rte_pktmbuf_free(m);
+	}
+}
+
+// The sender is who the caller says, else the port that the packet came by.
+static void test_who_sends_an_icmp_error(void **state)
+{
+	const struct packet p = {.src = "10.1.0.9", .dst = "10.2.0.9"};
+	struct rte_mbuf *m = core_bare(&p), *answer;
+
+	(void)state;
+	m->port = 0;
+	core.w->now_tsc += core.dp.tsc_hz;
+	for (unsigned i = 0; i < 2; i++) {
+		const uint32_t src_be = core_be32(i ? "192.0.2.77" : "10.1.0.1");
+
+		answer = icmp_error(core.w, m, ICMP_TIME_EXCEEDED, 0, 0, i ? src_be : 0);
+		assert_non_null(answer);
+		assert_int_equal(rte_pktmbuf_mtod(answer, struct rte_ipv4_hdr *)->src_addr, src_be);
+		rte_pktmbuf_free(answer);
+	}
+	rte_pktmbuf_free(m);
+}
+
 static void test_icmp_is_rationed(void **state)
 {
 	const struct packet p = {THROUGH};
@@ -660,6 +730,8 @@ int main(void)
 		T(test_checksum_corner),
 		T(test_ttl_used_up_is_told),
 		T(test_who_gets_no_icmp_error),
+		T(test_who_gets_an_icmp_error),
+		T(test_who_sends_an_icmp_error),
 		T(test_icmp_is_rationed),
 		T(test_routed_frame),
 		T(test_no_route),

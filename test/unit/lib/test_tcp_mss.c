@@ -78,11 +78,16 @@ static void test_rows(void **state)
 		{OPT(3, 3, 7, 1, 8, 10, 0, 0, 0, 0, 0, 0), 1446, true, -1, 0, "no such option"},
 		{OPT(4, 2, 3, 3, 7, 2, 4, 0xff, 0xff), 1446, true, 7, 1406, "behind others"},
 		{OPT(0, 2, 4, 5, 0xb4), 1446, true, -1, 0, "behind the end"},
+		{OPT(0, 2, 2, 4, 5, 0xb4), 1446, true, -1, 0, "behind the end, in step"},
 		{OPT(3, 0, 2, 4, 5, 0xb4), 1446, true, -1, 0, "an option of length 0"},
 		{OPT(3, 40, 2, 4, 5, 0xb4), 1446, true, -1, 0, "an option longer than all"},
 		{OPT(2, 3, 5, 0xb4), 1446, true, -1, 0, "MSS of a wrong length"},
 		{OPT(1, 1, 1, 2), 1446, true, -1, 0, "cut off behind its kind"},
 		{OPT(2, 4, 5, 0xb4), 40, true, -1, 0, "nothing would fit"},
+		{OPT(2, 4, 5, 0xb4), 60, false, -1, 0, "IPv6: nothing would fit"},
+		{OPT(3, 9, 7, 2, 4, 5, 0xb4), 1446, true, -1, 0, "an option of one byte too many"},
+		{OPT(3, 8, 7, 0, 0, 0, 0, 0), 1446, true, -1, 0, "an option up to the end"},
+		{OPT(1, 1, 1, 1, 1, 1, 1, 1), 1446, true, -1, 0, "nothing but padding"},
 	};
 
 	(void)state;
@@ -129,6 +134,71 @@ static void test_who_is_no_syn(void **state)
 	assert_true(tcp_mss_clamp(s.ip, s.len, 1000));
 }
 
+// The same as a packet of IPv4: what is not TCP over IPv6 stays as it is.
+static void test_who_is_no_syn6(void **state)
+{
+	static const uint8_t mss[] = {2, 4, 5, 0xb4};
+	const struct syn good = make_syn(false, mss, sizeof(mss));
+	struct syn s = good;
+
+	(void)state;
+	s.ip[0] = 0x50; // of no version
+	assert_false(tcp_mss_clamp(s.ip, s.len, 1300));
+	s = good;
+	s.ip[6] = 17;
+	assert_false(tcp_mss_clamp(s.ip, s.len, 1300));
+	assert_false(tcp_is_syn(s.ip, s.len));
+	s = good;
+	s.ip[6] = 44; // behind a fragment header
+	assert_false(tcp_mss_clamp(s.ip, s.len, 1300));
+	for (size_t len = 0; len < good.len; len++) {
+		s = good;
+		assert_false(tcp_mss_clamp(s.ip, len, 1300));
+		assert_memory_equal(s.ip, good.ip, sizeof(s.ip));
+	}
+	assert_true(tcp_mss_clamp(s.ip, s.len, 1300));
+}
+
+// The options end where the TCP header says, whatever stands behind; and where the packet does. The
+// header begins where the IP header says.
+static void test_what_stands_behind(void **state)
+{
+	static const uint8_t mss[] = {2, 4, 5, 0xb4};
+	struct syn s = make_syn(true, mss, sizeof(mss));
+
+	(void)state;
+	s.ip[32] = 0x50; // a header of 20 bytes: these four are data
+	assert_false(tcp_mss_clamp(s.ip, s.len, 1000));
+	s = make_syn(true, mss, sizeof(mss));
+	s.ip[0] = 0x44; // an IP header of 16 bytes
+	memmove(s.ip + 16, s.ip + 20, s.len - 20);
+	assert_false(tcp_is_syn(s.ip, s.len - 4));
+	assert_false(tcp_mss_clamp(s.ip, s.len - 4, 1000));
+	s = make_syn(true, mss, 0);
+	assert_true(tcp_is_syn(s.ip, s.len)); // nothing but the two headers
+	assert_false(tcp_is_syn(s.ip, s.len - 1));
+	// An option that is begun in the last byte of the header, and goes on in the data.
+	s = make_syn(true, (const uint8_t[]){1, 1, 1, 2, 4, 5, 0xb4}, 7);
+	s.ip[32] = 0x60;
+	assert_false(tcp_mss_clamp(s.ip, s.len, 1000));
+	s = make_syn(true, (const uint8_t[]){1, 2, 4, 5, 0xb4}, 5);
+	s.ip[32] = 0x60;
+	assert_false(tcp_mss_clamp(s.ip, s.len, 1000));
+}
+
+// RFC 1624 3: carries are added until there is none.
+static void test_carries(void **state)
+{
+	(void)state;
+	for (uint32_t data = 0; data < 0x10000; data++) {
+		const uint8_t options[] = {1, 2, 4, 2, 0, 0, (uint8_t)(data >> 8), (uint8_t)data};
+		struct syn s = make_syn(true, options, sizeof(options));
+
+		assert_true(tcp_mss_clamp(s.ip, s.len, 551)); // 0x200 at an odd place to 0x1ff
+		assert_int_equal(tcp_sum(s.ip, s.len), 0xffff);
+	}
+}
+
 // Any MSS to any other: the checksum stays good (RFC 1624).
 static void test_checksum_always_follows(void **state)
 {
@@ -150,6 +220,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_who_is_no_syn),
+		cmocka_unit_test(test_who_is_no_syn6),
+		cmocka_unit_test(test_what_stands_behind),
+		cmocka_unit_test(test_carries),
 		cmocka_unit_test(test_checksum_always_follows),
 	};
 
