@@ -267,6 +267,7 @@ struct dp_worker_info {
 	uint64_t cut_packets, cut_pieces;     // too large without DF, and what became of them
 	uint64_t whole_packets, whole_pieces; // to us, put together, and from how many fragments
 	uint64_t icmp_errors;		      // of our own
+	uint64_t handed_over; // ESP and fragments, to the worker whose they are
 };
 
 unsigned dp_worker_count(const struct dp *dp);

@@ -105,6 +105,7 @@ struct worker {
 	counter cut_packets, cut_pieces;     // too large, and what became of them
 	counter whole_packets, whole_pieces; // put together, and from how many fragments
 	counter icmp_errors;		     // made
+	counter handed_over;		     // to the worker whose packets they are
 };
 
 // Frees the packet and counts the reason.
