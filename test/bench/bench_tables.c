@@ -212,7 +212,7 @@ int main(int argc, char **argv)
 	const struct loop_params params = {
 		.workers = (unsigned)number(argc, argv, 1, 1),
 		.tunnels = tunnels = (unsigned)number(argc, argv, 2, 10000),
-		.in_flight = 512,
+		.in_flight = 64, // rounds of some tens of packets
 		.spread = LOOP_BY_SPI,
 		.len = (uint16_t)number(argc, argv, 5, 200),
 		.memory_mb = 900,
