@@ -14,6 +14,25 @@ enum {
 	LISTS_FACTOR = 32, // entries of all lists at most, for each policy
 };
 
+// Memory to build in, kept from one time to the next: some megabytes with 10,000 policies, which
+// the kernel would have to find, clear and map each time. Control only.
+enum scratch { SCRATCH_RANGE, SCRATCH_NEXT, SCRATCH_START, SCRATCH_SPAN = SCRATCH_START + 2 };
+
+static void *scratch_get(unsigned which, size_t size)
+{
+	static struct {
+		void *p;
+		size_t size;
+	} scratch[SCRATCH_SPAN + 2];
+
+	if (scratch[which].size < size) {
+		free(scratch[which].p);
+		scratch[which].p = malloc(size + size / 4); // not again for every policy more
+		scratch[which].size = scratch[which].p ? size + size / 4 : 0;
+	}
+	return scratch[which].p;
+}
+
 // What is cut: the ranges of all policies on one side, in numbers of the larger family.
 struct range {
 	addr6 lo, hi;
@@ -103,13 +122,13 @@ struct plan { // how one side would be cut
 	uint64_t total; // entries of all lists
 };
 
-static int make_plan(const struct range *r, size_t n, addr6 max, struct plan *out)
+static int make_plan(unsigned side, const struct range *r, size_t n, addr6 max, struct plan *out)
 {
 	uint32_t hint = 0;
 
 	*out = (struct plan){
-		.start = malloc(2 * (2 * n + 1) * sizeof(out->start[0])),
-		.span = malloc(n * sizeof(out->span[0])),
+		.start = scratch_get(SCRATCH_START + side, 2 * (2 * n + 1) * sizeof(out->start[0])),
+		.span = scratch_get(SCRATCH_SPAN + side, n * sizeof(out->span[0])),
 	};
 	if (!out->start || !out->span)
 		return -ENOMEM;
@@ -122,12 +141,6 @@ static int make_plan(const struct range *r, size_t n, addr6 max, struct plan *ou
 		out->total += s->last - s->first + 1;
 	}
 	return 0;
-}
-
-static void plan_free(struct plan *plan)
-{
-	free(plan->start);
-	free(plan->span);
 }
 
 static void fill_top(struct policy_index *x, const addr6 *start)
@@ -209,7 +222,7 @@ static int build(const struct plan *plan, size_t n, bool by_local, bool v6,
 		 struct policy_index **out)
 {
 	struct policy_index *x = rte_zmalloc("policy index", sizeof(*x), 64);
-	uint32_t *next = malloc(plan->n * sizeof(*next));
+	uint32_t *next = scratch_get(SCRATCH_NEXT, plan->n * sizeof(*next));
 
 	if (!x || !next)
 		goto no_memory;
@@ -220,11 +233,9 @@ static int build(const struct plan *plan, size_t n, bool by_local, bool v6,
 	if (!x->first || !x->list || copy_starts(x, plan, v6) != 0)
 		goto no_memory;
 	fill_lists(x, plan, n, next);
-	free(next);
 	*out = x;
 	return 0;
 no_memory:
-	free(next);
 	policy_index_destroy(x);
 	return -ENOMEM;
 }
@@ -237,57 +248,49 @@ static int create(const struct range *range, size_t n, bool v6, struct policy_in
 	bool by_local;
 	int err;
 
-	err = make_plan(range, n, max, &local);
+	err = make_plan(0, range, n, max, &local);
 	if (err == 0)
-		err = make_plan(range + n, n, max, &remote);
+		err = make_plan(1, range + n, n, max, &remote);
 	if (err == 0) {
 		by_local = local.total * remote.n < remote.total * local.n; // shorter lists
 		if ((by_local ? local.total : remote.total) <= (uint64_t)n * LISTS_FACTOR)
 			err = build(by_local ? &local : &remote, n, by_local, v6, out);
 	}
-	plan_free(&local);
-	plan_free(&remote);
 	return err;
 }
 
 int policy_index_create(const struct policy_entry *entry, size_t n, struct policy_index **out)
 {
 	struct range *range;
-	int err;
 
 	*out = NULL;
 	if (n < WORTH_IT)
 		return 0;
-	range = malloc(2 * n * sizeof(*range));
+	range = scratch_get(SCRATCH_RANGE, 2 * n * sizeof(*range));
 	if (!range)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		range[i] = (struct range){entry[i].local.lo, entry[i].local.hi};
 		range[n + i] = (struct range){entry[i].remote.lo, entry[i].remote.hi};
 	}
-	err = create(range, n, false, out);
-	free(range);
-	return err;
+	return create(range, n, false, out);
 }
 
 int policy_index_create6(const struct policy_entry6 *entry, size_t n, struct policy_index **out)
 {
 	struct range *range;
-	int err;
 
 	*out = NULL;
 	if (n < WORTH_IT)
 		return 0;
-	range = malloc(2 * n * sizeof(*range));
+	range = scratch_get(SCRATCH_RANGE, 2 * n * sizeof(*range));
 	if (!range)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		range[i] = (struct range){entry[i].local.lo, entry[i].local.hi};
 		range[n + i] = (struct range){entry[i].remote.lo, entry[i].remote.hi};
 	}
-	err = create(range, n, true, out);
-	free(range);
-	return err;
+	return create(range, n, true, out);
 }
 
 void policy_index_destroy(struct policy_index *x)
