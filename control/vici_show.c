@@ -360,6 +360,7 @@ enum vici_outcome vici_run_show_workers(struct vici_session *s, const struct vic
 		put_u64(reply, "whole-packets", w.whole_packets);
 		put_u64(reply, "whole-pieces", w.whole_pieces);
 		put_u64(reply, "icmp-errors", w.icmp_errors);
+		put_u64(reply, "handed-over", w.handed_over);
 		put_u64(reply, "busy-cycles", w.busy_cycles);
 		put_u64(reply, "idle-cycles", w.idle_cycles);
 		put_u64(reply, "sleeps", w.sleeps);

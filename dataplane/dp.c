@@ -441,6 +441,7 @@ int dp_worker_info(const struct dp *dp, unsigned i, struct dp_worker_info *out)
 		.whole_packets = counter_read(&w->whole_packets),
 		.whole_pieces = counter_read(&w->whole_pieces),
 		.icmp_errors = counter_read(&w->icmp_errors),
+		.handed_over = counter_read(&w->handed_over),
 		.esp_out_packets = counter_read(&w->esp_out_packets),
 		.dummies = counter_read(&w->dummies),
 	};

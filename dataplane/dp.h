@@ -279,8 +279,8 @@ enum guard_fate {
 
 struct dp_guard_params { // rates in messages a second
 	bool on;
-	uint32_t peer_rate;	// openers of one peer's address without a cookie, and the rest of it
-	uint32_t proven_rate;	// openers with a cookie, of one peer's address and of all strangers
+	uint32_t peer_rate;   // openers of one peer's address without a cookie, and the rest of it
+	uint32_t proven_rate; // openers with a cookie, of one peer's address and of all strangers
 	uint32_t stranger_rate; // openers of all strangers without a cookie
 	uint32_t unknown_rate;	// of strangers: messages of IKE SAs that we do not have
 	uint32_t v1_rate;	// of strangers: IKEv1
@@ -300,19 +300,19 @@ int dp_guard_add_spi(struct dp *dp, uint64_t spi);
 void dp_guard_del_spi(struct dp *dp, uint64_t spi);
 int dp_guard_set_cookies(struct dp *dp, const struct ike_cookie_keys *keys);
 
-struct dp_guard_source {	      // an IPv4 address, or the /64 of an IPv6 address
-	struct ip_addr addr;	      // IP_NONE: none
-	uint64_t packets, over;	      // messages; how many of them may have been others'
-	uint64_t bytes;		      // of UDP payload
+struct dp_guard_source {	// an IPv4 address, or the /64 of an IPv6 address
+	struct ip_addr addr;	// IP_NONE: none
+	uint64_t packets, over; // messages; how many of them may have been others'
+	uint64_t bytes;		// of UDP payload
 	uint64_t fate[GUARD_FATE_COUNT];
-	uint64_t first_tsc, last_tsc; // dp_guard_age_ms
+	uint64_t first_tsc, last_tsc;	     // dp_guard_age_ms
 	uint64_t per_second, per_second_max; // in the last whole second, and the most in one
 	uint64_t openers, cookies_shown, responses, v1, not_ike, to_500;
 	uint16_t from_port, len_min, len_max;
 	uint8_t ttl_min, ttl_max, exchange; // exchange: the last one's
-	uint8_t ttl_known;		    // of the last message of an IKE SA that we have; 0: none
-	uint64_t odd_ttl;		    // of the others, how many came with quite another
-	uint32_t vendor;		    // of its vendor ID: a hash; 0: none
+	uint8_t ttl_known; // of the last message of an IKE SA that we have; 0: none
+	uint64_t odd_ttl;  // of the others, how many came with quite another
+	uint32_t vendor;   // of its vendor ID: a hash; 0: none
 };
 
 struct dp_guard_info {
@@ -340,6 +340,7 @@ struct dp_worker_info {
 	uint64_t whole_packets, whole_pieces; // to us, put together, and from how many fragments
 	uint64_t icmp_errors;		      // of our own
 	uint64_t dummies;		      // dummy packets, among esp_out_packets
+	uint64_t handed_over;		      // ESP and fragments, to the worker whose they are
 };
 
 unsigned dp_worker_count(const struct dp *dp);

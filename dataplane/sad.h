@@ -23,7 +23,7 @@
 #include "dataplane/worker.h"
 #include "lib/replay.h"
 
-#define SAD_SLOT_BITS  16
+#define SAD_SLOT_BITS  17 // 10,000 tunnels may have 100,000 SAs
 #define SAD_SLOTS      (1u << SAD_SLOT_BITS)
 #define SA_IN_NO_OWNER UINT32_MAX
 

@@ -75,9 +75,9 @@ static int find_free_slot(struct tunnels *t, uint32_t *slot)
 	const uint32_t grown = n == 0 ? 64 : 2 * n;
 	struct tunnel **p;
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = t->first_free; i < n; i++) {
 		if (t->slot[i] == NULL) {
-			*slot = i;
+			*slot = t->first_free = i;
 			return 0;
 		}
 	}
@@ -87,7 +87,7 @@ static int find_free_slot(struct tunnels *t, uint32_t *slot)
 	memset(p + n, 0, (grown - n) * sizeof(*p));
 	t->slot = p;
 	t->n_slots = grown;
-	*slot = n;
+	*slot = t->first_free = n;
 	return 0;
 }
 
@@ -123,6 +123,7 @@ int dp_tunnel_del(struct dp *dp, uint32_t id)
 	tfc_forget(dp, t);
 	// No policy leads to it any more; a worker may still be in the batch of an older snapshot.
 	dp->tunnels->slot[id] = NULL;
+	dp->tunnels->first_free = RTE_MIN(dp->tunnels->first_free, id);
 	atomic_fetch_add_explicit(&dp->tunnels->removed, 1, memory_order_release);
 	dp_defer_free(dp, tunnel_free, t);
 	return 0;

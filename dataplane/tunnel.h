@@ -80,6 +80,7 @@ struct tunnel {
 struct tunnels {
 	struct tunnel **slot; // control: by id, NULL when free
 	uint32_t n_slots;
+	uint32_t first_free; // control: none before it
 	_Atomic uint32_t removed; // control: rw, workers: ro; counts removed tunnels
 	struct crypto *crypto;	  // control: expands keys
 };

@@ -147,6 +147,8 @@ void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint1
 	m->port = port;
 	if (rte_ring_enqueue(w->dp->workers[owner]->handover, m) != 0)
 		drop(w, m, DROP_HANDOVER_FULL);
+	else
+		counter_add(&w->handed_over, 1);
 }
 
 // How a worker without work waits: in adaptive mode it spins when the packets before came close

@@ -104,7 +104,7 @@ struct worker {
 	unsigned icmp_tokens;
 	struct report report[WORKER_REPORTS];
 	struct iface_count *iface_count; // DP_IFACES_MAX, by number
-	struct census *census;		   // who sends IKE
+	struct census *census;		 // who sends IKE
 	counter guard_fates[GUARD_FATE_COUNT], guard_peer_limited;
 	counter drops[DROP_REASON_COUNT];
 	counter busy_cycles, idle_cycles, sleeps, packets, batches, esp_in_packets, esp_out_packets;
@@ -112,6 +112,7 @@ struct worker {
 	counter whole_packets, whole_pieces; // put together, and from how many fragments
 	counter icmp_errors;		     // made
 	counter dummies;		     // sent, among esp_out_packets
+	counter handed_over;		     // to the worker whose packets they are
 };
 
 // Frees the packet and counts the reason.
