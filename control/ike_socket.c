@@ -142,6 +142,19 @@ int ike_socket_open(struct ike_socket *s, struct error *err)
 	return 0;
 }
 
+// Sockets that only ask for routes: IPv4, IPv6; -1: not open. They stay from one question to the
+// next, as each initiation has one, and to make a socket and close it costs more than to ask.
+static int askers[2] = {-1, -1};
+
+static void askers_close(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		if (askers[i] >= 0)
+			close(askers[i]);
+		askers[i] = -1;
+	}
+}
+
 void ike_socket_close(struct ike_socket *s)
 {
 	for (unsigned i = 0; i < IKE_SOCKETS; i++) {
@@ -149,6 +162,7 @@ void ike_socket_close(struct ike_socket *s)
 			close(s->fd[i]);
 		s->fd[i] = -1;
 	}
+	askers_close();
 }
 
 // The address a packet came to; IP_NONE when the kernel does not say.
@@ -275,6 +289,20 @@ static bool is_makeshift(const union any_sockaddr *from, const union any_sockadd
 	       (ip_addr_is_link_local(&f) && !ip_addr_is_link_local(&t));
 }
 
+// One that is neither connected nor bound; -errno. Not to be closed.
+static int asker(int family)
+{
+	static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	int *fd = &askers[family == AF_INET6 ? 1 : 0];
+
+	// Or Linux would keep to the source address of the last answer.
+	if (*fd >= 0 && connect(*fd, &nobody, sizeof(nobody)) < 0)
+		askers_close();
+	if (*fd < 0)
+		*fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return *fd >= 0 ? *fd : -errno;
+}
+
 // Connects an unused socket, which makes Linux look the route up and send nothing.
 static int look_up(const struct ip_addr *local, const struct ip_addr *remote,
 		   struct ip_addr *chosen, struct error *err)
@@ -282,19 +310,23 @@ static int look_up(const struct ip_addr *local, const struct ip_addr *remote,
 	union any_sockaddr to, from = {0};
 	socklen_t len = sizeof(from);
 	char l[IP_ADDR_TEXT_MAX], r[IP_ADDR_TEXT_MAX];
+	bool bound = local && local->family != IP_NONE; // for ever: such a socket does not stay
 	int fd, rc = 0;
 
-	ip_addr_format(remote, r, sizeof(r));
-	if (local && local->family != IP_NONE && local->family != remote->family)
+	if (bound && local->family != remote->family)
 		return error_set(err, -EAFNOSUPPORT,
 				 "no way from %s to %s: local_addrs and "
 				 "remote_addrs have no address family in common",
-				 ip_addr_format(local, l, sizeof(l)), r);
+				 ip_addr_format(local, l, sizeof(l)),
+				 ip_addr_format(remote, r, sizeof(r)));
 	to = sockaddr_of(remote, IKE_PORT);
-	fd = socket(to.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (bound)
+		fd = socket(to.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	else
+		fd = asker(to.sa.sa_family);
 	if (fd < 0)
 		return error_set(err, -errno, "cannot open a socket: %s", strerror(errno));
-	if (local && local->family != IP_NONE) {
+	if (bound) {
 		from = sockaddr_of(local, 0);
 		if (bind(fd, &from.sa, sockaddr_len(&from)) < 0) {
 			rc = error_set(err, -errno,
@@ -305,17 +337,20 @@ static int look_up(const struct ip_addr *local, const struct ip_addr *remote,
 		}
 	}
 	if (connect(fd, &to.sa, sockaddr_len(&to)) < 0)
-		rc = error_set(err, -errno, "no route to %s: %s (see 'ip route get %s')", r,
-			       strerror(errno), r);
+		rc = error_set(err, -errno, "no route to %s: %s (see 'ip route get %s')",
+			       ip_addr_format(remote, r, sizeof(r)), strerror(errno), r);
 	else if (chosen && getsockname(fd, &from.sa, &len) < 0)
-		rc = error_set(err, -errno, "no address to reach %s from: %s", r, strerror(errno));
+		rc = error_set(err, -errno, "no address to reach %s from: %s",
+			       ip_addr_format(remote, r, sizeof(r)), strerror(errno));
 	else if (chosen && is_makeshift(&from, &to))
 		rc = error_set(err, -EADDRNOTAVAIL,
-			       "no address to reach %s from, or not yet (see 'ip addr')", r);
+			       "no address to reach %s from, or not yet (see 'ip addr')",
+			       ip_addr_format(remote, r, sizeof(r)));
 	else if (chosen)
 		*chosen = endpoint_of(&from).addr;
 out:
-	close(fd);
+	if (bound)
+		close(fd);
 	return rc;
 }
 

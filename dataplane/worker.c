@@ -15,6 +15,7 @@
 #include "dataplane/census.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
+#include "dataplane/patience.h"
 #include "dataplane/port.h"
 #include "dataplane/reass.h"
 #include "dataplane/stages.h"
@@ -23,9 +24,6 @@
 enum {
 	HANDOVER_SIZE = 1024, // packets
 	REPORT_MS = 100,
-	SPIN_US = 50, // silences shorter than that are spun through
-	NAP_MIN_US = 20,
-	NAP_MAX_US = 100,
 };
 
 // ---- sources ----
@@ -107,6 +105,7 @@ unsigned worker_step(struct worker *w, const struct source *src)
 	batch_clear(&protect);
 	batch_clear(&pass);
 	classify(w, &in, &s);
+	w->traffic += s.esp.n + s.transit.n;
 
 	// Inbound: ESP is taken apart; clear text must not be what ESP is due for.
 	policy_in_clear(w, &s.local);
@@ -124,6 +123,7 @@ unsigned worker_step(struct worker *w, const struct source *src)
 	// Outbound: what is forwarded, what Linux sends, ICMP errors of our own.
 	forward(w, &s.transit, &s.out);
 	policy_out(w, &s.out, &protect, &pass);
+	w->traffic += protect.n;
 	esp_out(w, &protect, &w->self);
 	route(w, &protect);
 	send_clear(w, &pass);
@@ -151,33 +151,15 @@ void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint1
 		counter_add(&w->handed_over, 1);
 }
 
-// How a worker without work waits: in adaptive mode it spins when the packets before came close
-// together, as in a flow or in a quick exchange of small ones, and naps when they did not: the
-// next lone packet (IKE, a ping) is too far away to be worth the CPU.
-struct patience {
-	uint64_t work_tsc; // of the last packet
-	uint64_t spin_tsc; // SPIN_US
-	bool spins;	   // through this silence
-	long nap_us;	   // the next one
-};
-
-static void worked(struct worker *w, struct patience *p)
-{
-	p->spins = w->now_tsc - p->work_tsc < p->spin_tsc;
-	p->work_tsc = w->now_tsc;
-	p->nap_us = NAP_MIN_US;
-}
-
 static void idle(struct worker *w, struct patience *p)
 {
-	const struct timespec ts = {.tv_nsec = p->nap_us * 1000};
+	const long nap_us = w->dp->poll == DP_POLL_BUSY ? 0 : patience_idle(p, w->now_tsc);
+	const struct timespec ts = {.tv_nsec = nap_us * 1000};
 
-	if (w->dp->poll == DP_POLL_BUSY || (p->spins && w->now_tsc - p->work_tsc < p->spin_tsc)) {
+	if (nap_us == 0) {
 		rte_pause();
 		return;
 	}
-	// By a quarter: what a packet waits for stays a part of the silence before it.
-	p->nap_us = RTE_MIN(p->nap_us + p->nap_us / 4, (long)NAP_MAX_US);
 	rte_rcu_qsbr_thread_offline(w->dp->qsbr, w->id); // control does not wait for who sleeps
 	nanosleep(&ts, NULL);
 	rte_rcu_qsbr_thread_online(w->dp->qsbr, w->id);
@@ -188,10 +170,7 @@ int worker_main(void *arg)
 {
 	struct worker *w = arg;
 	struct dp *dp = w->dp;
-	struct patience patience = {
-		.spin_tsc = dp->tsc_hz / 1000000 * SPIN_US,
-		.nap_us = NAP_MIN_US,
-	};
+	struct patience patience = patience_new(dp->tsc_hz);
 	uint64_t start;
 
 	prctl(PR_SET_TIMERSLACK, 1ul, 0, 0, 0); // else every sleep is 50 us longer
@@ -199,7 +178,7 @@ int worker_main(void *arg)
 	rte_rcu_qsbr_thread_online(dp->qsbr, w->id);
 	w->now_tsc = rte_rdtsc();
 	while (!atomic_load_explicit(&dp->stop, memory_order_relaxed)) {
-		unsigned n = 0, work;
+		unsigned n = 0, left;
 
 		start = w->now_tsc;
 		for (unsigned i = 0; i < w->n_sources; i++) {
@@ -213,15 +192,16 @@ int worker_main(void *arg)
 		acquire_retry(w);
 		tfc_send(w);
 		reass_expire(w);
-		work = n + tx_flush(w);
+		left = tx_flush(w);
 		rte_rcu_qsbr_quiescent(dp->qsbr, w->id);
-		if (work == 0)
+		if (n + left == 0)
 			idle(w, &patience);
 		else
-			worked(w, &patience);
+			patience_worked(&patience, w->now_tsc, w->traffic + left);
+		w->traffic = 0;
 		w->now_tsc = rte_rdtsc();
 		counter_add(&w->packets, n);
-		counter_add(work ? &w->busy_cycles : &w->idle_cycles, w->now_tsc - start);
+		counter_add(n + left ? &w->busy_cycles : &w->idle_cycles, w->now_tsc - start);
 	}
 	rte_rcu_qsbr_thread_offline(dp->qsbr, w->id);
 	rte_rcu_qsbr_thread_unregister(dp->qsbr, w->id);

@@ -86,6 +86,7 @@ struct worker {
 	struct crypto *crypto;
 	struct reass *reass; // fragments of what is for ourselves
 	uint64_t now_tsc;    // taken once per step
+	unsigned traffic;    // packets through tunnels or forwarded in this round: patience.h
 	struct source source[WORKER_SOURCES_MAX];
 	unsigned n_sources;
 	struct tx_buffer *tx;	   // one per port

@@ -244,10 +244,11 @@ static void format_text(const struct identity *id, char *buf, size_t size)
 	buf[0] = 0;
 	for (uint16_t i = 0; i < id->len; i++) {
 		uint8_t c = id->data[i];
-		char one[5];
-		size_t n = (size_t)snprintf(
-			one, sizeof(one), c >= 0x20 && c < 0x7f && c != '\\' ? "%c" : "\\x%02x", c);
+		char one[5] = {(char)c};
+		size_t n = 1;
 
+		if (c < 0x20 || c >= 0x7f || c == '\\')
+			n = (size_t)snprintf(one, sizeof(one), "\\x%02x", c);
 		if (len + n >= size)
 			return;
 		memcpy(buf + len, one, n + 1);

@@ -323,6 +323,16 @@ void proposal_defaults(enum protocol_id protocol, struct proposal_list *out)
 
 // --- printing ---------------------------------------------------------------------------------
 
+// Appends what there is room for. Returns the length.
+static size_t append(char *buf, size_t size, size_t len, const char *s)
+{
+	const size_t n = strlen(s), room = size - 1 - len, take = n < room ? n : room;
+
+	memcpy(buf + len, s, take);
+	buf[len + take] = 0;
+	return len + take;
+}
+
 char *proposal_format(const struct proposal *p, char *buf, size_t size)
 {
 	static const uint8_t order[] = {TRANSFORM_ENCR, TRANSFORM_INTEG, TRANSFORM_PRF,
@@ -332,9 +342,10 @@ char *proposal_format(const struct proposal *p, char *buf, size_t size)
 
 	if (size == 0)
 		return buf;
-	len = (size_t)snprintf(buf, size, "%s:", protocol_name(p->protocol));
+	len = append(buf, size, 0, protocol_name(p->protocol));
+	len = append(buf, size, len, ":");
 	for (size_t k = 0; k < sizeof(order); k++)
-		for (uint8_t i = 0; i < p->n && len < size; i++) {
+		for (uint8_t i = 0; i < p->n; i++) {
 			struct transform t = p->t[i];
 			char name[TRANSFORM_TEXT_MAX];
 
@@ -342,10 +353,12 @@ char *proposal_format(const struct proposal *p, char *buf, size_t size)
 				continue;
 			t.key_bits = 0; // "AES_CBC_128" here, "AES_CBC-128" in transform_format
 			transform_format(&t, name, sizeof(name));
-			len += (size_t)snprintf(buf + len, size - len, "%s%s", separator, name);
-			if (p->t[i].key_bits && len < size)
-				len += (size_t)snprintf(buf + len, size - len, "_%u",
-							p->t[i].key_bits);
+			len = append(buf, size, len, separator);
+			len = append(buf, size, len, name);
+			if (p->t[i].key_bits) {
+				snprintf(name, sizeof(name), "_%u", p->t[i].key_bits);
+				len = append(buf, size, len, name);
+			}
 			separator = "/";
 		}
 	return buf;

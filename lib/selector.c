@@ -267,6 +267,10 @@ static void format_upper(const struct selector *s, char *buf, size_t size)
 	const char *name = find_number(protocols, COUNT(protocols), s->proto);
 	char proto[16] = "%any", lo[24], hi[24];
 
+	if (s->proto == 0 && s->port_lo == 0 && s->port_hi == PORT_MAX) {
+		buf[0] = 0;
+		return;
+	}
 	if (s->proto && name)
 		snprintf(proto, sizeof(proto), "%s", name);
 	else if (s->proto)
@@ -275,10 +279,8 @@ static void format_upper(const struct selector *s, char *buf, size_t size)
 	format_port(s->proto, s->port_hi, hi, sizeof(hi));
 	if (s->port_lo == PORT_MAX && s->port_hi == 0)
 		snprintf(buf, size, "[%s/OPAQUE]", proto); // RFC 4301 4.4.1.1
-	else if (s->port_lo == 0 && s->port_hi == PORT_MAX && s->proto)
-		snprintf(buf, size, "[%s]", proto);
 	else if (s->port_lo == 0 && s->port_hi == PORT_MAX)
-		buf[0] = 0;
+		snprintf(buf, size, "[%s]", proto);
 	else if (s->port_lo == s->port_hi)
 		snprintf(buf, size, "[%s/%s]", proto, lo);
 	else if (is_icmp(s->proto))

@@ -346,6 +346,8 @@ char *transform_format(const struct transform *t, char *buf, size_t size)
 	const char *name = name_of(t);
 	char unknown[24];
 
+	if (name && !t->key_bits && strlen(name) < size) // nearly always
+		return memcpy(buf, name, strlen(name) + 1);
 	if (!name) {
 		if (t->type == 0 || t->type >= COUNT(prefix))
 			snprintf(unknown, sizeof(unknown), "TYPE_%u_(%u)", t->type, t->id);

@@ -15,13 +15,11 @@ struct openssl {
 	struct ike_crypto table;	// its ctx points back here
 	uint8_t random[OPENSSL_RANDOM]; // the first `random_left` bytes are still to be given out
 	size_t random_left;
-	EVP_MAC *hmac;
-	EVP_MAC_CTX *hmac_with[OPENSSL_PRFS]; // prf.c: its hash is set; only copies get a secret
+	EVP_MD_CTX *hash[OPENSSL_PRFS]; // prf.c: each about to begin; NULL: absent
 	// ke.c: what makes a pair of keys of each group, and a key for the public value of
 	// whichever peer it is at the moment; NULL until it is needed.
 	EVP_PKEY_CTX *generate[OPENSSL_GROUPS];
 	EVP_PKEY *peer[OPENSSL_GROUPS];
-	EVP_MD *sha1;
 	EVP_CIPHER *cipher[OPENSSL_CIPHERS]; // cipher.c: in the order of its table; NULL: absent
 };
 
@@ -36,6 +34,7 @@ int prf_compute(void *ctx, uint16_t prf_id, const uint8_t *key, size_t key_len,
 		const struct ike_buf *pieces, size_t n, uint8_t *out, size_t *len);
 int prf_plus(void *ctx, uint16_t prf_id, const uint8_t *key, size_t key_len, const uint8_t *seed,
 	     size_t seed_len, uint8_t *out, size_t len);
+int sha1_compute(void *ctx, const struct ike_buf *pieces, size_t n, uint8_t out[IKE_HASH_SHA1_LEN]);
 // HMAC over n pieces with the named hash; writes the first out_len bytes of the result.
 int hmac_compute(const struct openssl *o, const char *hash, const uint8_t *key, size_t key_len,
 		 const struct ike_buf *pieces, size_t n, uint8_t *out, size_t out_len);

@@ -39,27 +39,6 @@ static int random_bytes(void *ctx, void *out, size_t len)
 	return 0;
 }
 
-static int sha1(void *ctx, const struct ike_buf *pieces, size_t n, uint8_t out[IKE_HASH_SHA1_LEN])
-{
-	const struct openssl *o = ctx;
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	int err = 0;
-
-	if (!md)
-		return -ENOMEM;
-	if (!o->sha1)
-		err = -ENOTSUP;
-	else if (EVP_DigestInit_ex2(md, o->sha1, NULL) != 1)
-		err = openssl_failed();
-	for (size_t i = 0; i < n && !err; i++)
-		if (EVP_DigestUpdate(md, pieces[i].data, pieces[i].len) != 1)
-			err = openssl_failed();
-	if (!err && EVP_DigestFinal_ex(md, out, NULL) != 1)
-		err = openssl_failed();
-	EVP_MD_CTX_free(md);
-	return err;
-}
-
 // RFC 8247: HMAC-SHA2-256 and group 14 are MUST. AES-CBC is looked for by cipher_init.
 static int check_mandatory(struct openssl *o)
 {
@@ -88,7 +67,7 @@ int ike_openssl_create(struct ike_crypto **out)
 		.random = random_bytes,
 		.prf = prf_compute,
 		.prf_plus = prf_plus,
-		.sha1 = sha1,
+		.sha1 = sha1_compute,
 		.ke_create = ke_create,
 		.ke_public = ke_public,
 		.ke_derive = ke_derive,
@@ -96,13 +75,6 @@ int ike_openssl_create(struct ike_crypto **out)
 		.seal = cipher_seal,
 		.open = cipher_open,
 	};
-	o->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-	o->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
-	if (!o->hmac) {
-		openssl_failed();
-		err = -ENOTSUP;
-		goto out;
-	}
 	prf_init(o);
 	err = cipher_init(o);
 	if (!err)
@@ -127,8 +99,6 @@ void ike_openssl_destroy(struct ike_crypto *c)
 	cipher_fini(o);
 	ke_fini(o);
 	prf_fini(o);
-	EVP_MAC_free(o->hmac);
-	EVP_MD_free(o->sha1);
 	wipe(o->random, sizeof(o->random));
 	free(o);
 }

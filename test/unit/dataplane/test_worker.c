@@ -12,6 +12,7 @@
 
 #include "core.h"
 #include "dataplane/icmp.h"
+#include "dataplane/patience.h"
 
 static const uint8_t text[64] = "the payload";
 
@@ -685,6 +686,85 @@ static void test_handed_over_packets_are_esp(void **state)
 	assert_int_equal(worker_step(core.w, &handover), 0);
 }
 
+// What keeps a worker awake: packets through tunnels and forwarded ones, and not what Linux sends
+// and gets itself.
+static void test_what_counts_as_traffic(void **state)
+{
+	static const uint8_t bytes[32] = {0x12, 0x34, 0x56, 0x78};
+	const struct packet through = {THROUGH},
+			    ike = {.src = "10.1.0.9", .dst = "10.1.0.1", .dst_port = 500},
+			    own = {.src = "10.1.0.1",
+				   .dst = "10.2.0.9",
+				   .ttl = 64,
+				   .from = &core_port_mac[0],
+				   .to = &core_host_mac},
+			    esp = {.src = "192.0.2.9",
+				   .dst = "192.0.2.1",
+				   .proto = IPPROTO_ESP,
+				   .payload = bytes,
+				   .payload_len = sizeof(bytes)};
+	struct dp_policy protect = {.action = DP_PROTECT};
+	struct ip_prefix any;
+
+	(void)state;
+	resolved_route();
+	core.w->traffic = 0;
+	step(core_frame(&ike), FROM_NIC);
+	rte_pktmbuf_free(core_punted());
+	step(core_frame(&own), FROM_TAP);
+	rte_pktmbuf_free(core_sent(0));
+	assert_int_equal(core.w->traffic, 0);
+
+	core_policy(DP_BYPASS);
+	step(core_frame(&through), FROM_NIC);
+	rte_pktmbuf_free(core_sent(1));
+	assert_int_equal(core.w->traffic, 1);
+	worker_handover(core.w, 0, core_bare(&esp), 1);
+	worker_step(core.w, &handover);
+	assert_int_equal(core.w->traffic, 2);
+
+	ip_prefix_parse("0.0.0.0/0", &any);
+	protect.local = protect.remote = selector_from_prefix(&any);
+	assert_int_equal(dp_tunnel_add(&core.dp, "t", &protect.tunnel), 0);
+	assert_int_equal(dp_policies_set(&core.dp, &protect, 1), 0);
+	step(core_frame(&own), FROM_TAP);
+	assert_int_equal(core.w->traffic, 3);
+	assert_int_equal(dp_policies_set(&core.dp, NULL, 0), 0);
+	assert_int_equal(dp_tunnel_del(&core.dp, protect.tunnel), 0);
+}
+
+static void test_patience(void **state)
+{
+	const uint64_t us = 3000; // of a clock of 3 GHz
+	struct patience p = patience_new(us * 1000000);
+	uint64_t now = us * 1000000;
+	long nap_us = 0;
+
+	(void)state;
+	// Lone packets of traffic: a short nap at once, then longer ones, up to a limit.
+	patience_worked(&p, now, 1);
+	assert_int_equal(patience_idle(&p, now), PATIENCE_NAP_MIN_US);
+	for (unsigned i = 0; i < 20; i++) {
+		const long next_us = patience_idle(&p, now += us * 100);
+
+		assert_true(next_us > nap_us || next_us == PATIENCE_NAP_MAX_US);
+		nap_us = next_us;
+	}
+	assert_int_equal(nap_us, PATIENCE_NAP_MAX_US);
+
+	// Linux's own packets change nothing, however close together.
+	patience_worked(&p, now, 0);
+	patience_worked(&p, now + us, 0);
+	assert_int_equal(patience_idle(&p, now + us), PATIENCE_NAP_MAX_US);
+
+	// Traffic wakes: short naps after a lone packet, none within a flow, until it stops.
+	patience_worked(&p, now, 1);
+	assert_int_equal(patience_idle(&p, now), PATIENCE_NAP_MIN_US);
+	patience_worked(&p, now += us * 30, 1);
+	assert_int_equal(patience_idle(&p, now + us * 49), 0);
+	assert_int_equal(patience_idle(&p, now + us * 50), PATIENCE_NAP_MIN_US);
+}
+
 static void test_handover_ring_full(void **state)
 {
 	const struct packet p = {THROUGH};
@@ -749,6 +829,8 @@ int main(void)
 		T(test_traceroute_sees_us),
 		T(test_icmp_about_a_packet_from_a_tunnel_stays_in),
 		T(test_handed_over_packets_are_esp),
+		T(test_what_counts_as_traffic),
+		T(test_patience),
 		T(test_handover_ring_full),
 		T(test_what_is_freed_later),
 	};

@@ -80,10 +80,12 @@ static void test_an_event_is_one_line(void **state)
 	assert_true(strlen(seen.text) > 1000 && strlen(seen.text) < 2048);
 }
 
-// Without a sink: one line on stderr with level and group.
+// Without a sink: one line on stderr with level and group, cut when it is long.
 static void test_stderr_line(void **state)
 {
-	char line[256] = "", path[] = "/tmp/port500-test-log-XXXXXX";
+	static const char first[] = "error  [NET] no route to gw-b\n";
+	const char *second;
+	char line[4096] = "", name[3000] = "", path[] = "/tmp/port500-test-log-XXXXXX";
 	int fd = mkstemp(path), saved = dup(STDERR_FILENO);
 	ssize_t n;
 
@@ -91,7 +93,9 @@ static void test_stderr_line(void **state)
 	assert_true(fd >= 0 && saved >= 0);
 	fflush(stderr);
 	dup2(fd, STDERR_FILENO);
+	memset(name, 'n', sizeof(name) - 1);
 	log_error(LOG_NET, "no route to %s", "gw-b");
+	log_info(LOG_IKE, "%s", name);
 	fflush(stderr);
 	dup2(saved, STDERR_FILENO);
 	n = pread(fd, line, sizeof(line) - 1, 0);
@@ -103,7 +107,12 @@ static void test_stderr_line(void **state)
 	assert_int_equal(line[4], '-');
 	assert_int_equal(line[10], 'T');
 	assert_int_equal(line[19], '.');
-	assert_string_equal(line + 24, "error  [NET] no route to gw-b\n");
+	assert_memory_equal(line + 24, first, strlen(first));
+	second = line + 24 + strlen(first);
+	assert_int_equal(second[10], 'T');
+	assert_memory_equal(second + 24, "info   [IKE] nnn", 16);
+	assert_int_equal(line[n - 1], '\n');
+	assert_int_equal(strchr(second, '\n') - line, n - 1);
 }
 
 static void test_error_sentences(void **state)
