@@ -363,11 +363,6 @@ static int check_child(struct loader *l, const struct config_conn *c,
 
 	if (rc != 0)
 		return rc;
-	if (child->mode == MODE_TUNNEL && child->remote_dynamic && has_name(c))
-		return config_node_error(l->err, -ENOTSUP, loader_place(l, s, "remote_ts"),
-					 "'dynamic' and a host name in remote_addrs do not go "
-					 "together yet: name the "
-					 "networks behind the peer");
 	if (child->mode != MODE_TUNNEL || has_address(c))
 		return 0;
 	for (size_t i = 0; i < 3; i++) {

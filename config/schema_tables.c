@@ -390,7 +390,8 @@ const struct schema_key schema_keys[] = {
 		"whatever the tunnel itself goes over; each needs networks on both sides. At most "
 		"16."},
 	{CHILD, "remote_ts", FORM_SELECTORS,
-	 .doc = "Required. The peer's networks, as above; \"dynamic\" is the peer's address."},
+	 .doc = "Required. The peer's networks, as above; \"dynamic\" is the peer's address, of a "
+		"name the one that it leads to now."},
 	{CHILD, "esp_proposals", FORM_PROPOSALS, .def = "default",
 	 .doc = "ESP proposals in strongSwan's keywords: \"aes128gcm16\", or "
 		"\"aes128gcm16-x25519\" for a key exchange of the child's own."},

@@ -95,6 +95,7 @@ static void on_timer(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	run->addrs_told_ms = run_now_ms();
+	run_policies_renew(run);
 	run_enter(run);
 	tell(run);
 	run_leave(run);

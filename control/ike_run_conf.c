@@ -112,6 +112,7 @@ struct plan { // the connections of a new configuration, before anything is chan
 	struct conn **conns;
 	size_t n;
 	const struct config *config; // its connections, in the order of conns
+	bool again;		     // no new configuration: what was said then is not repeated
 	struct conn_index *index;
 	struct conn_child **by_tunnel;
 	size_t n_by_tunnel;
@@ -236,8 +237,9 @@ static void plan_addrs(void *ctx, const struct config_conn *conn, struct ip_addr
 
 	conn_remote(c, 0, &r);
 	if (!conn_local(c, r.addr.family, &l) && r.addr.family != IP_NONE &&
-	    ike_socket_source(&r.addr, &l.addr, &err))
-		log_warn(LOG_CFG, "%s: 'dynamic' has no address yet: %s", conn->name, err.text);
+	    ike_socket_source(&r.addr, &l.addr, &err) && !p->again)
+		log_warn(LOG_CFG, "%s: 'dynamic' has no address yet, and no policy: %s",
+			 conn->name, err.text);
 	*local = l.addr;
 	*remote = r.addr;
 }
@@ -259,6 +261,31 @@ static int plan_policies(struct ike_run *run, const struct config *config, struc
 		return error_set(err, rc, "the dataplane refuses the %zu policies: %s", n,
 				 strerror(-rc));
 	return 0;
+}
+
+static bool has_dynamic(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_conns; i++)
+		for (size_t k = 0; k < config->conns[i].n_children; k++)
+			if (config->conns[i].children[k].local_dynamic ||
+			    config->conns[i].children[k].remote_dynamic)
+				return true;
+	return false;
+}
+
+void run_policies_renew(struct ike_run *run)
+{
+	struct plan now = {
+		.conns = run->conns,
+		.n = run->n_conns,
+		.config = run->config,
+		.again = true,
+	};
+	struct error err;
+
+	if (run->config && has_dynamic(run->config) &&
+	    plan_policies(run, run->config, &now, &err))
+		log_error(LOG_CFG, "'dynamic' does not follow the new addresses: %s", err.text);
 }
 
 // Ends the IKE SAs of a connection that is gone or has changed.

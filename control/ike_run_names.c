@@ -56,7 +56,6 @@ static void turn_round(struct ike_run *run, struct conn *c, struct conn_child *c
 static void names_done(struct ike_run *run, struct conn *c)
 {
 	c->names_at_ms = run_now_ms();
-	run_guard_peers_changed(run);
 	run_enter(run);
 	for (size_t i = 0; i < c->n_children; i++) {
 		turn_round(run, c, c->children[i]);
@@ -116,6 +115,7 @@ static void name_settle(struct conn_name *n, struct config_endpoint *e, const ch
 		 addrs_text(found, now, sizeof(now)), known ? ", and no longer " : "",
 		 known ? addrs_text(n->addr, before, sizeof(before)) : "");
 	memcpy(n->addr, found, sizeof(n->addr));
+	event_active(n->run->names_moved, 0, 0);
 	e->lo = e->hi = found[found[NAME_V4].family != IP_NONE ? NAME_V4 : NAME_V6];
 }
 
@@ -202,6 +202,17 @@ static void on_timer(int fd, short what, void *arg)
 		names_ask(run, run->conns[i]);
 }
 
+// However many have moved at once.
+static void on_moved(int fd, short what, void *arg)
+{
+	struct ike_run *run = arg;
+
+	(void)fd;
+	(void)what;
+	run_guard_peers_changed(run);
+	run_policies_renew(run);
+}
+
 void names_ask_new(struct ike_run *run)
 {
 	for (size_t i = 0; i < run->n_conns; i++)
@@ -214,7 +225,8 @@ int names_create(struct ike_run *run)
 	const struct timeval every = {.tv_sec = NAMES_EVERY_MS / 1000};
 
 	run->names_timer = event_new(run->base, -1, EV_PERSIST, on_timer, run);
-	if (!run->names_timer || event_add(run->names_timer, &every))
+	run->names_moved = event_new(run->base, -1, 0, on_moved, run);
+	if (!run->names_timer || !run->names_moved || event_add(run->names_timer, &every))
 		return -ENOMEM;
 	return resolver_create(run->base, &run->resolver);
 }
@@ -223,5 +235,7 @@ void names_destroy(struct ike_run *run)
 {
 	if (run->names_timer)
 		event_free(run->names_timer);
+	if (run->names_moved)
+		event_free(run->names_moved);
 	resolver_destroy(run->resolver);
 }

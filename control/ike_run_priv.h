@@ -152,7 +152,7 @@ struct ike_run {
 	unsigned stranger_lines;
 	struct refusal_budget explained;
 	struct resolver *resolver;
-	struct event *names_timer;
+	struct event *names_timer, *names_moved;
 	struct ip_addr *addrs; // our own, on the ports
 	size_t n_addrs;
 	struct event *guard_tick, *guard_soon;
@@ -183,6 +183,8 @@ void run_guard_configure(struct ike_run *run, const struct config_guard *g);
 void run_guard_peers_changed(struct ike_run *run);
 
 // ---- ike_run_conf.c ----
+// The policies once more, because "dynamic" may stand for other addresses now.
+void run_policies_renew(struct ike_run *run);
 void run_conn_put(struct ike_run *run, struct conn *c); // with its tunnels, at the last reference
 
 // ---- ike_run_retire.c ----

@@ -47,6 +47,14 @@ def etc(net):
     shutil.rmtree(path)
 
 
+def name_server(net, directory, zone):
+    """In gw-a; answers by the file `zone`."""
+    script, log = directory / "dns.py", directory / "dns.log"
+    script.write_text(DNS)
+    net.start("gw-a", ["/usr/bin/python3", str(script), str(zone)], str(log))
+    wait_for("the name server", lambda: "ready" in log.read_text())
+
+
 def by_name(a, **more):
     return a.default_config(**more).replace(f"remote_addrs = {B.wan_addr}",
                                             f"remote_addrs = {NAME}")
@@ -69,12 +77,7 @@ def test_a_name_from_the_hosts_file(net, a, b, etc):
 def test_a_name_that_is_not_there_yet_and_then_moves(net, a, b, etc, tmp_path):
     zone = tmp_path / "zone"
     zone.write_text("")
-    script = tmp_path / "dns.py"
-    script.write_text(DNS)
-    log = tmp_path / "dns.log"
-    net.run("gw-a", "ip link set lo up")
-    net.start("gw-a", ["/usr/bin/python3", str(script), str(zone)], str(log))
-    wait_for("the name server", lambda: "ready" in log.read_text())
+    name_server(net, tmp_path, zone)
     b.start(b.default_config(start=False))
     a.start(by_name(a, conn="dpd_delay = 1s"))
     a.wait_log(f"no address for {NAME}: ")
@@ -87,6 +90,42 @@ def test_a_name_that_is_not_there_yet_and_then_moves(net, a, b, etc, tmp_path):
     a.wait_log(f"{NAME} is {B.wan_addr}, and no longer 198.51.100.77")
     a.wait_child()
     assert ping(net) == (20, 20)
+
+
+def test_dynamic_is_what_the_name_leads_to(net, a, b, etc, tmp_path):
+    """Both gateways' own addresses are the traffic; our own is chosen by the route."""
+    zone = tmp_path / "zone"
+    zone.write_text("")
+    name_server(net, tmp_path, zone)
+
+    def dynamic(gw, text):
+        return text.replace(f"local_ts = {gw.site.lan}", "local_ts = dynamic").replace(
+            f"remote_ts = {(B if gw is a else A).lan}", "remote_ts = dynamic")
+
+    b.start(dynamic(b, b.default_config(start=False)))
+    a.start(dynamic(a, by_name(a)).replace("start_action = start", "start_action = trap").replace(
+        f"local_addrs = {A.wan_addr}", "local_addrs = %any"))
+    a.wait_log(f"no address for {NAME}: ")
+    zone.write_text("198.51.100.77\n")
+    a.cli("up net --timeout 1", check=False)  # looks the name up
+    a.wait_log(f"{NAME} is 198.51.100.77")
+    before = a.drops().get("no-sa-timeout", 0)
+    net.run("gw-a", "ping -c 1 -W 2 198.51.100.77", check=False)
+    wait_for("a held packet", lambda: a.drops().get("no-sa-timeout", 0) > before)
+    zone.write_text(f"{B.wan_addr}\n")
+    a.cli("up net --timeout 1", check=False)
+    a.wait_log(f"{NAME} is {B.wan_addr}, and no longer 198.51.100.77")
+    a.wait_child()
+    capture = Capture(net, tmp_path / "c.pcap")
+    assert ping(net, "gw-a", B.wan_addr) == (20, 20)
+    capture.stop()
+    assert capture.lines("esp") and not capture.lines("icmp")
+    sas = a.swanctl("--list-sas")
+    assert f"{A.wan_addr}/32" in sas and f"{B.wan_addr}/32" in sas, sas
+    # The address that is no longer the peer's is nobody's again.
+    before = a.drops().get("no-sa-timeout", 0)
+    net.run("gw-a", "ping -c 1 -W 2 198.51.100.77", check=False)
+    assert a.drops().get("no-sa-timeout", 0) == before
 
 
 def with_ipv6(gw, text):
@@ -104,11 +143,7 @@ def test_a_name_of_ipv6_from_dns(net, a, b, etc, tmp_path):
     net.add_ipv6()
     zone = tmp_path / "zone"
     zone.write_text(f"{B.wan6}\n")
-    script = tmp_path / "dns.py"
-    script.write_text(DNS)
-    log = tmp_path / "dns.log"
-    net.start("gw-a", ["/usr/bin/python3", str(script), str(zone)], str(log))
-    wait_for("the name server", lambda: "ready" in log.read_text())
+    name_server(net, tmp_path, zone)
     with_ipv6(b, over6(b.default_config(start=False), B))
     with_ipv6(a, by_name6(a))
     a.wait_child()
