@@ -88,7 +88,7 @@ static void fuzz_peek(const uint8_t *data, size_t size)
 		must(p.nonce_len <= LIMIT_IKE_NONCE_MAX && p.nonce + p.nonce_len <= data + size);
 	if (peeked && p.cookie)
 		must(p.cookie + p.cookie_len <= data + size);
-	if (size < IKE_HEADER_LEN || ike_msg_parse(data, size, &m) || m.has_sk ||
+	if (size < IKE_HEADER_LEN || ike_msg_parse(data, size, &m) || m.has_sk || m.h.major != 2 ||
 	    m.h.exchange != EXCHANGE_IKE_SA_INIT || m.h.is_response ||
 	    !ike_msg_has(&m, HAS(SA) | HAS(KE) | HAS(NONCE), 0) ||
 	    payload_nonce_parse(ike_msg_find(&m, PAYLOAD_NONCE), &nonce) || !peeked ||
