@@ -18,12 +18,16 @@ enum {
 
 static void push_cookies(struct ike_run *run)
 {
-	bool changed;
+	const struct ike_cookie_keys *keys = &run->cookies.keys;
 
-	if (cookie_jar_refresh(&run->cookies, run->crypto, run_now_ms(), &changed) || !changed)
+	// A message may have made the new key before this tick did: the version tells.
+	if (cookie_jar_refresh(&run->cookies, run->crypto, run_now_ms()) ||
+	    keys->version == run->guard_version)
 		return;
-	if (dp_guard_set_cookies(run->dp, &run->cookies.keys))
+	if (dp_guard_set_cookies(run->dp, keys))
 		log_warn(LOG_IKE, "out of memory: the guard goes on with the old keys of cookies");
+	else
+		run->guard_version = keys->version;
 }
 
 // ---- peers ----

@@ -156,6 +156,7 @@ struct ike_run {
 	struct ip_addr *addrs; // our own, on the ports
 	size_t n_addrs;
 	struct event *guard_tick, *guard_soon;
+	uint8_t guard_version;	// of the keys of cookies that the guard has, 0: none
 	uint64_t guard_held;	// messages that the guard had held back at the last tick
 	uint64_t guard_held_ms; // when it last held one back, 0: calm
 	struct event *addrs_timer; // to tell the IKE SAs that they have changed

@@ -6,15 +6,13 @@
 #include "control/ike/payload.h"
 #include "lib/secret.h"
 
-int cookie_jar_refresh(struct cookie_jar *jar, const struct ike_crypto *c, uint64_t now_ms,
-		       bool *changed)
+int cookie_jar_refresh(struct cookie_jar *jar, const struct ike_crypto *c, uint64_t now_ms)
 {
 	const uint64_t age = now_ms - jar->made_ms;
 	struct ike_cookie_keys *k = &jar->keys;
 	uint8_t made[SIPHASH_KEY_LEN];
 	int err;
 
-	*changed = false;
 	if (jar->filled && age < COOKIE_SECRET_MS)
 		return 0;
 	err = c->random(c->ctx, made, sizeof(made));
@@ -28,7 +26,6 @@ int cookie_jar_refresh(struct cookie_jar *jar, const struct ike_crypto *c, uint6
 	k->version++;
 	jar->filled = true;
 	jar->made_ms = now_ms;
-	*changed = true;
 	return 0;
 }
 
@@ -54,11 +51,10 @@ bool cookie_proved(struct cookie_jar *jar, const struct ike_crypto *c, uint64_t 
 {
 	struct ike_cookie_for f;
 	struct ike_notify n;
-	bool changed;
 
 	*shown = ike_msg_notify(m, N_COOKIE, 0, &n);
-	return *shown && !cookie_jar_refresh(jar, c, now_ms, &changed) &&
-	       cookie_for(m, from, &f) && ike_cookie_check(&jar->keys, &f, n.data, n.len);
+	return *shown && !cookie_jar_refresh(jar, c, now_ms) && cookie_for(m, from, &f) &&
+	       ike_cookie_check(&jar->keys, &f, n.data, n.len);
 }
 
 int cookie_reply(struct cookie_jar *jar, const struct ike_crypto *c, uint64_t now_ms,
@@ -66,7 +62,6 @@ int cookie_reply(struct cookie_jar *jar, const struct ike_crypto *c, uint64_t no
 		 uint8_t out[IKE_COOKIE_REPLY_LEN])
 {
 	struct ike_cookie_for f;
-	bool changed;
 	int err;
 
 	// Who does not even ask for an IKE SA, or asks in fewer octets than the answer would have,
@@ -75,7 +70,7 @@ int cookie_reply(struct cookie_jar *jar, const struct ike_crypto *c, uint64_t no
 	    m->len < IKE_COOKIE_REPLY_LEN || !ike_msg_has(m, HAS(SA) | HAS(KE) | HAS(NONCE), 0) ||
 	    !cookie_for(m, from, &f))
 		return -EBADMSG;
-	err = cookie_jar_refresh(jar, c, now_ms, &changed);
+	err = cookie_jar_refresh(jar, c, now_ms);
 	if (err)
 		return err;
 	ike_cookie_reply(&jar->keys, &f, m->h.message_id, out);

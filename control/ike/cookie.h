@@ -26,9 +26,8 @@ struct cookie_jar {
 	uint64_t made_ms;
 };
 
-// Makes the key that is due. *changed says whether there is a new one.
-int cookie_jar_refresh(struct cookie_jar *jar, const struct ike_crypto *c, uint64_t now_ms,
-		       bool *changed);
+// Makes the key that is due; its version is another then.
+int cookie_jar_refresh(struct cookie_jar *jar, const struct ike_crypto *c, uint64_t now_ms);
 void cookie_jar_fini(struct cookie_jar *jar);
 
 // Does this IKE_SA_INIT request carry a cookie that we have given to that address? *shown says

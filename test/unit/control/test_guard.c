@@ -12,7 +12,6 @@
 
 #include <event2/event.h>
 
-
 static void test_told(void **state)
 {
 	struct pair *n = *state;
@@ -49,6 +48,19 @@ static void test_off(void **state)
 	assert_false(n->a.dp.guard_rates.on);
 }
 
+// Whoever makes the new key: the guard has it within a tick.
+static void test_keys_change(void **state)
+{
+	struct pair *n = *state;
+	struct ike_run *run = n->a.run;
+
+	run->cookies.made_ms -= COOKIE_SECRET_MS;
+	assert_int_equal(cookie_jar_refresh(&run->cookies, run->crypto, run_now_ms()), 0);
+	assert_int_not_equal(n->a.dp.guard_keys.version, run->cookies.keys.version);
+	WAIT(n->base,
+	     memcmp(&n->a.dp.guard_keys, &run->cookies.keys, sizeof(n->a.dp.guard_keys)) == 0);
+}
+
 // %any names nobody.
 static void test_any(void **state)
 {
@@ -67,6 +79,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
 		T(test_told),
 		T(test_off),
+		T(test_keys_change),
 		T(test_any),
 	};
 
