@@ -375,6 +375,8 @@ void dp_stop(struct dp *dp)
 	if (dp->eal->started)
 		rte_eal_mp_wait_lcore();
 	punt_join(dp);
+	if (dp->capture)
+		dp_capture_end(dp);
 	for (unsigned i = 0; i < dp->n_workers; i++) {
 		if (!dp->workers[i])
 			continue;

@@ -18,6 +18,7 @@
 #include "lib/addr.h"
 #include "lib/error.h"
 #include "lib/esp_sa.h"
+#include "lib/packet_filter.h"
 #include "lib/selector.h"
 
 #define DP_PORTS_MAX   16
@@ -277,3 +278,51 @@ const char *dp_drop_name(enum drop_reason reason);
 const char *dp_drop_help(enum drop_reason reason);
 // "DPDK 22.11.11, intel-ipsec-mb 1.3.0 (AVX2)"
 const char *dp_version(const struct dp *dp);
+
+// ---- capture ----
+
+enum dp_capture_point {
+	DP_CAPTURE_RX,	       // as it came from the wire
+	DP_CAPTURE_FROM_LINUX, // as Linux sent it
+	DP_CAPTURE_PLAIN_OUT,  // before encryption
+	DP_CAPTURE_ESP_OUT,    // after encryption, outer header in front
+	DP_CAPTURE_PLAIN_IN,   // after decryption and all checks
+	DP_CAPTURE_TX,	       // as it goes to the wire
+	DP_CAPTURE_TO_LINUX,
+	DP_CAPTURE_DROP,
+};
+
+struct dp_capture_params {
+	struct packet_filter filter; // by_port: of the ports. Numbers are those of this header
+	bool only_drops;
+	uint32_t sample;   // one packet in so many, of those that the filter fits; 1: all
+	uint32_t snap_len; // bytes that are copied of each; 0: all
+};
+
+struct dp_capture_packet {
+	enum dp_capture_point point;
+	enum drop_reason reason; // DP_CAPTURE_DROP
+	uint64_t time_ns;	 // since 1970
+	uint64_t id;		 // the same at all the points that a packet passes
+	unsigned number;	 // port or tunnel interface: of RX, TX and Linux's; else where it came in
+	bool ethernet;		 // begins with an Ethernet header, not with one of IP
+	uint32_t tunnel;	 // DP_TUNNEL_NONE when not known, or none
+	uint32_t spi;		 // of the tunnel's SA, 0 when not known
+	uint64_t lost;		 // copies that found no room, since the one before
+	const uint8_t *data;	 // cap_len of len bytes; good until the next call
+	uint32_t cap_len, len;
+};
+
+// From now on copies are taken. A copy that finds no room (2 MiB for each worker) is lost and
+// counted; packets never are. One capture at a time: -EBUSY. -ENOMEM.
+int dp_capture_start(struct dp *dp, const struct dp_capture_params *params, struct error *err);
+// The oldest copy that has not been taken yet; false when there is none now.
+bool dp_capture_next(struct dp *dp, struct dp_capture_packet *out);
+// No more copies are taken; those that there are can still be read.
+void dp_capture_stop(struct dp *dp);
+// Copies that found no room.
+uint64_t dp_capture_lost(const struct dp *dp);
+// Ends it. Harmless when there is none.
+void dp_capture_end(struct dp *dp);
+// Name of a tunnel, NULL when there is none of that number.
+const char *dp_tunnel_name(const struct dp *dp, uint32_t tunnel);

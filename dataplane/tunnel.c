@@ -109,6 +109,13 @@ int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *id)
 	return 0;
 }
 
+const char *dp_tunnel_name(const struct dp *dp, uint32_t id)
+{
+	const struct tunnel *t = tunnel_get(dp, id);
+
+	return t != NULL ? t->name : NULL;
+}
+
 int dp_tunnel_del(struct dp *dp, uint32_t id)
 {
 	struct tunnel *t = tunnel_get(dp, id);
