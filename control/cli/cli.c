@@ -305,6 +305,13 @@ const struct command cli_commands[] = {
 	 "Connections that did not change stay up. On an error nothing is changed and the error "
 	 "is\n"
 	 "printed with file and line.\n"},
+	{"capture", NULL, OPTION_CAPTURE, 0, cli_capture, "-w FILE [OPTIONS]",
+	 "write packets with both sides of the crypto to a file",
+	 "Writes pcapng, for tshark and Wireshark: packets as they come from the wire, before and\n"
+	 "after encryption, after decryption, and as they leave; dropped ones with the reason as a\n"
+	 "comment. All conditions have to hold at one point of a packet's way; from there on it is\n"
+	 "followed. Ends with Ctrl-C.\n"
+	 "The file has what is in the tunnels in clear; keys are never in it.\n"},
 	{"version", NULL, 0, 0, cli_version, "", "versions of this program and of the daemon", ""},
 	{"help", NULL, 0, 2, cli_help, "[COMMAND]", "this text, or the help of a command", ""},
 	{0},
