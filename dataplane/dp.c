@@ -25,6 +25,7 @@
 #include "dataplane/punt.h"
 #include "dataplane/reass.h"
 #include "dataplane/sad.h"
+#include "dataplane/telemetry.h"
 #include "dataplane/tunnel.h"
 
 enum {
@@ -358,6 +359,7 @@ int dp_start(const struct dp_params *p, struct dp **out, struct error *err)
 		goto out;
 	snprintf(dp->version, sizeof(dp->version), "%s, %s", rte_version(), crypto_version());
 	eal_log_started();
+	telemetry_start(dp);
 	*out = dp;
 	dp = NULL;
 out:
@@ -371,6 +373,7 @@ void dp_stop(struct dp *dp)
 {
 	if (!dp)
 		return;
+	telemetry_stop();
 	atomic_store(&dp->stop, true);
 	if (dp->eal->started)
 		rte_eal_mp_wait_lcore();
@@ -442,6 +445,15 @@ int dp_worker_info(const struct dp *dp, unsigned i, struct dp_worker_info *out)
 		.icmp_errors = counter_read(&w->icmp_errors),
 		.esp_out_packets = counter_read(&w->esp_out_packets),
 	};
+	return 0;
+}
+
+int dp_worker_drops(const struct dp *dp, unsigned i, uint64_t out[DROP_REASON_COUNT])
+{
+	if (i >= dp->n_workers)
+		return -ENOENT;
+	for (unsigned r = 0; r < DROP_REASON_COUNT; r++)
+		out[r] = counter_read(&dp->workers[i]->drops[r]);
 	return 0;
 }
 

@@ -84,6 +84,10 @@ struct dp_port_info {
 
 unsigned dp_port_count(const struct dp *dp);
 int dp_port_info(const struct dp *dp, unsigned port, struct dp_port_info *out); // -ENOENT
+// Calls `fn` for each counter that the port's driver has, under the driver's names. -ENOENT, -ENOMEM,
+// and what the driver says.
+int dp_port_xstats(const struct dp *dp, unsigned port,
+		   void (*fn)(void *ctx, const char *name, uint64_t value), void *ctx);
 
 // ---- what Linux knows: own addresses, routes, neighbours ----
 // All idempotent: setting what is set, or deleting what is absent, is no error. Both
@@ -272,6 +276,8 @@ struct dp_worker_info {
 
 unsigned dp_worker_count(const struct dp *dp);
 int dp_worker_info(const struct dp *dp, unsigned worker, struct dp_worker_info *out);
+int dp_worker_drops(const struct dp *dp, unsigned worker,
+		    uint64_t out[DROP_REASON_COUNT]); // -ENOENT
 // Sum over the workers and the punt thread.
 void dp_drops(const struct dp *dp, uint64_t out[DROP_REASON_COUNT]);
 const char *dp_drop_name(enum drop_reason reason);

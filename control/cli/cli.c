@@ -150,7 +150,16 @@ static int query_routes(struct cli *cli, struct node *root)
 
 static int query_ports(struct cli *cli, struct node *root)
 {
-	return cli_query(cli, "show-ports", NULL, NULL, root);
+	struct vici_builder req = {0};
+	int status;
+
+	if (cli->options.xstats)
+		vici_kv(&req, "xstats", "yes");
+	if (cli->options.all)
+		vici_kv(&req, "all", "yes");
+	status = cli_query(cli, "show-ports", NULL, &req, root);
+	vici_builder_fini(&req);
+	return status;
 }
 
 static int query_interfaces(struct cli *cli, struct node *root)
@@ -269,8 +278,10 @@ const struct command cli_commands[] = {
 	 "(mode = drop).\n"},
 	{"show", "routes", 0, 0, cli_show, "", "routes the dataplane has learned from Linux",
 	 "Destination, port, gateway, and the gateway's MAC address when it is resolved.\n"},
-	{"show", "ports", 0, 0, cli_show, "", "ports with their counters",
-	 "Link, speed, addresses, packets and bytes of Ethernet frames, device and driver.\n"},
+	{"show", "ports", OPTION_XSTATS | OPTION_ALL, 0, cli_show, "", "ports with their counters",
+	 "Link, speed, addresses, packets and bytes of Ethernet frames, device and driver. With\n"
+	 "--xstats also each counter of the drivers, under their names; with --all those that "
+	 "are 0.\n"},
 	{"show", "interfaces", 0, 0, cli_show, "", "tunnel interfaces that routes point at",
 	 "Number, link, MTU, how many of its children are up, packets and bytes out of its "
 	 "tunnels\n"

@@ -23,6 +23,7 @@ static const struct option long_options[] = {
 	{"ike-id", required_argument, NULL, 'I'},
 	{"child-id", required_argument, NULL, 'C'},
 	{"drops", no_argument, NULL, 'd'},
+	{"xstats", no_argument, NULL, 'x'},
 	{"count", required_argument, NULL, VALUE_FIRST + VALUE_COUNT},
 	{"duration", required_argument, NULL, VALUE_FIRST + VALUE_DURATION},
 	{"sample", required_argument, NULL, VALUE_FIRST + VALUE_SAMPLE},
@@ -42,6 +43,7 @@ static const struct {
 	const char *name, *help;
 } special_options[] = {
 	{OPTION_ALL, "--all", "also what has never happened (zero counters)"},
+	{OPTION_XSTATS, "--xstats", "also the counters of the ports' drivers"},
 	{OPTION_TIMEOUT, "--timeout S", "give up waiting after S seconds (default 30)"},
 	{OPTION_IKE_ID, "--ike-id N", "the IKE SA with this id (see: port500 show ike)"},
 	{OPTION_CHILD_ID, "--child-id N", "the child SA with this id (see: port500 show child)"},
@@ -145,6 +147,10 @@ static int read_options(int argc, char **argv, struct options *o, unsigned *used
 		case 'd':
 			o->drops = true;
 			*used |= OPTION_DROPS;
+			break;
+		case 'x':
+			o->xstats = true;
+			*used |= OPTION_XSTATS;
 			break;
 		case 'w':
 			o->values[VALUE_WRITE] = optarg;

@@ -274,6 +274,14 @@ static const char *const port_heads[] = {"PORT",     "LINK",	  "SPEED",     ">MT
 					 ">RX-PKTS", ">RX-BYTES", ">TX-PKTS",  ">TX-BYTES",
 					 ">MISSED",  ">ERRORS",	  "ADDRESSES", NULL};
 
+static void put_xstats(struct table *t, const struct node *port)
+{
+	const struct node *xstats = tree_get(port, "xstats");
+
+	for (const struct node *x = xstats ? xstats->first : NULL; x; x = x->next)
+		table_note(t, "%s: %s %s", port->name, x->name, tree_text(xstats, x->name, "-"));
+}
+
 void show_ports(FILE *out, const struct node *root)
 {
 	struct table t;
@@ -287,6 +295,8 @@ void show_ports(FILE *out, const struct node *root)
 				   tree_text(p, "driver", "?"), tree_text(p, "mac", "?"),
 				   tree_text(p, "to-linux-packets", "0"),
 				   tree_text(p, "from-linux-packets", "0"));
+	for (const struct node *p = root->first; p; p = p->next)
+		put_xstats(&t, p);
 	finish(&t, out, "no ports");
 }
 
@@ -325,7 +335,7 @@ void show_workers(FILE *out, const struct node *root)
 {
 	static const char *const heads[] = {">WORKER",	">LCORE",      ">CPU",	  ">BUSY",
 					    ">PACKETS", ">PKTS/BATCH", ">ESP-IN", ">ESP-OUT",
-					    ">SLEEPS",	NULL};
+					    ">DROPPED", ">SLEEPS",     NULL};
 	struct table t;
 
 	table_init(&t, heads);
@@ -346,6 +356,7 @@ void show_workers(FILE *out, const struct node *root)
 		table_cell(&t, "%.1f", batches > 0 ? packets / batches : 0.0);
 		table_cell(&t, "%s", tree_text(w, "esp-in-packets", "-"));
 		table_cell(&t, "%s", tree_text(w, "esp-out-packets", "-"));
+		table_cell(&t, "%s", tree_text(w, "dropped", "-"));
 		table_cell(&t, "%s", tree_text(w, "sleeps", "-"));
 	}
 	finish(&t, out, "no workers");

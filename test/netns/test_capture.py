@@ -222,3 +222,44 @@ class TestCapture:
             assert status == 1 and said in err and out == "", (options, status, err)
         status, _, err = a.cli("capture", check=False)
         assert status == 2 and "-w FILE" in err
+
+
+def telemetry(gw, command):
+    """What DPDK's own client is answered."""
+    prefix = f"port500-{gw.process.pid}"
+    done = subprocess.run(["dpdk-telemetry.py", "-f", prefix], input=command + "\n", text=True,
+                          capture_output=True, timeout=30)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])[command.split(",")[0]]
+
+
+class TestTelemetry:
+    def test_counters_are_those_of_the_api(self, pair):
+        a = pair[0]
+        assert ping(a.net, count=5) == (5, 5)
+        drops = telemetry(a, "/port500/drops")
+        assert {k.replace("_", "-"): v for k, v in drops.items()} == a.drops()
+        assert telemetry(a, "/port500/workers") == {"workers": 1}
+        worker = telemetry(a, "/port500/worker,0")
+        shown = a.json("show workers")["0"]
+        assert worker["esp_out_packets"] == int(shown["esp-out-packets"]) >= 5
+        assert sum(worker["drops"].values()) == int(shown["dropped"])
+        assert set(telemetry(a, "/port500/ports")) == {"lan", "wan"}
+        port = telemetry(a, "/port500/port,wan")
+        assert 5 <= port["tx_packets"] <= int(a.json("show ports")["wan"]["tx-packets"])
+        assert telemetry(a, "/port500/sas")["inbound"] >= 1
+        for wrong in ("/port500/worker", "/port500/worker,1", "/port500/worker,x",
+                      "/port500/port", "/port500/port,wam"):
+            assert telemetry(a, wrong) is None, wrong
+
+    def test_xstats_of_dpdk_and_of_the_api(self, pair):
+        a = pair[0]
+        ports = telemetry(a, "/port500/ports")
+        xstats = telemetry(a, f"/ethdev/xstats,{ports['wan']}")
+        assert xstats["rx_good_packets"] > 0
+        shown = a.json("show ports --xstats --all")["wan"]["xstats"]
+        assert set(shown) == set(xstats)
+        assert int(shown["rx_good_packets"]) >= xstats["rx_good_packets"]
+        assert "0" not in a.json("show ports --xstats")["wan"]["xstats"].values()
+        assert "xstats" not in a.json("show ports")["wan"]
+        assert "wan: rx_good_packets " in a.cli("show ports --xstats")
