@@ -42,6 +42,8 @@ int ike_run_trap(struct ike_run *run, const char *conn, const char *child, bool 
 // -ENOENT (with the nearest name), -ENOTUNIQ.
 int ike_run_tunnel(const struct ike_run *run, const char *conn, const char *child,
 		   uint32_t *tunnel, struct error *err);
+// The same of that child of the connection at that place of the configuration; DP_TUNNEL_NONE.
+uint32_t ike_run_tunnel_at(const struct ike_run *run, size_t conn, const char *child);
 // Does traffic initiate that child of the connection at that place of the configuration?
 bool ike_run_is_trapped(const struct ike_run *run, size_t conn, const char *child);
 

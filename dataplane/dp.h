@@ -198,6 +198,14 @@ struct dp_sa_stats {
 int dp_sa_in_stats(const struct dp *dp, uint32_t spi, struct dp_sa_stats *out);		// -ENOENT
 int dp_tunnel_out_stats(const struct dp *dp, uint32_t tunnel, struct dp_sa_stats *out); // -ENOENT
 
+struct dp_tunnel_totals { // over all SAs of a tunnel; packets and bytes as in dp_sa_stats
+	uint64_t in_packets, in_bytes, out_packets, out_bytes;
+	uint64_t replays, auth_failures;
+};
+
+// Since the tunnel was added. -ENOENT.
+int dp_tunnel_totals(const struct dp *dp, uint32_t tunnel, struct dp_tunnel_totals *out);
+
 // Largest inner packet in bytes that fits the tunnel's outbound SA on the way to the peer, as far
 // as it is known: the port's MTU, or what a router on the way has said in the last ten minutes (RFC
 // 1191). 0 when there is no SA or no route.

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <rte_prefetch.h>
 
@@ -26,6 +27,8 @@
 #define SAD_SLOT_BITS  16
 #define SAD_SLOTS      (1u << SAD_SLOT_BITS)
 #define SA_IN_NO_OWNER UINT32_MAX
+
+struct tunnel_count;
 
 // What a look-up touches stands first, then what the owner writes, then the selectors and the key.
 struct sa_in {
@@ -50,6 +53,8 @@ struct sa_in {
 	uint64_t packets_hard, bytes_hard;	// nothing beyond
 	uint64_t soft_tsc, hard_tsc, moved_tsc; // the owner's: when the event was last reported
 	struct crypto_key key;
+	struct tunnel_count *count; // control
+	LIST_ENTRY(sa_in) count_link;
 	size_t size;	 // bytes of all this
 	uint64_t ring[]; // of the replay window
 };

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <rte_ip.h>
 #include <rte_prefetch.h>
@@ -34,6 +35,8 @@
 #define SA_OUT_SEQ_MAX	   ((uint64_t)UINT32_MAX)
 #define SA_OUT_SEQ_MAX_ESN (SA_OUT_SEALED - 1)
 #define TUNNEL_EVENT_MS	   100 // an event of one tunnel or SA is repeated at most that often
+
+struct tunnel_count;
 
 struct sa_out {
 	uint32_t spi; // read only from here on, once published
@@ -56,6 +59,8 @@ struct sa_out {
 	_Alignas(64) struct esp_selectors ts;
 	_Atomic uint64_t soft_tsc, hard_tsc; // workers: when the event was last reported
 	struct crypto_key key;
+	struct tunnel_count *count; // control
+	LIST_ENTRY(sa_out) count_link;
 };
 
 struct tunnel {
@@ -65,6 +70,7 @@ struct tunnel {
 	uint32_t n_policies;	    // control: entries of the current snapshot that name it
 	_Atomic bool hold;	    // control: rw, workers: ro; packets without an SA wait for one
 	_Atomic uint64_t no_sa_tsc; // workers: when the event was last reported
+	struct tunnel_count *count; // control
 	char name[DP_NAME_MAX];
 };
 

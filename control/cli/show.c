@@ -124,15 +124,16 @@ static char *idle_of(const struct node *child, char *buf, size_t size)
 	return format_duration(in && (!out || a < b) ? a : b, buf, size);
 }
 
-static void put_traffic(struct table *t, const struct node *child)
+// `count` has the counters; `sa`, which may be NULL, the time since the last packet.
+static void put_traffic(struct table *t, const struct node *count, const struct node *sa)
 {
 	char text[FORMAT_TEXT_MAX];
 
-	table_cell(t, "%s", tree_text(child, "packets-in", "-"));
-	table_cell(t, "%s", format_bytes(tree_number(child, "bytes-in"), text, sizeof(text)));
-	table_cell(t, "%s", tree_text(child, "packets-out", "-"));
-	table_cell(t, "%s", format_bytes(tree_number(child, "bytes-out"), text, sizeof(text)));
-	table_cell(t, "%s", idle_of(child, text, sizeof(text)));
+	table_cell(t, "%s", tree_text(count, "packets-in", "-"));
+	table_cell(t, "%s", format_bytes(tree_number(count, "bytes-in"), text, sizeof(text)));
+	table_cell(t, "%s", tree_text(count, "packets-out", "-"));
+	table_cell(t, "%s", format_bytes(tree_number(count, "bytes-out"), text, sizeof(text)));
+	table_cell(t, "%s", sa ? idle_of(sa, text, sizeof(text)) : "-");
 }
 
 static void put_child(struct table *t, const char *conn, const struct node *child)
@@ -145,7 +146,7 @@ static void put_child(struct table *t, const char *conn, const struct node *chil
 	table_cell(t, "%s", tree_text(child, "state", "-"));
 	table_cell(t, "%s", tree_text(child, "spi-in", "-"));
 	table_cell(t, "%s", tree_text(child, "spi-out", "-"));
-	put_traffic(t, child);
+	put_traffic(t, child, child);
 	table_cell(t, "%s", age_of(child, "install-time", age, sizeof(age)));
 	table_note(t, "%s === %s  ESP%s %s%s",
 		   tree_join(tree_get(child, "local-ts"), local, sizeof(local)),
@@ -470,10 +471,10 @@ static void put_conn(struct table *t, const struct node *root, const struct node
 		table_row(t);
 		table_cell(t, "  %s", c->name);
 		table_cell(t, "%s", child_state(c));
-		if (!sa)
+		if (!sa && !tree_number(c, "packets-in") && !tree_number(c, "packets-out"))
 			continue;
 		table_cell(t, "%s", "");
-		put_traffic(t, sa);
+		put_traffic(t, tree_get(c, "packets-in") ? c : sa, sa);
 	}
 }
 

@@ -263,3 +263,21 @@ class TestTelemetry:
         assert "0" not in a.json("show ports --xstats")["wan"]["xstats"].values()
         assert "xstats" not in a.json("show ports")["wan"]
         assert "wan: rx_good_packets " in a.cli("show ports --xstats")
+
+    def test_a_childs_counters_go_on_when_it_is_rekeyed(self, pair):
+        a = pair[0]
+        before, spi = totals(a), child(a)["spi-in"]
+        assert ping(a.net, count=5) == (5, 5)
+        a.cli("rekey lab/net")
+        wait_for("another SA", lambda: child(a)["spi-in"] != spi)
+        assert ping(a.net, count=5) == (5, 5)
+        after = totals(a)
+        for way in ("in", "out"):
+            assert int(after[f"packets-{way}"]) - int(before[f"packets-{way}"]) == 10
+            assert int(after[f"bytes-{way}"]) - int(before[f"bytes-{way}"]) == 10 * 84
+            assert int(child(a)[f"packets-{way}"]) <= 5
+
+
+def totals(gw):
+    """The counters of the child, over all its SAs."""
+    return gw.json("status")["show-conn"][0]["lab"]["children"]["net"]

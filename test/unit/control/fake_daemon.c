@@ -472,6 +472,21 @@ int ike_run_tunnel(const struct ike_run *run, const char *conn, const char *chil
 	return 0;
 }
 
+uint32_t ike_run_tunnel_at(const struct ike_run *run, size_t conn, const char *child)
+{
+	(void)run;
+	return conn == 0 && strcmp(child, "net") == 0 ? 7 : DP_TUNNEL_NONE;
+}
+
+int dp_tunnel_totals(const struct dp *dp, uint32_t tunnel, struct dp_tunnel_totals *out)
+{
+	(void)dp;
+	if (tunnel != 7)
+		return -ENOENT;
+	*out = (struct dp_tunnel_totals){.in_packets = 100, .out_bytes = 2000, .replays = 3};
+	return 0;
+}
+
 const char *dp_tunnel_name(const struct dp *dp, uint32_t tunnel)
 {
 	(void)dp;

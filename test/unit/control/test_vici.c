@@ -670,6 +670,10 @@ static void test_list_conns_and_states(void **state)
 	expect_event(&c, "show-conn", &p);
 	expect_text(&p, "site-b.state", "up");
 	expect_text(&p, "site-b.children.net.state", "up");
+	expect_text(&p, "site-b.children.net.packets-in", "100");
+	expect_text(&p, "site-b.children.net.bytes-out", "2000");
+	expect_text(&p, "site-b.children.net.replays", "3");
+	expect_absent(&p, "site-b.children.local.packets-in");
 	expect_absent(&p, "site-b.last-error");
 	expect_event(&c, "show-conn", &p);
 	expect_text(&p, "site-c.state", "down");
