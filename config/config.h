@@ -70,6 +70,12 @@ struct config_ike {
 	bool inactivity_close_ike; // with the only child of an IKE SA the IKE SA ends, default no
 };
 
+// gateway.guard: what of IKE gets past the dataplane, in messages a second.
+struct config_guard {
+	bool enable;
+	unsigned peer_rate, proven_rate, stranger_rate, unknown_rate, v1_rate;
+};
+
 struct config_gateway {
 	struct config_port *ports;
 	size_t n_ports;
@@ -87,6 +93,7 @@ struct config_gateway {
 	char *socket;			 // path of the vici socket, default /run/port500.vici
 	char *eal_args;			 // further EAL arguments, default ""
 	struct config_ike ike;
+	struct config_guard guard;
 	struct config_where where;
 };
 

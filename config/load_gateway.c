@@ -178,6 +178,21 @@ static int load_ike(struct loader *l, const struct config_node *gateway, struct 
 	return rc;
 }
 
+static void load_guard(struct loader *l, const struct config_node *gateway,
+		       struct config_guard *guard)
+{
+	const struct loader_section s = {
+		gateway != NULL ? config_node_find(l->tree, gateway, NODE_SECTION, "guard") : NULL,
+		"gateway.guard"};
+
+	guard->enable = loader_bool(l, s, "enable");
+	guard->peer_rate = (unsigned)loader_number(l, s, "peer_rate");
+	guard->proven_rate = (unsigned)loader_number(l, s, "proven_rate");
+	guard->stranger_rate = (unsigned)loader_number(l, s, "stranger_rate");
+	guard->unknown_rate = (unsigned)loader_number(l, s, "unknown_rate");
+	guard->v1_rate = (unsigned)loader_number(l, s, "v1_rate");
+}
+
 int load_gateway(struct loader *l)
 {
 	struct config_gateway *g = &l->config->gateway;
@@ -208,6 +223,7 @@ int load_gateway(struct loader *l)
 	g->eal_args = strdup(loader_text(l, s, "eal_args"));
 	if (g->socket == NULL || g->eal_args == NULL)
 		return loader_no_memory(l);
+	load_guard(l, s.node, &g->guard);
 	rc = load_ike(l, s.node, &g->ike);
 	if (rc == 0)
 		rc = load_ports(l, s.node);

@@ -13,6 +13,7 @@
 #define PORT	"gateway.ports.*"
 #define IFACE	"gateway.interfaces.*"
 #define GW_IKE	"gateway.ike"
+#define GW_GUARD "gateway.guard"
 #define CONN	"connections.*"
 #define LOCAL	"connections.*.local*"
 #define REMOTE	"connections.*.remote*"
@@ -56,6 +57,11 @@ const struct schema_section schema_sections[] = {
 	{GW_IKE, "gateway.ike", KEY_SUPPORTED, NULL,
 	 "IKE with all peers: what strangers can make the gateway hold, and how long it waits. In "
 	 "strongSwan these are settings of charon in strongswan.conf. They change with a reload."},
+	{GW_GUARD, "gateway.guard", KEY_SUPPORTED, NULL,
+	 "The guard of UDP/500 and 4500, which stands in the dataplane in front of Linux: messages of "
+	 "IKE SAs that we have pass first, then those of configured peers, then strangers'. Rates are "
+	 "messages a second, with half a second's worth at once. `port500 show guard` has what it "
+	 "counts. They change with a reload."},
 	{"connections", "connections", KEY_SUPPORTED, NULL, "The peers, one connection each."},
 	{CONN, "connections.<conn>", KEY_SUPPORTED, NULL,
 	 "A connection to a peer: one IKE SA and its children. At most 63 bytes of name."},
@@ -184,6 +190,24 @@ const struct schema_key schema_keys[] = {
 	 .doc = "Each further wait is so many times longer, 1 to 10."},
 	{GW_IKE, "retransmit_tries", FORM_NUMBER, .def = "5", .max = LIMIT_IKE_RETRANSMIT_TRIES_MAX,
 	 .doc = "Repetitions after which a peer is given up: with these defaults after 165 s."},
+
+	// ---- gateway.guard ----
+	{GW_GUARD, "enable", FORM_BOOL, .def = "yes",
+	 .doc = "no: whatever comes is Linux's, as long as there is room on the way to it."},
+	{GW_GUARD, "peer_rate", FORM_NUMBER, .def = "1000", .min = 1, .max = LIMIT_GUARD_RATE,
+	 .doc = "Openers (IKE_SA_INIT) from each address in a remote_addrs, that show no cookie; the "
+		"next ones are asked for one (RFC 7296 2.6). As many of other messages, such as "
+		"those of IKE SAs that we do not have any more."},
+	{GW_GUARD, "proven_rate", FORM_NUMBER, .def = "2000", .min = 1, .max = LIMIT_GUARD_RATE,
+	 .doc = "Openers that show a cookie of ours, and so have not forged their address: from each "
+		"address in a remote_addrs, and from all strangers together."},
+	{GW_GUARD, "stranger_rate", FORM_NUMBER, .def = "1000", .min = 1, .max = LIMIT_GUARD_RATE,
+	 .doc = "Openers from all other addresses together, that show no cookie; the next ones are "
+		"asked for one. Peers of remote_addrs = %any are among them."},
+	{GW_GUARD, "unknown_rate", FORM_NUMBER, .def = "20", .min = 1, .max = LIMIT_GUARD_RATE,
+	 .doc = "Messages of IKE SAs that we do not have, from all other addresses together."},
+	{GW_GUARD, "v1_rate", FORM_NUMBER, .def = "10", .min = 1, .max = LIMIT_GUARD_RATE,
+	 .doc = "IKEv1, from all other addresses together."},
 
 	// ---- connections.<conn> ----
 	{CONN, "version", FORM_CHOICE, .def = "0", .choices = "0 1 2", .not_yet = "1",

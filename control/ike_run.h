@@ -143,3 +143,5 @@ struct ike_run_stats {
 };
 
 void ike_run_stats(const struct ike_run *run, struct ike_run_stats *out);
+// Does a remote_addrs name that address (not only by %any)?
+bool ike_run_names(const struct ike_run *run, const struct ip_addr *remote);

@@ -366,6 +366,7 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 		return rc;
 	}
 	take_over(run, config, &plan);
+	run_guard_configure(run, &config->gateway.guard);
 
 	run_enter(run);
 	for (size_t i = 0; i < n_old; i++)

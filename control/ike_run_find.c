@@ -38,6 +38,7 @@ void run_sa_unindex_spi(struct run_sa *s)
 		at = &(*at)->next_spi;
 	if (*at)
 		*at = s->next_spi;
+	dp_guard_del_spi(s->run->dp, s->own_spi);
 	s->own_spi = 0;
 }
 
@@ -51,6 +52,8 @@ void run_sa_index_spi(struct run_sa *s, uint64_t spi)
 	s->own_spi = spi;
 	s->next_spi = *at;
 	*at = s;
+	// Without memory its messages count as those of a peer, or of a stranger.
+	dp_guard_add_spi(s->run->dp, spi);
 }
 
 int run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi, bool proved)

@@ -56,6 +56,7 @@ static void turn_round(struct ike_run *run, struct conn *c, struct conn_child *c
 static void names_done(struct ike_run *run, struct conn *c)
 {
 	c->names_at_ms = run_now_ms();
+	run_guard_peers_changed(run);
 	run_enter(run);
 	for (size_t i = 0; i < c->n_children; i++) {
 		turn_round(run, c, c->children[i]);

@@ -155,6 +155,9 @@ struct ike_run {
 	struct event *names_timer;
 	struct ip_addr *addrs; // our own, on the ports
 	size_t n_addrs;
+	struct event *guard_tick, *guard_soon;
+	uint64_t guard_held;	// messages that the guard had held back at the last tick
+	uint64_t guard_held_ms; // when it last held one back, 0: calm
 	struct event *addrs_timer; // to tell the IKE SAs that they have changed
 	uint64_t addrs_told_ms;	   // when last
 	struct ike_run_stats stats; // the counters of it
@@ -171,6 +174,13 @@ uint64_t run_jitter(struct ike_run *run, uint64_t ms);
 // 0 to max, both included, by chance.
 uint64_t run_random(struct ike_run *run, uint64_t max);
 int run_event_after(struct event *ev, uint64_t ms);
+
+// ---- ike_run_guard.c ----
+int run_guard_create(struct ike_run *run); // -ENOMEM
+void run_guard_destroy(struct ike_run *run);
+void run_guard_configure(struct ike_run *run, const struct config_guard *g);
+// Addresses of peers have been configured, or resolved: the guard hears of it shortly.
+void run_guard_peers_changed(struct ike_run *run);
 
 // ---- ike_run_conf.c ----
 void run_conn_put(struct ike_run *run, struct conn *c); // with its tunnels, at the last reference

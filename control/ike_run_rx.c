@@ -37,7 +37,7 @@ static bool limited(struct ike_run *run, const struct ip_endpoint *remote, const
 static void ask_for_cookie(struct ike_run *run, const struct ike_msg *m,
 			   const struct ip_endpoint *local, const struct ip_endpoint *remote)
 {
-	uint8_t reply[COOKIE_REPLY_LEN];
+	uint8_t reply[IKE_COOKIE_REPLY_LEN];
 
 	if (cookie_reply(&run->cookies, run->crypto, run_now_ms(), m, &remote->addr, reply)) {
 		run->stats.rx_malformed++;

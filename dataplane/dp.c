@@ -18,6 +18,7 @@
 #include "dataplane/dp_internal.h"
 #include "dataplane/eal.h"
 #include "dataplane/fib.h"
+#include "dataplane/guard.h"
 #include "dataplane/iface.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
@@ -208,6 +209,7 @@ static int create_tables(struct dp *dp, struct error *err)
 		{sad_create, "inbound SAs"},
 		{tunnels_create, "tunnels"},
 		{policies_create, "policies"},
+		{guard_create, "who sends IKE"},
 		{punt_create, "packets for Linux"},
 		{ifaces_create, "tunnel interfaces"},
 	};
@@ -392,6 +394,7 @@ void dp_stop(struct dp *dp)
 		free_deferred(dp, true);
 	ifaces_destroy(dp);
 	punt_destroy(dp);
+	guard_destroy(dp);
 	policies_destroy(dp);
 	tunnels_destroy(dp);
 	sad_destroy(dp);

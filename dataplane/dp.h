@@ -18,6 +18,7 @@
 #include "lib/addr.h"
 #include "lib/error.h"
 #include "lib/esp_sa.h"
+#include "lib/ike_cookie.h"
 #include "lib/packet_filter.h"
 #include "lib/selector.h"
 
@@ -268,6 +269,76 @@ size_t dp_events(struct dp *dp, struct dp_event *out, size_t max);
 int dp_event_fd(const struct dp *dp);
 // Frees what every worker has let go of. Called from time to time (100 ms) by control.
 void dp_housekeeping(struct dp *dp);
+
+// ---- the guard of UDP/500 and 4500 ----
+
+// What becomes of a message: enum, name and explanation in one list.
+#define GUARD_FATES(X)                                                                             \
+	X(KNOWN, "known", "of an IKE SA that we have: passed")                                     \
+	X(PROVEN, "proven", "an opener with a cookie of ours: passed")                             \
+	X(PEER, "peer", "from the address of a configured peer: passed")                           \
+	X(STRANGER, "stranger", "from elsewhere: passed")                                          \
+	X(COOKIE, "cookie", "too many openers: answered with a cookie, nothing passed")            \
+	X(LIMITED, "limited", "too many of its kind: dropped")                                     \
+	X(MALFORMED, "malformed", "no IKE message: dropped")
+
+enum guard_fate {
+#define X(id, name, help) GUARD_##id,
+	GUARD_FATES(X)
+#undef X
+		GUARD_FATE_COUNT
+};
+
+struct dp_guard_params { // rates in messages a second
+	bool on;
+	uint32_t peer_rate;	// openers of one peer's address without a cookie, and the rest of it
+	uint32_t proven_rate;	// openers with a cookie, of one peer's address and of all strangers
+	uint32_t stranger_rate; // openers of all strangers without a cookie
+	uint32_t unknown_rate;	// of strangers: messages of IKE SAs that we do not have
+	uint32_t v1_rate;	// of strangers: IKEv1
+};
+
+struct dp_guard_peer { // of one family; one address: twice the same
+	struct ip_addr lo, hi;
+};
+
+int dp_guard_set_rates(struct dp *dp, const struct dp_guard_params *p);
+// The addresses of configured peers, in place of those before; what is counted of one that stays is
+// kept. -ENOMEM.
+int dp_guard_set_peers(struct dp *dp, const struct dp_guard_peer *peers, size_t n);
+// Our own SPIs of IKE SAs, host order: from before the first message that may bear it to the end.
+// -ENOMEM, -EINVAL (0 and 1, which no message is known by).
+int dp_guard_add_spi(struct dp *dp, uint64_t spi);
+void dp_guard_del_spi(struct dp *dp, uint64_t spi);
+int dp_guard_set_cookies(struct dp *dp, const struct ike_cookie_keys *keys);
+
+struct dp_guard_source {	      // an IPv4 address, or the /64 of an IPv6 address
+	struct ip_addr addr;	      // IP_NONE: none
+	uint64_t packets, over;	      // messages; how many of them may have been others'
+	uint64_t bytes;		      // of UDP payload
+	uint64_t fate[GUARD_FATE_COUNT];
+	uint64_t first_tsc, last_tsc; // dp_guard_age_ms
+	uint64_t per_second, per_second_max; // in the last whole second, and the most in one
+	uint64_t openers, cookies_shown, responses, v1, not_ike, to_500;
+	uint16_t from_port, len_min, len_max;
+	uint8_t ttl_min, ttl_max, exchange; // exchange: the last one's
+	uint8_t ttl_known;		    // of the last message of an IKE SA that we have; 0: none
+	uint64_t odd_ttl;		    // of the others, how many came with quite another
+	uint32_t vendor;		    // of its vendor ID: a hash; 0: none
+};
+
+struct dp_guard_info {
+	bool on;
+	size_t n_peers, n_spis;
+	uint64_t fate[GUARD_FATE_COUNT];
+	uint64_t peer_limited; // of those limited: from addresses of configured peers
+};
+
+void dp_guard_info(const struct dp *dp, struct dp_guard_info *out);
+// Those that did most, at most `max`, most messages first; returns how many there are.
+size_t dp_guard_sources(const struct dp *dp, struct dp_guard_source *out, size_t max);
+// Milliseconds since a *_tsc of above.
+uint64_t dp_guard_age_ms(const struct dp *dp, uint64_t tsc);
 
 // ---- counters ----
 

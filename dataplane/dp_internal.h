@@ -14,6 +14,7 @@ struct deferred;
 struct eal;
 struct fib;
 struct fib6;
+struct guard;
 struct ifaces;
 struct sad;
 struct pmtu;
@@ -39,6 +40,7 @@ struct dp {
 	struct policies *_Atomic policies; // immutable snapshot
 	struct ifaces *ifaces;		   // tunnel interfaces: control and the punt thread
 	_Atomic uint32_t n_ifaces; // control: rw, workers: ro; without any, no route leads to one
+	struct guard *guard;		   // of UDP/500
 	struct punt *punt;
 	uint64_t tsc_hz;
 	enum dp_poll poll;

@@ -41,6 +41,8 @@
 	  "the worker that owns the SA has no room for the packet")                                \
 	X(CRYPTO, "crypto", "the crypto library refused the job")                                  \
 	X(NO_MBUF, "no-mbuf", "packet memory used up, or no room for ESP in the buffer")           \
+	X(GUARD_MALFORMED, "guard-malformed", "to UDP/500 or 4500, and no IKE message")             \
+	X(GUARD_LIMITED, "guard-limited", "IKE beyond what the guard lets pass of its kind")        \
 	X(PUNT_FULL, "punt-full", "the ring towards Linux is full")                                \
 	X(PUNT_WRITE, "punt-write", "Linux did not take the packet from the TAP")                  \
 	X(TX_FULL, "tx-full", "the port did not take the packet")

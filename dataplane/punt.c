@@ -51,13 +51,13 @@ static bool restore_frame(struct worker *w, struct batch *b, uint16_t i)
 	return true;
 }
 
-static void punt_frames(struct worker *w, struct rte_mbuf **pkt, unsigned n)
+static void punt_frames(struct worker *w, struct rte_ring *ring, struct rte_mbuf **pkt, unsigned n)
 {
 	unsigned sent;
 
 	if (worker_captures(w))
 		capture_frames(w, DP_CAPTURE_TO_LINUX, CAPTURE_BY_MBUF, pkt, n);
-	sent = n ? rte_ring_enqueue_burst(w->dp->punt->to_linux, (void **)pkt, n, NULL) : 0;
+	sent = n ? rte_ring_enqueue_burst(ring, (void **)pkt, n, NULL) : 0;
 	if (sent == n)
 		return;
 	if (worker_captures(w))
@@ -67,7 +67,7 @@ static void punt_frames(struct worker *w, struct rte_mbuf **pkt, unsigned n)
 	rte_pktmbuf_free_bulk(pkt + sent, n - sent);
 }
 
-void punt(struct worker *w, struct batch *b)
+static void punt_by(struct worker *w, struct rte_ring *ring, struct batch *b)
 {
 	struct rte_mbuf *pkt[BATCH_MAX];
 	unsigned n = 0;
@@ -87,8 +87,18 @@ void punt(struct worker *w, struct batch *b)
 			pkt[n++] = m;
 		}
 	}
-	punt_frames(w, pkt, n);
+	punt_frames(w, ring, pkt, n);
 	b->n = 0;
+}
+
+void punt(struct worker *w, struct batch *b)
+{
+	punt_by(w, w->dp->punt->to_linux, b);
+}
+
+void punt_first(struct worker *w, struct batch *b)
+{
+	punt_by(w, w->dp->punt->to_linux_first, b);
 }
 
 // ---- the thread ----
@@ -137,8 +147,11 @@ static void write_tap(struct punt *punt, struct rte_mbuf *m)
 static unsigned take_from_workers(struct punt *punt)
 {
 	struct rte_mbuf *pkt[BATCH_MAX];
-	const unsigned n = rte_ring_dequeue_burst(punt->to_linux, (void **)pkt, BATCH_MAX, NULL);
+	unsigned n = rte_ring_dequeue_burst(punt->to_linux_first, (void **)pkt, BATCH_MAX, NULL);
 
+	if (n < BATCH_MAX)
+		n += rte_ring_dequeue_burst(punt->to_linux, (void **)(pkt + n), BATCH_MAX - n,
+					    NULL);
 	for (unsigned i = 0; i < n; i++)
 		write_tap(punt, pkt[i]);
 	return n;
@@ -263,6 +276,22 @@ void punt_unwatch(struct dp *dp, int fd)
 	epoll_ctl(dp->punt->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
+static struct rte_ring *ring_create(const char *name)
+{
+	// RTS: a producer that the kernel puts to sleep in the middle holds nobody up.
+	return rte_ring_create(name, TO_LINUX_SIZE, SOCKET_ID_ANY,
+			       RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
+}
+
+static void ring_destroy(struct rte_ring *ring)
+{
+	void *m;
+
+	while (ring && rte_ring_dequeue(ring, &m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(ring);
+}
+
 int punt_create(struct dp *dp)
 {
 	struct punt *punt = calloc(1, sizeof(*punt));
@@ -278,10 +307,9 @@ int punt_create(struct dp *dp)
 		ret = -errno;
 		goto out;
 	}
-	// RTS: a producer that the kernel puts to sleep in the middle holds nobody up.
-	punt->to_linux = rte_ring_create("to_linux", TO_LINUX_SIZE, SOCKET_ID_ANY,
-					 RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
-	ret = punt->to_linux ? 0 : -rte_errno;
+	punt->to_linux_first = ring_create("to_linux_first");
+	punt->to_linux = ring_create("to_linux");
+	ret = punt->to_linux_first && punt->to_linux ? 0 : -rte_errno;
 out:
 	if (ret)
 		punt_destroy(dp);
@@ -320,13 +348,11 @@ void punt_join(struct dp *dp)
 void punt_destroy(struct dp *dp)
 {
 	struct punt *punt = dp->punt;
-	void *m;
 
 	if (!punt)
 		return;
-	while (punt->to_linux && rte_ring_dequeue(punt->to_linux, &m) == 0)
-		rte_pktmbuf_free(m);
-	rte_ring_free(punt->to_linux);
+	ring_destroy(punt->to_linux_first);
+	ring_destroy(punt->to_linux);
 	if (punt->event_fd >= 0)
 		close(punt->event_fd);
 	if (punt->epoll_fd >= 0)

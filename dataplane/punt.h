@@ -4,7 +4,7 @@
 // The thread takes part in grace periods (dp->qsbr) behind the workers, so a tunnel interface is
 // closed only when it has let go of it.
 //
-// Threads:   create, start, watch, stop and destroy: control. punt() (stages.h): any worker.
+// Threads:   create, start, watch, stop and destroy: control. punt(), punt_first() (stages.h): any worker.
 // Ownership: packets in the rings belong to whoever takes them out.
 #pragma once
 
@@ -17,7 +17,9 @@
 
 struct punt {
 	struct dp *dp;
-	struct rte_ring *to_linux; // multi-producer; mbuf->port is the port's index
+	// Multi-producer; mbuf->port is the port's index. What the guard lets pass first goes by the
+	// first, so that nothing else that is for Linux takes its place.
+	struct rte_ring *to_linux_first, *to_linux;
 	int event_fd;
 	int epoll_fd; // the TAPs and TUNs
 	bool running;

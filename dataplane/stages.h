@@ -3,7 +3,7 @@
 //   rx -> classify -+-> esp_in ------------------------------+-> route -> tx
 //                   +-> policy -+-> esp_out -----------------+
 //                   |           +-> (bypass) ----------------+
-//                   +-> punt (to Linux)
+//                   +-> guard -> punt (to Linux)
 //
 // Every stage takes packets as batch.h says and drops with a named, counted reason.
 #pragma once
@@ -34,9 +34,14 @@ void route(struct worker *w, struct batch *b);
 void hold_retry(struct worker *w);
 // Sends on what waited for an outbound SA that is there now; drops what waited too long.
 void acquire_retry(struct worker *w);
+// The guard of UDP/500 and 4500 (guard.h), for packets on their way to Linux: moves IKE of those we
+// know to `first`, and answers or drops what may not pass.
+void guard(struct worker *w, struct batch *punt, struct batch *first);
 // Gives packets to Linux through the TAP of the port where they came in, with the Ethernet header
 // that they have in front, or one of our making for what came out of a tunnel. Empties `b`.
 void punt(struct worker *w, struct batch *b);
+// The same by a ring of its own, which is emptied first: what the guard lets pass first.
+void punt_first(struct worker *w, struct batch *b);
 // Queues a frame (Ethernet header in place) for a port.
 void tx_put(struct worker *w, unsigned port, struct rte_mbuf *m);
 // Hands all queued frames to the ports, and those that other workers left for a port of ours.

@@ -13,6 +13,7 @@
 #include <rte_random.h>
 
 #include "dataplane/capture.h"
+#include "dataplane/census.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
 #include "dataplane/port.h"
@@ -94,7 +95,7 @@ static void send_clear(struct worker *w, struct batch *pass)
 
 unsigned worker_step(struct worker *w, const struct source *src)
 {
-	struct batch in, protect, pass;
+	struct batch in, first, protect, pass;
 	struct sorted s;
 	unsigned n;
 
@@ -104,6 +105,7 @@ unsigned worker_step(struct worker *w, const struct source *src)
 		return 0;
 	if (worker_captures(w))
 		capture_received(w, (enum source_type)src->type, &in);
+	batch_clear(&first);
 	batch_clear(&protect);
 	batch_clear(&pass);
 	classify(w, &in, &s);
@@ -115,6 +117,9 @@ unsigned worker_step(struct worker *w, const struct source *src)
 	classify_inner(w, &s.esp, &s);
 
 	// Linux.
+	guard(w, &s.punt, &first);
+	guard(w, &s.local, &first);
+	punt_first(w, &first);
 	punt(w, &s.punt);
 	punt(w, &s.local);
 
@@ -239,11 +244,12 @@ int worker_create(struct dp *dp, unsigned id, struct worker **out)
 	w->frag6_id = (uint32_t)rte_rand();
 	w->tx = calloc(dp->n_ports, sizeof(w->tx[0]));
 	w->iface_count = calloc(DP_IFACES_MAX, sizeof(w->iface_count[0]));
+	w->census = calloc(1, sizeof(*w->census));
 	snprintf(name, sizeof(name), "handover%u", id);
 	// RTS: a producer that the kernel puts to sleep in the middle holds nobody up.
 	w->handover = rte_ring_create(name, HANDOVER_SIZE, SOCKET_ID_ANY,
 				      RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
-	if (!w->tx || !w->iface_count || !w->handover || reass_create(dp, &w->reass) != 0) {
+	if (!w->tx || !w->iface_count || !w->census || !w->handover || reass_create(dp, &w->reass) != 0) {
 		worker_destroy(w);
 		return -ENOMEM;
 	}
@@ -268,6 +274,7 @@ void worker_destroy(struct worker *w)
 		rte_pktmbuf_free(m);
 	rte_ring_free(w->handover);
 	reass_destroy(w->reass);
+	free(w->census);
 	free(w->iface_count);
 	free(w->tx);
 	free(w);

@@ -14,9 +14,11 @@
 #include <rte_ring.h>
 
 #include "dataplane/batch.h"
+#include "dataplane/dp.h"
 #include "dataplane/drop.h"
 
 struct capture_ring;
+struct census;
 struct crypto;
 struct dp;
 struct port;
@@ -103,6 +105,8 @@ struct worker {
 	unsigned icmp_tokens;
 	struct report report[WORKER_REPORTS];
 	struct iface_count *iface_count; // DP_IFACES_MAX, by number
+	struct census *census;		   // who sends IKE
+	counter guard_fates[GUARD_FATE_COUNT], guard_peer_limited;
 	counter drops[DROP_REASON_COUNT];
 	counter busy_cycles, idle_cycles, sleeps, packets, batches, esp_in_packets, esp_out_packets;
 	counter cut_packets, cut_pieces;     // too large, and what became of them

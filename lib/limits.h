@@ -21,6 +21,7 @@ enum {
 	LIMIT_IKE_HALF_OPEN_MS = 30000, // life of such an SA
 	LIMIT_IKE_HALF_OPEN_MS_MAX = 300000,
 	LIMIT_IKE_RETRANSMIT_TRIES_MAX = 20,
+	LIMIT_GUARD_RATE = 1000000,	     // messages a second of gateway.guard
 	LIMIT_IKE_AUTH_FAILURES = 3,	     // on one half-open SA (RFC 7296 2.21.2)
 	LIMIT_IKE_CERTS = 8,		     // certificates that a peer may send, or we send
 	LIMIT_IKE_CERT_LEN = 4096,	     // bytes of one of them

@@ -87,7 +87,8 @@ _port500()
 		;;
 	show)
 		[[ $subject ]] || mapfile -t COMPREPLY < <(compgen -W \
-			"ike child policies routes ports interfaces workers refusals drops" -- "$cur")
+			"ike child policies routes ports interfaces workers guard refusals drops" \
+			-- "$cur")
 		;;
 	up | down | rekey)
 		[[ $subject ]] || mapfile -t COMPREPLY < <(compgen -W "$(_port500_names)" -- "$cur")

@@ -172,6 +172,11 @@ static int query_workers(struct cli *cli, struct node *root)
 	return cli_query(cli, "show-workers", NULL, NULL, root);
 }
 
+static int query_guard(struct cli *cli, struct node *root)
+{
+	return cli_query(cli, "show-guard", NULL, NULL, root);
+}
+
 static int query_refusals(struct cli *cli, struct node *root)
 {
 	return cli_query(cli, "list-refusals", "list-refusal", NULL, root);
@@ -194,6 +199,7 @@ static const struct {
 	{"ports", query_ports, show_ports},
 	{"interfaces", query_interfaces, show_interfaces},
 	{"workers", query_workers, show_workers},
+	{"guard", query_guard, show_guard},
 	{"refusals", query_refusals, show_refusals},
 	{"drops", query_drops, NULL},
 };
@@ -290,6 +296,10 @@ const struct command cli_commands[] = {
 	 "BUSY is the share of cycles spent on packets since the start; PKTS/BATCH how many "
 	 "packets\n"
 	 "one round finds.\n"},
+	{"show", "guard", 0, 0, cli_show, "", "who sends IKE to us, and what passes",
+	 "What became of the messages to UDP/500 and 4500, then the sources that sent most: what\n"
+	 "each is likely to be and why, messages, the most in one second, openers, how many of\n"
+	 "those showed a cookie, how many messages were held back.\n"},
 	{"show", "refusals", 0, 0, cli_show, "", "negotiations that failed lately, and why",
 	 "For each, the oldest first: both sides' algorithms by transform type, both identities, "
 	 "the\n"

@@ -15,5 +15,6 @@ void show_routes(FILE *out, const struct node *root);
 void show_ports(FILE *out, const struct node *root);
 void show_interfaces(FILE *out, const struct node *root);
 void show_workers(FILE *out, const struct node *root);
+void show_guard(FILE *out, const struct node *root);
 void show_refusals(FILE *out, const struct node *root);
 void show_drops(FILE *out, const struct node *root, bool all);

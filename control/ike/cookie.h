@@ -1,11 +1,11 @@
 // Cookies of a responder (RFC 7296 2.6): whoever began IKE_SA_INIT with a forged address never sees
 // one, and until it is shown we hold nothing.
 //
-// cookie = version of the secret | HMAC-SHA-256(secret, Ni | IPi | SPIi), cut to 16 octets.
-// The secret changes every COOKIE_SECRET_MS; the one before is accepted as long again.
+// The keys change every COOKIE_SECRET_MS; the one before is accepted as long again. The dataplane's
+// guard works with the same keys (lib/ike_cookie.h).
 //
 // Threads:   control only.
-// Ownership: the jar owns its secrets. The zeroed struct makes its first secret when it is used.
+// Ownership: the jar owns its keys. The zeroed struct makes its first one when it is used.
 // Errors:    -errno of the cryptography or -ENOMEM; -EBADMSG for a message that gets no answer.
 #pragma once
 
@@ -16,20 +16,19 @@
 #include "control/ike/ike_crypto.h"
 #include "control/ike/message.h"
 #include "lib/addr.h"
-#include "lib/secret.h"
+#include "lib/ike_cookie.h"
 
-enum {
-	COOKIE_LEN = 1 + 16,				    // bytes
-	COOKIE_REPLY_LEN = IKE_HEADER_LEN + 8 + COOKIE_LEN, // bytes
-	COOKIE_SECRET_MS = 60000,
-};
+enum { COOKIE_SECRET_MS = 60000 };
 
 struct cookie_jar {
-	struct secret now, before; // before: empty when there is none
-	uint8_t version;	   // of `now`
+	struct ike_cookie_keys keys;
+	bool filled;
 	uint64_t made_ms;
 };
 
+// Makes the key that is due. *changed says whether there is a new one.
+int cookie_jar_refresh(struct cookie_jar *jar, const struct ike_crypto *c, uint64_t now_ms,
+		       bool *changed);
 void cookie_jar_fini(struct cookie_jar *jar);
 
 // Does this IKE_SA_INIT request carry a cookie that we have given to that address? *shown says
@@ -40,4 +39,4 @@ bool cookie_proved(struct cookie_jar *jar, const struct ike_crypto *c, uint64_t 
 // is no IKE_SA_INIT request, or shorter.
 int cookie_reply(struct cookie_jar *jar, const struct ike_crypto *c, uint64_t now_ms,
 		 const struct ike_msg *m, const struct ip_addr *from,
-		 uint8_t out[COOKIE_REPLY_LEN]);
+		 uint8_t out[IKE_COOKIE_REPLY_LEN]);

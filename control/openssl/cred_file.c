@@ -71,10 +71,14 @@ static bool is_token(const char *path)
 	return strncmp(path, "pkcs11:", 7) == 0;
 }
 
-// A token needs a provider, which openssl.cnf may have activated already.
+// A token needs a provider, which openssl.cnf may have activated already. Without a PIN it would
+// ask at the terminal for one, past the callback; nobody sits there.
 static int provide(const char *path, struct error *err)
 {
-	if (!is_token(path) || OSSL_PROVIDER_available(NULL, "pkcs11"))
+	if (!is_token(path))
+		return 0;
+	UI_set_default_method(UI_null());
+	if (OSSL_PROVIDER_available(NULL, "pkcs11"))
 		return 0;
 	if (OSSL_PROVIDER_try_load(NULL, "pkcs11", 1))
 		return 0;
@@ -104,6 +108,28 @@ static int check_readable(const char *path, struct error *err)
 	return rc ? error_set(err, rc, "cannot read %s: %s", path, strerror(-rc)) : 0;
 }
 
+// It was asked for a passphrase, and no key came. A token does not say whether it is the PIN that
+// it does not take or the object that it does not have.
+static int no_key(const char *path, bool has_passphrase, struct error *err)
+{
+	if (is_token(path) && has_passphrase)
+		return error_set(err, -ENOKEY,
+				 "%s: the token does not take our PIN, or has no such object",
+				 path);
+	if (is_token(path))
+		return error_set(err, -ENOKEY,
+				 "%s: the token wants a PIN and none is configured; write secrets "
+				 "{ private { file = \"pkcs11:...\" secret = PIN } }",
+				 path);
+	if (has_passphrase)
+		return error_set(err, -ENOKEY, "%s is encrypted, with another passphrase than ours",
+				 path);
+	return error_set(err, -ENOKEY,
+			 "%s is encrypted and no passphrase is configured; write secrets { private "
+			 "{ file = ... secret = \"...\" } }",
+			 path);
+}
+
 static int read_all(const char *path, UI_METHOD *ui, struct asked *asked, struct cred_found *f,
 		    struct error *err)
 {
@@ -113,21 +139,17 @@ static int read_all(const char *path, UI_METHOD *ui, struct asked *asked, struct
 	ERR_clear_error();
 	store = OSSL_STORE_open(path, ui, asked, NULL, NULL);
 	if (!store)
-		return error_set(err, -EIO, "cannot open %s: %s", path, reason());
+		return error_set(err, -EIO, "cannot open %s: %s%s", path, reason(),
+				 is_token(path) ? "; openssl.cnf has to name the token's module, "
+						  "pkcs11-module-path"
+						: "");
 	for (unsigned empty = 0; !rc && empty < EMPTY_MAX && !OSSL_STORE_eof(store);) {
 		OSSL_STORE_INFO *info = OSSL_STORE_load(store);
 
 		if (info && !take(info, f))
 			rc = error_set(err, -ENOMEM, "%s: out of memory", path);
 		else if (!info && asked->asked && !f->key)
-			rc = error_set(
-				err, -ENOKEY,
-				asked->passphrase
-					? "%s is encrypted, with another passphrase than ours"
-					: "%s is encrypted and no passphrase is configured; "
-					  "write secrets { private { file = ... secret = \"...\" } "
-					  "}",
-				path);
+			rc = no_key(path, asked->passphrase, err);
 		else if (!info && ERR_peek_last_error()) // its own flag is also set at the end
 			rc = error_set(err, -EBADMSG, "%s: %s", path, reason());
 		empty += !info;

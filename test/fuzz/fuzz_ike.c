@@ -6,6 +6,7 @@
 #include "control/ike/payload.h"
 #include "control/ike/sa_payload.h"
 #include "control/ike/ts.h"
+#include "lib/ike_peek.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -75,10 +76,33 @@ static void fuzz_body(const struct ike_payload *p)
 	fuzz_ts(p);
 }
 
+// What the core takes for an opener, the guard's first look takes for one as well.
+static void fuzz_peek(const uint8_t *data, size_t size)
+{
+	struct ike_peek p;
+	struct ike_msg m;
+	struct ike_buf nonce;
+	const bool peeked = ike_peek(data, size, &p);
+
+	if (peeked && p.opens)
+		must(p.nonce_len <= LIMIT_IKE_NONCE_MAX && p.nonce + p.nonce_len <= data + size);
+	if (peeked && p.cookie)
+		must(p.cookie + p.cookie_len <= data + size);
+	if (size < IKE_HEADER_LEN || ike_msg_parse(data, size, &m) || m.has_sk ||
+	    m.h.exchange != EXCHANGE_IKE_SA_INIT || m.h.is_response ||
+	    !ike_msg_has(&m, HAS(SA) | HAS(KE) | HAS(NONCE), 0) ||
+	    payload_nonce_parse(ike_msg_find(&m, PAYLOAD_NONCE), &nonce) || !peeked ||
+	    p.spi_r_num != 0)
+		return;
+	must(p.opens && p.nonce == nonce.data && p.nonce_len == nonce.len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct ike_msg m;
 	struct ike_notify n;
+
+	fuzz_peek(data, size);
 
 	if (size >= IKE_HEADER_LEN && !ike_msg_parse(data, size, &m)) {
 		ike_msg_error(&m, &n);

@@ -1,5 +1,6 @@
 #include "test/unit/control/fake_daemon.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -405,6 +406,65 @@ int dp_port_xstats(const struct dp *dp, unsigned i,
 	fn(ctx, "rx_good_packets", 1000);
 	fn(ctx, "rx_q0_errors", 0);
 	return 0;
+}
+
+bool ike_run_names(const struct ike_run *run, const struct ip_addr *remote)
+{
+	(void)run;
+	return ip_addr_to_v4(remote) == 0xc0000202;
+}
+
+void dp_guard_info(const struct dp *dp, struct dp_guard_info *out)
+{
+	(void)dp;
+	*out = (struct dp_guard_info){
+		.on = true,
+		.n_peers = 1,
+		.n_spis = 2,
+		.fate[GUARD_KNOWN] = 11,
+		.fate[GUARD_COOKIE] = 400,
+		.peer_limited = 3,
+	};
+}
+
+// The peer, and somebody who floods.
+size_t dp_guard_sources(const struct dp *dp, struct dp_guard_source *out, size_t max)
+{
+	(void)dp;
+	assert(max >= 2);
+	out[0] = (struct dp_guard_source){
+		.addr = ip_addr_v4(0xcb007107),
+		.packets = 500,
+		.over = 50,
+		.bytes = 180000,
+		.fate[GUARD_COOKIE] = 400,
+		.fate[GUARD_STRANGER] = 50,
+		.per_second_max = 450,
+		.openers = 450,
+		.first_tsc = 5000,
+		.last_tsc = 3000,
+		.from_port = 500,
+		.len_min = 400,
+		.len_max = 400,
+		.ttl_min = 50,
+		.ttl_max = 60,
+		.exchange = 34,
+		.vendor = 0xabc,
+	};
+	out[1] = (struct dp_guard_source){
+		.addr = ip_addr_v4(0xc0000202),
+		.packets = 11,
+		.fate[GUARD_KNOWN] = 11,
+		.ttl_min = 64,
+		.ttl_max = 64,
+	};
+	return 2;
+}
+
+uint64_t dp_guard_age_ms(const struct dp *dp, uint64_t tsc)
+{
+	(void)dp;
+	return tsc;
 }
 
 void dp_drops(const struct dp *dp, uint64_t out[DROP_REASON_COUNT])

@@ -269,6 +269,56 @@ int dp_tunnel_clear_out(struct dp *dp, uint32_t tunnel, uint32_t spi)
 	return 0;
 }
 
+int dp_guard_add_spi(struct dp *dp, uint64_t spi)
+{
+	(void)spi;
+	dp->guard_spis++;
+	return 0;
+}
+
+void dp_guard_del_spi(struct dp *dp, uint64_t spi)
+{
+	(void)spi;
+	dp->guard_spis--;
+}
+
+int dp_guard_set_peers(struct dp *dp, const struct dp_guard_peer *peers, size_t n)
+{
+	(void)peers;
+	dp->guard_peers = n;
+	return 0;
+}
+
+int dp_guard_set_rates(struct dp *dp, const struct dp_guard_params *p)
+{
+	dp->guard_rates = *p;
+	return 0;
+}
+
+int dp_guard_set_cookies(struct dp *dp, const struct ike_cookie_keys *keys)
+{
+	dp->guard_keys = *keys;
+	return 0;
+}
+
+void dp_guard_info(const struct dp *dp, struct dp_guard_info *out)
+{
+	*out = dp->guard_info;
+}
+
+size_t dp_guard_sources(const struct dp *dp, struct dp_guard_source *out, size_t max)
+{
+	if (dp->guard_source.addr.family != IP_NONE && max > 0)
+		*out = dp->guard_source;
+	return dp->guard_source.addr.family != IP_NONE;
+}
+
+uint64_t dp_guard_age_ms(const struct dp *dp, uint64_t tsc)
+{
+	(void)dp;
+	return tsc;
+}
+
 int dp_sa_in_reserve(struct dp *dp, uint32_t *spi)
 {
 	static uint32_t next = 0x1000;

@@ -31,6 +31,12 @@ struct dp { // what the dataplane would hold
 	size_t n_policies;
 	bool refuse; // the next SA
 	bool refuse_tunnels, refuse_policies;
+	int guard_spis; // added, less those deleted
+	size_t guard_peers;
+	struct dp_guard_params guard_rates;
+	struct ike_cookie_keys guard_keys;
+	struct dp_guard_info guard_info;     // what the dataplane says
+	struct dp_guard_source guard_source; // IP_NONE: nobody
 	bool busy_in, busy_out; // there is always a packet just now; else there was never one
 };
 

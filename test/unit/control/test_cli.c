@@ -116,7 +116,7 @@ static void test_options_refused(void **state)
 		{"statsu", "did you mean 'status'?"},
 		{"frobnicate", "see 'port500 help'"},
 		{"show", "One of: ike, child, policies, routes, ports, interfaces, workers, "
-			 "refusals, drops"},
+			 "guard, refusals, drops"},
 		{"show ikee", "did you mean 'show ike'?"},
 		{"status extra", "'extra' is too much"},
 		{"status --all", "'status' does not take --all"},
@@ -468,6 +468,38 @@ static void test_show_status(void **state)
 	assert_non_null(strstr(text, "0 of 1 connection up"));
 }
 
+static void test_show_guard(void **state)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	struct node *messages, *one;
+	FILE *out = open_text();
+
+	(void)state;
+	tree_add_value(root, "enabled", "yes");
+	tree_add_value(root, "peers", "2");
+	tree_add_value(root, "peers-limited", "7");
+	messages = tree_add(root, NODE_SECTION, "messages");
+	one = tree_add(messages, NODE_SECTION, "cookie");
+	tree_add_value(one, "messages", "400");
+	tree_add_value(one, "help", "answered");
+	show_guard(out, root);
+	fclose(out);
+	assert_non_null(strstr(text, "guard on; 2 addresses of peers, 0 IKE SAs; 7 messages from "));
+	assert_non_null(strstr(text, "cookie      400  answered\n"));
+	assert_non_null(strstr(text, "nobody has sent IKE yet\n"));
+	one = tree_add(tree_add(root, NODE_SECTION, "sources"), NODE_SECTION, "203.0.113.7");
+	tree_add_value(one, "class", "flood");
+	tree_add_value(one, "last-ms", "3000");
+	tree_add_value(one, "why", "many \033[2J openers");
+	out = open_text();
+	show_guard(out, root);
+	fclose(out);
+	assert_non_null(strstr(text, "203.0.113.7  flood"));
+	assert_non_null(strstr(text, "3s"));
+	assert_null(strchr(text, '\033'));
+	tree_free(root);
+}
+
 static void test_show_drops(void **state)
 {
 	struct node *root = tree_add(NULL, NODE_SECTION, "");
@@ -588,6 +620,7 @@ int main(void)
 		TEST(test_table_alignment),
 		TEST(test_short_forms),
 		TEST(test_show_status),
+		TEST(test_show_guard),
 		TEST(test_show_drops),
 		TEST(test_show_refusals),
 		TEST(test_show_ike_alias),

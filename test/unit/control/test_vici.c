@@ -1140,6 +1140,12 @@ static void test_gateway_answers(void **state)
 	assert_true(client_packet(&c, &p));
 	expect_text(&p, "no-sa.packets", "17");
 	expect_text(&p, "tx-full.packets", "0");
+	client_ask(&c, VICI_CMD_REQUEST, "show-guard", NULL);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "enabled", "yes");
+	expect_text(&p, "peers-limited", "3");
+	expect_text(&p, "messages.cookie.messages", "400");
+	expect_text(&p, "sources-known", "2");
 	client_ask(&c, VICI_CMD_REQUEST, "get-counters", NULL);
 	assert_true(client_packet(&c, &p));
 	expect_text(&p, "success", "yes");

@@ -18,6 +18,7 @@
 #include <rte_udp.h>
 
 #include "dataplane/crypto.h"
+#include "dataplane/guard.h"
 #include "dataplane/iface.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
@@ -76,6 +77,7 @@ static void create_tables(void)
 	assert_int_equal(sad_create(&core.dp), 0);
 	assert_int_equal(tunnels_create(&core.dp), 0);
 	assert_int_equal(policies_create(&core.dp), 0);
+	assert_int_equal(guard_create(&core.dp), 0);
 	assert_int_equal(punt_create(&core.dp), 0);
 	assert_int_equal(ifaces_create(&core.dp), 0);
 	assert_int_equal(worker_create(&core.dp, 0, &core.w), 0);
@@ -130,6 +132,7 @@ int core_teardown(void **state)
 	crypto_destroy(core.w->crypto);
 	worker_destroy(core.w);
 	punt_destroy(dp);
+	guard_destroy(dp);
 	dp_housekeeping(dp);
 	ifaces_destroy(dp);
 	policies_destroy(dp);
@@ -273,7 +276,10 @@ struct rte_mbuf *core_punted(void)
 {
 	void *m;
 
-	return rte_ring_dequeue(core.dp.punt->to_linux, &m) == 0 ? m : NULL;
+	return rte_ring_dequeue(core.dp.punt->to_linux_first, &m) == 0 ||
+			       rte_ring_dequeue(core.dp.punt->to_linux, &m) == 0
+		       ? m
+		       : NULL;
 }
 
 uint64_t core_dropped(enum drop_reason reason)

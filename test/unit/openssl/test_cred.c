@@ -643,8 +643,11 @@ static void test_other_files(void **state)
 	assert_non_null(strstr(err.text, "rubbish.pem"));
 	assert_int_equal(cred_add_ca(c, in("root.key"), &err), -EBADMSG);
 	assert_int_equal(cred_add_crl(c, in("root.pem"), &err), -EBADMSG);
-	assert_int_equal(cred_add_key(c, "pkcs11:object=x", NULL, &err), -ENOTSUP);
-	assert_non_null(strstr(err.text, "provider 'pkcs11' is not there"));
+	// Not installed, or installed and told of no module; with a token: test_token.c.
+	if (cred_add_key(c, "pkcs11:object=x", NULL, &err) == -ENOTSUP)
+		assert_non_null(strstr(err.text, "provider 'pkcs11' is not there"));
+	else
+		assert_non_null(strstr(err.text, "cannot open pkcs11:object=x: "));
 	cred_destroy(c);
 }
 
