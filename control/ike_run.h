@@ -38,6 +38,12 @@ int ike_run_configure(struct ike_run *run, const struct config *config, struct e
 // nearest name), -EINVAL (%any).
 int ike_run_trap(struct ike_run *run, const char *conn, const char *child, bool on,
 		 struct error *err);
+// Number in the dataplane of the tunnel of a child (looked up in all connections when conn is NULL).
+// -ENOENT (with the nearest name), -ENOTUNIQ.
+int ike_run_tunnel(const struct ike_run *run, const char *conn, const char *child,
+		   uint32_t *tunnel, struct error *err);
+// The same of that child of the connection at that place of the configuration; DP_TUNNEL_NONE.
+uint32_t ike_run_tunnel_at(const struct ike_run *run, size_t conn, const char *child);
 // Does traffic initiate that child of the connection at that place of the configuration?
 bool ike_run_is_trapped(const struct ike_run *run, size_t conn, const char *child);
 

@@ -59,6 +59,26 @@ static bool find_goal(const struct ike_run *run, const char *conn, const char *c
 	return false;
 }
 
+int ike_run_tunnel(const struct ike_run *run, const char *conn, const char *child,
+		   uint32_t *tunnel, struct error *err)
+{
+	struct conn_child *found = NULL, *other;
+	struct conn *c;
+
+	if (!find_goal(run, conn, child, &c, &found))
+		return unknown_name(run, conn, child, err);
+	for (size_t i = 0; i < run->n_conns && !conn; i++) {
+		other = conn_child_find(run->conns[i], child);
+		if (other && other != found)
+			return error_set(err, -ENOTUNIQ,
+					 "'%s' is a child of %s and of %s: say which as "
+					 "CONNECTION/CHILD",
+					 child, c->ike.name, run->conns[i]->ike.name);
+	}
+	*tunnel = found->tunnel;
+	return 0;
+}
+
 static bool ike_is_up(const struct conn *conn)
 {
 	const struct run_sa *s;

@@ -63,6 +63,14 @@ bool ike_run_is_trapped(const struct ike_run *run, size_t conn, const char *chil
 	return c && c->trapped;
 }
 
+uint32_t ike_run_tunnel_at(const struct ike_run *run, size_t conn, const char *child)
+{
+	const struct conn_child *c =
+		conn < run->n_conns ? conn_child_find(run->conns[conn], child) : NULL;
+
+	return c ? c->tunnel : DP_TUNNEL_NONE;
+}
+
 void ike_run_trapped_ifaces(const struct ike_run *run, bool *trapped)
 {
 	for (size_t i = 0; i < run->n_conns; i++) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control/daemon.h"
+#include "control/vici_capture.h"
 #include "control/vici_control.h"
 #include "control/vici_guard.h"
 #include "control/vici_lists.h"
@@ -45,6 +46,8 @@ static const struct vici_command commands[] = {
 	{"show-drops", vici_run_show_drops, NULL},
 	{"show-guard", vici_run_show_guard, NULL},
 	{"list-refusals", vici_run_list_refusals, NULL},
+	{"capture", vici_run_capture, NULL},
+	{"capture-stop", vici_run_capture_stop, NULL},
 	// refused with a sentence
 	{"load-conn", vici_run_refuse, FROM_FILE},
 	{"unload-conn", vici_run_refuse, FROM_FILE},

@@ -367,6 +367,22 @@ static const char *state_of(const struct vici_stream *st, const char *conn, cons
 	return state;
 }
 
+// Over all SAs that the child has had, while list-sas shows each by itself.
+static void put_totals(struct vici_builder *b, const struct daemon *d, size_t conn,
+		       const char *child)
+{
+	struct dp_tunnel_totals t;
+
+	if (dp_tunnel_totals(d->dp, ike_run_tunnel_at(d->ike, conn, child), &t))
+		return;
+	vici_kvf(b, "bytes-in", "%" PRIu64, t.in_bytes);
+	vici_kvf(b, "packets-in", "%" PRIu64, t.in_packets);
+	vici_kvf(b, "bytes-out", "%" PRIu64, t.out_bytes);
+	vici_kvf(b, "packets-out", "%" PRIu64, t.out_packets);
+	vici_kvf(b, "replays", "%" PRIu64, t.replays);
+	vici_kvf(b, "auth-failures", "%" PRIu64, t.auth_failures);
+}
+
 static void put_show_conn(struct vici_session *s, const struct vici_stream *st,
 			  const struct config_conn *conn)
 {
@@ -394,6 +410,8 @@ static void put_show_conn(struct vici_session *s, const struct vici_stream *st,
 		vici_kv(&b, "start_action", config_start_name(child->start_action));
 		if (tunnel)
 			vici_kv(&b, "trap", trap_name(s, st, child));
+		if (tunnel)
+			put_totals(&b, s->server->d, st->cursor, child->name);
 		if (child->iface[0])
 			vici_kv(&b, "interface", child->iface);
 		vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "control/daemon.h"
+#include "control/vici_capture.h"
 #include "control/vici_events.h"
 #include "lib/bytes.h"
 #include "lib/limits.h"
@@ -35,6 +36,7 @@ static const char *const event_names[VICI_EV_COUNT] = {
 	[VICI_EV_SHOW_ROUTE] = "show-route",
 	[VICI_EV_LIST_REFUSAL] = "list-refusal",
 	[VICI_EV_REFUSAL] = "refusal",
+	[VICI_EV_CAPTURE] = "capture",
 };
 
 static void stream_fini(struct vici_stream *st)
@@ -73,6 +75,8 @@ void vici_sessions_reap(struct vici_server *server, bool all)
 		*at = s->next;
 		if (s->op.active)
 			ike_run_unwatch(server->d->ike, s);
+		if (s->capture)
+			vici_capture_abandon(s);
 		stream_fini(&s->stream);
 		bufferevent_free(s->bev);
 		free(s);
@@ -219,7 +223,7 @@ static void run_packet(struct vici_session *s, const uint8_t *data, size_t len)
 
 static bool is_busy(const struct vici_session *s)
 {
-	return s->stream.next || s->op.active;
+	return s->stream.next || s->op.active || s->capture;
 }
 
 static void on_read(struct bufferevent *bev, void *ctx)

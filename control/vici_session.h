@@ -25,6 +25,7 @@ struct bufferevent;
 struct daemon;
 struct event;
 struct evconnlistener;
+struct vici_capture;
 struct vici_events;
 struct vici_session;
 
@@ -41,6 +42,7 @@ enum vici_event_id {
 	VICI_EV_SHOW_ROUTE,
 	VICI_EV_LIST_REFUSAL,
 	VICI_EV_REFUSAL,
+	VICI_EV_CAPTURE,
 	VICI_EV_COUNT,
 };
 
@@ -102,6 +104,7 @@ struct vici_session {
 	uid_t uid;
 	struct vici_stream stream; // active when .next is set
 	struct vici_operation op;
+	struct vici_capture *capture; // its own, under way; else NULL
 };
 
 struct vici_server {
@@ -115,6 +118,7 @@ struct vici_server {
 	dev_t dev; // of the socket file, so that only our own is removed
 	ino_t ino;
 	struct vici_events *events;
+	struct vici_capture *capture; // of whichever client; NULL: none
 };
 
 // Takes the connected socket. -ENOMEM: it is closed.

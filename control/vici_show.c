@@ -255,6 +255,31 @@ static void put_addrs(struct vici_builder *b, const struct ip_prefix *addrs, uns
 	vici_list_end(b);
 }
 
+struct xstats {
+	struct vici_builder *b;
+	bool all; // zeros too
+};
+
+static void put_xstat(void *ctx, const char *name, uint64_t value)
+{
+	const struct xstats *x = ctx;
+
+	if (value || x->all)
+		put_u64(x->b, name, value);
+}
+
+static void put_xstats(struct vici_builder *b, const struct daemon *d, unsigned port,
+		       const struct vici_request *req)
+{
+	struct xstats x = {.b = b, .all = vici_request_bool(req, "all")};
+
+	if (!vici_request_bool(req, "xstats"))
+		return;
+	vici_section(b, "xstats");
+	dp_port_xstats(d->dp, port, put_xstat, &x); // what there is: a driver may have none
+	vici_section_end(b);
+}
+
 enum vici_outcome vici_run_show_ports(struct vici_session *s, const struct vici_request *req,
 				      struct vici_builder *reply)
 {
@@ -262,7 +287,6 @@ enum vici_outcome vici_run_show_ports(struct vici_session *s, const struct vici_
 	char mac[MAC_ADDR_TEXT_MAX];
 	struct dp_port_info p;
 
-	(void)req;
 	for (unsigned i = 0; dp_port_info(d->dp, i, &p) == 0; i++) {
 		const struct config_port *port = config_port_find(d->config, p.name);
 
@@ -287,6 +311,7 @@ enum vici_outcome vici_run_show_ports(struct vici_session *s, const struct vici_
 		put_u64(reply, "tx-errors", p.tx_errors);
 		put_u64(reply, "to-linux-packets", p.punt_packets);
 		put_u64(reply, "from-linux-packets", p.from_linux_packets);
+		put_xstats(reply, d, i, req);
 		vici_section_end(reply);
 	}
 	return VICI_REPLY;
@@ -334,6 +359,22 @@ enum vici_outcome vici_run_show_interfaces(struct vici_session *s, const struct 
 	return VICI_REPLY;
 }
 
+// Those that have occurred: each is in show-drops, and the punt thread has some too.
+static void put_worker_drops(struct vici_builder *b, const struct dp *dp, unsigned worker)
+{
+	uint64_t count[DROP_REASON_COUNT] = {0}, all = 0;
+
+	dp_worker_drops(dp, worker, count);
+	for (unsigned i = 0; i < DROP_REASON_COUNT; i++)
+		all += count[i];
+	put_u64(b, "dropped", all);
+	vici_section(b, "drops");
+	for (unsigned i = 0; i < DROP_REASON_COUNT; i++)
+		if (count[i])
+			put_u64(b, dp_drop_name((enum drop_reason)i), count[i]);
+	vici_section_end(b);
+}
+
 enum vici_outcome vici_run_show_workers(struct vici_session *s, const struct vici_request *req,
 					struct vici_builder *reply)
 {
@@ -364,6 +405,7 @@ enum vici_outcome vici_run_show_workers(struct vici_session *s, const struct vic
 		put_u64(reply, "busy-cycles", w.busy_cycles);
 		put_u64(reply, "idle-cycles", w.idle_cycles);
 		put_u64(reply, "sleeps", w.sleeps);
+		put_worker_drops(reply, dp, i);
 		vici_section_end(reply);
 	}
 	return VICI_REPLY;

@@ -264,7 +264,7 @@ static void classify_ipv6(struct worker *w, struct batch *in, uint16_t i, bool g
 	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *) + RTE_ETHER_HDR_LEN;
 
 	if (m->data_len < RTE_ETHER_HDR_LEN + IPV6_HDR_LEN) {
-		drop(w, m, DROP_RX_MALFORMED);
+		drop_frame(w, m, DROP_RX_MALFORMED);
 	} else if (is_of_link6(ip)) {
 		punt_whole(in, i, s);
 	} else {
@@ -291,16 +291,16 @@ static void classify_frame(struct worker *w, struct batch *in, uint16_t i, struc
 	// Some drivers take the tag out of the frame: back it goes, or the frame would look
 	// like one of the untagged network.
 	if ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) && rte_vlan_insert(&m) != 0) {
-		drop(w, in->pkt[i], DROP_NO_MBUF);
+		drop_frame(w, in->pkt[i], DROP_NO_MBUF);
 		return;
 	}
 	in->pkt[i] = m;
 	if (m->nb_segs > 1 && rte_pktmbuf_linearize(m) != 0) {
-		drop(w, m, DROP_NO_MBUF);
+		drop_frame(w, m, DROP_NO_MBUF);
 		return;
 	}
 	if (m->data_len < RTE_ETHER_HDR_LEN) {
-		drop(w, m, DROP_RX_MALFORMED);
+		drop_frame(w, m, DROP_RX_MALFORMED);
 		return;
 	}
 	eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
@@ -308,7 +308,7 @@ static void classify_frame(struct worker *w, struct batch *in, uint16_t i, struc
 	// Our own source address: the interface underneath spoke, not the link.
 	if ((!group_mac && memcmp(&eth->dst_addr, port->mac.bytes, RTE_ETHER_ADDR_LEN) != 0) ||
 	    memcmp(&eth->src_addr, port->mac.bytes, RTE_ETHER_ADDR_LEN) == 0)
-		drop(w, m, DROP_RX_OTHER_MAC);
+		drop_frame(w, m, DROP_RX_OTHER_MAC);
 	else if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4))
 		classify_ipv4(w, in, i, group_mac, s);
 	else if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6))
@@ -347,7 +347,7 @@ static void classify_tap(struct worker *w, struct batch *in, uint16_t i, struct 
 	bool good;
 
 	if (m->data_len < RTE_ETHER_HDR_LEN) {
-		drop(w, m, DROP_RX_MALFORMED);
+		drop_frame(w, m, DROP_RX_MALFORMED);
 		return;
 	}
 	type_be = rte_pktmbuf_mtod(m, struct rte_ether_hdr *)->ether_type;

@@ -26,6 +26,7 @@
 #include "dataplane/punt.h"
 #include "dataplane/reass.h"
 #include "dataplane/sad.h"
+#include "dataplane/telemetry.h"
 #include "dataplane/tunnel.h"
 
 enum {
@@ -360,6 +361,7 @@ int dp_start(const struct dp_params *p, struct dp **out, struct error *err)
 		goto out;
 	snprintf(dp->version, sizeof(dp->version), "%s, %s", rte_version(), crypto_version());
 	eal_log_started();
+	telemetry_start(dp);
 	*out = dp;
 	dp = NULL;
 out:
@@ -373,10 +375,13 @@ void dp_stop(struct dp *dp)
 {
 	if (!dp)
 		return;
+	telemetry_stop();
 	atomic_store(&dp->stop, true);
 	if (dp->eal->started)
 		rte_eal_mp_wait_lcore();
 	punt_join(dp);
+	if (dp->capture)
+		dp_capture_end(dp);
 	for (unsigned i = 0; i < dp->n_workers; i++) {
 		if (!dp->workers[i])
 			continue;
@@ -445,6 +450,15 @@ int dp_worker_info(const struct dp *dp, unsigned i, struct dp_worker_info *out)
 		.esp_out_packets = counter_read(&w->esp_out_packets),
 		.dummies = counter_read(&w->dummies),
 	};
+	return 0;
+}
+
+int dp_worker_drops(const struct dp *dp, unsigned i, uint64_t out[DROP_REASON_COUNT])
+{
+	if (i >= dp->n_workers)
+		return -ENOENT;
+	for (unsigned r = 0; r < DROP_REASON_COUNT; r++)
+		out[r] = counter_read(&dp->workers[i]->drops[r]);
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "lib/error.h"
 #include "lib/esp_sa.h"
 #include "lib/ike_cookie.h"
+#include "lib/packet_filter.h"
 #include "lib/selector.h"
 
 #define DP_PORTS_MAX   16
@@ -84,6 +85,10 @@ struct dp_port_info {
 
 unsigned dp_port_count(const struct dp *dp);
 int dp_port_info(const struct dp *dp, unsigned port, struct dp_port_info *out); // -ENOENT
+// Calls `fn` for each counter that the port's driver has, under the driver's names. -ENOENT, -ENOMEM,
+// and what the driver says.
+int dp_port_xstats(const struct dp *dp, unsigned port,
+		   void (*fn)(void *ctx, const char *name, uint64_t value), void *ctx);
 
 // ---- what Linux knows: own addresses, routes, neighbours ----
 // All idempotent: setting what is set, or deleting what is absent, is no error. Both
@@ -194,6 +199,14 @@ struct dp_sa_stats {
 
 int dp_sa_in_stats(const struct dp *dp, uint32_t spi, struct dp_sa_stats *out);		// -ENOENT
 int dp_tunnel_out_stats(const struct dp *dp, uint32_t tunnel, struct dp_sa_stats *out); // -ENOENT
+
+struct dp_tunnel_totals { // over all SAs of a tunnel; packets and bytes as in dp_sa_stats
+	uint64_t in_packets, in_bytes, out_packets, out_bytes;
+	uint64_t replays, auth_failures;
+};
+
+// Since the tunnel was added. -ENOENT.
+int dp_tunnel_totals(const struct dp *dp, uint32_t tunnel, struct dp_tunnel_totals *out);
 
 // Largest inner packet in bytes that fits the tunnel's outbound SA on the way to the peer, as far
 // as it is known: the port's MTU, or what a router on the way has said in the last ten minutes (RFC
@@ -345,9 +358,59 @@ struct dp_worker_info {
 
 unsigned dp_worker_count(const struct dp *dp);
 int dp_worker_info(const struct dp *dp, unsigned worker, struct dp_worker_info *out);
+int dp_worker_drops(const struct dp *dp, unsigned worker,
+		    uint64_t out[DROP_REASON_COUNT]); // -ENOENT
 // Sum over the workers and the punt thread.
 void dp_drops(const struct dp *dp, uint64_t out[DROP_REASON_COUNT]);
 const char *dp_drop_name(enum drop_reason reason);
 const char *dp_drop_help(enum drop_reason reason);
 // "DPDK 22.11.11, intel-ipsec-mb 1.3.0 (AVX2)"
 const char *dp_version(const struct dp *dp);
+
+// ---- capture ----
+
+enum dp_capture_point {
+	DP_CAPTURE_RX,	       // as it came from the wire
+	DP_CAPTURE_FROM_LINUX, // as Linux sent it
+	DP_CAPTURE_PLAIN_OUT,  // before encryption
+	DP_CAPTURE_ESP_OUT,    // after encryption, outer header in front
+	DP_CAPTURE_PLAIN_IN,   // after decryption and all checks
+	DP_CAPTURE_TX,	       // as it goes to the wire
+	DP_CAPTURE_TO_LINUX,
+	DP_CAPTURE_DROP,
+};
+
+struct dp_capture_params {
+	struct packet_filter filter; // by_port: of the ports. Numbers are those of this header
+	bool only_drops;
+	uint32_t sample;   // one packet in so many, of those that the filter fits; 1: all
+	uint32_t snap_len; // bytes that are copied of each; 0: all
+};
+
+struct dp_capture_packet {
+	enum dp_capture_point point;
+	enum drop_reason reason; // DP_CAPTURE_DROP
+	uint64_t time_ns;	 // since 1970
+	uint64_t id;		 // the same at all the points that a packet passes
+	unsigned number;	 // port or tunnel interface: of RX, TX and Linux's; else where it came in
+	bool ethernet;		 // begins with an Ethernet header, not with one of IP
+	uint32_t tunnel;	 // DP_TUNNEL_NONE when not known, or none
+	uint32_t spi;		 // of the tunnel's SA, 0 when not known
+	uint64_t lost;		 // copies that found no room, since the one before
+	const uint8_t *data;	 // cap_len of len bytes; good until the next call
+	uint32_t cap_len, len;
+};
+
+// From now on copies are taken. A copy that finds no room (2 MiB for each worker) is lost and
+// counted; packets never are. One capture at a time: -EBUSY. -ENOMEM.
+int dp_capture_start(struct dp *dp, const struct dp_capture_params *params, struct error *err);
+// The oldest copy that has not been taken yet; false when there is none now.
+bool dp_capture_next(struct dp *dp, struct dp_capture_packet *out);
+// No more copies are taken; those that there are can still be read.
+void dp_capture_stop(struct dp *dp);
+// Copies that found no room.
+uint64_t dp_capture_lost(const struct dp *dp);
+// Ends it. Harmless when there is none.
+void dp_capture_end(struct dp *dp);
+// Name of a tunnel, NULL when there is none of that number.
+const char *dp_tunnel_name(const struct dp *dp, uint32_t tunnel);

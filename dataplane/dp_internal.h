@@ -9,6 +9,7 @@
 #include "dataplane/dp.h"
 #include "dataplane/worker.h"
 
+struct capture;
 struct deferred;
 struct dummies;
 struct eal;
@@ -48,6 +49,8 @@ struct dp {
 	bool clamp_mss;
 	atomic_bool stop; // control: rw, workers and the punt thread: ro
 	struct eal *eal;
+	struct capture *capture;   // control only: the one under way, or NULL
+	uint16_t capture_runs;	   // control only: number of the last one
 	struct deferred *deferred; // control only: what waits for a grace period, oldest first
 	struct deferred **deferred_tail;
 	char version[128];

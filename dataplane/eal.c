@@ -306,7 +306,6 @@ static int build_args(struct args *a, const struct eal *eal, const struct dp_par
 
 	add_arg(a, "port500d");
 	add_arg(a, "--file-prefix=%s", eal->prefix);
-	add_arg(a, "--no-telemetry");
 	add_arg(a, "--log-level=notice");
 	// Neither leaves files behind, even after a crash: the memory has no name.
 	if (eal->hugepages) {

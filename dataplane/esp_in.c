@@ -5,6 +5,7 @@
 
 #include <rte_branch_prediction.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
 #include "dataplane/iface.h"
@@ -418,6 +419,24 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	return DROP_REASON_COUNT;
 }
 
+// A packet that is dropped from here on has been decrypted in place. A capture shows what was
+// inside; where the integrity check failed, only the headers: what follows them is neither what
+// came in, nor anything that the peer has said, but may tell of the key stream.
+static void show_inside(struct rte_mbuf *m, const struct in_packet *in,
+			const struct crypto_job *job)
+{
+	const uint16_t headers = (uint16_t)(in->outer_len + sizeof(struct esp_hdr));
+	const uint16_t front = (uint16_t)(in->outer_len + job->key->head_len);
+
+	if (job->status != CRYPTO_OK) {
+		m->data_len = headers; // and pkt_len stays: it is cut
+		return;
+	}
+	m->data_off = (uint16_t)(m->data_off + front);
+	m->data_len = (uint16_t)job->text_len;
+	m->pkt_len = m->data_len;
+}
+
 void esp_in(struct worker *w, struct batch *b)
 {
 	struct crypto_job job[BATCH_MAX];
@@ -433,6 +452,8 @@ void esp_in(struct worker *w, struct batch *b)
 		const enum drop_reason reason = esp_in_accept(w, b->sa[i], m, &in[i], &job[i]);
 
 		if (reason != DROP_REASON_COUNT) {
+			if (worker_captures(w))
+				show_inside(m, &in[i], &job[i]);
 			drop(w, m, reason);
 			continue;
 		}
@@ -445,5 +466,7 @@ void esp_in(struct worker *w, struct batch *b)
 		batch_keep(b, kept++, i);
 	}
 	b->n = kept;
+	if (worker_captures(w))
+		capture_batch(w, DP_CAPTURE_PLAIN_IN, b);
 	counter_add(&w->esp_in_packets, kept);
 }

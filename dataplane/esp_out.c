@@ -7,6 +7,7 @@
 #include <rte_branch_prediction.h>
 
 #include "dataplane/acquire.h"
+#include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
 #include "dataplane/frag.h"
@@ -485,6 +486,8 @@ static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 	const struct sa_out *sa[BATCH_MAX];
 	uint16_t kept = 0;
 
+	if (worker_captures(w))
+		capture_batch(w, DP_CAPTURE_PLAIN_OUT, b);
 	take_sequence_numbers(w, o);
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct group *g = &o->group[o->group_of[i]];
@@ -507,6 +510,8 @@ static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 	crypto_seal(w->crypto, job, kept);
 	for (uint16_t i = 0; i < kept; i++)
 		sum_outer6(sa[i], b->pkt[i]);
+	if (worker_captures(w))
+		capture_batch(w, DP_CAPTURE_ESP_OUT, b);
 	counter_add(&w->esp_out_packets, kept);
 }
 
@@ -549,6 +554,8 @@ void esp_out(struct worker *w, struct batch *b, struct batch *icmp)
 	o.dummies = false;
 	large.n = 0;
 	prefetch_sas(b);
+	if (worker_captures(w))
+		capture_routed(w, b);
 	select_sa(w, b, &o, &large, icmp);
 	seal(w, b, &o);
 	for (uint16_t i = 0; i < large.n; i++)

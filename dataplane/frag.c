@@ -8,6 +8,7 @@
 #include <rte_ip.h>
 #include <rte_ip_frag.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
 #include "lib/ipv6.h"
 
@@ -31,6 +32,7 @@ int frag_cut(struct worker *w, const struct batch *b, uint16_t i, uint16_t mtu,
 		struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(pkt[k], struct rte_ipv4_hdr *);
 
 		pkt[k]->port = m->port;
+		capture_inherit(w, m, pkt[k]);
 		ip->hdr_checksum = 0;
 		ip->hdr_checksum = (uint16_t)~rte_raw_cksum(ip, rte_ipv4_hdr_len(ip));
 		batch_append(pieces, b, i);
@@ -99,6 +101,7 @@ int frag6_cut(struct worker *w, const struct batch *b, uint16_t i, uint16_t mtu,
 		}
 		batch_append(pieces, b, i);
 		pieces->pkt[pieces->n - 1] = piece;
+		capture_inherit(w, m, piece);
 	}
 	rte_pktmbuf_free(m);
 	counter_add(&w->cut_packets, 1);

@@ -6,6 +6,7 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/census.h"
 #include "dataplane/flow6.h"
 #include "dataplane/stages.h"
@@ -238,6 +239,7 @@ static bool send_answer(struct worker *w, struct batch *b, uint16_t i, const str
 
 	if (at == BATCH_MAX || !answer(b->pkt[i], msg, keys))
 		return false;
+	capture_made(w, b->pkt[i]);
 	batch_append(self, b, i);
 	self->origin[at] = FROM_SELF;
 	self->from_linux[at] = true;

@@ -8,6 +8,7 @@
 #include <rte_icmp.h>
 #include <rte_ip.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
 #include "dataplane/worker.h"
@@ -81,6 +82,7 @@ struct rte_mbuf *icmp_error(struct worker *w, const struct rte_mbuf *offending, 
 		quoted = (uint16_t)(ICMP_LEN_MAX - overhead);
 	len = (uint16_t)(overhead + quoted);
 	ip = (struct rte_ipv4_hdr *)(void *)rte_pktmbuf_append(m, len);
+	capture_made(w, m);
 	m->port = offending->port;
 	*ip = (struct rte_ipv4_hdr){
 		.version_ihl = RTE_IPV4_VHL_DEF,

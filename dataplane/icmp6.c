@@ -6,6 +6,7 @@
 #include <rte_byteorder.h>
 #include <rte_ip.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib6.h"
 #include "dataplane/icmp.h"
@@ -65,6 +66,7 @@ struct rte_mbuf *icmp6_error(struct worker *w, const struct rte_mbuf *offending,
 		rte_pktmbuf_free(m);
 		return NULL;
 	}
+	capture_made(w, m);
 	m->port = offending->port;
 	memset(ip, 0, overhead);
 	ip[0] = 6 << 4;

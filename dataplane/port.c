@@ -235,3 +235,39 @@ int dp_port_info(const struct dp *dp, unsigned index, struct dp_port_info *out)
 	}
 	return 0;
 }
+
+int dp_port_xstats(const struct dp *dp, unsigned index,
+		   void (*fn)(void *ctx, const char *name, uint64_t value), void *ctx)
+{
+	struct rte_eth_xstat_name *name = NULL;
+	struct rte_eth_xstat *value = NULL;
+	int n, ret;
+	uint16_t id;
+
+	if (index >= dp->n_ports)
+		return -ENOENT;
+	id = dp->ports[index].id;
+	n = rte_eth_xstats_get_names(id, NULL, 0);
+	if (n <= 0)
+		return n;
+	name = calloc((size_t)n, sizeof(*name));
+	value = calloc((size_t)n, sizeof(*value));
+	ret = -ENOMEM;
+	if (!name || !value)
+		goto out;
+	ret = rte_eth_xstats_get_names(id, name, (unsigned)n);
+	if (ret == n)
+		ret = rte_eth_xstats_get(id, value, (unsigned)n);
+	if (ret != n) { // more of them all of a sudden
+		ret = ret < 0 ? ret : -EAGAIN;
+		goto out;
+	}
+	for (int i = 0; i < n; i++)
+		if (value[i].id < (uint64_t)n)
+			fn(ctx, name[value[i].id].name, value[i].value);
+	ret = 0;
+out:
+	free(name);
+	free(value);
+	return ret;
+}

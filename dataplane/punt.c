@@ -13,6 +13,7 @@
 #include <rte_errno.h>
 #include <rte_ether.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/flow6.h"
 #include "dataplane/iface.h"
 #include "dataplane/port.h"
@@ -52,10 +53,16 @@ static bool restore_frame(struct worker *w, struct batch *b, uint16_t i)
 
 static void punt_frames(struct worker *w, struct rte_ring *ring, struct rte_mbuf **pkt, unsigned n)
 {
-	const unsigned sent = n ? rte_ring_enqueue_burst(ring, (void **)pkt, n, NULL) : 0;
+	unsigned sent;
 
+	if (worker_captures(w))
+		capture_frames(w, DP_CAPTURE_TO_LINUX, CAPTURE_BY_MBUF, pkt, n);
+	sent = n ? rte_ring_enqueue_burst(ring, (void **)pkt, n, NULL) : 0;
 	if (sent == n)
 		return;
+	if (worker_captures(w))
+		capture_refused(capture_load(&w->capture), DROP_PUNT_FULL, false, pkt + sent,
+				n - sent);
 	counter_add(&w->drops[DROP_PUNT_FULL], n - sent);
 	rte_pktmbuf_free_bulk(pkt + sent, n - sent);
 }
@@ -96,6 +103,16 @@ void punt_first(struct worker *w, struct batch *b)
 
 // ---- the thread ----
 
+static void drop_punted(struct punt *punt, struct rte_mbuf *m, enum drop_reason reason)
+{
+	struct capture_ring *r = capture_load(&punt->capture);
+
+	if (r)
+		capture_refused(r, reason, false, &m, 1);
+	counter_add(&punt->drops[reason], 1);
+	rte_pktmbuf_free(m);
+}
+
 // The device of a port or tunnel interface, with the counter for one way; -1 when it has gone.
 static int device_fd(struct punt *punt, unsigned number, bool to_linux, counter **count)
 {
@@ -119,10 +136,11 @@ static void write_tap(struct punt *punt, struct rte_mbuf *m)
 	counter *count = NULL;
 	const int fd = device_fd(punt, m->port, true, &count);
 
-	if (fd >= 0 && write(fd, rte_pktmbuf_mtod(m, void *), m->data_len) == m->data_len)
-		counter_add(count, 1);
-	else
-		counter_add(&punt->drops[DROP_PUNT_WRITE], 1);
+	if (fd < 0 || write(fd, rte_pktmbuf_mtod(m, void *), m->data_len) != m->data_len) {
+		drop_punted(punt, m, DROP_PUNT_WRITE);
+		return;
+	}
+	counter_add(count, 1);
 	rte_pktmbuf_free(m);
 }
 
@@ -169,8 +187,9 @@ static bool read_tap(struct punt *punt, unsigned number, int fd, counter *count)
 	m->port = (uint16_t)number;
 	counter_add(count, 1);
 	if (rte_ring_enqueue(ring_of(punt->dp, number), m) != 0) {
-		counter_add(&punt->drops[DROP_PUNT_FULL], 1);
-		rte_pktmbuf_free(m);
+		if (capture_load(&punt->capture))
+			capture_begin(capture_load(&punt->capture), m);
+		drop_punted(punt, m, DROP_PUNT_FULL);
 	}
 	return true;
 }

@@ -13,6 +13,7 @@
 #include <rte_ip_frag.h>
 #include <rte_malloc.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
 #include "lib/ipv6.h"
 
@@ -70,6 +71,9 @@ static void drop_lost(struct worker *w)
 	for (uint32_t i = 0; i < r->lost.cnt; i++)
 		n += r->lost.row[i]->nb_segs;
 	counter_add(&w->drops[DROP_FRAGMENT], n);
+	if (worker_captures(w))
+		for (uint32_t i = 0; i < r->lost.cnt; i++)
+			worker_capture_drop(w, r->lost.row[i], DROP_FRAGMENT, false);
 	rte_ip_frag_free_death_row(&r->lost, 0);
 }
 
@@ -95,6 +99,7 @@ static struct rte_mbuf *flatten(struct worker *w, struct rte_mbuf *chain)
 	m->data_len = (uint16_t)len;
 	m->pkt_len = len;
 	m->port = chain->port;
+	capture_inherit(w, chain, m);
 	memcpy(rte_pktmbuf_mtod(m, uint8_t *) - RTE_ETHER_HDR_LEN,
 	       rte_pktmbuf_mtod(chain, uint8_t *) - RTE_ETHER_HDR_LEN, RTE_ETHER_HDR_LEN);
 	rte_pktmbuf_free(chain);
@@ -114,6 +119,8 @@ static struct rte_mbuf *finish(struct worker *w, struct rte_mbuf *whole)
 	n_segs = whole->nb_segs;
 	flat = flatten(w, whole);
 	if (!flat) {
+		if (worker_captures(w))
+			worker_capture_drop(w, whole, DROP_NO_MBUF, false);
 		counter_add(&w->drops[DROP_NO_MBUF], n_segs);
 		rte_pktmbuf_free(whole);
 		return NULL;

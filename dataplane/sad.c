@@ -10,6 +10,7 @@
 #include "dataplane/dp_internal.h"
 #include "dataplane/outer.h"
 #include "dataplane/tunnel.h"
+#include "dataplane/tunnel_count.h"
 
 int sad_create(struct dp *dp)
 {
@@ -33,6 +34,7 @@ static void sa_in_free(void *p)
 
 	if (sa == NULL)
 		return;
+	tunnel_count_leave_in(sa);
 	esp_selectors_fini(&sa->ts);
 	wipe(sa, sa->size);
 	rte_free(sa);
@@ -130,6 +132,8 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 		goto out;
 	sa->spi = esp->spi;
 	sa->tunnel = tunnel;
+	if (tunnel_get(dp, tunnel) != NULL)
+		tunnel_count_join_in(tunnel_get(dp, tunnel)->count, sa);
 	sa->iface = tunnel_get(dp, tunnel) != NULL ? tunnel_get(dp, tunnel)->iface : DP_IFACE_NONE;
 	sa->udp_encap = esp->udp_encap;
 	sa->either_form = esp->either_form;

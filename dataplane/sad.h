@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <rte_prefetch.h>
 
@@ -26,6 +27,8 @@
 #define SAD_SLOT_BITS  17 // 10,000 tunnels may have 100,000 SAs
 #define SAD_SLOTS      (1u << SAD_SLOT_BITS)
 #define SA_IN_NO_OWNER UINT32_MAX
+
+struct tunnel_count;
 
 // What a look-up touches stands first, then what the owner writes, then the selectors and the key.
 struct sa_in {
@@ -52,6 +55,8 @@ struct sa_in {
 	uint64_t soft_tsc, hard_tsc, moved_tsc; // the owner's: when the event was last reported
 	counter dummy_tsc;			// when the last dummy packet came; else last_tsc
 	struct crypto_key key;
+	struct tunnel_count *count; // control
+	LIST_ENTRY(sa_in) count_link;
 	size_t size;	 // bytes of all this
 	uint64_t ring[]; // of the replay window
 };
@@ -60,7 +65,7 @@ struct sad {
 	_Atomic(struct sa_in *) slot[SAD_SLOTS]; // control: rw, workers: ro
 	uint32_t spi[SAD_SLOTS];      // control: the SPI reserved or published, 0 when free
 	uint32_t last_spi[SAD_SLOTS]; // control: the one before it, never given twice in a row
-	uint32_t used;		      // control: slots taken
+	_Atomic uint32_t used;	      // control: rw, telemetry: ro; slots taken
 	struct crypto *crypto;	      // control: expands keys
 };
 

@@ -6,6 +6,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_random.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/stages.h"
 #include "dataplane/tunnel.h"
@@ -153,6 +154,7 @@ static void put_dummy(struct worker *w, struct tunnel *t, struct batch *b)
 		return;
 	}
 	memset(data, 0, len);
+	capture_made(w, m);
 	b->pkt[b->n] = m;
 	b->port[b->n] = 0;
 	b->origin[b->n] = FROM_SELF_TUNNEL; // never in clear

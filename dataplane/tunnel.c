@@ -11,6 +11,7 @@
 #include "dataplane/dp_internal.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/tfc.h"
+#include "dataplane/tunnel_count.h"
 
 int tunnels_create(struct dp *dp)
 {
@@ -34,6 +35,7 @@ static void sa_out_free(void *p)
 
 	if (sa == NULL)
 		return;
+	tunnel_count_leave_out(sa);
 	esp_selectors_fini(&sa->ts);
 	wipe(sa, sizeof(*sa));
 	rte_free(sa);
@@ -44,6 +46,7 @@ static void tunnel_free(void *p)
 	struct tunnel *t = p;
 
 	sa_out_free(atomic_load_explicit(&t->sa, memory_order_relaxed));
+	tunnel_count_put(t->count);
 	rte_free(t);
 }
 
@@ -103,6 +106,11 @@ int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *id)
 	t = rte_zmalloc("tunnel", sizeof(*t), 64);
 	if (t == NULL)
 		return -ENOMEM;
+	t->count = tunnel_count_create();
+	if (t->count == NULL) {
+		rte_free(t);
+		return -ENOMEM;
+	}
 	t->id = slot;
 	t->dummy_at = UINT32_MAX;
 	t->label_seed = (uint32_t)rte_rand();
@@ -110,6 +118,13 @@ int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *id)
 	dp->tunnels->slot[slot] = t;
 	*id = slot;
 	return 0;
+}
+
+const char *dp_tunnel_name(const struct dp *dp, uint32_t id)
+{
+	const struct tunnel *t = tunnel_get(dp, id);
+
+	return t != NULL ? t->name : NULL;
 }
 
 int dp_tunnel_del(struct dp *dp, uint32_t id)
@@ -275,6 +290,7 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	set_rule(sa, t, esp);
 	build_outer(sa, &esp->local, &esp->remote, esp->udp_encap);
 	set_life(sa, esp);
+	tunnel_count_join_out(t->count, sa);
 	old = atomic_exchange_explicit(&t->sa, sa, memory_order_acq_rel);
 	if (old != NULL)
 		dp_defer_free(dp, sa_out_free, old);
@@ -325,6 +341,7 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 	sa->packets = atomic_load_explicit(&old->packets, memory_order_relaxed);
 	sa->bytes = atomic_load_explicit(&old->bytes, memory_order_relaxed);
 	sa->last_tsc = atomic_load_explicit(&old->last_tsc, memory_order_relaxed);
+	tunnel_count_move_out(old, sa);
 	atomic_store_explicit(&t->sa, sa, memory_order_release);
 	dp_defer_free(dp, sa_out_free, old);
 	return 0;
@@ -359,6 +376,16 @@ int dp_tunnel_out_stats(const struct dp *dp, uint32_t id, struct dp_sa_stats *ou
 		// The counter goes on when all are used up; nothing is sent then.
 		.seq = RTE_MIN(seq, sa->seq_hard),
 	};
+	return 0;
+}
+
+int dp_tunnel_totals(const struct dp *dp, uint32_t id, struct dp_tunnel_totals *out)
+{
+	const struct tunnel *t = tunnel_get(dp, id);
+
+	if (t == NULL)
+		return -ENOENT;
+	tunnel_count_totals(t->count, out);
 	return 0;
 }
 

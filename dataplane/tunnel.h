@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <rte_ip.h>
 #include <rte_prefetch.h>
@@ -35,6 +36,8 @@
 #define SA_OUT_SEQ_MAX	   ((uint64_t)UINT32_MAX)
 #define SA_OUT_SEQ_MAX_ESN (SA_OUT_SEALED - 1)
 #define TUNNEL_EVENT_MS	   100 // an event of one tunnel or SA is repeated at most that often
+
+struct tunnel_count;
 
 struct sa_out {
 	uint32_t spi_be;	      // read only from here on, once published
@@ -62,6 +65,8 @@ struct sa_out {
 	_Alignas(64) struct esp_selectors ts;
 	_Atomic uint64_t soft_tsc, hard_tsc; // workers: when the event was last reported
 	struct crypto_key key;
+	struct tunnel_count *count; // control
+	LIST_ENTRY(sa_out) count_link;
 };
 
 struct tunnel {
@@ -74,6 +79,7 @@ struct tunnel {
 	uint32_t label_seed;	    // control: of the flow labels of all its SAs
 	uint32_t dummies;	    // control: dummy packets a second
 	uint32_t dummy_at;	    // control: its place in the list of tfc.c, UINT32_MAX: none
+	struct tunnel_count *count; // control
 	char name[DP_NAME_MAX];
 };
 

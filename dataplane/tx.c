@@ -3,6 +3,7 @@
 
 #include <rte_ethdev.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/port.h"
 
@@ -10,6 +11,9 @@ static void drop_rest(struct worker *w, struct rte_mbuf **pkt, uint16_t sent, ui
 {
 	if (sent == n)
 		return;
+	if (worker_captures(w))
+		capture_refused(capture_load(&w->capture), DROP_TX_FULL, true, pkt + sent,
+				(unsigned)(n - sent));
 	counter_add(&w->drops[DROP_TX_FULL], n - sent);
 	rte_pktmbuf_free_bulk(pkt + sent, (unsigned)(n - sent));
 }
@@ -19,6 +23,8 @@ static void flush_port(struct worker *w, const struct port *port)
 	struct tx_buffer *tx = &w->tx[port->index];
 	uint16_t sent;
 
+	if (worker_captures(w))
+		capture_frames(w, DP_CAPTURE_TX, port->index, tx->pkt, tx->n);
 	if (port->shared_tx && port->owner != w->id)
 		sent = (uint16_t)rte_ring_enqueue_burst(port->tx_ring, (void **)tx->pkt, tx->n,
 							NULL);

@@ -12,6 +12,7 @@
 #include <rte_pause.h>
 #include <rte_random.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/census.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
@@ -101,6 +102,8 @@ unsigned worker_step(struct worker *w, const struct source *src)
 	n = in.n;
 	if (n == 0)
 		return 0;
+	if (worker_captures(w))
+		capture_received(w, (enum source_type)src->type, &in);
 	batch_clear(&first);
 	batch_clear(&protect);
 	batch_clear(&pass);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
@@ -16,6 +17,7 @@
 #include "dataplane/dp.h"
 #include "dataplane/drop.h"
 
+struct capture_ring;
 struct census;
 struct crypto;
 struct dp;
@@ -85,6 +87,7 @@ struct worker {
 	struct dp *dp; // tables: workers read pointers, control swaps them
 	struct crypto *crypto;
 	struct reass *reass; // fragments of what is for ourselves
+	_Atomic(struct capture_ring *) capture; // control: rw, worker: ro; NULL: none under way
 	uint64_t now_tsc;    // taken once per step
 	unsigned traffic;    // packets through tunnels or forwarded in this round: patience.h
 	struct source source[WORKER_SOURCES_MAX];
@@ -116,9 +119,32 @@ struct worker {
 	counter handed_over;		     // to the worker whose packets they are
 };
 
-// Frees the packet and counts the reason.
+// Is a capture under way? All that the packet path pays when there is none.
+static inline bool worker_captures(const struct worker *w)
+{
+	return unlikely(atomic_load_explicit(
+				(_Atomic(struct capture_ring *) *)(uintptr_t)&w->capture,
+				memory_order_relaxed) != NULL);
+}
+
+// The capture's copy of a packet that is about to be dropped (capture.c).
+void worker_capture_drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason,
+			 bool ethernet);
+
+// Frees the packet, whose data begins at its IP header, and counts the reason.
 static inline void drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
 {
+	if (worker_captures(w))
+		worker_capture_drop(w, m, reason, false);
+	counter_add(&w->drops[reason], 1);
+	rte_pktmbuf_free(m);
+}
+
+// The same for a packet whose data begins at its Ethernet header.
+static inline void drop_frame(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
+{
+	if (worker_captures(w))
+		worker_capture_drop(w, m, reason, true);
 	counter_add(&w->drops[reason], 1);
 	rte_pktmbuf_free(m);
 }

@@ -60,6 +60,8 @@ enum {
 	LIMIT_VICI_MESSAGE_LEN = 512 * 1024, // bytes (strongSwan's)
 	LIMIT_VICI_CLIENTS = 64,
 	LIMIT_VICI_DEPTH = 16, // nested sections
+	LIMIT_CAPTURE_S = 86400,	  // of one capture
+	LIMIT_CAPTURE_SNAP_LEN = 65535,	  // bytes of one packet
 	LIMIT_CONFIG_DEPTH = 16,	     // nested sections and includes
 	LIMIT_CONFIG_FILE_LEN = 64 * 1024 * 1024, // bytes
 };

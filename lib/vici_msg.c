@@ -62,9 +62,8 @@ static void put_name(struct vici_builder *b, enum vici_element_type type, const 
 	memcpy(p + 2, name, n);
 }
 
-static void put_value(struct vici_builder *b, const char *value)
+static void put_bytes(struct vici_builder *b, const void *value, size_t n)
 {
-	size_t n = value ? strlen(value) : VALUE_MAX_LEN + 1;
 	uint8_t *p;
 
 	if (n > VALUE_MAX_LEN) {
@@ -76,7 +75,13 @@ static void put_value(struct vici_builder *b, const char *value)
 		return;
 	p[0] = (uint8_t)(n >> 8);
 	p[1] = (uint8_t)n;
-	memcpy(p + 2, value, n);
+	if (n > 0)
+		memcpy(p + 2, value, n);
+}
+
+static void put_value(struct vici_builder *b, const char *value)
+{
+	put_bytes(b, value, value ? strlen(value) : VALUE_MAX_LEN + 1);
 }
 
 static void require(struct vici_builder *b, bool condition)
@@ -105,6 +110,13 @@ void vici_kv(struct vici_builder *b, const char *key, const char *value)
 	require(b, !b->in_list);
 	put_name(b, VICI_KEY_VALUE, key);
 	put_value(b, value);
+}
+
+void vici_kv_bytes(struct vici_builder *b, const char *key, const void *value, size_t len)
+{
+	require(b, !b->in_list);
+	put_name(b, VICI_KEY_VALUE, key);
+	put_bytes(b, value, len);
 }
 
 void vici_kvf(struct vici_builder *b, const char *key, const char *fmt, ...)

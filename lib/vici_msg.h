@@ -46,6 +46,7 @@ struct vici_builder {
 void vici_section(struct vici_builder *b, const char *name);
 void vici_section_end(struct vici_builder *b);
 void vici_kv(struct vici_builder *b, const char *key, const char *value);
+void vici_kv_bytes(struct vici_builder *b, const char *key, const void *value, size_t len);
 void vici_kvf(struct vici_builder *b, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void vici_list(struct vici_builder *b, const char *name);

@@ -31,7 +31,16 @@ _port500()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--timeout | --ike-id | --child-id)
+	--write | -w)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--child)
+		mapfile -t COMPREPLY < <(compgen -W "$(_port500_names)" -- "$cur")
+		return
+		;;
+	--timeout | --ike-id | --child-id | --count | --duration | --sample | --snap-len | --port | \
+		--peer | --spi | --host | --l4-port)
 		return
 		;;
 	esac
@@ -41,7 +50,9 @@ _port500()
 			continue
 		fi
 		case ${COMP_WORDS[i]} in
-		--socket | -s | --timeout | --ike-id | --child-id) skip=1 ;;
+		--socket | -s | --timeout | --ike-id | --child-id | --write | -w | --count | \
+			--duration | --sample | --snap-len | --port | --peer | --child | --spi | \
+			--host | --l4-port) skip=1 ;;
 		-*) ;;
 		*)
 			if [[ ! $command ]]; then
@@ -56,7 +67,14 @@ _port500()
 	up) options+=" --timeout" ;;
 	down) options+=" --timeout --ike-id --child-id" ;;
 	rekey) options+=" --ike-id --child-id" ;;
-	show) [[ $subject == drops ]] && options+=" --all" ;;
+	show)
+		[[ $subject == drops ]] && options+=" --all"
+		[[ $subject == ports ]] && options+=" --xstats --all"
+		;;
+	capture)
+		options+=" --write --count --duration --sample --snap-len --drops --port --peer"
+		options+=" --child --spi --host --l4-port"
+		;;
 	esac
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
@@ -65,7 +83,7 @@ _port500()
 	case $command in
 	"" | help)
 		mapfile -t COMPREPLY < <(compgen -W \
-			"status show up down rekey reload version help" -- "$cur")
+			"status show up down rekey reload capture version help" -- "$cur")
 		;;
 	show)
 		[[ $subject ]] || mapfile -t COMPREPLY < <(compgen -W \

@@ -150,7 +150,16 @@ static int query_routes(struct cli *cli, struct node *root)
 
 static int query_ports(struct cli *cli, struct node *root)
 {
-	return cli_query(cli, "show-ports", NULL, NULL, root);
+	struct vici_builder req = {0};
+	int status;
+
+	if (cli->options.xstats)
+		vici_kv(&req, "xstats", "yes");
+	if (cli->options.all)
+		vici_kv(&req, "all", "yes");
+	status = cli_query(cli, "show-ports", NULL, &req, root);
+	vici_builder_fini(&req);
+	return status;
 }
 
 static int query_interfaces(struct cli *cli, struct node *root)
@@ -275,8 +284,10 @@ const struct command cli_commands[] = {
 	 "(mode = drop).\n"},
 	{"show", "routes", 0, 0, cli_show, "", "routes the dataplane has learned from Linux",
 	 "Destination, port, gateway, and the gateway's MAC address when it is resolved.\n"},
-	{"show", "ports", 0, 0, cli_show, "", "ports with their counters",
-	 "Link, speed, addresses, packets and bytes of Ethernet frames, device and driver.\n"},
+	{"show", "ports", OPTION_XSTATS | OPTION_ALL, 0, cli_show, "", "ports with their counters",
+	 "Link, speed, addresses, packets and bytes of Ethernet frames, device and driver. With\n"
+	 "--xstats also each counter of the drivers, under their names; with --all those that "
+	 "are 0.\n"},
 	{"show", "interfaces", 0, 0, cli_show, "", "tunnel interfaces that routes point at",
 	 "Number, link, MTU, how many of its children are up, packets and bytes out of its "
 	 "tunnels\n"
@@ -315,6 +326,13 @@ const struct command cli_commands[] = {
 	 "Connections that did not change stay up. On an error nothing is changed and the error "
 	 "is\n"
 	 "printed with file and line.\n"},
+	{"capture", NULL, OPTION_CAPTURE, 0, cli_capture, "-w FILE [OPTIONS]",
+	 "write packets with both sides of the crypto to a file",
+	 "Writes pcapng, for tshark and Wireshark: packets as they come from the wire, before and\n"
+	 "after encryption, after decryption, and as they leave; dropped ones with the reason as a\n"
+	 "comment. All conditions have to hold at one point of a packet's way; from there on it is\n"
+	 "followed. Ends with Ctrl-C.\n"
+	 "The file has what is in the tunnels in clear; keys are never in it.\n"},
 	{"version", NULL, 0, 0, cli_version, "", "versions of this program and of the daemon", ""},
 	{"help", NULL, 0, 2, cli_help, "[COMMAND]", "this text, or the help of a command", ""},
 	{0},

@@ -9,6 +9,8 @@
 
 #define WORDS_MAX 32
 
+enum { VALUE_FIRST = 256 }; // of what getopt_long returns for enum option_value
+
 enum { TIMEOUT_DEFAULT_S = 30, TIMEOUT_MAX_S = 86400 };
 
 static const struct option long_options[] = {
@@ -20,6 +22,19 @@ static const struct option long_options[] = {
 	{"timeout", required_argument, NULL, 't'},
 	{"ike-id", required_argument, NULL, 'I'},
 	{"child-id", required_argument, NULL, 'C'},
+	{"drops", no_argument, NULL, 'd'},
+	{"xstats", no_argument, NULL, 'x'},
+	{"count", required_argument, NULL, VALUE_FIRST + VALUE_COUNT},
+	{"duration", required_argument, NULL, VALUE_FIRST + VALUE_DURATION},
+	{"sample", required_argument, NULL, VALUE_FIRST + VALUE_SAMPLE},
+	{"snap-len", required_argument, NULL, VALUE_FIRST + VALUE_SNAP_LEN},
+	{"port", required_argument, NULL, VALUE_FIRST + VALUE_PORT},
+	{"peer", required_argument, NULL, VALUE_FIRST + VALUE_PEER},
+	{"child", required_argument, NULL, VALUE_FIRST + VALUE_CHILD},
+	{"spi", required_argument, NULL, VALUE_FIRST + VALUE_SPI},
+	{"host", required_argument, NULL, VALUE_FIRST + VALUE_HOST},
+	{"l4-port", required_argument, NULL, VALUE_FIRST + VALUE_L4_PORT},
+	{"write", required_argument, NULL, VALUE_FIRST + VALUE_WRITE},
 	{NULL, 0, NULL, 0},
 };
 
@@ -28,12 +43,34 @@ static const struct {
 	const char *name, *help;
 } special_options[] = {
 	{OPTION_ALL, "--all", "also what has never happened (zero counters)"},
+	{OPTION_XSTATS, "--xstats", "also the counters of the ports' drivers"},
 	{OPTION_TIMEOUT, "--timeout S", "give up waiting after S seconds (default 30)"},
 	{OPTION_IKE_ID, "--ike-id N", "the IKE SA with this id (see: port500 show ike)"},
 	{OPTION_CHILD_ID, "--child-id N", "the child SA with this id (see: port500 show child)"},
+	{OPTION_VALUE(VALUE_WRITE), "--write FILE", "or -w: where to; - is standard output"},
+	{OPTION_VALUE(VALUE_COUNT), "--count N", "end after N packets in the file"},
+	{OPTION_VALUE(VALUE_DURATION), "--duration S", "end after S seconds (at most 86400)"},
+	{OPTION_VALUE(VALUE_SAMPLE), "--sample N", "follow one packet in N"},
+	{OPTION_VALUE(VALUE_SNAP_LEN), "--snap-len N", "at most N bytes of each"},
+	{OPTION_DROPS, "--drops", "dropped packets only"},
+	{OPTION_VALUE(VALUE_PORT), "--port NAME", "in or out by this port"},
+	{OPTION_VALUE(VALUE_PEER), "--peer ADDR", "to or from this peer, in ESP or to be"},
+	{OPTION_VALUE(VALUE_CHILD), "--child NAME", "of this tunnel: CHILD or CONN/CHILD"},
+	{OPTION_VALUE(VALUE_SPI), "--spi HEX", "of this child SA, either way"},
+	{OPTION_VALUE(VALUE_HOST), "--host PREFIX", "to or from this address or network"},
+	{OPTION_VALUE(VALUE_L4_PORT), "--l4-port N", "to or from this port of TCP, UDP, ..."},
 };
 
 #define SPECIAL_OPTIONS (sizeof(special_options) / sizeof(special_options[0]))
+
+const char *options_value_name(enum option_value value)
+{
+	const struct option *o = long_options;
+
+	while (o->val != VALUE_FIRST + (int)value)
+		o++;
+	return o->name;
+}
 
 static int parse_number(const char *option, const char *text, unsigned long max, uint32_t *out,
 			struct error *err)
@@ -77,7 +114,7 @@ static int read_options(int argc, char **argv, struct options *o, unsigned *used
 	int opt, rc = 0;
 
 	optind = 0; // glibc: start afresh and forget the order of an earlier call
-	while (rc == 0 && (opt = getopt_long(argc, argv, ":s:jhV", long_options, NULL)) != -1) {
+	while (rc == 0 && (opt = getopt_long(argc, argv, ":s:jhVw:", long_options, NULL)) != -1) {
 		switch (opt) {
 		case 's':
 			o->socket = optarg;
@@ -107,7 +144,24 @@ static int read_options(int argc, char **argv, struct options *o, unsigned *used
 			rc = parse_number("--child-id", optarg, UINT32_MAX, &o->child_id, err);
 			*used |= OPTION_CHILD_ID;
 			break;
+		case 'd':
+			o->drops = true;
+			*used |= OPTION_DROPS;
+			break;
+		case 'x':
+			o->xstats = true;
+			*used |= OPTION_XSTATS;
+			break;
+		case 'w':
+			o->values[VALUE_WRITE] = optarg;
+			*used |= OPTION_VALUE(VALUE_WRITE);
+			break;
 		default:
+			if (opt >= VALUE_FIRST && opt < VALUE_FIRST + OPTION_VALUES) {
+				o->values[opt - VALUE_FIRST] = optarg;
+				*used |= OPTION_VALUE(opt - VALUE_FIRST);
+				break;
+			}
 			return unknown_option(argv[optind - 1], opt, err);
 		}
 	}
@@ -266,7 +320,7 @@ void options_help(FILE *out, const struct command *c)
 
 	fprintf(out, "Usage: port500 %s%s%s%s%s", c->word, c->subject ? " " : "",
 		c->subject ? c->subject : "", *c->arguments ? " " : "", c->arguments);
-	for (size_t i = 0; i < SPECIAL_OPTIONS; i++)
+	for (size_t i = 0; i < SPECIAL_OPTIONS && !(c->options & OPTION_DROPS); i++)
 		if (c->options & special_options[i].bit)
 			fprintf(out, " [%s]", special_options[i].name);
 	fprintf(out, "\n\n%s: %s.\n%s\n", c->word, c->summary, c->help);

@@ -16,7 +16,28 @@ enum { // options that only some commands take
 	OPTION_TIMEOUT = 1 << 1,
 	OPTION_IKE_ID = 1 << 2,
 	OPTION_CHILD_ID = 1 << 3,
+	OPTION_DROPS = 1 << 4,
+	OPTION_XSTATS = 1 << 5,
 };
+
+// Options whose value the daemon looks at: they are keys of the command capture, but for the last.
+enum option_value {
+	VALUE_COUNT,
+	VALUE_DURATION,
+	VALUE_SAMPLE,
+	VALUE_SNAP_LEN,
+	VALUE_PORT,
+	VALUE_PEER,
+	VALUE_CHILD,
+	VALUE_SPI,
+	VALUE_HOST,
+	VALUE_L4_PORT,
+	VALUE_WRITE,
+	OPTION_VALUES,
+};
+
+#define OPTION_VALUE(v) (1u << (8 + (v)))
+#define OPTION_CAPTURE	(OPTION_DROPS | (OPTION_VALUE(OPTION_VALUES) - OPTION_VALUE(0)))
 
 struct cli;
 
@@ -33,9 +54,10 @@ struct command {
 struct options {
 	const struct command *command; // NULL: none was given
 	const char *socket;
-	bool json, help, version, all;
+	bool json, help, version, all, drops, xstats;
 	unsigned timeout_s;
 	uint32_t ike_id, child_id; // 0: not given
+	const char *values[OPTION_VALUES]; // NULL: not given
 	char **args;		   // borrowed from argv
 	int n_args;
 };
@@ -46,5 +68,7 @@ int options_parse(int argc, char **argv, const struct command *commands, struct 
 // The row of a word and subject, or an error with the nearest one.
 const struct command *options_find(const struct command *commands, const char *word,
 				   const char *subject, struct error *err);
+// Its name, without the dashes.
+const char *options_value_name(enum option_value value);
 void options_usage(FILE *out, const struct command *commands);
 void options_help(FILE *out, const struct command *command);

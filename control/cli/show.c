@@ -124,15 +124,16 @@ static char *idle_of(const struct node *child, char *buf, size_t size)
 	return format_duration(in && (!out || a < b) ? a : b, buf, size);
 }
 
-static void put_traffic(struct table *t, const struct node *child)
+// `count` has the counters; `sa`, which may be NULL, the time since the last packet.
+static void put_traffic(struct table *t, const struct node *count, const struct node *sa)
 {
 	char text[FORMAT_TEXT_MAX];
 
-	table_cell(t, "%s", tree_text(child, "packets-in", "-"));
-	table_cell(t, "%s", format_bytes(tree_number(child, "bytes-in"), text, sizeof(text)));
-	table_cell(t, "%s", tree_text(child, "packets-out", "-"));
-	table_cell(t, "%s", format_bytes(tree_number(child, "bytes-out"), text, sizeof(text)));
-	table_cell(t, "%s", idle_of(child, text, sizeof(text)));
+	table_cell(t, "%s", tree_text(count, "packets-in", "-"));
+	table_cell(t, "%s", format_bytes(tree_number(count, "bytes-in"), text, sizeof(text)));
+	table_cell(t, "%s", tree_text(count, "packets-out", "-"));
+	table_cell(t, "%s", format_bytes(tree_number(count, "bytes-out"), text, sizeof(text)));
+	table_cell(t, "%s", sa ? idle_of(sa, text, sizeof(text)) : "-");
 }
 
 static void put_child(struct table *t, const char *conn, const struct node *child)
@@ -145,7 +146,7 @@ static void put_child(struct table *t, const char *conn, const struct node *chil
 	table_cell(t, "%s", tree_text(child, "state", "-"));
 	table_cell(t, "%s", tree_text(child, "spi-in", "-"));
 	table_cell(t, "%s", tree_text(child, "spi-out", "-"));
-	put_traffic(t, child);
+	put_traffic(t, child, child);
 	table_cell(t, "%s", age_of(child, "install-time", age, sizeof(age)));
 	table_note(t, "%s === %s  ESP%s %s%s",
 		   tree_join(tree_get(child, "local-ts"), local, sizeof(local)),
@@ -274,6 +275,14 @@ static const char *const port_heads[] = {"PORT",     "LINK",	  "SPEED",     ">MT
 					 ">RX-PKTS", ">RX-BYTES", ">TX-PKTS",  ">TX-BYTES",
 					 ">MISSED",  ">ERRORS",	  "ADDRESSES", NULL};
 
+static void put_xstats(struct table *t, const struct node *port)
+{
+	const struct node *xstats = tree_get(port, "xstats");
+
+	for (const struct node *x = xstats ? xstats->first : NULL; x; x = x->next)
+		table_note(t, "%s: %s %s", port->name, x->name, tree_text(xstats, x->name, "-"));
+}
+
 void show_ports(FILE *out, const struct node *root)
 {
 	struct table t;
@@ -287,6 +296,8 @@ void show_ports(FILE *out, const struct node *root)
 				   tree_text(p, "driver", "?"), tree_text(p, "mac", "?"),
 				   tree_text(p, "to-linux-packets", "0"),
 				   tree_text(p, "from-linux-packets", "0"));
+	for (const struct node *p = root->first; p; p = p->next)
+		put_xstats(&t, p);
 	finish(&t, out, "no ports");
 }
 
@@ -325,7 +336,7 @@ void show_workers(FILE *out, const struct node *root)
 {
 	static const char *const heads[] = {">WORKER",	">LCORE",      ">CPU",	  ">BUSY",
 					    ">PACKETS", ">PKTS/BATCH", ">ESP-IN", ">ESP-OUT",
-					    ">SLEEPS",	NULL};
+					    ">DROPPED", ">SLEEPS",     NULL};
 	struct table t;
 
 	table_init(&t, heads);
@@ -346,6 +357,7 @@ void show_workers(FILE *out, const struct node *root)
 		table_cell(&t, "%.1f", batches > 0 ? packets / batches : 0.0);
 		table_cell(&t, "%s", tree_text(w, "esp-in-packets", "-"));
 		table_cell(&t, "%s", tree_text(w, "esp-out-packets", "-"));
+		table_cell(&t, "%s", tree_text(w, "dropped", "-"));
 		table_cell(&t, "%s", tree_text(w, "sleeps", "-"));
 	}
 	finish(&t, out, "no workers");
@@ -459,10 +471,10 @@ static void put_conn(struct table *t, const struct node *root, const struct node
 		table_row(t);
 		table_cell(t, "  %s", c->name);
 		table_cell(t, "%s", child_state(c));
-		if (!sa)
+		if (!sa && !tree_number(c, "packets-in") && !tree_number(c, "packets-out"))
 			continue;
 		table_cell(t, "%s", "");
-		put_traffic(t, sa);
+		put_traffic(t, tree_get(c, "packets-in") ? c : sa, sa);
 	}
 }
 

@@ -362,12 +362,6 @@ size_t dp_ifaces(const struct dp *dp, struct dp_iface_info *out, size_t max)
 	return 1;
 }
 
-const char *dp_iface_name(const struct dp *dp, unsigned iface)
-{
-	(void)dp;
-	return iface == DP_IFACE_FIRST ? "vti0" : NULL;
-}
-
 struct links_state links_state(const struct links *x, unsigned iface)
 {
 	(void)x;
@@ -394,6 +388,23 @@ int dp_worker_info(const struct dp *dp, unsigned worker, struct dp_worker_info *
 		.packets = 3200,
 		.batches = 100,
 	};
+	return 0;
+}
+
+int dp_worker_drops(const struct dp *dp, unsigned worker, uint64_t out[DROP_REASON_COUNT])
+{
+	(void)dp;
+	out[DROP_NO_SA] = worker ? 17 : 0;
+	return 0;
+}
+
+int dp_port_xstats(const struct dp *dp, unsigned i,
+		   void (*fn)(void *ctx, const char *name, uint64_t value), void *ctx)
+{
+	(void)dp;
+	(void)i;
+	fn(ctx, "rx_good_packets", 1000);
+	fn(ctx, "rx_q0_errors", 0);
 	return 0;
 }
 
@@ -509,4 +520,80 @@ size_t dp_routes(const struct dp *dp, struct dp_route_info *out, size_t max)
 		out[i].mac = (struct mac_addr){{2, 0, 0, 0, 0, 2}};
 	}
 	return fake.n_routes;
+}
+
+int ike_run_tunnel(const struct ike_run *run, const char *conn, const char *child,
+		   uint32_t *tunnel, struct error *err)
+{
+	(void)run;
+	if ((conn && strcmp(conn, "site-b") != 0) || strcmp(child, "net") != 0)
+		return error_set(err, -ENOENT, "no child '%s'", child);
+	*tunnel = 7;
+	return 0;
+}
+
+uint32_t ike_run_tunnel_at(const struct ike_run *run, size_t conn, const char *child)
+{
+	(void)run;
+	return conn == 0 && strcmp(child, "net") == 0 ? 7 : DP_TUNNEL_NONE;
+}
+
+int dp_tunnel_totals(const struct dp *dp, uint32_t tunnel, struct dp_tunnel_totals *out)
+{
+	(void)dp;
+	if (tunnel != 7)
+		return -ENOENT;
+	*out = (struct dp_tunnel_totals){.in_packets = 100, .out_bytes = 2000, .replays = 3};
+	return 0;
+}
+
+const char *dp_tunnel_name(const struct dp *dp, uint32_t tunnel)
+{
+	(void)dp;
+	return tunnel == 7 ? "site-b/net" : NULL;
+}
+
+const char *dp_iface_name(const struct dp *dp, unsigned iface)
+{
+	(void)dp;
+	return iface == DP_IFACE_FIRST ? "vti-b" : NULL;
+}
+
+int dp_capture_start(struct dp *dp, const struct dp_capture_params *params, struct error *err)
+{
+	(void)dp;
+	(void)err;
+	fake.capture = *params;
+	fake.capturing = true;
+	fake.capture_stopped = false;
+	return 0;
+}
+
+bool dp_capture_next(struct dp *dp, struct dp_capture_packet *out)
+{
+	(void)dp;
+	if (!fake.capturing || fake.n_packets == 0)
+		return false;
+	*out = *fake.packets++;
+	fake.n_packets--;
+	return true;
+}
+
+void dp_capture_stop(struct dp *dp)
+{
+	(void)dp;
+	fake.capture_stopped = true;
+}
+
+uint64_t dp_capture_lost(const struct dp *dp)
+{
+	(void)dp;
+	return fake.lost;
+}
+
+void dp_capture_end(struct dp *dp)
+{
+	(void)dp;
+	fake.captures_ended += fake.capturing;
+	fake.capturing = false;
 }

@@ -25,6 +25,13 @@ struct fake {
 	unsigned n_routes;
 	int reload; // result of daemon_reload
 	uint64_t now_ms;
+	// A capture: dp_capture_next gives n_packets of these.
+	struct dp_capture_params capture; // of the last dp_capture_start
+	bool capturing, capture_stopped;
+	unsigned captures_ended;
+	struct dp_capture_packet *packets;
+	size_t n_packets;
+	uint64_t lost;
 };
 
 extern struct fake fake;

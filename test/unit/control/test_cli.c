@@ -82,6 +82,32 @@ static void test_options_understood(void **state)
 	}
 }
 
+static void test_options_of_capture(void **state)
+{
+	struct line l = line_of("capture -w - --drops --spi c1 --child=a/b --l4-port 4500");
+	struct error err = {0};
+	struct options o;
+
+	(void)state;
+	assert_int_equal(options_parse(l.argc, l.argv, cli_commands, &o, &err), 0);
+	assert_string_equal(o.command->word, "capture");
+	assert_true(o.drops);
+	for (unsigned v = 0; v < OPTION_VALUES; v++) {
+		const char *want = v == VALUE_WRITE   ? "-"
+				   : v == VALUE_SPI   ? "c1"
+				   : v == VALUE_CHILD ? "a/b"
+						      : "4500";
+
+		if (v == VALUE_WRITE || v == VALUE_SPI || v == VALUE_CHILD || v == VALUE_L4_PORT)
+			assert_string_equal(o.values[v], want);
+		else
+			assert_null(o.values[v]);
+	}
+	assert_string_equal(options_value_name(VALUE_SNAP_LEN), "snap-len");
+	assert_string_equal(options_value_name(VALUE_WRITE), "write");
+	line_free(&l);
+}
+
 static void test_options_refused(void **state)
 {
 	static const struct {
@@ -103,6 +129,11 @@ static void test_options_refused(void **state)
 		{"--jsno status", "did you mean --json?"},
 		{"-x status", "-x is not an option"},
 		{"--all", "no command"},
+		{"status --count 3", "'status' does not take --count"},
+		{"capture --port", "needs a value"},
+		{"capture --timeout 3", "'capture' does not take --timeout"},
+		{"capture --snaplen 3", "did you mean --snap-len?"},
+		{"show drops --xstats", "'show drops' does not take --xstats"},
 	};
 
 	(void)state;
@@ -577,6 +608,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_options_understood),
+		TEST(test_options_of_capture),
 		TEST(test_options_refused),
 		TEST(test_socket_from_option_environment_default),
 		TEST(test_help_needs_no_more),

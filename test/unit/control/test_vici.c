@@ -670,6 +670,10 @@ static void test_list_conns_and_states(void **state)
 	expect_event(&c, "show-conn", &p);
 	expect_text(&p, "site-b.state", "up");
 	expect_text(&p, "site-b.children.net.state", "up");
+	expect_text(&p, "site-b.children.net.packets-in", "100");
+	expect_text(&p, "site-b.children.net.bytes-out", "2000");
+	expect_text(&p, "site-b.children.net.replays", "3");
+	expect_absent(&p, "site-b.children.local.packets-in");
 	expect_absent(&p, "site-b.last-error");
 	expect_event(&c, "show-conn", &p);
 	expect_text(&p, "site-c.state", "down");
@@ -1104,6 +1108,21 @@ static void test_gateway_answers(void **state)
 	assert_true(client_packet(&c, &p));
 	expect_text(&p, "wan.link", "up");
 	expect_text(&p, "wan.mac", "02:00:00:00:00:01");
+	expect_absent(&p, "wan.xstats.rx_good_packets");
+	{
+		struct vici_builder msg = {0};
+
+		vici_kv(&msg, "xstats", "yes");
+		client_ask(&c, VICI_CMD_REQUEST, "show-ports", &msg);
+		assert_true(client_packet(&c, &p));
+		expect_text(&p, "wan.xstats.rx_good_packets", "1000");
+		expect_absent(&p, "wan.xstats.rx_q0_errors");
+		vici_kv(&msg, "xstats", "yes");
+		vici_kv(&msg, "all", "yes");
+		client_ask(&c, VICI_CMD_REQUEST, "show-ports", &msg);
+		assert_true(client_packet(&c, &p));
+		expect_text(&p, "wan.xstats.rx_q0_errors", "0");
+	}
 	client_ask(&c, VICI_CMD_REQUEST, "show-interfaces", NULL);
 	assert_true(client_packet(&c, &p));
 	expect_text(&p, "vti0.link", "up");
@@ -1114,6 +1133,9 @@ static void test_gateway_answers(void **state)
 	assert_true(client_packet(&c, &p));
 	expect_absent(&p, "0.cpu");
 	expect_text(&p, "1.cpu", "3");
+	expect_text(&p, "0.dropped", "0");
+	expect_absent(&p, "0.drops.no-sa");
+	expect_text(&p, "1.drops.no-sa", "17");
 	client_ask(&c, VICI_CMD_REQUEST, "show-drops", NULL);
 	assert_true(client_packet(&c, &p));
 	expect_text(&p, "no-sa.packets", "17");
@@ -1128,6 +1150,219 @@ static void test_gateway_answers(void **state)
 	assert_true(client_packet(&c, &p));
 	expect_text(&p, "success", "yes");
 	expect_text(&p, "counters..invalid", "7");
+	client_close(&c);
+}
+
+// ---- capture ----
+
+static const uint8_t packet[] = {0x45, 0, 0, 20, 0, 0, 0, 0, 64, 50, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2};
+
+static struct dp_capture_packet packets[] = {
+	{.point = DP_CAPTURE_PLAIN_OUT, .time_ns = 1000, .id = 5, .tunnel = 7, .spi = 0xc1},
+	{.point = DP_CAPTURE_DROP, .time_ns = 2000, .reason = DROP_NO_SA, .tunnel = DP_TUNNEL_NONE,
+	 .lost = 3},
+	{.point = DP_CAPTURE_TX, .time_ns = 3000, .ethernet = true, .tunnel = DP_TUNNEL_NONE},
+};
+
+static void offer_packets(void)
+{
+	for (size_t i = 0; i < sizeof(packets) / sizeof(packets[0]); i++) {
+		packets[i].data = packet;
+		packets[i].len = packets[i].cap_len = sizeof(packet);
+	}
+	fake.packets = packets;
+	fake.n_packets = sizeof(packets) / sizeof(packets[0]);
+}
+
+// A request of key and value, NULL at the end.
+static void ask_capture(struct client *c, const char *const *args)
+{
+	struct vici_builder msg = {0};
+
+	for (; args[0]; args += 2)
+		vici_kv(&msg, args[0], args[1]);
+	client_ask(c, VICI_CMD_REQUEST, "capture", &msg);
+}
+
+#define ASK(c, ...) ask_capture(c, (const char *const[]){__VA_ARGS__, NULL})
+
+// Collects the file from the events, until the response or until nothing comes for a while.
+static size_t read_file(struct client *c, uint8_t *file, size_t size, struct vici_packet *p)
+{
+	size_t len = 0;
+
+	while (client_packet(c, p) && p->type == VICI_EVENT) {
+		struct vici_parser parser = vici_parser_of(p->msg, p->msg_len);
+		struct vici_element e;
+
+		assert_string_equal(p->name, "capture");
+		while (vici_next(&parser, &e) == 0 && e.type != VICI_END) {
+			assert_int_equal(e.type, VICI_KEY_VALUE);
+			assert_true(len + e.value_len <= size);
+			memcpy(file + len, e.value, e.value_len);
+			len += e.value_len;
+		}
+	}
+	return len;
+}
+
+static void wait_ms(long ms)
+{
+	const struct timeval wait = {.tv_usec = ms * 1000};
+
+	event_base_loopexit(base, &wait);
+	event_base_dispatch(base);
+}
+
+static void test_a_capture_to_its_count(void **state)
+{
+	static uint8_t file[4096];
+	struct client c = client_open();
+	struct vici_packet p;
+	size_t len;
+
+	(void)state;
+	offer_packets();
+	client_register(&c, "capture");
+	ASK(&c, "count", "3", "sample", "4", "snap-len", "100", "port", "wan", "ike", "site-b",
+	    "child", "net", "host", "10.0.0.0/8", "spi", "c1000000", "l4-port", "443", "peer",
+	    "192.0.2.2", "drops", "yes");
+	pump();
+	assert_int_equal(fake.capture.sample, 4);
+	assert_int_equal(fake.capture.snap_len, 100);
+	assert_true(fake.capture.only_drops && fake.capture.filter.by_port);
+	assert_true(fake.capture.filter.by_tunnel);
+	assert_int_equal(fake.capture.filter.tunnel, 7);
+	assert_int_equal(fake.capture.filter.spi, 0xc1000000);
+	assert_int_equal(fake.capture.filter.l4_port, 443);
+	assert_int_equal(fake.capture.filter.peer.family, IP_V4);
+	assert_int_equal(fake.capture.filter.host.len, 8);
+	wait_ms(50);
+	len = read_file(&c, file, sizeof(file), &p);
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	expect_text(&p, "success", "yes");
+	expect_text(&p, "packets", "3");
+	expect_text(&p, "lost", "3");
+	expect_text(&p, "ended-by", "count");
+	assert_int_equal(len % 4, 0);
+	assert_memory_equal(file, "\x0a\x0d\x0d\x0a", 4);
+	assert_non_null(memmem(file, len, "before encryption, child site-b/net, SPI 000000c1", 49));
+	assert_non_null(memmem(file, len, "dropped: no-sa (a protect policy matches", 40));
+	assert_non_null(memmem(file, len, "came in by wan", 14));
+	assert_int_equal(fake.captures_ended, 1);
+	expect_alive(&c);
+	client_close(&c);
+}
+
+static void test_a_capture_that_is_stopped(void **state)
+{
+	static uint8_t file[4096];
+	struct client c = client_open(), other = client_open();
+	struct vici_packet p;
+
+	(void)state;
+	client_ask(&other, VICI_CMD_REQUEST, "capture-stop", NULL);
+	expect_result(&other, "no capture is under way");
+	ASK(&c, "count", "1");
+	expect_result(&c, "register for the event 'capture' first: the packets come with it");
+	client_register(&c, "capture");
+	ASK(&c, "duration", "60");
+	wait_ms(30);
+	assert_true(fake.capturing);
+	client_register(&other, "capture");
+	ASK(&other, "count", "1");
+	assert_true(client_packet(&other, &p));
+	expect_text(&p, "success", "no");
+	client_ask(&other, VICI_CMD_REQUEST, "capture-stop", NULL);
+	expect_result(&other, NULL);
+	wait_ms(50);
+	read_file(&c, file, sizeof(file), &p);
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	expect_text(&p, "ended-by", "stop");
+	assert_true(fake.capture_stopped);
+	assert_false(fake.capturing);
+	client_close(&c);
+	client_close(&other);
+}
+
+static void test_a_capture_ends_with_its_time(void **state)
+{
+	static uint8_t file[4096];
+	struct client c = client_open();
+	struct vici_packet p;
+
+	(void)state;
+	client_register(&c, "capture");
+	ASK(&c, "duration", "5");
+	wait_ms(30);
+	fake.now_ms += 1500;
+	wait_ms(30);
+	assert_true(fake.capturing);
+	fake.now_ms += 3500;
+	wait_ms(50);
+	assert_false(fake.capturing);
+	read_file(&c, file, sizeof(file), &p);
+	expect_text(&p, "ended-by", "duration");
+	client_close(&c);
+}
+
+static void test_a_capture_ends_with_its_client(void **state)
+{
+	struct client c = client_open();
+
+	(void)state;
+	client_register(&c, "capture");
+	ASK(&c, "duration", "60");
+	wait_ms(30);
+	assert_true(fake.capturing);
+	client_close(&c);
+	wait_ms(30);
+	assert_false(fake.capturing);
+	c = client_open(); // the server's end ends it as well: teardown
+	client_register(&c, "capture");
+	ASK(&c, "duration", "60");
+	wait_ms(30);
+	assert_true(fake.capturing);
+	close(c.fd);
+	free(c.buf);
+}
+
+static void test_captures_that_are_refused(void **state)
+{
+	static const struct {
+		const char *key, *value, *part;
+	} rows[] = {
+		{"port", "wam", "no port 'wam'; there are: wan"},
+		{"peer", "10.1", "peer: '10.1' is not an address"},
+		{"host", "10.1.0.0/33", "neither an address nor a prefix"},
+		{"spi", "ff", "from 100 to ffffffff"},
+		{"spi", "100000000", "from 100 to ffffffff"},
+		{"spi", "1x", "'1x' is not a hexadecimal number"},
+		{"child", "nett", "no child 'nett'"},
+		{"ike", "site-b", "ike needs a child"},
+		{"count", "-1", "count: not a number"},
+		{"duration", "86401", "duration: not a number from 0 to 86400"},
+		{"snap-len", "65536", "snap-len: not a number from 0 to 65535"},
+		{"sample", "x", "sample: not a number"},
+		{"l4-port", "65536", "l4-port: not a number from 0 to 65535"},
+	};
+	struct client c = client_open();
+	char text[512];
+
+	(void)state;
+	client_register(&c, "capture");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct vici_packet p;
+
+		ASK(&c, rows[i].key, rows[i].value);
+		assert_true(client_packet(&c, &p));
+		expect_text(&p, "success", "no");
+		assert_int_equal(vici_get(p.msg, p.msg_len, "errmsg", text, sizeof(text)), 0);
+		if (!strstr(text, rows[i].part))
+			fail_msg("%s=%s: %s", rows[i].key, rows[i].value, text);
+		assert_false(fake.capturing);
+	}
+	expect_alive(&c);
 	client_close(&c);
 }
 
@@ -1165,6 +1400,11 @@ int main(void)
 		TEST(test_deaf_client_is_dropped),
 		TEST(test_reload),
 		TEST(test_gateway_answers),
+		TEST(test_a_capture_to_its_count),
+		TEST(test_a_capture_that_is_stopped),
+		TEST(test_a_capture_ends_with_its_time),
+		TEST(test_a_capture_ends_with_its_client),
+		TEST(test_captures_that_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

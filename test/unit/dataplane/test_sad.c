@@ -357,6 +357,65 @@ static void test_inner_mtu(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 
+static void test_totals_over_all_sas_of_a_tunnel(void **state)
+{
+	struct dp_tunnel_totals t;
+	struct esp_sa sa, next;
+	struct ip_addr local, remote;
+	struct sa_out *old;
+	uint32_t id, spi;
+
+	(void)state;
+	assert_int_equal(ip_addr_parse(GW_A, &local), 0);
+	assert_int_equal(ip_addr_parse("203.0.113.9", &remote), 0);
+	assert_int_equal(dp_tunnel_totals(&fake.dp, 999, &t), -ENOENT);
+	assert_int_equal(dp_tunnel_add(&fake.dp, "count", &id), 0);
+	sa = fake_esp_sa(0x1001, 128, false);
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, id, &sa, NULL), 0);
+	tunnel_sa(tunnel_get(&fake.dp, id))->packets = 3;
+	tunnel_sa(tunnel_get(&fake.dp, id))->bytes = 300;
+	// Replaced, and still in use by some worker: what it sends yet counts as well.
+	old = tunnel_sa(tunnel_get(&fake.dp, id));
+	next = fake_esp_sa(0x1002, 128, false);
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, id, &next, NULL), 0);
+	old->packets = 4;
+	tunnel_sa(tunnel_get(&fake.dp, id))->packets = 10;
+	assert_int_equal(dp_tunnel_totals(&fake.dp, id, &t), 0);
+	assert_int_equal(t.out_packets, 14);
+	fake_reclaim();
+	assert_int_equal(dp_tunnel_totals(&fake.dp, id, &t), 0);
+	assert_int_equal(t.out_packets, 14);
+	assert_int_equal(t.out_bytes, 300);
+	// Moved: one SA that goes on, not two.
+	assert_int_equal(dp_tunnel_move(&fake.dp, id, 0x1002, &(struct ip_endpoint){local, 0},
+					&(struct ip_endpoint){remote, 0}),
+			 0);
+	assert_int_equal(dp_tunnel_totals(&fake.dp, id, &t), 0);
+	assert_int_equal(t.out_packets, 14);
+	fake_reclaim();
+	assert_int_equal(dp_tunnel_totals(&fake.dp, id, &t), 0);
+	assert_int_equal(t.out_packets, 14);
+	// Inbound, of which there may be several at a time.
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(dp_sa_in_reserve(&fake.dp, &spi), 0);
+		sa = fake_esp_sa(spi, 128, false);
+		assert_int_equal(dp_sa_in_publish(&fake.dp, id, &sa, NULL), 0);
+		counter_add(&sad_lookup(fake.dp.sad, spi)->packets, 5);
+		counter_add(&sad_lookup(fake.dp.sad, spi)->replays, 1);
+		counter_add(&sad_lookup(fake.dp.sad, spi)->auth_failures, 2);
+	}
+	assert_int_equal(dp_sa_in_retire(&fake.dp, spi), 0);
+	fake_reclaim();
+	assert_int_equal(dp_tunnel_totals(&fake.dp, id, &t), 0);
+	assert_int_equal(t.in_packets, 10);
+	assert_int_equal(t.replays, 2);
+	assert_int_equal(t.auth_failures, 4);
+	// SAs that outlive it: nobody asks for them any more.
+	assert_int_equal(dp_tunnel_del(&fake.dp, id), 0);
+	fake_reclaim();
+	assert_int_equal(dp_tunnel_totals(&fake.dp, id, &t), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +429,7 @@ int main(void)
 		T(test_tunnel_named_by_a_policy_stays),
 		T(test_rekey_starts_at_one),
 		T(test_inner_mtu),
+		T(test_totals_over_all_sas_of_a_tunnel),
 	};
 
 	return cmocka_run_group_tests_name("sad", tests, fake_group_setup, fake_group_teardown);

@@ -474,12 +474,38 @@ static void test_random_messages_come_back(void **state)
 	}
 }
 
+static void test_values_of_any_bytes(void **state)
+{
+	static uint8_t bytes[65536];
+	struct vici_builder b = {0};
+	struct vici_parser p;
+	struct vici_element e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)i;
+	vici_kv_bytes(&b, "data", bytes, 65535);
+	vici_kv_bytes(&b, "none", NULL, 0);
+	assert_false(b.failed);
+	p = vici_parser_of(b.data, b.len);
+	assert_int_equal(vici_next(&p, &e), 0);
+	assert_int_equal(e.type, VICI_KEY_VALUE);
+	assert_int_equal(e.value_len, 65535);
+	assert_memory_equal(e.value, bytes, 65535);
+	assert_int_equal(vici_next(&p, &e), 0);
+	assert_int_equal(e.value_len, 0);
+	vici_kv_bytes(&b, "long", bytes, 65536);
+	assert_true(b.failed);
+	vici_builder_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_builder_writes_the_documented_bytes),
 		cmocka_unit_test(test_parser_walks_the_documented_bytes),
 		cmocka_unit_test(test_every_cut_is_noticed),
+		cmocka_unit_test(test_values_of_any_bytes),
 		cmocka_unit_test(test_malformed_is_refused),
 		cmocka_unit_test(test_nesting_has_a_limit),
 		cmocka_unit_test(test_builder_fails_once_and_stays_failed),
