@@ -124,6 +124,7 @@ static void free_deferred(struct dp *dp, bool all)
 void dp_housekeeping(struct dp *dp)
 {
 	free_deferred(dp, false);
+	port_watch_links(dp);
 	pmtu_age(dp);
 }
 
@@ -163,16 +164,20 @@ int dp_event_fd(const struct dp *dp)
 static int check_twins(const struct dp_port_params *a, const struct dp_port_params *b,
 		       struct error *err)
 {
-	const size_t len = strcspn(a->device, ",");
-
 	if (strcmp(a->name, b->name) == 0)
 		return error_set(err, -EEXIST, "two ports have the name '%s'", a->name);
-	if (len == strcspn(b->device, ",") && strncmp(a->device, b->device, len) == 0)
+	if (!device_same(a->device, b->device))
+		return 0;
+	if (a->vlan == b->vlan)
 		return error_set(err, -EEXIST,
-				 "ports %s and %s have the same device '%.*s': a device string "
+				 "ports %s and %s have the same device '%s': a device string "
 				 "begins with a name of its own, as in net_af_packet0, "
-				 "net_af_packet1",
-				 a->name, b->name, (int)len, a->device);
+				 "net_af_packet1; ports that share one have different VLANs",
+				 a->name, b->name, b->device);
+	if (strcmp(a->device, b->device) != 0)
+		return error_set(err, -EINVAL,
+				 "ports %s and %s share a device: write '%s' for both", a->name,
+				 b->name, a->device);
 	return 0;
 }
 
@@ -234,7 +239,7 @@ static int create_tables(struct dp *dp, struct error *err)
 static int start_ports(struct dp *dp, const struct dp_params *p, struct error *err)
 {
 	for (unsigned i = 0; i < p->n_ports; i++) {
-		int ret = port_start(dp, &dp->ports[i], &p->ports[i], err);
+		int ret = port_start(dp, i, p, err);
 
 		if (ret)
 			return ret;
@@ -324,6 +329,7 @@ static struct dp *allocate(const struct dp_params *p)
 	}
 	for (unsigned i = 0; i < p->n_ports; i++) {
 		dp->ports[i].index = i;
+		dp->ports[i].device_port = i;
 		dp->ports[i].tap_fd = -1;
 	}
 	for (unsigned i = 0; i < p->workers; i++)

@@ -279,7 +279,11 @@ static void add_devices(struct args *a, const struct dp_params *p)
 	bool pci = false;
 
 	for (unsigned i = 0; i < p->n_ports; i++) {
-		if (!device_is_pci(p->ports[i].device))
+		bool again = false;
+
+		for (unsigned k = 0; k < i; k++)
+			again |= device_same(p->ports[k].device, p->ports[i].device);
+		if (again || !device_is_pci(p->ports[i].device))
 			continue;
 		pci = true;
 		add_arg(a, "--allow=%s", p->ports[i].device);

@@ -77,6 +77,10 @@ struct iface_count { // of one tunnel interface; bytes of inner IP packet
 	counter in_packets, in_bytes, out_packets, out_bytes;
 };
 
+struct port_count { // of one port of a device with VLANs; bytes of Ethernet frame, untagged
+	counter rx_packets, rx_bytes, tx_packets, tx_bytes;
+};
+
 struct worker {
 	unsigned id; // 0.. ; also the id in the qsbr
 	unsigned lcore;
@@ -100,6 +104,7 @@ struct worker {
 	unsigned icmp_tokens;
 	struct report report[WORKER_REPORTS];
 	struct iface_count *iface_count; // DP_IFACES_MAX, by number
+	struct port_count *port_count;	 // one per port
 	counter drops[DROP_REASON_COUNT];
 	counter busy_cycles, idle_cycles, sleeps, packets, batches, esp_in_packets, esp_out_packets;
 	counter cut_packets, cut_pieces;     // too large, and what became of them

@@ -29,3 +29,8 @@ def test_memif(net, a, b, tmp_path, workers):
     assert "MTU" not in a.text(), a.text()  # it has none to be set, and carries what we need
     assert ping(net, count=100, options="-i 0.01") == (100, 100)
     assert ping(net, "host-b", A.host_addr, count=100, options="-i 0.01") == (100, 100)
+    a.wait_log("port wan: link up")
+    assert a.json("show ports")["wan"]["link"] == "up"
+    b.stop()  # its end of the memory goes
+    a.wait_log("port wan: link down")
+    assert a.json("show ports")["wan"]["link"] == "down"
