@@ -118,13 +118,13 @@ static int check_pci(const struct dp_port_params *port, struct error *err)
 
 // ---- devices over a Linux interface ----
 
-// The value of iface= in a device string; false without one.
+// The interface that a device string names; false without one.
 static bool iface_of(const char *device, char *name, size_t size)
 {
 	const char *p = strstr(device, ",iface=");
 	size_t len;
 
-	if (!p)
+	if (!p || p[strlen(",iface=")] == '/') // net_vhost: a socket
 		return false;
 	p += strlen(",iface=");
 	len = strcspn(p, ",");
