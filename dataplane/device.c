@@ -83,6 +83,15 @@ bool device_same(const char *a, const char *b)
 	return len == strcspn(b, ",") && strncmp(a, b, len) == 0;
 }
 
+unsigned device_first(const struct dp_port_params *ports, unsigned i)
+{
+	unsigned first = 0;
+
+	while (first < i && !device_same(ports[first].device, ports[i].device))
+		first++;
+	return first;
+}
+
 static int check_pci(const struct dp_port_params *port, struct error *err)
 {
 	static const char *const usable[] = {"vfio-pci", "uio_pci_generic", "igb_uio", "mlx4_core",

@@ -33,27 +33,38 @@ enum {
 	MBUFS_PER_PORT = 8192,
 	MBUFS_PER_WORKER = 4096,
 	MBUFS_SHARED = 8192,
-	MBUFS_MIN = 4096, // of each port: its descriptors both ways, and what is under way
+	MBUFS_MIN = 4096, // of each device: its descriptors both ways, and what is under way
 	MBUF_CACHE = 256,
 };
 
 // ---- packet memory ----
 
+static unsigned count_devices(const struct dp_params *p)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->n_ports; i++)
+		n += device_first(p->ports, i) == i;
+	return n;
+}
+
 static int create_pool(struct dp *dp, const struct dp_params *p, struct error *err)
 {
+	const unsigned n_devices = count_devices(p);
 	const uint16_t buf_size = port_buf_size(p->ports, p->n_ports);
 	// Without hugepages DPDK lets no buffer cross a page, so the small ones get one each.
 	const unsigned page = dp->eal->hugepages ? 1 : 4096;
 	const unsigned size =
 		(buf_size + (unsigned)sizeof(struct rte_mbuf) + 128 + page - 1) / page * page;
-	const unsigned need_mb = TABLES_MB + MBUFS_MIN * p->n_ports / 1024 * size / 1024 + 1;
-	unsigned n = MBUFS_PER_PORT * p->n_ports + MBUFS_PER_WORKER * p->workers + MBUFS_SHARED;
+	const unsigned need_mb = TABLES_MB + MBUFS_MIN * n_devices / 1024 * size / 1024 + 1;
+	unsigned n = MBUFS_PER_PORT * n_devices + MBUFS_PER_WORKER * p->workers + MBUFS_SHARED;
 	unsigned fit;
 
 	if (p->memory_mb < need_mb)
 		return error_set(err, -ENOMEM,
-				 "%u MB of memory are too little for %u ports: give at least %u MB",
-				 p->memory_mb, p->n_ports, need_mb);
+				 "%u MB of memory are too little for %u devices: give at least %u "
+				 "MB",
+				 p->memory_mb, n_devices, need_mb);
 	fit = (unsigned)((uint64_t)(p->memory_mb - TABLES_MB) * 1024 * 1024 / size);
 	if (n > fit)
 		n = fit;

@@ -279,11 +279,7 @@ static void add_devices(struct args *a, const struct dp_params *p)
 	bool pci = false;
 
 	for (unsigned i = 0; i < p->n_ports; i++) {
-		bool again = false;
-
-		for (unsigned k = 0; k < i; k++)
-			again |= device_same(p->ports[k].device, p->ports[i].device);
-		if (again || !device_is_pci(p->ports[i].device))
+		if (!device_is_pci(p->ports[i].device) || device_first(p->ports, i) != i)
 			continue;
 		pci = true;
 		add_arg(a, "--allow=%s", p->ports[i].device);

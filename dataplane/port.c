@@ -231,7 +231,7 @@ int port_start(struct dp *dp, unsigned index, const struct dp_params *p, struct 
 {
 	const struct dp_port_params *params = &p->ports[index];
 	struct port *port = &dp->ports[index];
-	unsigned first = 0;
+	const unsigned first = device_first(p->ports, index);
 	int ret = 0;
 
 	port->tap_fd = -1;
@@ -242,8 +242,6 @@ int port_start(struct dp *dp, unsigned index, const struct dp_params *p, struct 
 	port->device = strdup(params->device);
 	if (!port->device)
 		return error_set(err, -ENOMEM, "out of memory");
-	while (!device_same(p->ports[first].device, params->device))
-		first++;
 	if (first < index)
 		join_device(port, &dp->ports[first]);
 	else
