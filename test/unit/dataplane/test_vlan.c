@@ -99,6 +99,7 @@ static void test_the_tag_says_which_port(void **state)
 		{0xe000 | WAN_VLAN, WAN, "priority is not part of the VLAN"},
 		{0x1000 | LAN_VLAN, LAN, "nor is the bit for dropping first"},
 		{101, NOBODY, "a VLAN of no port"},
+		{256 + LAN_VLAN, NOBODY, "all twelve bits of it count"},
 		{4095, NOBODY, "reserved"},
 		{0xe000, NOBODY, "priority without a VLAN: untagged, and no port is"},
 	};
