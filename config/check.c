@@ -76,6 +76,30 @@ static int check_addrs(struct loader *l, const struct config_port *p, const stru
 	return 0;
 }
 
+// Ports of different VLANs may share a device; everything else that they say of it is the same.
+static int check_device(struct loader *l, const struct config_port *p, const struct config_port *q)
+{
+	if (!same_device(p->device, q->device))
+		return 0;
+	if (p->vlan == q->vlan && p->vlan != 0)
+		return config_node_error(l->err, -EINVAL, port_node(l, p),
+					 "VLAN %u of the device is already that of port %s",
+					 p->vlan, q->name);
+	if (p->vlan == q->vlan)
+		return config_node_error(
+			l->err, -EINVAL, port_node(l, p),
+			"the device is already that of port %s; a virtual device "
+			"needs a number of its own, as in net_af_packet1; ports of "
+			"one device have different VLANs (vlan = 100)",
+			q->name);
+	if (strcmp(p->device, q->device) != 0)
+		return config_node_error(l->err, -EINVAL, port_node(l, p),
+					 "the device is that of port %s as well: write it in the "
+					 "same way, device = %s",
+					 q->name, q->device);
+	return 0;
+}
+
 static int check_ports(struct loader *l)
 {
 	const struct config_gateway *g = &l->config->gateway;
@@ -93,15 +117,10 @@ static int check_ports(struct loader *l)
 		for (size_t k = 0; k <= i; k++) {
 			int rc = check_addrs(l, &g->ports[i], &g->ports[k]);
 
+			if (rc == 0 && k < i)
+				rc = check_device(l, &g->ports[i], &g->ports[k]);
 			if (rc != 0)
 				return rc;
-			if (k < i && same_device(g->ports[i].device, g->ports[k].device))
-				return config_node_error(
-					l->err, -EINVAL, port_node(l, &g->ports[i]),
-					"the device is already that of port %s; a "
-					"virtual device needs a number of its own, as "
-					"in net_af_packet1",
-					g->ports[k].name);
 		}
 	}
 	return 0;

@@ -44,6 +44,7 @@ struct config_port {
 	char *device;			 // PCI address or DPDK device string: "0000:01:00.1",
 					 // "net_af_packet0,iface=eth1"
 	uint16_t mtu;			 // bytes of IP packet, default 1500
+	uint16_t vlan;			 // 802.1Q, 0: untagged
 	uint8_t n_addrs;
 	struct ip_prefix addrs[CONFIG_ADDRS_MAX];
 	struct config_where where;

@@ -136,6 +136,8 @@ static bool ports_differ(const struct config_gateway *a, const struct config_gat
 			key = "device";
 		else if (p->mtu != q->mtu)
 			key = "mtu";
+		else if (p->vlan != q->vlan)
+			key = "vlan";
 		if (key != NULL) {
 			snprintf(what, size, "gateway.ports.%s.%s", p->name, key);
 			return true;

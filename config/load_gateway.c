@@ -112,6 +112,7 @@ static int load_port(struct loader *l, const struct config_node *n)
 	snprintf(port->name, sizeof(port->name), "%s", n->name);
 	port->where = loader_where(l, n);
 	port->mtu = (uint16_t)loader_number(l, s, "mtu");
+	port->vlan = (uint16_t)loader_number(l, s, "vlan");
 	port->device = strdup(device);
 	if (port->device == NULL)
 		return loader_no_memory(l);

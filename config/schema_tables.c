@@ -149,7 +149,11 @@ const struct schema_key schema_keys[] = {
 	 .doc = "Addresses with prefix length, separated by commas: \"192.0.2.1/24, "
 		"2001:db8::1/64\". Linux gets them on the port's interface. At most 8."},
 	{PORT, "mtu", FORM_NUMBER, .def = "1500", .min = 576, .max = 9600,
-	 .doc = "Largest IP packet in bytes."},
+	 .doc = "Largest IP packet in bytes. Above 1500 (jumbo frames) the whole link has to "
+		"agree."},
+	{PORT, "vlan", FORM_NUMBER, .def = "0", .min = 0, .max = 4094,
+	 .doc = "The VLAN (802.1Q) whose tag the port's frames bear; 0: untagged. Ports with "
+		"different VLANs may have one device: the same text in each."},
 
 	// ---- gateway.interfaces.<interface> ----
 	{IFACE, "if_id", FORM_NUMBER, .min = 1, .max = UINT32_MAX,

@@ -31,6 +31,8 @@ static void report_gateway(FILE *out, const struct config_gateway *gw)
 		char text[IP_PREFIX_TEXT_MAX];
 
 		fprintf(out, "  port %-5s %s, mtu %u", p->name, p->device, p->mtu);
+		if (p->vlan)
+			fprintf(out, ", VLAN %u", p->vlan);
 		for (unsigned k = 0; k < p->n_addrs; k++)
 			fprintf(out, ", %s", ip_prefix_format(&p->addrs[k], text, sizeof(text)));
 		fprintf(out, "%s\n", p->n_addrs ? "" : ", no address");

@@ -32,6 +32,20 @@ uint64_t daemon_now_ms(void)
 
 // ---- the dataplane's events ----
 
+static void log_link(const struct daemon *d, const struct dp_event *ev)
+{
+	struct dp_port_info port;
+
+	if (dp_port_info(d->dp, ev->port, &port) != 0)
+		return;
+	if (!ev->up)
+		log_warn(LOG_NET, "port %s: link down (device '%s')", port.name, port.device);
+	else if (port.link_mbps)
+		log_notice(LOG_NET, "port %s: link up, %u Mbit/s", port.name, port.link_mbps);
+	else
+		log_notice(LOG_NET, "port %s: link up", port.name);
+}
+
 static void on_dp_event(int fd, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -43,7 +57,9 @@ static void on_dp_event(int fd, short what, void *arg)
 		size_t n = dp_events(d->dp, ev, EVENTS_AT_ONCE);
 
 		for (size_t i = 0; i < n; i++) {
-			if (ev[i].type == DP_EV_NO_NEIGHBOUR)
+			if (ev[i].type == DP_EV_LINK)
+				log_link(d, &ev[i]);
+			else if (ev[i].type == DP_EV_NO_NEIGHBOUR)
 				netmirror_resolve(d->netmirror, ev[i].port, &ev[i].addr);
 			else
 				ike_run_dp_event(d->ike, &ev[i]);
@@ -121,6 +137,7 @@ static int start_dp(struct daemon *d, struct error *err)
 			.name = gw->ports[i].name,
 			.device = gw->ports[i].device,
 			.mtu = gw->ports[i].mtu,
+			.vlan = gw->ports[i].vlan,
 			.tap = true,
 		};
 	snprintf(prefix, sizeof(prefix), "port500-%d", (int)getpid());

@@ -299,6 +299,8 @@ enum vici_outcome vici_run_show_ports(struct vici_session *s, const struct vici_
 		vici_kv(reply, "driver", p.driver);
 		vici_kv(reply, "mac", mac_addr_format(&p.mac, mac, sizeof(mac)));
 		put_u64(reply, "mtu", p.mtu);
+		if (p.vlan)
+			put_u64(reply, "vlan", p.vlan);
 		put_u64(reply, "rx-queues", p.rx_queues);
 		if (p.tap_ifindex)
 			put_u64(reply, "tap-ifindex", p.tap_ifindex);

@@ -15,6 +15,7 @@
 #include "dataplane/pmtu.h"
 #include "dataplane/port.h"
 #include "dataplane/reass.h"
+#include "dataplane/vlan.h"
 
 enum { IKE_PORT = 500, IKE_NATT_PORT = 4500 };
 
@@ -125,6 +126,13 @@ static void classify_own(struct worker *w, struct batch *in, uint16_t i, struct 
 	}
 }
 
+// A NIC that has looked at the header's checksum and found it good spares us the sum.
+static bool is_checksum_known(const struct worker *w, const struct batch *in, uint16_t i)
+{
+	return w->dp->ports[in->port[i]].rx_checksum &&
+	       (in->pkt[i]->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+}
+
 static void classify_ipv4(struct worker *w, struct batch *in, uint16_t i, bool group_mac,
 			  struct sorted *s)
 {
@@ -133,7 +141,7 @@ static void classify_ipv4(struct worker *w, struct batch *in, uint16_t i, bool g
 
 	rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
 	ip = ip_of(m);
-	if (!trim_ipv4(m, true) || is_martian(ip)) {
+	if (!trim_ipv4(m, !is_checksum_known(w, in, i)) || is_martian(ip)) {
 		drop(w, m, DROP_RX_MALFORMED);
 	} else if (fib_is_local(w->dp->fib, ip->dst_addr)) {
 		classify_own(w, in, i, s);
@@ -283,18 +291,11 @@ static void classify_ipv6(struct worker *w, struct batch *in, uint16_t i, bool g
 
 static void classify_frame(struct worker *w, struct batch *in, uint16_t i, struct sorted *s)
 {
-	const struct port *port = &w->dp->ports[in->port[i]];
 	struct rte_mbuf *m = in->pkt[i];
 	const struct rte_ether_hdr *eth;
+	const struct port *port;
 	bool group_mac;
 
-	// Some drivers take the tag out of the frame: back it goes, or the frame would look
-	// like one of the untagged network.
-	if ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) && rte_vlan_insert(&m) != 0) {
-		drop_frame(w, in->pkt[i], DROP_NO_MBUF);
-		return;
-	}
-	in->pkt[i] = m;
 	if (m->nb_segs > 1 && rte_pktmbuf_linearize(m) != 0) {
 		drop_frame(w, m, DROP_NO_MBUF);
 		return;
@@ -303,6 +304,10 @@ static void classify_frame(struct worker *w, struct batch *in, uint16_t i, struc
 		drop_frame(w, m, DROP_RX_MALFORMED);
 		return;
 	}
+	if (!vlan_rx(w, in, i))
+		return;
+	m = in->pkt[i];
+	port = &w->dp->ports[in->port[i]];
 	eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
 	group_mac = rte_is_multicast_ether_addr(&eth->dst_addr);
 	// Our own source address: the interface underneath spoke, not the link.

@@ -72,6 +72,26 @@ bool device_is_pci(const char *device)
 	return device_pci_address(device, address, sizeof(address)) == 0;
 }
 
+bool device_same(const char *a, const char *b)
+{
+	char one[32], two[32];
+	const size_t len = strcspn(a, ",");
+
+	if (device_pci_address(a, one, sizeof(one)) == 0 &&
+	    device_pci_address(b, two, sizeof(two)) == 0)
+		return strcmp(one, two) == 0;
+	return len == strcspn(b, ",") && strncmp(a, b, len) == 0;
+}
+
+unsigned device_first(const struct dp_port_params *ports, unsigned i)
+{
+	unsigned first = 0;
+
+	while (first < i && !device_same(ports[first].device, ports[i].device))
+		first++;
+	return first;
+}
+
 static int check_pci(const struct dp_port_params *port, struct error *err)
 {
 	static const char *const usable[] = {"vfio-pci", "uio_pci_generic", "igb_uio", "mlx4_core",
@@ -107,13 +127,13 @@ static int check_pci(const struct dp_port_params *port, struct error *err)
 
 // ---- devices over a Linux interface ----
 
-// The value of iface= in a device string; false without one.
+// The interface that a device string names; false without one.
 static bool iface_of(const char *device, char *name, size_t size)
 {
 	const char *p = strstr(device, ",iface=");
 	size_t len;
 
-	if (!p)
+	if (!p || p[strlen(",iface=")] == '/') // net_vhost: a socket
 		return false;
 	p += strlen(",iface=");
 	len = strcspn(p, ",");
@@ -122,6 +142,18 @@ static bool iface_of(const char *device, char *name, size_t size)
 	memcpy(name, p, len);
 	name[len] = '\0';
 	return true;
+}
+
+// These drivers make the interface that iface= names; the others stand on one that is there.
+static bool makes_iface(const char *device)
+{
+	static const char *const drivers[] = {"net_tap", "net_tun", "net_virtio_user",
+					      "virtio_user"};
+
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+		if (strncmp(device, drivers[i], strlen(drivers[i])) == 0)
+			return true;
+	return false;
 }
 
 static int no_such_iface(const struct dp_port_params *port, const char *name, struct error *err)
@@ -187,7 +219,7 @@ void device_check_mtu(const struct dp_port_params *port, const char *why)
 	char name[IFNAMSIZ];
 	int sock;
 
-	if (!iface_of(port->device, name, sizeof(name))) {
+	if (makes_iface(port->device) || !iface_of(port->device, name, sizeof(name))) {
 		log_warn(LOG_NET, "port %s: device '%s' does not take an MTU of %u bytes: %s",
 			 port->name, port->device, port->mtu, why);
 		return;
@@ -207,6 +239,14 @@ void device_check_mtu(const struct dp_port_params *port, const char *why)
 
 static int check_iface(const struct dp_port_params *port, const char *name, struct error *err)
 {
+	if (makes_iface(port->device)) {
+		if (if_nametoindex(name) == 0)
+			return 0;
+		return error_set(err, -EEXIST,
+				 "port %s: device '%s' makes an interface '%s', and Linux already "
+				 "has one: choose another name (iface=)",
+				 port->name, port->device, name);
+	}
 	if (if_nametoindex(name) == 0)
 		return no_such_iface(port, name, err);
 	if (!has_capability(CAP_BIT_NET_RAW))

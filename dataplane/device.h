@@ -14,6 +14,10 @@
 
 // "0000:01:00.1" or "01:00.1", with or without further arguments.
 bool device_is_pci(const char *device);
+// Do two device strings name one device? What stands in front of the first comma says.
+bool device_same(const char *a, const char *b);
+// The first of the ports that has the device of port `i`: itself, or one before it.
+unsigned device_first(const struct dp_port_params *ports, unsigned i);
 // The full PCI address of such a device string. -EINVAL.
 int device_pci_address(const char *device, char *buf, size_t size);
 // Largest frame that the driver insists to have room for in a packet buffer, in bytes; 0 when it

@@ -35,27 +35,38 @@ enum {
 	MBUFS_PER_PORT = 8192,
 	MBUFS_PER_WORKER = 4096,
 	MBUFS_SHARED = 8192,
-	MBUFS_MIN = 4096, // of each port: its descriptors both ways, and what is under way
+	MBUFS_MIN = 4096, // of each device: its descriptors both ways, and what is under way
 	MBUF_CACHE = 256,
 };
 
 // ---- packet memory ----
 
+static unsigned count_devices(const struct dp_params *p)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->n_ports; i++)
+		n += device_first(p->ports, i) == i;
+	return n;
+}
+
 static int create_pool(struct dp *dp, const struct dp_params *p, struct error *err)
 {
+	const unsigned n_devices = count_devices(p);
 	const uint16_t buf_size = port_buf_size(p->ports, p->n_ports);
 	// Without hugepages DPDK lets no buffer cross a page, so the small ones get one each.
 	const unsigned page = dp->eal->hugepages ? 1 : 4096;
 	const unsigned size =
 		(buf_size + (unsigned)sizeof(struct rte_mbuf) + 128 + page - 1) / page * page;
-	const unsigned need_mb = TABLES_MB + MBUFS_MIN * p->n_ports / 1024 * size / 1024 + 1;
-	unsigned n = MBUFS_PER_PORT * p->n_ports + MBUFS_PER_WORKER * p->workers + MBUFS_SHARED;
+	const unsigned need_mb = TABLES_MB + MBUFS_MIN * n_devices / 1024 * size / 1024 + 1;
+	unsigned n = MBUFS_PER_PORT * n_devices + MBUFS_PER_WORKER * p->workers + MBUFS_SHARED;
 	unsigned fit;
 
 	if (p->memory_mb < need_mb)
 		return error_set(err, -ENOMEM,
-				 "%u MB of memory are too little for %u ports: give at least %u MB",
-				 p->memory_mb, p->n_ports, need_mb);
+				 "%u MB of memory are too little for %u devices: give at least %u "
+				 "MB",
+				 p->memory_mb, n_devices, need_mb);
 	fit = (unsigned)((uint64_t)(p->memory_mb - TABLES_MB) * 1024 * 1024 / size);
 	if (n > fit)
 		n = fit;
@@ -126,6 +137,7 @@ static void free_deferred(struct dp *dp, bool all)
 void dp_housekeeping(struct dp *dp)
 {
 	free_deferred(dp, false);
+	port_watch_links(dp);
 	pmtu_age(dp);
 }
 
@@ -165,16 +177,20 @@ int dp_event_fd(const struct dp *dp)
 static int check_twins(const struct dp_port_params *a, const struct dp_port_params *b,
 		       struct error *err)
 {
-	const size_t len = strcspn(a->device, ",");
-
 	if (strcmp(a->name, b->name) == 0)
 		return error_set(err, -EEXIST, "two ports have the name '%s'", a->name);
-	if (len == strcspn(b->device, ",") && strncmp(a->device, b->device, len) == 0)
+	if (!device_same(a->device, b->device))
+		return 0;
+	if (a->vlan == b->vlan)
 		return error_set(err, -EEXIST,
-				 "ports %s and %s have the same device '%.*s': a device string "
+				 "ports %s and %s have the same device '%s': a device string "
 				 "begins with a name of its own, as in net_af_packet0, "
-				 "net_af_packet1",
-				 a->name, b->name, (int)len, a->device);
+				 "net_af_packet1; ports that share one have different VLANs",
+				 a->name, b->name, b->device);
+	if (strcmp(a->device, b->device) != 0)
+		return error_set(err, -EINVAL,
+				 "ports %s and %s share a device: write '%s' for both", a->name,
+				 b->name, a->device);
 	return 0;
 }
 
@@ -237,7 +253,7 @@ static int create_tables(struct dp *dp, struct error *err)
 static int start_ports(struct dp *dp, const struct dp_params *p, struct error *err)
 {
 	for (unsigned i = 0; i < p->n_ports; i++) {
-		int ret = port_start(dp, &dp->ports[i], &p->ports[i], err);
+		int ret = port_start(dp, i, p, err);
 
 		if (ret)
 			return ret;
@@ -327,6 +343,7 @@ static struct dp *allocate(const struct dp_params *p)
 	}
 	for (unsigned i = 0; i < p->n_ports; i++) {
 		dp->ports[i].index = i;
+		dp->ports[i].device_port = i;
 		dp->ports[i].tap_fd = -1;
 	}
 	for (unsigned i = 0; i < p->workers; i++)

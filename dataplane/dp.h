@@ -43,6 +43,7 @@ struct dp_port_params {
 	const char *name;   // also the name of the TAP in Linux, under IFNAMSIZ bytes
 	const char *device; // PCI address or DPDK device string
 	uint16_t mtu;	    // bytes of IP packet
+	uint16_t vlan; // 802.1Q tag of its frames, 0: none. Ports with the same `device` share it
 	bool tap;	    // false: no TAP, what would be punted is dropped (benchmarks)
 };
 
@@ -74,12 +75,13 @@ struct dp_port_info {
 	const char *name, *device, *driver;
 	struct mac_addr mac;
 	uint16_t mtu;	    // bytes of IP packet
-	uint16_t rx_queues; // dealt out to the workers
+	uint16_t vlan;	    // 0: untagged
+	uint16_t rx_queues; // of the device, dealt out to the workers
 	bool link_up;
 	uint32_t link_mbps;				     // 0 when unknown
 	unsigned tap_ifindex;				     // 0 without TAP
 	uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes; // bytes of Ethernet frame
-	uint64_t rx_missed, rx_errors, tx_errors;
+	uint64_t rx_missed, rx_errors, tx_errors; // of the device, also where ports share it
 	uint64_t punt_packets, from_linux_packets;
 };
 
@@ -239,6 +241,7 @@ enum dp_event_type {
 	DP_EV_SOFT_LIFE,    // an SA is to be replaced
 	DP_EV_HARD_LIFE,    // an SA is used up: it drops packets (sa-life, seq-exhausted)
 	DP_EV_PEER_MOVED,   // an inbound SA's newest packet came from elsewhere (dp_sa_in_peer)
+	DP_EV_LINK,	    // a port's link is up or down (first: down at the start)
 	DP_EV_PMTU,	    // a router says that less fits on the way to a peer, and is believed
 };
 
@@ -250,8 +253,9 @@ enum dp_life {		 // what of an SA comes to its end
 
 struct dp_event {
 	enum dp_event_type type;
-	uint32_t tunnel; // all but DP_EV_NO_NEIGHBOUR
-	unsigned port;	 // DP_EV_NO_NEIGHBOUR
+	uint32_t tunnel; // all but DP_EV_NO_NEIGHBOUR, DP_EV_LINK
+	unsigned port;	 // DP_EV_NO_NEIGHBOUR, DP_EV_LINK
+	bool up;	 // DP_EV_LINK
 	// DP_EV_NO_NEIGHBOUR: next hop; DP_EV_NO_SA: source of the packet; DP_EV_PMTU: the peer
 	struct ip_addr addr;
 	struct ip_addr addr2;	 // DP_EV_NO_SA: the packet's destination; DP_EV_PMTU: who says so
@@ -268,7 +272,7 @@ size_t dp_events(struct dp *dp, struct dp_event *out, size_t max);
 // Becomes readable when events may be waiting (an eventfd that the punt thread rings, since
 // workers make no system call); dp_events re-arms it.
 int dp_event_fd(const struct dp *dp);
-// Frees what every worker has let go of. Called from time to time (100 ms) by control.
+// Frees what every worker has let go of, and looks at the ports' links. Called from time to time (100 ms) by control.
 void dp_housekeeping(struct dp *dp);
 
 // ---- the guard of UDP/500 and 4500 ----

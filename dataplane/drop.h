@@ -6,6 +6,7 @@
 	X(RX_SCOPE, "rx-scope",                                                                    \
 	  "IPv6 to others whose source is of one link only, or to many stations")                  \
 	X(RX_OTHER_MAC, "rx-other-mac", "frame for another station, or sent by our own address")   \
+	X(RX_VLAN, "rx-vlan", "tagged with a VLAN of no port, or untagged where no port is")       \
 	X(TTL_EXCEEDED, "ttl-exceeded", "time to live or hop limit used up")                       \
 	X(NO_POLICY, "no-policy", "no policy matches; between ports the default is discard")       \
 	X(POLICY_DISCARD, "policy-discard", "a child with mode=drop matches")                      \

@@ -279,7 +279,7 @@ static void add_devices(struct args *a, const struct dp_params *p)
 	bool pci = false;
 
 	for (unsigned i = 0; i < p->n_ports; i++) {
-		if (!device_is_pci(p->ports[i].device))
+		if (!device_is_pci(p->ports[i].device) || device_first(p->ports, i) != i)
 			continue;
 		pci = true;
 		add_arg(a, "--allow=%s", p->ports[i].device);

@@ -12,6 +12,8 @@
 #include "dataplane/device.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/tap.h"
+#include "dataplane/vlan.h"
+#include "lib/log.h"
 
 enum {
 	RX_DESCRIPTORS = 1024,
@@ -91,6 +93,27 @@ static bool counts_queues_by_peer(const struct rte_eth_dev_info *info)
 	return strstr(info->driver_name, "memif") != NULL;
 }
 
+// What the device does for us, of what it offers.
+static void choose_offloads(struct port *port, const struct rte_eth_dev_info *info,
+			    struct rte_eth_conf *conf)
+{
+	if (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
+		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE; // one pool, no sharing
+	conf->rxmode.offloads |= info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
+	if (port->vlans) {
+		conf->rxmode.offloads |= info->rx_offload_capa & (RTE_ETH_RX_OFFLOAD_VLAN_STRIP |
+								  RTE_ETH_RX_OFFLOAD_VLAN_FILTER);
+		conf->txmode.offloads |= info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	}
+	if (port->n_rxq > 1 && rss_of(info) != 0) {
+		conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf->rx_adv_conf.rss_conf.rss_hf = rss_of(info);
+	}
+	port->vlan_insert = (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0;
+	port->vlan_filter = (conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER) != 0;
+	port->rx_checksum = (conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;
+}
+
 static int open_queues(struct dp *dp, struct port *port, const struct dp_port_params *params,
 		       const struct rte_eth_dev_info *info, struct error *err)
 {
@@ -101,12 +124,7 @@ static int open_queues(struct dp *dp, struct port *port, const struct dp_port_pa
 	struct rte_eth_conf conf = {0};
 	int ret;
 
-	if (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
-		conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE; // one pool, no sharing
-	if (port->n_rxq > 1 && rss_of(info) != 0) {
-		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-		conf.rx_adv_conf.rss_conf.rss_hf = rss_of(info);
-	}
+	choose_offloads(port, info, &conf);
 	ret = rte_eth_dev_configure(port->id, port->n_rxq, n_txq, &conf);
 	if (ret)
 		return dev_error(port, ret, "configure it", err);
@@ -118,29 +136,69 @@ static int open_queues(struct dp *dp, struct port *port, const struct dp_port_pa
 		ret = rte_eth_tx_queue_setup(port->id, q, txd, (unsigned)socket, NULL);
 	if (ret)
 		return dev_error(port, ret, "set up its queues", err);
-	ret = rte_eth_dev_set_mtu(port->id, port->mtu);
-	if (ret == -ENOTSUP && rte_eth_dev_get_mtu(port->id, &mtu) == 0 && mtu >= port->mtu)
+	ret = rte_eth_dev_set_mtu(port->id, params->mtu);
+	if (ret == -ENOTSUP && rte_eth_dev_get_mtu(port->id, &mtu) == 0 && mtu >= params->mtu)
 		ret = 0; // memif: whatever fits a buffer
 	if (ret)
 		device_check_mtu(params, rte_strerror(-ret));
 	return 0;
 }
 
-int port_start(struct dp *dp, struct port *port, const struct dp_port_params *params,
-	       struct error *err)
+// The ports of one device: which VLAN is whose, and the largest packet of all of them.
+static int gather(struct dp *dp, unsigned index, const struct dp_params *p,
+		  struct dp_port_params *device, struct error *err)
 {
+	struct port *port = &dp->ports[index];
+
+	*device = p->ports[index];
+	for (unsigned i = index; i < p->n_ports; i++) {
+		const struct dp_port_params *one = &p->ports[i];
+
+		if (!device_same(one->device, device->device))
+			continue;
+		if (one->mtu > device->mtu)
+			device->mtu = one->mtu;
+		if ((i > index || one->vlan != 0) && !port->vlans) {
+			port->vlans = vlan_map_create();
+			if (!port->vlans)
+				return error_set(err, -ENOMEM, "out of memory");
+			port->vlans->port[device->vlan] = (uint8_t)index;
+		}
+		if (port->vlans)
+			port->vlans->port[one->vlan] = (uint8_t)i;
+	}
+	return 0;
+}
+
+// A NIC that sorts by tags has to be told of each, or it keeps them from us. One that cannot be
+// asked (a VF whose VLANs are its host's work) may have been told by the host.
+static void filter_vlans(const struct port *port)
+{
+	for (unsigned id = 1; port->vlan_filter && id < VLAN_IDS; id++) {
+		int ret;
+
+		if (port->vlans->port[id] == VLAN_NO_PORT)
+			continue;
+		ret = rte_eth_dev_vlan_filter(port->id, (uint16_t)id, 1);
+		if (ret)
+			log_warn(LOG_NET,
+				 "port %s: device '%s' does not let us ask for VLAN %u (%s): the "
+				 "host has to give it to the device (trust on)",
+				 port->name, port->device, id, rte_strerror(-ret));
+	}
+}
+
+static int open_device(struct dp *dp, struct port *port, const struct dp_params *p,
+		       struct error *err)
+{
+	struct dp_port_params device;
 	struct rte_eth_dev_info info;
 	struct rte_ether_addr mac;
-	int ret;
+	int ret = gather(dp, port->index, p, &device, err);
 
-	port->tap_fd = -1;
-	port->mtu = params->mtu;
-	port->owner = port->index % dp->n_workers;
-	snprintf(port->name, sizeof(port->name), "%s", params->name);
-	port->device = strdup(params->device);
-	if (!port->device)
-		return error_set(err, -ENOMEM, "out of memory");
-	ret = device_open(params, &port->id, err);
+	if (ret)
+		return ret;
+	ret = device_open(&device, &port->id, err);
 	if (ret)
 		return ret;
 	ret = rte_eth_dev_info_get(port->id, &info);
@@ -148,19 +206,54 @@ int port_start(struct dp *dp, struct port *port, const struct dp_port_params *pa
 		return dev_error(port, ret, "ask it what it can do", err);
 	port->n_rxq = choose_rx_queues(&info, dp->n_workers);
 	port->shared_tx = info.max_tx_queues < dp->n_workers || counts_queues_by_peer(&info);
-	ret = open_queues(dp, port, params, &info, err);
+	ret = open_queues(dp, port, &device, &info, err);
 	if (ret)
 		return ret;
 	ret = rte_eth_macaddr_get(port->id, &mac);
 	if (ret)
 		return dev_error(port, ret, "read its MAC address", err);
+	if (rte_is_zero_ether_addr(&mac))
+		rte_eth_random_addr(mac.addr_bytes); // net_ring has none
 	memcpy(port->mac.bytes, mac.addr_bytes, sizeof(port->mac.bytes));
-	ret = open_rings(port, params->tap, err);
-	if (ret)
+	return 0;
+}
+
+static void join_device(struct port *port, const struct port *device)
+{
+	port->device_port = device->index;
+	port->id = device->id;
+	port->mac = device->mac;
+	port->vlan_insert = device->vlan_insert;
+	port->rx_checksum = device->rx_checksum;
+}
+
+int port_start(struct dp *dp, unsigned index, const struct dp_params *p, struct error *err)
+{
+	const struct dp_port_params *params = &p->ports[index];
+	struct port *port = &dp->ports[index];
+	const unsigned first = device_first(p->ports, index);
+	int ret = 0;
+
+	port->tap_fd = -1;
+	port->mtu = params->mtu;
+	port->vlan = params->vlan;
+	port->owner = port->index % dp->n_workers;
+	snprintf(port->name, sizeof(port->name), "%s", params->name);
+	port->device = strdup(params->device);
+	if (!port->device)
+		return error_set(err, -ENOMEM, "out of memory");
+	if (first < index)
+		join_device(port, &dp->ports[first]);
+	else
+		ret = open_device(dp, port, p, err);
+	if (!ret)
+		ret = open_rings(port, params->tap, err);
+	if (ret || first < index)
 		return ret;
 	ret = rte_eth_dev_start(port->id);
 	if (ret)
 		return dev_error(port, ret, "start it", err);
+	filter_vlans(port);
 	return 0;
 }
 
@@ -189,7 +282,33 @@ void port_stop(struct port *port)
 	free_ring(port->from_linux);
 	port->tx_ring = port->from_linux = NULL;
 	free(port->device);
+	free(port->vlans);
 	port->device = NULL;
+	port->vlans = NULL;
+}
+
+static void report_link(struct dp *dp, unsigned device, bool up)
+{
+	for (unsigned i = device; i < dp->n_ports; i++) {
+		const struct dp_event ev = {.type = DP_EV_LINK, .port = i, .up = up};
+
+		if (dp->ports[i].device_port == device)
+			dp_event_put(dp, &ev);
+	}
+}
+
+void port_watch_links(struct dp *dp)
+{
+	for (unsigned i = 0; i < dp->n_ports; i++) {
+		struct port *port = &dp->ports[i];
+		struct rte_eth_link link;
+
+		if (!port->open || rte_eth_link_get_nowait(port->id, &link) != 0 ||
+		    port->link_down == (link.link_status == RTE_ETH_LINK_DOWN))
+			continue;
+		port->link_down = !port->link_down;
+		report_link(dp, i, !port->link_down);
+	}
 }
 
 unsigned dp_port_count(const struct dp *dp)
@@ -197,9 +316,23 @@ unsigned dp_port_count(const struct dp *dp)
 	return dp->n_ports;
 }
 
+// Of a device that ports share: what went by this one.
+static void count_vlan(const struct dp *dp, unsigned index, struct dp_port_info *out)
+{
+	out->rx_packets = out->tx_packets = out->rx_bytes = out->tx_bytes = 0;
+	for (unsigned i = 0; i < dp->n_workers; i++) {
+		const struct port_count *c = &dp->workers[i]->port_count[index];
+
+		out->rx_packets += counter_read(&c->rx_packets);
+		out->rx_bytes += counter_read(&c->rx_bytes);
+		out->tx_packets += counter_read(&c->tx_packets);
+		out->tx_bytes += counter_read(&c->tx_bytes);
+	}
+}
+
 int dp_port_info(const struct dp *dp, unsigned index, struct dp_port_info *out)
 {
-	const struct port *port;
+	const struct port *port, *device;
 	struct rte_eth_dev_info info;
 	struct rte_eth_stats stats;
 	struct rte_eth_link link;
@@ -207,13 +340,15 @@ int dp_port_info(const struct dp *dp, unsigned index, struct dp_port_info *out)
 	if (index >= dp->n_ports)
 		return -ENOENT;
 	port = &dp->ports[index];
+	device = &dp->ports[port->device_port];
 	*out = (struct dp_port_info){
 		.name = port->name,
 		.device = port->device,
 		.driver = "",
 		.mac = port->mac,
 		.mtu = port->mtu,
-		.rx_queues = port->n_rxq,
+		.vlan = port->vlan,
+		.rx_queues = device->n_rxq,
 		.tap_ifindex = port->tap_ifindex,
 		.punt_packets = counter_read(&port->punt_packets),
 		.from_linux_packets = counter_read(&port->from_linux_packets),
@@ -233,6 +368,8 @@ int dp_port_info(const struct dp *dp, unsigned index, struct dp_port_info *out)
 		out->rx_errors = stats.ierrors;
 		out->tx_errors = stats.oerrors;
 	}
+	if (device->vlans)
+		count_vlan(dp, index, out);
 	return 0;
 }
 

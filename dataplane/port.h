@@ -1,5 +1,7 @@
 // A port: one DPDK device, its queues, and its TAP in Linux.
 //
+// Ports of several VLANs share a device (vlan.h): the first of them opens it.
+//
 // Each receive queue belongs to one worker. When the device has a transmit queue for every worker,
 // each has its own; otherwise the port's owner transmits and the others hand packets to it by a
 // ring, so no queue is ever shared.
@@ -28,6 +30,11 @@ struct port { // read only once started, but for the counters
 	struct mac_addr mac;
 	uint16_t mtu; // bytes of IP packet
 	uint16_t n_rxq;
+	unsigned device_port; // which port has opened the device: itself, or one before it
+	uint16_t vlan;	      // 0: untagged
+	bool vlan_insert, vlan_filter, rx_checksum; // what the device does
+	struct vlan_map *vlans;	  // of device_port, NULL when the device has no VLANs
+	bool link_down;		  // control only: as last reported
 	unsigned owner;		  // worker of receive queue 0 and of the TAP
 	bool shared_tx;		  // fewer transmit queues than workers: only `owner` transmits
 	struct rte_ring *tx_ring; // with shared_tx: packets of the other workers
@@ -37,11 +44,13 @@ struct port { // read only once started, but for the counters
 	counter punt_packets, from_linux_packets; // punt thread
 };
 
-// Opens, configures and starts the device for `n_workers`; `m` packets come from dp->pool.
-int port_start(struct dp *dp, struct port *port, const struct dp_port_params *params,
-	       struct error *err);
+// Opens, configures and starts the device of port `index`, or joins that of a port before it.
+// Packets come from dp->pool.
+int port_start(struct dp *dp, unsigned index, const struct dp_params *params, struct error *err);
 // Stops and closes the device and frees its rings and the packets in them. The workers and the
 // punt thread must have stopped.
 void port_stop(struct port *port);
+// Reports ports whose link has gone or come since the last call (DP_EV_LINK). Control only.
+void port_watch_links(struct dp *dp);
 // Largest frame buffer that a port of these parameters needs, headroom included.
 uint16_t port_buf_size(const struct dp_port_params *ports, unsigned n);

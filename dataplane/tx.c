@@ -6,6 +6,7 @@
 #include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/port.h"
+#include "dataplane/vlan.h"
 
 static void drop_rest(struct worker *w, struct rte_mbuf **pkt, uint16_t sent, uint16_t n)
 {
@@ -37,11 +38,17 @@ static void flush_port(struct worker *w, const struct port *port)
 
 void tx_put(struct worker *w, unsigned port, struct rte_mbuf *m)
 {
-	struct tx_buffer *tx = &w->tx[port];
+	const struct port *p = &w->dp->ports[port], *device = &w->dp->ports[p->device_port];
+	struct tx_buffer *tx = &w->tx[p->device_port];
 
+	if (device->vlans) {
+		m = vlan_tx(w, p, m);
+		if (!m)
+			return;
+	}
 	tx->pkt[tx->n++] = m;
 	if (tx->n == BATCH_MAX)
-		flush_port(w, &w->dp->ports[port]);
+		flush_port(w, device);
 }
 
 // What other workers left for a port whose transmit queue is ours.

@@ -229,11 +229,13 @@ int worker_create(struct dp *dp, unsigned id, struct worker **out)
 	w->tx = calloc(dp->n_ports, sizeof(w->tx[0]));
 	w->iface_count = calloc(DP_IFACES_MAX, sizeof(w->iface_count[0]));
 	w->census = calloc(1, sizeof(*w->census));
+	w->port_count = calloc(dp->n_ports, sizeof(w->port_count[0]));
 	snprintf(name, sizeof(name), "handover%u", id);
 	// RTS: a producer that the kernel puts to sleep in the middle holds nobody up.
 	w->handover = rte_ring_create(name, HANDOVER_SIZE, SOCKET_ID_ANY,
 				      RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
-	if (!w->tx || !w->iface_count || !w->census || !w->handover || reass_create(dp, &w->reass) != 0) {
+	if (!w->tx || !w->iface_count || !w->census || !w->port_count || !w->handover ||
+	    reass_create(dp, &w->reass) != 0) {
 		worker_destroy(w);
 		return -ENOMEM;
 	}
@@ -260,6 +262,7 @@ void worker_destroy(struct worker *w)
 	reass_destroy(w->reass);
 	free(w->census);
 	free(w->iface_count);
+	free(w->port_count);
 	free(w->tx);
 	free(w);
 }

@@ -81,6 +81,10 @@ struct iface_count { // of one tunnel interface; bytes of inner IP packet
 	counter in_packets, in_bytes, out_packets, out_bytes;
 };
 
+struct port_count { // of one port of a device with VLANs; bytes of Ethernet frame, untagged
+	counter rx_packets, rx_bytes, tx_packets, tx_bytes;
+};
+
 struct worker {
 	unsigned id; // 0.. ; also the id in the qsbr
 	unsigned lcore;
@@ -108,6 +112,7 @@ struct worker {
 	unsigned icmp_tokens;
 	struct report report[WORKER_REPORTS];
 	struct iface_count *iface_count; // DP_IFACES_MAX, by number
+	struct port_count *port_count;	 // one per port
 	struct census *census;		 // who sends IKE
 	counter guard_fates[GUARD_FATE_COUNT], guard_peer_limited;
 	counter drops[DROP_REASON_COUNT];

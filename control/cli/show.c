@@ -291,11 +291,13 @@ void show_ports(FILE *out, const struct node *root)
 	put_ports(&t, root);
 	for (const struct node *p = root->first; p; p = p->next)
 		if (p->kind == NODE_SECTION)
-			table_note(&t, "%s: %s (%s), MAC %s, Linux: %s packets to it, %s from it",
-				   p->name, tree_text(p, "device", "?"),
-				   tree_text(p, "driver", "?"), tree_text(p, "mac", "?"),
-				   tree_text(p, "to-linux-packets", "0"),
-				   tree_text(p, "from-linux-packets", "0"));
+			table_note(
+				&t, "%s: %s (%s)%s%s, MAC %s, Linux: %s packets to it, %s from it",
+				p->name, tree_text(p, "device", "?"), tree_text(p, "driver", "?"),
+				tree_text(p, "vlan", NULL) ? ", VLAN " : "",
+				tree_text(p, "vlan", ""), tree_text(p, "mac", "?"),
+				tree_text(p, "to-linux-packets", "0"),
+				tree_text(p, "from-linux-packets", "0"));
 	for (const struct node *p = root->first; p; p = p->next)
 		put_xstats(&t, p);
 	finish(&t, out, "no ports");

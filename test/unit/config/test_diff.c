@@ -212,6 +212,7 @@ static void test_gateway(void **state)
 		{TOP, "", NULL},
 		{PORT, "addrs = 192.0.2.1/24", NULL}, // changes without a restart
 		{PORT, "mtu = 1400", "gateway.ports.wan.mtu"},
+		{PORT, "vlan = 7", "gateway.ports.wan.vlan"},
 		{PORT, "device = net_null1", "gateway.ports.wan.device"},
 		{PORTS, "lan { device = net_null1 }", "gateway.ports.lan"},
 		{GATEWAY, "workers = 2", "gateway.workers"},

@@ -249,16 +249,22 @@ static const struct row errors[] = {
 	 "f:4: gateway.ports.lo: 'lo' cannot name a port: Linux gives it another meaning"},
 	{PORTS, "b { device = net_null0,size=64 }",
 	 "f:5: gateway.ports.wan: the device is already that of port b; a virtual device needs a "
-	 "number "
-	 "of its own, as in net_af_packet1"},
+	 "number of its own, as in net_af_packet1; ports of one device have different VLANs (vlan "
+	 "= 100)"},
+	{PORT, "vlan = 4095", "f:6: gateway.ports.wan.vlan: '4095' is not a number from 0 to 4094"},
+	{PORTS, "b { device = net_null1\nvlan = 5 }\nc { device = net_null1\nvlan = 5 }",
+	 "f:6: gateway.ports.c: VLAN 5 of the device is already that of port b"},
+	{PORTS, "b { device = net_null1\nvlan = 5 }\nc { device = net_null1,size=64\nvlan = 6 }",
+	 "f:6: gateway.ports.c: the device is that of port b as well: write it in the same way, "
+	 "device = net_null1"},
 	{PORTS,
 	 "b { device = net_null1\naddrs = 192.0.2.1/24 }\nc { device = net_null2\naddrs = "
 	 "192.0.2.1/32 }",
 	 "f:6: gateway.ports.c: the address 192.0.2.1 is already that of port b"},
 	{PORTS, "b { device = 0000:01:00.1 }\nc { device = 01:00.1,arg=1 }",
 	 "f:5: gateway.ports.c: the device is already that of port b; a virtual device needs a "
-	 "number of "
-	 "its own, as in net_af_packet1"},
+	 "number of its own, as in net_af_packet1; ports of one device have different VLANs (vlan "
+	 "= 100)"},
 	{PORT, "addrs = 192.0.2.1/24, 192.0.2.1/32",
 	 "f:5: gateway.ports.wan: the address 192.0.2.1 is already that of port wan"},
 	{PORT, "addrs = 192.0.2.1",

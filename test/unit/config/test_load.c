@@ -115,7 +115,7 @@ static const char full[] =
 	"  ports {\n"
 	"    lan { device = \"0000:01:00.0,a=b\"\n mtu = 9000\n addrs = 10.1.0.1/24 , "
 	"10.2.0.1/16\n}\n"
-	"    wan { device = 0000:01:00.1 }\n"
+	"    wan { device = \"0000:01:00.0,a=b\"\n vlan = 4094 }\n"
 	"  }\n"
 	"}\n"
 	"connections { c {\n"
@@ -159,6 +159,8 @@ static void test_gateway(void **state)
 	assert_string_equal(g->ports[0].name, "lan");
 	assert_string_equal(lan->device, "0000:01:00.0,a=b");
 	assert_int_equal(lan->mtu, 9000);
+	assert_int_equal(lan->vlan, 0);
+	assert_int_equal(g->ports[1].vlan, 4094);
 	assert_int_equal(lan->n_addrs, 2);
 	assert_string_equal(ip_prefix_format(&lan->addrs[0], text, sizeof(text)), "10.1.0.1/24");
 	assert_string_equal(ip_prefix_format(&lan->addrs[1], text, sizeof(text)), "10.2.0.1/16");

@@ -105,6 +105,7 @@ int core_setup(void **state)
 	rte_rcu_qsbr_init(dp->qsbr, 1);
 	for (unsigned i = 0; i < 2; i++) {
 		core.port[i].index = i;
+		core.port[i].device_port = i;
 		core.port[i].mac = core_port_mac[i];
 		core.port[i].tap_fd = 0; // only asked whether there is one
 		core.port[i].mtu = i == 0 ? 1500 : 1400;

@@ -70,6 +70,8 @@ static void test_what_is_refused_before_dpdk_starts(void **state)
 	(void)state;
 	port.device = "net_af_packet0,iface=loo";
 	REFUSE(&p, -ENODEV, "port lan", "no interface 'loo'", "did you mean 'lo'?");
+	port.device = "net_tap0,iface=lo";
+	REFUSE(&p, -EEXIST, "port lan", "makes an interface 'lo'", "choose another name");
 	port.device = "0000:fe:1f.7";
 	REFUSE(&p, -ENODEV, "port lan", "no PCI device 0000:fe:1f.7", "lspci");
 	port.device = "fe:1f.7";

@@ -1,0 +1,142 @@
+// Ports on real devices of DPDK that need no hardware: two VLANs on one, and links that go and come.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_ethdev.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/dp_internal.h"
+#include "dataplane/port.h"
+#include "dataplane/vlan.h"
+
+enum { LAN, WAN, DMZ, PORTS };
+
+static const struct dp_port_params ports[PORTS] = {
+	[LAN] = {.name = "lan", .device = "net_ring0", .mtu = 1500, .vlan = 100},
+	[WAN] = {.name = "wan", .device = "net_ring0", .mtu = 9000, .vlan = 200},
+	[DMZ] = {.name = "dmz", .device = "net_null0,no-rx=1", .mtu = 1400},
+};
+
+static struct dp_params params_of(const struct dp_port_params *of, unsigned n)
+{
+	static char prefix[64];
+
+	snprintf(prefix, sizeof(prefix), "testport%d", (int)getpid());
+	return (struct dp_params){
+		.ports = of,
+		.n_ports = n,
+		.workers = 1,
+		.memory_mb = 256,
+		.hugepages = DP_HUGEPAGES_OFF,
+		.file_prefix = prefix,
+		.eal_args = "",
+	};
+}
+
+static void test_what_is_no_pair(void **state)
+{
+	struct dp_port_params pair[] = {ports[LAN], ports[WAN]};
+	const struct dp_params p = params_of(pair, 2);
+	struct error err = {{0}};
+	struct dp *dp = NULL;
+
+	(void)state;
+	pair[1].vlan = 100;
+	assert_int_equal(dp_start(&p, &dp, &err), -EEXIST);
+	assert_non_null(strstr(err.text, "different VLANs"));
+	pair[1].vlan = 0;
+	pair[1].device = "net_ring0,nodeaction=x";
+	assert_int_equal(dp_start(&p, &dp, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "lan and wan share a device: write 'net_ring0'"));
+}
+
+// Events until there are none; how many were of links.
+static unsigned link_events(struct dp *dp, struct dp_event out[PORTS])
+{
+	struct dp_event ev[8];
+	unsigned n = 0;
+
+	dp_housekeeping(dp);
+	for (size_t got = dp_events(dp, ev, 8), i = 0; i < got; i++) {
+		assert_int_equal(ev[i].type, DP_EV_LINK);
+		assert_true(n < PORTS);
+		out[n++] = ev[i];
+	}
+	return n;
+}
+
+static void check_shared_device(struct dp *dp)
+{
+	const struct port *p = dp->ports;
+	struct dp_port_info info[PORTS];
+
+	assert_int_equal(p[WAN].id, p[LAN].id);
+	assert_int_not_equal(p[DMZ].id, p[LAN].id);
+	assert_memory_equal(&p[WAN].mac, &p[LAN].mac, 6);
+	assert_int_equal(p[LAN].mac.bytes[0] & 3, 2); // net_ring has none: one of our own, local
+	assert_int_equal(p[LAN].vlans->port[100], LAN);
+	assert_int_equal(p[LAN].vlans->port[200], WAN);
+	assert_int_equal(p[LAN].vlans->port[0], VLAN_NO_PORT);
+	assert_null(p[WAN].vlans);
+	assert_null(p[DMZ].vlans);
+	assert_int_equal(p[WAN].n_rxq, 0); // nobody polls the device twice
+	for (unsigned i = 0; i < PORTS; i++)
+		assert_int_equal(dp_port_info(dp, i, &info[i]), 0);
+	assert_int_equal(info[LAN].vlan, 100);
+	assert_int_equal(info[WAN].vlan, 200);
+	assert_int_equal(info[DMZ].vlan, 0);
+	assert_int_equal(info[WAN].rx_queues, 1);
+	assert_int_equal(info[WAN].mtu, 9000);
+	assert_true(rte_pktmbuf_data_room_size(dp->pool) > 9000 + RTE_PKTMBUF_HEADROOM);
+}
+
+static void check_links(struct dp *dp)
+{
+	struct dp_event ev[PORTS];
+	struct dp_port_info info;
+
+	assert_int_equal(link_events(dp, ev), 0); // all are up, which is what one expects
+	assert_int_equal(rte_eth_dev_set_link_down(dp->ports[LAN].id), 0);
+	assert_int_equal(link_events(dp, ev), 2); // of both ports of the device
+	assert_int_equal(ev[0].port, LAN);
+	assert_int_equal(ev[1].port, WAN);
+	assert_false(ev[0].up);
+	assert_int_equal(link_events(dp, ev), 0); // once
+	dp_port_info(dp, WAN, &info);
+	assert_false(info.link_up);
+	assert_int_equal(rte_eth_dev_set_link_up(dp->ports[LAN].id), 0);
+	assert_int_equal(link_events(dp, ev), 2);
+	assert_true(ev[1].up);
+}
+
+static void test_ports_of_one_device(void **state)
+{
+	const struct dp_params p = params_of(ports, PORTS);
+	struct error err = {{0}};
+	struct dp *dp = NULL;
+
+	(void)state;
+	if (dp_start(&p, &dp, &err))
+		fail_msg("%s", err.text);
+	check_shared_device(dp);
+	check_links(dp);
+	dp_stop(dp);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_is_no_pair),
+		cmocka_unit_test(test_ports_of_one_device), // EAL starts once per process
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
