@@ -200,6 +200,21 @@ static bool child_selected(const struct ike_run_select *sel, const struct run_ch
 	return !sel->child_id || sel->child_id == c->id;
 }
 
+// May it have what is selected? What is cheap to ask is asked first: there may be thousands.
+static bool has_selected(const struct ike_run_select *sel, const struct run_sa *s)
+{
+	const struct run_child_sa *c;
+
+	if (!sel->child && !sel->child_id)
+		return true;
+	if (s->goal && !sel->child_id && strcmp(sel->child, s->goal->name) == 0)
+		return true;
+	TAILQ_FOREACH(c, &s->children, link)
+	if (child_selected(sel, c))
+		return true;
+	return false;
+}
+
 static bool sa_selected(const struct ike_run_select *sel, const struct run_sa *s)
 {
 	struct ike_sa_info info;
@@ -207,6 +222,8 @@ static bool sa_selected(const struct ike_run_select *sel, const struct run_sa *s
 	if (sel->ike_id && sel->ike_id != s->id)
 		return false;
 	if (sel->conn && (!s->conn || strcmp(s->conn->ike.name, sel->conn) != 0))
+		return false;
+	if (!has_selected(sel, s))
 		return false;
 	ike_sa_info(s->sa, &info);
 	return info.state != IKE_ST_DELETING && info.state != IKE_ST_CLOSED;
@@ -368,8 +385,10 @@ int ike_run_rekey(struct ike_run *run, const struct ike_run_select *sel, bool re
 		struct ike_sa_info info;
 
 		next = TAILQ_NEXT(s, link);
+		if (s->superseded || !sa_selected(sel, s))
+			continue;
 		ike_sa_info(s->sa, &info);
-		if (!sa_selected(sel, s) || !ike_state_is_up(info.state) || s->superseded)
+		if (!ike_state_is_up(info.state))
 			continue;
 		if (sel->child || sel->child_id) {
 			n += rekey_children(s, sel);
