@@ -204,6 +204,8 @@ void vici_sa_child(struct vici_builder *b, const struct ike_run_child *child, un
 	put_algorithm(b, "encr-alg", "encr-keysize", &info->encr);
 	if (info->integ.id != INTEG_NONE)
 		put_algorithm(b, "integ-alg", "integ-keysize", &info->integ);
+	if (info->ke.type)
+		put_algorithm(b, "dh-group", NULL, &info->ke);
 	if (info->esn)
 		vici_kv(b, "esn", "1");
 	if (!(flags & VICI_SA_NO_COUNTERS))

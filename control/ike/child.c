@@ -84,6 +84,7 @@ static struct ike_child *child_create(struct step *st, const struct child_new *n
 	const struct transform *encr = proposal_first(new->esp, TRANSFORM_ENCR);
 	const struct transform *integ = proposal_first(new->esp, TRANSFORM_INTEG);
 	const struct transform *sn = proposal_first(new->esp, TRANSFORM_SN);
+	const struct transform *ke = proposal_first(new->esp, TRANSFORM_KE);
 	struct ike_child *child = calloc(1, sizeof(*child));
 
 	if (!child) {
@@ -105,6 +106,8 @@ static struct ike_child *child_create(struct step *st, const struct child_new *n
 	};
 	if (integ && !transform_find(encr)->aead)
 		child->info.integ = *integ;
+	if (new->shared && ke && ke->id != KE_NONE) // the offer of IKE_AUTH may name one that is not used
+		child->info.ke = *ke;
 	child->drop_ms = child->probe_ms = IKE_NEVER;
 	lifetime_start(st->sa, &child->info, st->ev->now_ms);
 	return child;

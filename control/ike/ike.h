@@ -343,6 +343,7 @@ struct ike_child_info {
 	uint32_t reqid;
 	uint32_t spi_in, spi_out; // host order
 	struct transform encr, integ;
+	struct transform ke; // of its own key exchange; type 0: it had none
 	bool esn, udp_encap;
 	bool no_tfc; // the peer takes no TFC padding, whatever tfc_padding says
 	uint64_t installed_ms;
