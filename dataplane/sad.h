@@ -33,6 +33,9 @@ struct sa_in {
 	_Atomic uint32_t owner; // worker; SA_IN_NO_OWNER until the first packet
 	uint32_t tunnel;
 	bool udp_encap, either_form;
+	bool transport;
+	bool oa;	 // a NAT has changed addresses that checksums are over
+	uint16_t oa_sum; // of those in the sender's checksums (esp_transport_sum_addrs)
 	// Control: rw, owner: ro. Outer source of packets in UDP: IPv4 address and port as they
 	// stand in the packet, address in the upper half.
 	_Atomic uint64_t peer;
