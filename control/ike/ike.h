@@ -44,6 +44,7 @@ struct ike_child_conf {
 	struct proposal_list esp;
 	struct selector_list local_ts, remote_ts;
 	bool local_dynamic, remote_dynamic; // add the tunnel's own address to that list
+	bool transport;			    // to be asked for, and agreed to
 	uint32_t replay_window;		    // packets
 	// A child SA is rekeyed rekey_time_ms, less up to rand_time_ms, after it was made, and
 	// deleted life_time_ms after it. 0: never.
@@ -341,6 +342,7 @@ struct ike_child_info {
 	uint32_t spi_in, spi_out; // host order
 	struct transform encr, integ;
 	bool esn, udp_encap;
+	bool transport; // mode
 	uint64_t installed_ms;
 	uint64_t rekey_ms, expires_ms; // when; IKE_NEVER
 	struct selector_list local_ts, remote_ts;
