@@ -363,12 +363,12 @@ static int check_child(struct loader *l, const struct config_conn *c,
 
 	if (rc != 0)
 		return rc;
-	if (child->mode == MODE_TUNNEL && child->remote_dynamic && has_name(c))
+	if (config_mode_has_sa(child->mode) && child->remote_dynamic && has_name(c))
 		return config_node_error(l->err, -ENOTSUP, loader_place(l, s, "remote_ts"),
 					 "'dynamic' and a host name in remote_addrs do not go "
 					 "together yet: name the "
 					 "networks behind the peer");
-	if (child->mode != MODE_TUNNEL || has_address(c))
+	if (!config_mode_has_sa(child->mode) || has_address(c))
 		return 0;
 	for (size_t i = 0; i < 3; i++) {
 		bool starts = i == 0 ? child->start_action & START_START : dead[i] == DEAD_START;
@@ -392,7 +392,7 @@ static int check_conn(struct loader *l, const struct config_conn *c, const struc
 
 		if (rc != 0)
 			return rc;
-		tunnel |= c->children[i].mode == MODE_TUNNEL;
+		tunnel |= config_mode_has_sa(c->children[i].mode);
 	}
 	if (!tunnel || (c->local_side.auth.kind == AUTH_BY_SIGNATURE &&
 			c->remote_side.auth.kind == AUTH_BY_SIGNATURE))

@@ -107,14 +107,21 @@ enum config_send_cert { CERTS_IFASKED, CERTS_ALWAYS, CERTS_NEVER };
 // connections.<c>.{local,remote}
 struct config_side {
 	struct auth_rule auth;
-	struct identity id; // ID_ANY: local, our address or our certificate's subject;
-			    // remote, whatever the peer says
+	struct identity id;	     // ID_ANY: local, our address or our certificate's subject;
+				     // remote, whatever the peer says
 	struct config_files certs;   // local: ours; remote: those that are accepted, none: any
 	struct config_files cacerts; // remote: CAs that are accepted, none: all
 	enum config_revocation revocation; // remote
 };
 
-enum config_mode { MODE_TUNNEL, MODE_PASS, MODE_DROP };
+enum config_mode { MODE_TUNNEL, MODE_TRANSPORT, MODE_PASS, MODE_DROP };
+
+// The others are rules, in force as they stand.
+static inline bool config_mode_has_sa(enum config_mode mode)
+{
+	return mode == MODE_TUNNEL || mode == MODE_TRANSPORT;
+}
+
 enum config_start { // START_START and START_TRAP may both be set
 	START_NONE = 0,
 	START_START = 1 << 0, // when the configuration is loaded
@@ -144,8 +151,8 @@ struct config_child {
 	uint64_t rand_time_ms;		      // taken off rekey_time_ms, at random
 	uint64_t inactivity_ms; // it is closed after so long without packets, 0: never
 	struct config_limit bytes, packets;
-	uint32_t replay_window;		      // packets
-	uint32_t priority;		      // 0: by specificity
+	uint32_t replay_window;		  // packets
+	uint32_t priority;		  // 0: by specificity
 	uint32_t if_id;			  // of its tunnel interface, 0: none; of both directions
 	char iface[CONFIG_PORT_NAME_MAX]; // that interface's name, "" without
 	struct config_where where;
@@ -168,8 +175,8 @@ struct config_conn {
 	uint64_t dpd_delay_ms; // liveness check after this silence, default 30 s; 0: never
 	uint64_t rekey_time_ms, reauth_time_ms, over_time_ms;
 	uint64_t rekey_rand_ms, reauth_rand_ms; // taken off the two, at random
-	unsigned keyingtries;	   // 0: for ever; default 1
-	uint32_t if_id;		   // of the children that name none
+	unsigned keyingtries;			// 0: for ever; default 1
+	uint32_t if_id;				// of the children that name none
 	enum config_unique unique; // what becomes of IKE SAs with one peer identity, default no
 	struct config_child *children;
 	size_t n_children;

@@ -4,10 +4,10 @@
 
 #include "lib/limits.h"
 
-#define EAP    "EAP is not available: this is a site-to-site gateway with pre-shared keys"
-#define IKEV1  "it concerns IKEv1, which is not available yet"
-#define MARKS  "Linux's packet marks do not exist in this dataplane"
-#define POOLS  "virtual addresses are not available: this is a site-to-site gateway"
+#define EAP   "EAP is not available: this is a site-to-site gateway with pre-shared keys"
+#define IKEV1 "it concerns IKEv1, which is not available yet"
+#define MARKS "Linux's packet marks do not exist in this dataplane"
+#define POOLS "virtual addresses are not available: this is a site-to-site gateway"
 
 #define GATEWAY "gateway"
 #define PORT	"gateway.ports.*"
@@ -251,8 +251,10 @@ const struct schema_key schema_keys[] = {
 		"chance, so that the two sides do not act at once. At most half is taken off a "
 		"time that is not longer. 0: always at the time itself."},
 	{CONN, "mobike", FORM_BOOL, .def = "yes",
-	 .doc = "Go on between other addresses when those of one side change, with a peer that does "
-		"so too (RFC 4555). The new ones have to be among local_addrs and remote_addrs. IKE "
+	 .doc = "Go on between other addresses when those of one side change, with a peer that "
+		"does "
+		"so too (RFC 4555). The new ones have to be among local_addrs and remote_addrs. "
+		"IKE "
 		"moves to port 4500."},
 	{CONN, "childless", FORM_CHOICE, KEY_REFUSED, .def = "never",
 	 .choices = "allow prefer force never", .quiet = "allow never",
@@ -370,10 +372,14 @@ const struct schema_key schema_keys[] = {
 		"\"aes128gcm16-x25519\" for a key exchange of the child's own."},
 	{CHILD, "mode", FORM_CHOICE, .def = "tunnel",
 	 .choices = "tunnel transport transport_proxy beet iptfs pass drop",
-	 .not_yet = "transport transport_proxy beet iptfs", .why = "tunnel mode only",
-	 .doc = "tunnel: protect by ESP. pass: forward in clear. drop: discard and count. Rules "
-		"with "
-		"pass and drop are in force as soon as the configuration is loaded."},
+	 .not_yet = "transport_proxy beet iptfs", .why = "tunnel and transport mode only",
+	 .doc = "tunnel: protect by ESP. transport: protect what the two gateways themselves say "
+		"to "
+		"each other (GRE, IP in IP, BGP) by ESP without an IP header of its own; local_ts "
+		"and remote_ts are \"dynamic\" or the two addresses. A peer that declines makes "
+		"it tunnel mode, which carries the same packets. pass: forward in clear. drop: "
+		"discard and count. Rules with pass and drop are in force as soon as the "
+		"configuration is loaded."},
 	{CHILD, "start_action", FORM_TEXT, .def = "none",
 	 .doc = "start: initiate when the configuration is loaded. trap (or route): initiate when "
 		"there is traffic for it; the packet that asks for it waits. none: wait for the "
@@ -511,7 +517,8 @@ const struct schema_key schema_keys[] = {
 		"start and again long before it runs out, \"file:///etc/port500/ca.crl\" is "
 		"read. Others are not fetched: a warning."},
 	{AUTHORITY, "ocsp_uris", FORM_TEXT,
-	 .doc = "Its OCSP responders, separated by commas: \"http://ocsp.example/\". They are asked "
+	 .doc = "Its OCSP responders, separated by commas: \"http://ocsp.example/\". They are "
+		"asked "
 		"before those that a certificate names. Others than http are not asked: a "
 		"warning."},
 	{AUTHORITY, "cert_uri_base", FORM_TEXT, KEY_IGNORED, .why = NO_FETCH,
