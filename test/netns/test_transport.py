@@ -45,6 +45,14 @@ def up(net, a, b):
     return a, b
 
 
+def rekey(a, b, times):
+    for n in range(times):
+        before = spis(a)[1]
+        (a, b)[n % 2].swanctl("--rekey --child net")
+        wait_for("a new child SA", lambda before=before: spis(a)[1] not in (None, before), 10)
+        assert child_mode(a) == child_mode(b) == "TRANSPORT"
+
+
 def test_gre(net, up, tmp_path):
     """Ping and TCP through GRE, in ESP, while the keys are replaced."""
     a, b = up
@@ -60,18 +68,16 @@ def test_gre(net, up, tmp_path):
 
     server = net.start("gw-b", "iperf3 -s -1", str(tmp_path / "iperf3"))
     wait_for("iperf3's server", lambda: ":5201" in net.run("gw-b", "ss -Hltn"))
-    flow = net.start("gw-a", f"iperf3 -J -c {GRE_ADDR['b']} -t 8", str(tmp_path / "flow"))
-    echo = net.start("gw-a", f"ping -i 0.02 -c 300 -W 5 {GRE_ADDR['b']}", str(tmp_path / "echo"))
-    for n in range(6):
-        before = spis(a)[1]
-        (a, b)[n % 2].swanctl("--rekey --child net")
-        wait_for("a new child SA", lambda: spis(a)[1] not in (None, before), 10)
-        assert child_mode(a) == child_mode(b) == "TRANSPORT"
+    flow = net.start("gw-a", f"iperf3 -J -c {GRE_ADDR['b']} -t 5", str(tmp_path / "flow"))
+    rekey(a, b, 4)
     flow.wait(60)
     server.wait(10)
-    echo.wait(60)
     assert json.loads((tmp_path / "flow").read_text())["end"]["sum_received"]["bytes"] > 100000
-    assert " 300 received" in (tmp_path / "echo").read_text()
+    # TCP fills the queues of the GRE of this test; without it, nothing is lost.
+    echo = net.start("gw-a", f"ping -i 0.02 -c 200 -W 5 {GRE_ADDR['b']}", str(tmp_path / "echo"))
+    rekey(a, b, 6)
+    echo.wait(60)
+    assert " 200 received" in (tmp_path / "echo").read_text()
     for gw in up:
         assert gw.drops().get("esp-selector", 0) == 0
 
@@ -157,5 +163,9 @@ def test_ipv6(net, a, b):
     a.cli("up net")
     assert child_mode(a) == "TRANSPORT"
     for size in (0, 1000, 1418, 1419, 1452, 3000):
-        assert ping(net, "gw-a", B.wan6, 3, f"-i 0.02 -s {size}")[1] >= 2, size
+        if size == 1419:  # too large by one: each Linux hears of it, and cuts from then on
+            for ns, to in (("gw-a", B.wan6), ("gw-b", A.wan6)):
+                ping(net, ns, to, 1, f"-s {size}")
+                wait_for("Linux to know what fits", lambda ns=ns, to=to: "mtu 1466" in net.run(
+                    ns, f"ip -6 route get {to}"))
         assert ping(net, "gw-a", B.wan6, 3, f"-i 0.02 -s {size}") == (3, 3), size
