@@ -273,10 +273,20 @@ def fixed(packet, suite, v6):
     return packet
 
 
+def without_udp(packet):
+    """scapy 2.5 takes UDP off in IPv4 only; what it says of its checksum holds."""
+    again = IPv6(packet)
+    del again[UDP].chksum
+    assert bytes(again) == packet
+    assert (again[UDP].sport, again[UDP].dport, again[UDP].len) == (4500, 4500, len(packet) - 40)
+    return IPv6(packet[:4] + (len(packet) - 48).to_bytes(2, "big") + b"\x32" + packet[7:40] +
+                packet[48:])
+
+
 @transports
 def test_scapy_reads_our_transport_mode(suite, v6):
     ends = (GW_A6, GW_B6) if v6 else (GW_A, GW_B)
-    sa = transport_association(SPI, suite)
+    sa = transport_association(SPI, dataclasses.replace(suite, udp=suite.udp and not v6))
     args = [*seal_args(suite), *(["outer6"] if v6 else []), "transport"]
     with Oracle(*args) as oracle:
         for seq, inner in enumerate(map(bytes, own_packets(*ends, v6)), 1):
@@ -285,10 +295,9 @@ def test_scapy_reads_our_transport_mode(suite, v6):
             assert (outer.src, outer.dst) == ends
             assert (outer.nh if v6 else outer.proto) == (17 if suite.udp else 50)
             assert outer[ESP].seq == seq
-            back = bytearray(bytes(sa.decrypt(outer)))
-            if suite.udp and v6:  # scapy 2.5 counts the UDP header that it has taken off
-                back[4:6] = (int.from_bytes(back[4:6], "big") - 8).to_bytes(2, "big")
-            assert back == inner
+            if suite.udp and v6:
+                outer = without_udp(packet)
+            assert bytes(sa.decrypt(outer)) == inner
 
 
 @transports
