@@ -382,7 +382,12 @@ static int check_child(struct loader *l, const struct config_conn *c,
 
 	if (rc != 0)
 		return rc;
-	if (child->mode != MODE_TUNNEL || has_address(c))
+	if (child->mode == MODE_TRANSPORT && child->tfc_padding != 0 &&
+	    loader_warn(l, loader_place(l, s, "tfc_padding"),
+			"nothing is padded in transport mode: the other end could not tell where "
+			"the packet ends (RFC 4303 2.7)") != 0)
+		return -ENOMEM;
+	if (!config_mode_has_sa(child->mode) || has_address(c))
 		return 0;
 	for (size_t i = 0; i < 3; i++) {
 		bool starts = i == 0 ? child->start_action & START_START : dead[i] == DEAD_START;
@@ -406,7 +411,7 @@ static int check_conn(struct loader *l, const struct config_conn *c, const struc
 
 		if (rc != 0)
 			return rc;
-		tunnel |= c->children[i].mode == MODE_TUNNEL;
+		tunnel |= config_mode_has_sa(c->children[i].mode);
 	}
 	if (!tunnel || (c->local_side.auth.kind == AUTH_BY_SIGNATURE &&
 			c->remote_side.auth.kind == AUTH_BY_SIGNATURE))

@@ -116,14 +116,21 @@ enum config_send_cert { CERTS_IFASKED, CERTS_ALWAYS, CERTS_NEVER };
 // connections.<c>.{local,remote}
 struct config_side {
 	struct auth_rule auth;
-	struct identity id; // ID_ANY: local, our address or our certificate's subject;
-			    // remote, whatever the peer says
+	struct identity id;	     // ID_ANY: local, our address or our certificate's subject;
+				     // remote, whatever the peer says
 	struct config_files certs;   // local: ours; remote: those that are accepted, none: any
 	struct config_files cacerts; // remote: CAs that are accepted, none: all
 	enum config_revocation revocation; // remote
 };
 
-enum config_mode { MODE_TUNNEL, MODE_PASS, MODE_DROP };
+enum config_mode { MODE_TUNNEL, MODE_TRANSPORT, MODE_PASS, MODE_DROP };
+
+// The others are rules, in force as they stand.
+static inline bool config_mode_has_sa(enum config_mode mode)
+{
+	return mode == MODE_TUNNEL || mode == MODE_TRANSPORT;
+}
+
 enum config_start { // START_START and START_TRAP may both be set
 	START_NONE = 0,
 	START_START = 1 << 0, // when the configuration is loaded

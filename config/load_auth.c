@@ -320,7 +320,7 @@ bool config_uses_certs(const struct config *c)
 bool config_conn_uses_certs(const struct config_conn *conn)
 {
 	for (size_t i = 0; i < conn->n_children; i++) {
-		if (conn->children[i].mode == MODE_TUNNEL)
+		if (config_mode_has_sa(conn->children[i].mode))
 			return conn->local_side.auth.kind == AUTH_BY_SIGNATURE ||
 			       conn->remote_side.auth.kind == AUTH_BY_SIGNATURE;
 	}

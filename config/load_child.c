@@ -87,7 +87,7 @@ static int load_start_action(struct loader *l, struct loader_section s, struct c
 			return config_node_error(l->err, -EINVAL, key,
 						 "'%s' is not none, start or trap",
 						 config_shown(key->value, shown, sizeof(shown)));
-		} else if (child->mode != MODE_TUNNEL) {
+		} else if (!config_mode_has_sa(child->mode)) {
 			return loader_warn(l, key,
 					   "has no effect: the rule is in force as soon as it is "
 					   "loaded");
@@ -118,6 +118,24 @@ static int load_rule_selectors(struct loader *l, struct loader_section s,
 		"a rule with mode = %s names its networks in local_ts and remote_ts; "
 		"0.0.0.0/0 and ::/0 are everything",
 		child->mode == MODE_PASS ? "pass" : "drop");
+}
+
+// RFC 4301 4.1: transport mode is for what the two gateways say to each other.
+static int check_ends(struct loader *l, struct loader_section s, const char *name,
+		      const struct selector_list *list, const char *whose)
+{
+	char text[SELECTOR_TEXT_MAX];
+
+	for (unsigned i = 0; i < list->n; i++)
+		if (!ip_addr_equal(&list->s[i].lo, &list->s[i].hi))
+			return config_node_error(
+				l->err, -EINVAL, loader_place(l, s, name),
+				"%s is a network: with mode = transport a child carries only what "
+				"the two gateways say to each other. Write 'dynamic' or %s, as in "
+				"%s[gre], or mode = tunnel",
+				selector_format(&list->s[i], text, sizeof(text)), whose,
+				list->s[i].family == IP_V6 ? "2001:db8::1" : "192.0.2.1");
+	return 0;
 }
 
 // strongSwan's defaults: an SA lives a tenth longer than it should, and may be replaced that much
@@ -197,9 +215,10 @@ int load_child(struct loader *l, const struct config_node *n, struct config_chil
 	if (rc != 0)
 		return rc;
 	child->where = loader_where(l, n);
-	child->mode = strcmp(mode, "pass") == 0	  ? MODE_PASS
-		      : strcmp(mode, "drop") == 0 ? MODE_DROP
-						  : MODE_TUNNEL;
+	child->mode = strcmp(mode, "pass") == 0	       ? MODE_PASS
+		      : strcmp(mode, "drop") == 0      ? MODE_DROP
+		      : strcmp(mode, "transport") == 0 ? MODE_TRANSPORT
+						       : MODE_TUNNEL;
 	child->dpd_action = load_dead_action(l, s, "dpd_action");
 	child->close_action = load_dead_action(l, s, "close_action");
 	child->replay_window = (uint32_t)loader_number(l, s, "replay_window");
@@ -217,8 +236,12 @@ int load_child(struct loader *l, const struct config_node *n, struct config_chil
 		rc = load_selectors(l, s, "local_ts", &child->local_ts, &child->local_dynamic);
 	if (rc == 0)
 		rc = load_selectors(l, s, "remote_ts", &child->remote_ts, &child->remote_dynamic);
-	if (rc == 0 && child->mode != MODE_TUNNEL)
+	if (rc == 0 && !config_mode_has_sa(child->mode))
 		rc = load_rule_selectors(l, s, child);
+	if (rc == 0 && child->mode == MODE_TRANSPORT)
+		rc = check_ends(l, s, "local_ts", &child->local_ts, "our own address");
+	if (rc == 0 && child->mode == MODE_TRANSPORT)
+		rc = check_ends(l, s, "remote_ts", &child->remote_ts, "the peer's address");
 	if (rc == 0)
 		rc = loader_proposals(l, s, "esp_proposals", PROTO_ESP, &child->esp);
 	return rc;

@@ -216,7 +216,7 @@ static int load_children(struct loader *l, const struct config_node *n, struct c
 		if (rc != 0)
 			return rc;
 		c->n_children++;
-		tunnel |= child->mode == MODE_TUNNEL;
+		tunnel |= config_mode_has_sa(child->mode);
 	}
 	// A connection of nothing but rules needs no authentication.
 	return tunnel ? require_auth(l, n, c) : 0;

@@ -193,12 +193,20 @@ static int bind_child(struct loader *l, const struct config_conn *c, struct conf
 	const bool own = child->if_id != 0;
 	const struct config_iface *iface;
 
-	if (child->mode != MODE_TUNNEL && own)
+	if (!config_mode_has_sa(child->mode) && own)
 		return config_node_error(l->err, -EINVAL, n,
 					 "a rule with mode = %s cannot be behind a tunnel "
 					 "interface: nothing leaves one in clear",
 					 child->mode == MODE_PASS ? "pass" : "drop");
-	if (child->mode != MODE_TUNNEL)
+	if (!config_mode_has_sa(child->mode))
+		return 0;
+	if (child->mode == MODE_TRANSPORT && own)
+		return config_node_error(
+			l->err, -EINVAL, n,
+			"a child with mode = transport cannot be behind a tunnel "
+			"interface, which is for what is forwarded: leave out if_id, "
+			"or write mode = tunnel");
+	if (child->mode == MODE_TRANSPORT)
 		return 0;
 	if (!own)
 		child->if_id = c->if_id;

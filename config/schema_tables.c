@@ -401,10 +401,14 @@ const struct schema_key schema_keys[] = {
 		"\"aes128gcm16-x25519\" for a key exchange of the child's own."},
 	{CHILD, "mode", FORM_CHOICE, .def = "tunnel",
 	 .choices = "tunnel transport transport_proxy beet iptfs pass drop",
-	 .not_yet = "transport transport_proxy beet iptfs", .why = "tunnel mode only",
-	 .doc = "tunnel: protect by ESP. pass: forward in clear. drop: discard and count. Rules "
-		"with "
-		"pass and drop are in force as soon as the configuration is loaded."},
+	 .not_yet = "transport_proxy beet iptfs", .why = "tunnel and transport mode only",
+	 .doc = "tunnel: protect by ESP. transport: protect what the two gateways themselves say "
+		"to "
+		"each other (GRE, IP in IP, BGP) by ESP without an IP header of its own; local_ts "
+		"and remote_ts are \"dynamic\" or the two addresses. A peer that declines makes "
+		"it tunnel mode, which carries the same packets. pass: forward in clear. drop: "
+		"discard and count. Rules with pass and drop are in force as soon as the "
+		"configuration is loaded."},
 	{CHILD, "start_action", FORM_TEXT, .def = "none",
 	 .doc = "start: initiate when the configuration is loaded. trap (or route): initiate when "
 		"there is traffic for it; the packet that asks for it waits. none: wait for the "
@@ -503,7 +507,7 @@ const struct schema_key schema_keys[] = {
 		"its "
 		"size does not show (RFC 4303 2.7); \"mtu\": as many as the way to the peer "
 		"carries in one piece, which is the limit of any number as well. Not towards a "
-		"peer that says ESP_TFC_PADDING_NOT_SUPPORTED. 0: no padding."},
+		"peer that says ESP_TFC_PADDING_NOT_SUPPORTED, nor in transport mode. 0: no padding."},
 	{CHILD, "dummy_packets", FORM_NUMBER, .def = "0", .max = 10000,
 	 .doc = "Packets without content that are sent to the peer each second, at random "
 		"intervals, "
@@ -517,7 +521,9 @@ const struct schema_key schema_keys[] = {
 	{CHILD, "copy_df", FORM_BOOL, .def = "yes",
 	 .doc = "An outer header of IPv4 has the DF bit of the inner one (RFC 4301 8.1); around "
 		"IPv6 it is set (RFC 4213 3.2.2). no: outer_df says what it has. Whether a packet "
-		"that does not fit is cut or answered with ICMP, its own DF bit says either way."},
+		"that does not fit is cut or answered with ICMP, its own DF bit says either way. This "
+		"and the other options of the outer header are for tunnel mode: in transport mode "
+		"the header is the packet's own."},
 	{CHILD, "outer_df", FORM_CHOICE, .def = "clear", .choices = "clear set",
 	 .doc = "With copy_df = no: the outer DF bit. clear lets routers on the way cut what does "
 		"not fit, and ends the search for the path's MTU. set: on all packets but those "

@@ -120,6 +120,7 @@ static void report_child(FILE *out, const struct config_child *child)
 {
 	static const char *const modes[] = {
 		[MODE_TUNNEL] = "tunnel",
+		[MODE_TRANSPORT] = "transport",
 		[MODE_PASS] = "pass in clear",
 		[MODE_DROP] = "drop",
 	};
@@ -129,7 +130,7 @@ static void report_child(FILE *out, const struct config_child *child)
 	fprintf(out, " === ");
 	print_selectors(out, &child->remote_ts, child->remote_dynamic);
 	fprintf(out, "%s%s\n", child->iface[0] ? ", what is routed to " : "", child->iface);
-	if (child->mode != MODE_TUNNEL)
+	if (!config_mode_has_sa(child->mode))
 		return;
 	fprintf(out, "      proposals    ");
 	print_proposals(out, &child->esp);

@@ -42,6 +42,7 @@ static struct conn_child *child_create(struct conn *c, const struct config_child
 	ike->remote_ts = config->remote_ts;
 	ike->local_dynamic = config->local_dynamic;
 	ike->remote_dynamic = config->remote_dynamic;
+	ike->transport = config->mode == MODE_TRANSPORT;
 	ike->replay_window = config->replay_window;
 	ike->outer = config->outer;
 	ike->tfc_padding = config->tfc_padding;
@@ -89,7 +90,7 @@ int conn_plan(struct conn *c, const struct config_conn *have, const struct confi
 	for (size_t i = 0; i < want->n_children; i++) {
 		struct conn_child *child;
 
-		if (want->children[i].mode != MODE_TUNNEL)
+		if (!config_mode_has_sa(want->children[i].mode))
 			continue;
 		child = child_running(c, have, &want->children[i]);
 		if (!child)

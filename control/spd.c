@@ -70,6 +70,7 @@ static int child_add(struct table *t, const struct spd_env *env, const struct co
 	} by_mode[] = {
 		[MODE_PASS] = {0, DP_BYPASS},
 		[MODE_TUNNEL] = {1, DP_PROTECT},
+		[MODE_TRANSPORT] = {1, DP_PROTECT},
 		[MODE_DROP] = {2, DP_DISCARD},
 	};
 	struct ip_addr local_addr = {0}, remote_addr = {0};
@@ -80,7 +81,7 @@ static int child_add(struct table *t, const struct spd_env *env, const struct co
 		.policy = {.action = by_mode[child->mode].action, .tunnel = DP_TUNNEL_NONE},
 	};
 
-	if (child->mode == MODE_TUNNEL) {
+	if (config_mode_has_sa(child->mode)) {
 		e.policy.tunnel = env->tunnel(env->ctx, conn, child, &e.policy.iface);
 		if (e.policy.tunnel == DP_TUNNEL_NONE)
 			return 0;

@@ -114,6 +114,8 @@ static const char *mode_name(enum config_mode mode)
 		return "PASS";
 	case MODE_DROP:
 		return "DROP";
+	case MODE_TRANSPORT:
+		return "TRANSPORT";
 	case MODE_TUNNEL:
 		break;
 	}
@@ -220,6 +222,7 @@ static unsigned policy_flag(enum config_mode mode)
 	case MODE_DROP:
 		return POLICY_DROP;
 	case MODE_TUNNEL:
+	case MODE_TRANSPORT:
 		break;
 	}
 	return POLICY_TRAP;
@@ -243,7 +246,7 @@ static void put_policy(struct vici_session *s, const struct vici_stream *st,
 	vici_kv(&b, "child", child->name);
 	vici_kv(&b, "ike", conn->name);
 	vici_kv(&b, "mode", mode_name(child->mode));
-	if (child->mode == MODE_TUNNEL)
+	if (config_mode_has_sa(child->mode))
 		vici_kv(&b, "trap", trap_name(s, st, child));
 	if (child->priority)
 		vici_kvf(&b, "priority", "%u", child->priority);
@@ -402,7 +405,7 @@ static void put_show_conn(struct vici_session *s, const struct vici_stream *st,
 	vici_section(&b, "children");
 	for (size_t i = 0; i < conn->n_children; i++) {
 		const struct config_child *child = &conn->children[i];
-		bool tunnel = child->mode == MODE_TUNNEL;
+		bool tunnel = config_mode_has_sa(child->mode);
 
 		vici_section(&b, child->name);
 		vici_kv(&b, "mode", mode_name(child->mode));

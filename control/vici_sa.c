@@ -190,7 +190,7 @@ void vici_sa_child(struct vici_builder *b, const struct ike_run_child *child, un
 	vici_kvf(b, "uniqueid", "%u", child->id);
 	vici_kvf(b, "reqid", "%u", info->reqid);
 	vici_kv(b, "state", child_state(child->info.state));
-	vici_kv(b, "mode", "TUNNEL");
+	vici_kv(b, "mode", info->transport ? "TRANSPORT" : "TUNNEL");
 	vici_kv(b, "protocol", "ESP");
 	if (info->udp_encap)
 		vici_kv(b, "encap", "yes");

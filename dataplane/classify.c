@@ -9,6 +9,7 @@
 #include <rte_udp.h>
 
 #include "dataplane/dp_internal.h"
+#include "dataplane/esp_transport.h"
 #include "dataplane/fib.h"
 #include "dataplane/flow6.h"
 #include "dataplane/icmp6.h"
@@ -197,24 +198,28 @@ static void punt_whole(struct batch *in, uint16_t i, struct sorted *s)
 	batch_append(&s->punt, in, i);
 }
 
-// Is it ESP, bare or in UDP? Behind extension headers it is Linux's, which has no use for it: no
-// gateway puts them there.
+// Is it ESP, bare or in UDP? In transport mode it may stand behind extension headers of the packet.
 static bool is_esp6(const uint8_t *ip, unsigned len, bool *keepalive)
 {
-	const uint8_t *udp = ip + IPV6_HDR_LEN, *data = udp + 8;
+	const uint8_t *udp, *data;
+	struct esp_front front;
 
 	*keepalive = false;
-	if (ip[6] == IPPROTO_ESP)
+	if (!esp_transport_front6(ip, len, &front))
+		return false;
+	if (front.next == IPPROTO_ESP)
 		return true;
-	len -= IPV6_HDR_LEN;
-	if (ip[6] != IPPROTO_UDP || len < 9 || (udp[2] << 8 | udp[3]) != IKE_NATT_PORT)
+	udp = ip + front.len;
+	data = udp + 8;
+	len -= front.len;
+	if (len < 9 || (udp[2] << 8 | udp[3]) != IKE_NATT_PORT)
 		return false;
 	*keepalive = len == 9 && data[0] == 0xff; // RFC 3948 2.3
 	return *keepalive || len < 12 || (data[0] | data[1] | data[2] | data[3]) != 0;
 }
 
 // A fragment of ESP or UDP, whose fragment header is the only extension header. What has one and is
-// whole (RFC 6946) nobody sends any more (RFC 8021): it is Linux's.
+// whole (RFC 6946) waits for nobody.
 static bool is_fragment6(const uint8_t *ip, unsigned len)
 {
 	return ip[6] == IPPROTO_FRAGMENT && len >= IPV6_HDR_LEN + 8 &&

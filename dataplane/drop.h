@@ -15,6 +15,8 @@
 	X(NO_SA_TIMEOUT, "no-sa-timeout", "waited 1 s for an outbound SA that did not come")       \
 	X(NO_SA_FULL, "no-sa-full", "too many packets wait for an outbound SA: the oldest goes")   \
 	X(OUT_SELECTOR, "out-selector", "policy matches but the SA's negotiated selectors do not") \
+	X(OUT_NOT_OWN, "out-not-own",                                                              \
+	  "a transport mode SA carries only what this gateway itself sends to the peer")           \
 	X(SEQ_EXHAUSTED, "seq-exhausted", "outbound sequence number would wrap (RFC 4303 3.3.3)")  \
 	X(SA_LIFE, "sa-life", "life_bytes or life_packets of the SA are used up, either way")      \
 	X(TOO_BIG, "too-big",                                                                      \
@@ -31,7 +33,7 @@
 	X(ESP_AUTH, "esp-auth", "integrity check failed (RFC 4303 3.4.4)")                         \
 	X(ESP_PADDING, "esp-padding", "padding is not 1, 2, 3, ... (RFC 4303 2.4)")                \
 	X(ESP_DUMMY, "esp-dummy", "dummy packet, next header 59 (RFC 4303 2.6): not an error")     \
-	X(ESP_NEXT_HEADER, "esp-next-header", "next header is neither IPv4 nor IPv6")              \
+	X(ESP_NEXT_HEADER, "esp-next-header", "next header is neither IPv4 nor IPv6 (tunnel mode)")\
 	X(ESP_INNER, "esp-inner", "inner packet is malformed, or of another link")                 \
 	X(ESP_SELECTOR, "esp-selector", "inner packet is outside the SA's selectors")              \
 	X(ESP_ECN, "esp-ecn",                                                                      \

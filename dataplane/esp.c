@@ -34,6 +34,11 @@ int esp_sa_check(const struct esp_sa *sa, struct error *err)
 		return res;
 	if (sa->local.addr.family == IP_NONE || sa->local.addr.family != sa->remote.addr.family)
 		return error_set(err, -EINVAL, "the tunnel's ends are not of one address family");
+	if ((sa->local_oa.family != IP_NONE || sa->remote_oa.family != IP_NONE) &&
+	    (sa->local_oa.family != sa->local.addr.family ||
+	     sa->remote_oa.family != sa->local.addr.family))
+		return error_set(err, -EINVAL,
+				 "the original addresses are not of the SA's address family");
 	if (sa->udp_encap && (sa->local.port == 0 || sa->remote.port == 0))
 		return error_set(err, -EINVAL, "UDP encapsulation needs both ports");
 	return 0;

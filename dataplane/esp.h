@@ -1,5 +1,6 @@
 // The ESP packet (RFC 4303) and what in and out share.
 //
+// In tunnel mode; transport mode is esp_transport.h's:
 //   outer IP [UDP] | SPI  seq | IV | inner IP packet, padding, pad length, next header | ICV
 //                                    `---------------- encrypted -----------------´
 //

@@ -8,6 +8,7 @@
 #include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
+#include "dataplane/esp_transport.h"
 #include "dataplane/iface.h"
 #include "dataplane/outer.h"
 #include "dataplane/pmtu.h"
@@ -55,15 +56,17 @@ static uint8_t outer_tos_of(const struct rte_mbuf *m)
 static enum drop_reason find_esp(struct rte_mbuf *m, struct esp_place *out)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	struct esp_front front = {0};
 	unsigned outer_len, len;
 	bool v6;
 
 	if (!esp_mbuf_writable(m) || m->data_len < sizeof(*ip))
 		return DROP_ESP_MALFORMED;
-	// With IPv6, classify() has seen to it that ESP or UDP follows the header at once.
 	v6 = is_ipv6(m);
-	outer_len = v6 ? (unsigned)sizeof(struct rte_ipv6_hdr) : rte_ipv4_hdr_len(ip);
 	len = m->data_len;
+	if (v6 && !esp_transport_front6((const uint8_t *)ip, len, &front))
+		return DROP_ESP_MALFORMED;
+	outer_len = v6 ? front.len : rte_ipv4_hdr_len(ip);
 	if (outer_len < sizeof(*ip) || outer_len + UDP_HDR_LEN > len)
 		return DROP_ESP_MALFORMED;
 	// RFC 4303 3.4.1: fragments are put together before ESP, never handed to it.
@@ -71,8 +74,7 @@ static enum drop_reason find_esp(struct rte_mbuf *m, struct esp_place *out)
 		    rte_cpu_to_be_16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) != 0)
 		return DROP_FRAGMENT;
 	len -= outer_len;
-	out->udp = (v6 ? rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->proto
-		       : ip->next_proto_id) == IPPROTO_UDP;
+	out->udp = (v6 ? front.next : ip->next_proto_id) == IPPROTO_UDP;
 	if (out->udp) {
 		const uint8_t *udp = (const uint8_t *)ip + outer_len;
 		const unsigned udp_len = flow_load16(udp + 4);
@@ -200,7 +202,8 @@ static void esp_in_check(struct worker *w, struct batch *b, const struct esp_pla
 }
 
 // Step 7: takes padding and trailer off. On success *len is what they leave.
-static enum drop_reason check_trailer(const struct crypto_job *job, uint32_t *len)
+static enum drop_reason check_trailer(const struct sa_in *sa, const struct crypto_job *job,
+				      uint32_t *len)
 {
 	const uint8_t next_header = job->text[job->text_len - 1];
 	const uint32_t pad_len = job->text[job->text_len - 2];
@@ -214,7 +217,10 @@ static enum drop_reason check_trailer(const struct crypto_job *job, uint32_t *le
 			return DROP_ESP_PADDING; // RFC 4303 2.4
 	if (next_header == ESP_NEXT_HEADER_DUMMY)
 		return DROP_ESP_DUMMY; // RFC 4303 2.6
-	if (next_header != ESP_NEXT_HEADER_IPV4 && next_header != ESP_NEXT_HEADER_IPV6)
+	// In transport mode these two are IP in IP like any other protocol: the SA's mode, not the
+	// packet, says what it is.
+	if (!sa->transport && next_header != ESP_NEXT_HEADER_IPV4 &&
+	    next_header != ESP_NEXT_HEADER_IPV6)
 		return DROP_ESP_NEXT_HEADER;
 	*len = job->text_len - ESP_TRAILER_LEN - pad_len;
 	return DROP_REASON_COUNT;
@@ -294,13 +300,22 @@ static enum drop_reason check_inner6(const struct sa_in *sa, uint8_t *ip, uint32
 	return DROP_REASON_COUNT;
 }
 
-// RFC 4303 2.6: the next header says which of the two it is.
-static enum drop_reason check_inner(const struct sa_in *sa, const struct crypto_job *job,
-				    uint32_t len, uint8_t outer_tos, uint16_t *inner_len)
+// RFC 4303 2.6: the next header says which of the two it is; in transport mode, what it is. *packet
+// is where the packet begins: in front of the text it may overwrite the outer header.
+static enum drop_reason check_inner(const struct sa_in *sa, struct rte_mbuf *m,
+				    const struct in_packet *in, const struct crypto_job *job,
+				    uint32_t len, uint8_t **packet, uint16_t *inner_len)
 {
-	if (job->text[job->text_len - 1] == ESP_NEXT_HEADER_IPV6)
-		return check_inner6(sa, job->text, len, outer_tos, inner_len);
-	return check_inner4(sa, (struct rte_ipv4_hdr *)job->text, len, outer_tos, inner_len);
+	const uint8_t next_header = job->text[job->text_len - 1];
+
+	*packet = job->text;
+	if (sa->transport)
+		return esp_transport_unwrap(sa, rte_pktmbuf_mtod(m, uint8_t *), in->outer_len,
+					    in->udp, next_header, job->text, len, packet,
+					    inner_len);
+	if (next_header == ESP_NEXT_HEADER_IPV6)
+		return check_inner6(sa, job->text, len, in->outer_tos, inner_len);
+	return check_inner4(sa, (struct rte_ipv4_hdr *)job->text, len, in->outer_tos, inner_len);
 }
 
 // The SA has come to a limit with this packet: control is told which. False: a hard one.
@@ -358,20 +373,20 @@ static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf 
 }
 
 // What the two ends of a TCP connection agree on has to fit our way back to where this came from.
-// The outer header still stands in front.
-static void clamp_mss(const struct worker *w, const struct rte_mbuf *m, const struct in_packet *in,
-		      const struct crypto_job *job, uint16_t len)
+static void clamp_mss(const struct worker *w, const struct sa_in *sa, const uint8_t *outer,
+		      const struct in_packet *in, uint8_t *packet, uint16_t len)
 {
-	const struct rte_ipv4_hdr *outer = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
-	uint16_t path_mtu;
+	const struct rte_ipv4_hdr *outer4 = (const struct rte_ipv4_hdr *)(const void *)outer;
+	uint16_t path_mtu, mtu;
 
-	if (!w->dp->clamp_mss || !tcp_is_syn(job->text, len))
+	if (!w->dp->clamp_mss || !tcp_is_syn(packet, len))
 		return;
-	if (is_ipv6(m))
-		path_mtu = pmtu6_to(w->dp, (const uint8_t *)outer + IPV6_SRC_AT);
-	else
-		path_mtu = pmtu_to(w->dp, outer->src_addr);
-	tcp_mss_clamp(job->text, len, esp_inner_mtu(job->key, in->outer_len, path_mtu));
+	path_mtu = ip_is_v6(outer) ? pmtu6_to(w->dp, outer + IPV6_SRC_AT)
+				   : pmtu_to(w->dp, outer4->src_addr);
+	mtu = esp_inner_mtu(&sa->key, in->outer_len, path_mtu);
+	if (sa->transport && mtu != 0) // the header in front is the packet's own
+		mtu = (uint16_t)(mtu + in->outer_len - (in->udp ? UDP_HDR_LEN : 0));
+	tcp_mss_clamp(packet, len, mtu);
 }
 
 // Steps 6 to 10 for one packet whose job is done. DROP_REASON_COUNT: good, and bare.
@@ -381,6 +396,7 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	enum drop_reason reason;
 	uint64_t packets, bytes;
 	uint16_t inner_len;
+	uint8_t *packet;
 	uint32_t len;
 
 	if (job->status != CRYPTO_OK) {
@@ -394,13 +410,13 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	}
 	atomic_store_explicit(&sa->top_seq, sa->replay.top, memory_order_relaxed);
 	note_peer(w, sa, m, in);
-	reason = check_trailer(job, &len);
+	reason = check_trailer(sa, job, &len);
 	// A dummy says that the peer lives, not that somebody uses the SA.
 	atomic_store_explicit(reason == DROP_ESP_DUMMY ? &sa->dummy_tsc : &sa->last_tsc, w->now_tsc,
 			      memory_order_relaxed);
 	if (reason != DROP_REASON_COUNT)
 		return reason;
-	reason = check_inner(sa, job, len, in->outer_tos, &inner_len);
+	reason = check_inner(sa, m, in, job, len, &packet, &inner_len);
 	if (reason != DROP_REASON_COUNT)
 		return reason;
 	packets = counter_read(&sa->packets) + 1;
@@ -409,8 +425,10 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	    !life_left(w, sa, packets, bytes))
 		return DROP_SA_LIFE;
 
-	clamp_mss(w, m, in, job, inner_len);
-	m->data_off = (uint16_t)(m->data_off + in->outer_len + job->key->head_len);
+	// The outer header still stands in front; in transport mode it is the packet's.
+	clamp_mss(w, sa, sa->transport ? packet : rte_pktmbuf_mtod(m, const uint8_t *), in, packet,
+		  inner_len);
+	m->data_off = (uint16_t)(packet - (uint8_t *)m->buf_addr);
 	m->data_len = inner_len;
 	m->pkt_len = inner_len;
 	esp_mbuf_forget_headers(m);

@@ -10,6 +10,7 @@
 #include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
+#include "dataplane/esp_transport.h"
 #include "dataplane/frag.h"
 #include "dataplane/icmp.h"
 #include "dataplane/icmp6.h"
@@ -94,7 +95,7 @@ static struct group *find_group(struct worker *w, struct out_batch *o, struct tu
 	if (sa == NULL || (w->n_waiting > 0 && acquire_waits(w, t)))
 		return NULL;
 	g = &o->group[o->n_groups++];
-	inner_mtu = esp_inner_mtu(&sa->key, sa->outer_len, sa_out_path_mtu(w->dp, sa));
+	inner_mtu = sa_out_inner_mtu(sa, sa_out_path_mtu(w->dp, sa));
 	*g = (struct group){
 		.sa = sa,
 		.tunnel = t,
@@ -126,25 +127,34 @@ static bool selectors_match(const struct sa_out *sa, const struct rte_mbuf *m)
 
 // RFC 8200 5: no link of IPv6 carries less than 1280 bytes in one piece. Where a tunnel does, what
 // it becomes outside is cut (RFC 2473 7.1, RFC 4213 3.2.2).
-static uint16_t mtu6(const struct group *g)
+static uint16_t mtu6(uint16_t inner_mtu)
 {
-	return g->inner_mtu > IPV6_MTU_MIN ? g->inner_mtu : (uint16_t)IPV6_MTU_MIN;
+	return inner_mtu > IPV6_MTU_MIN ? inner_mtu : (uint16_t)IPV6_MTU_MIN;
+}
+
+// Who says so. Linux believes no packet that comes from outside with an address of its own, so of
+// what it sends itself, from there, the destination does.
+static uint32_t answers_from(const struct sa_out *sa, const struct rte_mbuf *m)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+
+	return ip->src_addr == sa->local_be ? ip->dst_addr : sa->local_be;
 }
 
 // RFC 4301 8.2.1: a packet that must not be fragmented and does not fit is answered with the size
 // that would.
-static void too_big(struct worker *w, const struct group *g, const struct batch *b, uint16_t i,
-		    struct batch *icmp)
+static void too_big(struct worker *w, const struct group *g, uint16_t inner_mtu,
+		    const struct batch *b, uint16_t i, struct batch *icmp)
 {
 	struct rte_mbuf *m = b->pkt[i];
 	const bool from_tunnel = b->origin[i] == FROM_TUNNEL || b->origin[i] == FROM_SELF_TUNNEL;
 	struct rte_mbuf *answer = NULL;
 
 	if (icmp->n < BATCH_MAX && ip_is_v6(rte_pktmbuf_mtod(m, const void *)))
-		answer = icmp6_error(w, m, ICMP6_TOO_BIG, 0, mtu6(g));
+		answer = icmp6_error(w, m, ICMP6_TOO_BIG, 0, mtu6(inner_mtu));
 	else if (icmp->n < BATCH_MAX)
-		answer = icmp_error(w, m, ICMP_UNREACHABLE, ICMP_UNREACHABLE_FRAG_NEEDED,
-				    g->inner_mtu, g->sa->local_be);
+		answer = icmp_error(w, m, ICMP_UNREACHABLE, ICMP_UNREACHABLE_FRAG_NEEDED, inner_mtu,
+				    answers_from(g->sa, m));
 	if (answer != NULL) {
 		icmp->pkt[icmp->n] = answer;
 		icmp->port[icmp->n] = b->port[i];
@@ -200,10 +210,42 @@ static enum fit fit_of(const struct group *g, const struct rte_mbuf *m)
 	if (likely(m->pkt_len <= g->inner_mtu))
 		return FITS;
 	if (ip_is_v6(rte_pktmbuf_mtod(m, const void *)))
-		return m->pkt_len <= mtu6(g) ? FITS : TOO_BIG;
+		return m->pkt_len <= mtu6(g->inner_mtu) ? FITS : TOO_BIG;
 	if (has_df(m))
 		return TOO_BIG;
 	return g->sa->names_ports ? FITS : CUT;
+}
+
+// In transport mode no piece may go in, so what is too large and may be cut is cut outside, and so
+// is what Linux has cut already.
+static bool fits_transport(struct worker *w, const struct group *g, struct batch *b, uint16_t i,
+			   struct batch *icmp)
+{
+	const enum esp_own own = esp_transport_take(w, g->sa, b, i);
+	struct rte_mbuf *m = b->pkt[i];
+	uint16_t mtu = g->inner_mtu;
+	struct esp_front front;
+	const uint8_t *ip;
+	bool may_cut;
+
+	if (own == ESP_OWN_NOT)
+		return false;
+	ip = rte_pktmbuf_mtod(m, const uint8_t *);
+	if (!esp_transport_front(ip, m->data_len, &front)) {
+		drop(w, m, DROP_OUT_SELECTOR);
+		return false;
+	}
+	if (unlikely(front.len != (g->sa->v6 ? IPV6_HDR_LEN : sizeof(struct rte_ipv4_hdr))))
+		mtu = esp_transport_mtu(g->sa, front.len, sa_out_path_mtu(w->dp, g->sa));
+	// Over IPv6 only behind a bare header: a hop-by-hop header has to stay in front of the
+	// fragment's.
+	may_cut = g->sa->v6 ? front.len == IPV6_HDR_LEN &&
+				      (own == ESP_OWN_JOINED || m->pkt_len <= IPV6_MTU_MIN)
+			    : !has_df(m);
+	if (likely(m->pkt_len <= mtu) || may_cut || g->inner_mtu == 0)
+		return true;
+	too_big(w, g, mtu, b, i, icmp);
+	return false;
 }
 
 // The packet goes with its group.
@@ -223,19 +265,26 @@ static void select_sa(struct worker *w, struct batch *b, struct out_batch *o, st
 	uint16_t kept = 0;
 
 	for (uint16_t i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->pkt[i];
 		struct group *g = find_group(w, o, b->tunnel[i]);
-		const enum fit fit = g != NULL ? fit_of(g, m) : FITS;
+		enum fit fit = FITS;
+		struct rte_mbuf *m;
 
 		if (g == NULL) {
 			no_sa(w, b, i);
-		} else if (!selectors_match(g->sa, m)) {
+			continue;
+		}
+		if (g->sa->transport && !fits_transport(w, g, b, i, icmp))
+			continue;
+		m = b->pkt[i];
+		if (!g->sa->transport)
+			fit = fit_of(g, m);
+		if (!selectors_match(g->sa, m)) {
 			// The policy may be wider than what the peer agreed to.
 			drop(w, m, DROP_OUT_SELECTOR);
 		} else if (g->inner_mtu == 0) {
 			drop(w, m, DROP_NO_ROUTE);
 		} else if (fit == TOO_BIG) {
-			too_big(w, g, b, i, icmp);
+			too_big(w, g, g->inner_mtu, b, i, icmp);
 		} else if (fit == CUT) {
 			batch_append(large, b, i);
 		} else if (!has_room(m, g)) {
@@ -502,14 +551,21 @@ static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 				continue;
 			}
 		}
-		encapsulate(g, b->pkt[i], o->dummies, seq, &job[kept]);
+		if (g->sa->transport && !o->dummies)
+			esp_transport_wrap(g->sa, b->pkt[i], seq, &job[kept]);
+		else
+			encapsulate(g, b->pkt[i], o->dummies, seq, &job[kept]);
 		sa[kept] = g->sa;
 		batch_keep(b, kept++, i);
 	}
 	b->n = kept;
 	crypto_seal(w->crypto, job, kept);
-	for (uint16_t i = 0; i < kept; i++)
-		sum_outer6(sa[i], b->pkt[i]);
+	for (uint16_t i = 0; i < kept; i++) {
+		if (sa[i]->transport && !o->dummies)
+			esp_transport_sum6(sa[i], b->pkt[i]);
+		else
+			sum_outer6(sa[i], b->pkt[i]);
+	}
 	if (worker_captures(w))
 		capture_batch(w, DP_CAPTURE_ESP_OUT, b);
 	counter_add(&w->esp_out_packets, kept);

@@ -8,6 +8,7 @@
 #include <rte_malloc.h>
 
 #include "dataplane/dp_internal.h"
+#include "dataplane/esp_transport.h"
 #include "dataplane/outer.h"
 #include "dataplane/tunnel.h"
 #include "dataplane/tunnel_count.h"
@@ -138,6 +139,9 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 	sa->udp_encap = esp->udp_encap;
 	sa->either_form = esp->either_form;
 	sa->dscp_mask = outer_in_init(&esp->outer);
+	sa->transport = esp->transport;
+	sa->oa = esp->transport && esp->local_oa.family != IP_NONE;
+	sa->oa_sum = esp_transport_sum_addrs(&esp->remote_oa, &esp->local_oa);
 	atomic_init(&sa->peer, peer_of(&esp->remote));
 	sa->packets_check = esp_life_check(esp->soft.packets, esp->hard.packets);
 	sa->bytes_check = esp_life_check(esp->soft.bytes, esp->hard.bytes);

@@ -37,6 +37,9 @@ struct sa_in {
 	uint32_t tunnel;
 	bool udp_encap, either_form;
 	uint8_t dscp_mask; // of the outer traffic class, what the inner one takes (outer_in_tos)
+	bool transport;
+	bool oa;	 // a NAT has changed addresses that checksums are over
+	uint16_t oa_sum; // of those in the sender's checksums (esp_transport_sum_addrs)
 	// Control: rw, owner: ro. Outer source of packets in UDP: IPv4 address and port as they
 	// stand in the packet, address in the upper half.
 	_Atomic uint64_t peer;

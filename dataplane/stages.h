@@ -57,11 +57,12 @@ void policy_out(struct worker *w, struct batch *in, struct batch *protect, struc
 // punted or forwarded. IKE to our own ports 500 and 4500 is never asked about.
 void policy_in_clear(struct worker *w, struct batch *b);
 
-// Outbound ESP, tunnel mode, either family in either: takes inner packets with b->tunnel set, whose
-// TTL is already counted down; leaves outer packets ready to be routed. A packet too big for the
-// tunnel is answered with ICMP when it is one of IPv6 or DF is set (the answer joins `icmp`, to be
-// routed in clear); else it is cut, and its pieces have been routed on return. Without an SA a
-// packet waits when somebody is going to bring one, and is dropped otherwise.
+// Outbound ESP: takes inner packets of either family with b->tunnel set, whose TTL is already
+// counted down; leaves outer packets ready to be routed. A packet too big for the tunnel is
+// answered with ICMP when it is one of IPv6 or DF is set (the answer joins `icmp`, to be routed in
+// clear); else it is cut, and its pieces have been routed on return. In transport mode fragments
+// are kept until all are there. Without an SA a packet waits when somebody is to bring one, else it
+// is dropped.
 void esp_out(struct worker *w, struct batch *b, struct batch *icmp);
 
 // The same for dummy packets (tfc.h), which are what lies in the mbufs; sends them. Those whose

@@ -288,6 +288,7 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 		goto out;
 	}
 	set_rule(sa, t, esp);
+	sa->transport = esp->transport;
 	build_outer(sa, &esp->local, &esp->remote, esp->udp_encap);
 	set_life(sa, esp);
 	tunnel_count_join_out(t->count, sa);
@@ -326,6 +327,7 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 	sa->label_seed = old->label_seed;
 	sa->ttl = old->ttl;
 	sa->tfc_padding = old->tfc_padding;
+	sa->transport = old->transport;
 	sa->key = old->key;
 	build_outer(sa, local, remote, local->port != 0 && remote->port != 0);
 	// A number is the IV of the same key in both SAs: none may be given away twice, not
@@ -394,5 +396,5 @@ uint16_t dp_tunnel_inner_mtu(const struct dp *dp, uint32_t id)
 	const struct tunnel *t = tunnel_get(dp, id);
 	const struct sa_out *sa = t != NULL ? tunnel_sa(t) : NULL;
 
-	return sa != NULL ? esp_inner_mtu(&sa->key, sa->outer_len, sa_out_path_mtu(dp, sa)) : 0;
+	return sa != NULL ? sa_out_inner_mtu(sa, sa_out_path_mtu(dp, sa)) : 0;
 }

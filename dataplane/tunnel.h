@@ -45,6 +45,7 @@ struct sa_out {
 	uint32_t cksum;		      // sum of the header words that never change
 	uint8_t outer_len;	      // bytes: 20 or 40, 8 more with UDP
 	bool v6, udp;		      // the outer header
+	bool transport;		      // of which only addresses and UDP count then
 	bool names_ports;	      // a later fragment is none of this SA (RFC 4301 7)
 	uint16_t tfc_padding;	      // bytes; ESP_TFC_MTU is more than any packet has
 	uint8_t label;		      // enum outer_label
@@ -133,6 +134,18 @@ static inline void tunnel_prefetch_sa(const struct tunnel *t)
 	rte_prefetch0((const void *)(uintptr_t)&sa->seq);
 	rte_prefetch0(&sa->ts);
 	crypto_key_prefetch(&sa->key);
+}
+
+// Largest packet in bytes that the SA carries on a path of that MTU; 0 when none fits. In transport
+// mode one without IP options or extension headers.
+static inline uint16_t sa_out_inner_mtu(const struct sa_out *sa, uint16_t path_mtu)
+{
+	const uint16_t carried = esp_inner_mtu(&sa->key, sa->outer_len, path_mtu);
+
+	if (!sa->transport || carried == 0)
+		return carried;
+	return (uint16_t)(carried +
+			  (sa->v6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr)));
 }
 
 // MTU in bytes of the way to the peer; 0 without a route. Any worker, and control.

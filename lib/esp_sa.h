@@ -24,12 +24,16 @@ struct esp_sa {
 	struct transform encr;	   // TRANSFORM_ENCR
 	struct transform integ;	   // TRANSFORM_INTEG; INTEG_NONE with an AEAD
 	bool esn;		   // 64-bit sequence numbers
+	bool transport;		   // transport mode; else tunnel mode (RFC 4301 4.1)
 	bool udp_encap;		   // RFC 3948, with the ports below
 	bool either_form;	   // inbound: in UDP or not, as that may change (RFC 4555 3.5)
 	struct ip_endpoint local;  // outer address; port only with udp_encap
 	struct ip_endpoint remote; // outer address; port only with udp_encap
 	uint32_t replay_window;	   // packets, inbound only
 	struct selector_list local_ts, remote_ts;
+	// Inbound, in transport mode behind a NAT: the addresses that the sender's checksums are
+	// over (RFC 7296 2.23.1); IP_NONE without.
+	struct ip_addr local_oa, remote_oa;
 	struct esp_life soft;	 // the SA is to be replaced
 	struct esp_life hard;	 // nothing passes beyond
 	struct outer_rule outer; // of the outer header

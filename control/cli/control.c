@@ -165,7 +165,7 @@ static int up_conn(struct cli *cli, const struct node *conn, struct node *result
 	for (const struct node *c = children ? children->first : NULL; c; c = c->next) {
 		int rc;
 
-		if (strcmp(tree_text(c, "mode", ""), "TUNNEL") != 0)
+		if (!tree_child_has_sa(c))
 			continue;
 		any = true;
 		rc = up_one(cli, conn->name, c->name, results);

@@ -148,9 +148,10 @@ static void put_child(struct table *t, const char *conn, const struct node *chil
 	table_cell(t, "%s", tree_text(child, "spi-out", "-"));
 	put_traffic(t, child, child);
 	table_cell(t, "%s", age_of(child, "install-time", age, sizeof(age)));
-	table_note(t, "%s === %s  ESP%s %s%s",
+	table_note(t, "%s === %s  ESP%s%s %s%s",
 		   tree_join(tree_get(child, "local-ts"), local, sizeof(local)),
 		   tree_join(tree_get(child, "remote-ts"), remote, sizeof(remote)),
+		   strcmp(tree_text(child, "mode", ""), "TRANSPORT") == 0 ? " transport" : "",
 		   tree_get(child, "encap") ? " in UDP" : "",
 		   cipher_of(child, cipher, sizeof(cipher)), tree_get(child, "esn") ? "/ESN" : "");
 	if (tree_get(child, "inner-mtu"))
@@ -444,10 +445,10 @@ static void put_peer(struct table *t, const struct node *root, const struct node
 // A tunnel that is down and that traffic brings up is "trapped".
 static const char *child_state(const struct node *child)
 {
-	const char *mode = tree_text(child, "mode", ""), *state = tree_text(child, "state", "?");
+	const char *state = tree_text(child, "state", "?");
 
-	if (strcmp(mode, "TUNNEL") != 0)
-		return policy_action(mode);
+	if (!tree_child_has_sa(child))
+		return policy_action(tree_text(child, "mode", ""));
 	if (strcmp(state, "down") == 0 && strcmp(tree_text(child, "trap", "no"), "yes") == 0)
 		return "trapped";
 	return state;

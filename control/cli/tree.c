@@ -134,6 +134,13 @@ const char *tree_text(const struct node *n, const char *name, const char *otherw
 	return m && m->kind == NODE_VALUE && m->value ? m->value : otherwise;
 }
 
+bool tree_child_has_sa(const struct node *child)
+{
+	const char *mode = tree_text(child, "mode", "");
+
+	return strcmp(mode, "TUNNEL") == 0 || strcmp(mode, "TRANSPORT") == 0;
+}
+
 uint64_t tree_number(const struct node *n, const char *name)
 {
 	return strtoull(tree_text(n, name, "0"), NULL, 10);

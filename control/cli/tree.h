@@ -4,6 +4,7 @@
 // Errors:    look-ups accept NULL nodes, so that they can be chained.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,8 @@ void tree_free(struct node *n); // NULL is allowed
 const struct node *tree_get(const struct node *n, const char *name);
 // Its value as text; `otherwise` when absent.
 const char *tree_text(const struct node *n, const char *name, const char *otherwise);
+// Of a child of list-conns: are there SAs for it, or is it a rule (mode = pass or drop)?
+bool tree_child_has_sa(const struct node *child);
 // Its value as a number; 0 when absent or none.
 uint64_t tree_number(const struct node *n, const char *name);
 // The items of a list in one line, separated by blanks. Returns buf.

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/ike/child_mode.h"
 #include "control/ike/report.h"
 
 static void add_dynamic(struct selector_list *list, bool dynamic, const struct ip_addr *a)
@@ -16,11 +17,14 @@ void child_selectors(const struct ike_sa *sa, const struct ike_child_conf *conf,
 {
 	*local = conf->local_ts;
 	*remote = conf->remote_ts;
-	// A tunnel whose ends move goes on for the same packets (RFC 4555 2.1).
+	// A tunnel whose ends move goes on for the same packets (RFC 4555 2.1). In transport mode
+	// they are those between the ends, wherever these are.
 	add_dynamic(local, conf->local_dynamic,
-		    sa->ts_local.family == IP_NONE ? &sa->local.addr : &sa->ts_local);
+		    conf->transport || sa->ts_local.family == IP_NONE ? &sa->local.addr
+								      : &sa->ts_local);
 	add_dynamic(remote, conf->remote_dynamic,
-		    sa->ts_remote.family == IP_NONE ? &sa->remote.addr : &sa->ts_remote);
+		    conf->transport || sa->ts_remote.family == IP_NONE ? &sa->remote.addr
+								       : &sa->ts_remote);
 }
 
 // One direction without its keys.
@@ -32,16 +36,17 @@ static struct esp_sa esp_sa_of(const struct ike_sa *sa, const struct ike_child_i
 		.encr = info->encr,
 		.integ = info->integ,
 		.esn = info->esn,
+		.transport = info->transport,
 		.udp_encap = info->udp_encap,
 		.either_form = sa->mobike.on,
 		.local = {sa->esp.local.addr, 0},
 		.remote = {sa->esp.remote.addr, 0},
 		.replay_window = info->conf->replay_window,
 		.outer = info->conf->outer,
-		// RFC 7296 1.3.1: none to a peer that says so, of the child that it says it of. We
-		// take padding with every SA, so we have no such notify to send.
+		// RFC 7296 1.3.1: none to a peer that says so, of the child that it says it of. In
+		// transport mode nobody could tell padding from the packet.
 		.dummies = info->conf->dummies,
-		.tfc_padding = info->no_tfc ? 0 : info->conf->tfc_padding,
+		.tfc_padding = info->no_tfc || info->transport ? 0 : info->conf->tfc_padding,
 		.local_ts = info->local_ts,
 		.remote_ts = info->remote_ts,
 	};
@@ -101,6 +106,7 @@ static struct ike_child *child_create(struct step *st, const struct child_new *n
 		.esn = sn && sn->id == SN_ESN,
 		.udp_encap = st->sa->esp.encap,
 		.no_tfc = new->no_tfc,
+		.transport = new->mode.transport,
 		.local_ts = new->local_ts,
 		.remote_ts = new->remote_ts,
 	};
@@ -124,9 +130,10 @@ static void report_up(struct step *st, const struct child_new *new, const struct
 	text_add_selectors(&text, &new->remote_ts);
 	text_add(&text, ", ");
 	text_add_proposal(&text, new->esp);
-	text_add(&text, ", SPIs %08x in %08x out%s", new->spi_in, new->spi_out,
+	text_add(&text, ", SPIs %08x in %08x out%s%s", new->spi_in, new->spi_out,
+		 new->mode.transport ? ", transport mode" : "",
 		 child->info.udp_encap ? ", in UDP" : "");
-	if (new->no_tfc &&new->conf->tfc_padding)
+	if (new->no_tfc && new->conf->tfc_padding)
 		text_add(&text, ", without the padding of tfc_padding: the peer takes none");
 	if (new->replaces)
 		text_add(&text, ", after %08x in %08x out", new->replaces->info.spi_in,
@@ -148,6 +155,8 @@ static int esp_pair(const struct ike_sa *sa, const struct child_new *new,
 	if (err)
 		return err;
 	install->in = esp_sa_of(sa, info, info->spi_in);
+	install->in.local_oa = new->mode.local_oa;
+	install->in.remote_oa = new->mode.remote_oa;
 	install->out = esp_sa_of(sa, info, info->spi_out);
 	secret_move(&install->in.encr_key, first ? &keys.encr_r : &keys.encr_i);
 	secret_move(&install->in.integ_key, first ? &keys.integ_r : &keys.integ_i);
@@ -367,6 +376,8 @@ void children_move(struct step *st)
 	for (struct ike_child *c = sa->children; c; c = c->next) {
 		struct esp_sa esp;
 
+		if (child_mode_moved_away(st, c))
+			continue;
 		c->info.udp_encap = sa->esp.encap;
 		esp = esp_sa_of(sa, &c->info, c->info.spi_out);
 		if (c->out_later) {

@@ -7,11 +7,18 @@
 void child_selectors(const struct ike_sa *sa, const struct ike_child_conf *conf,
 		     struct selector_list *local, struct selector_list *remote);
 
+struct child_mode { // see child_mode.h
+	bool transport;
+	// With a NAT in between, the addresses as the peer has them in its packets; else IP_NONE.
+	struct ip_addr local_oa, remote_oa;
+};
+
 struct child_new { // what both sides have agreed on
 	const struct ike_child_conf *conf;
 	const struct proposal *esp;
 	uint32_t spi_in, spi_out;
 	struct selector_list local_ts, remote_ts;
+	struct child_mode mode;
 	bool exchange_initiator;
 	bool no_tfc; // the peer takes no packets that are padded to hide their size
 	const struct ike_nonce *ni, *nr; // of the exchange

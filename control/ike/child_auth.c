@@ -12,7 +12,7 @@ bool first_child_offer(struct step *st, struct ike_builder *b)
 
 	if (!child_ask(st))
 		return false;
-	build_sa(b, &r->conf->esp, r->spi_in, true);
+	child_build_offer(b, r, true);
 	build_ts(b, PAYLOAD_TSI, &r->local_ts);
 	build_ts(b, PAYLOAD_TSR, &r->remote_ts);
 	return true;
@@ -29,6 +29,7 @@ static void answer_install(struct step *st, struct child_offer *answer)
 		.spi_out = (uint32_t)answer->sa.spi[0],
 		.local_ts = answer->tsi,
 		.remote_ts = answer->tsr,
+		.mode = answer->mode,
 		.exchange_initiator = true,
 		.no_tfc = answer->no_tfc,
 		.ni = &sa->ni,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/ike/child_mode.h"
 #include "control/ike/payload.h"
 #include "control/ike/refuse.h"
 #include "control/ike/ts.h"
@@ -16,6 +17,8 @@ bool child_offer_parse(const struct ike_msg *m, struct child_offer *out)
 	struct ike_notify n;
 
 	out->no_tfc = ike_msg_notify(m, N_ESP_TFC_PADDING_NOT_SUPPORTED, 0, &n);
+	out->mode =
+		(struct child_mode){.transport = ike_msg_notify(m, N_USE_TRANSPORT_MODE, 0, &n)};
 	return sa && tsi && tsr && !sa_payload_parse(sa, PROTO_ESP, &out->sa) &&
 	       !ts_payload_parse(tsi, &out->tsi) && !ts_payload_parse(tsr, &out->tsr);
 }
@@ -41,7 +44,15 @@ bool child_ask(struct step *st)
 			   r->conf->name);
 		return false;
 	}
+	r->transport = child_mode_ask(st, r);
 	return true;
+}
+
+void child_build_offer(struct ike_builder *b, const struct child_request *r, bool ignore_ke)
+{
+	if (r->transport)
+		child_mode_build(b);
+	build_sa(b, &r->conf->esp, r->spi_in, ignore_ke);
 }
 
 // The first child of an IKE SA has no key exchange of its own (RFC 7296 1.2).
@@ -108,6 +119,33 @@ static bool esp_answer_ok(const struct ike_child_conf *conf, const struct sa_off
 	return proposal_is_answer_to(p, &offer, ignore_ke);
 }
 
+// RFC 7296 1.3.1: the responder may decline, and then it is tunnel mode. What nobody has asked for
+// it must not have.
+static bool mode_answer_ok(struct step *st, struct child_offer *answer)
+{
+	const struct child_request *r = &st->sa->child;
+	struct ike_refusal *why;
+
+	if (r->transport && !answer->mode.transport)
+		act_report(st, IKE_REPORT_INFO, IKE_SEV_NOTICE,
+			   "child '%s': the peer declines transport mode, so it is in tunnel mode",
+			   r->conf->name);
+	if (!answer->mode.transport)
+		return true;
+	if (r->transport &&
+	    child_mode_substitute(st->sa, &answer->tsi, &answer->tsr, &answer->mode))
+		return true;
+	why = refuse_child(st, r->conf, IKE_REPORT_TS_MISMATCH,
+			   r->transport
+				   ? "the peer answered with selectors that are no single addresses"
+				   : "the peer answered with transport mode, which we did not ask "
+				     "for");
+	refuse_their_ts(why, &answer->tsi, &answer->tsr);
+	refuse_our_ts(why, &r->local_ts, &r->remote_ts);
+	act_refusal(st, why);
+	return false;
+}
+
 bool child_answer_ok(struct step *st, struct child_offer *answer, bool ignore_ke)
 {
 	const struct child_request *r = &st->sa->child;
@@ -121,6 +159,8 @@ bool child_answer_ok(struct step *st, struct child_offer *answer, bool ignore_ke
 		act_refusal(st, why);
 		return false;
 	}
+	if (!mode_answer_ok(st, answer))
+		return false;
 	// RFC 7296 2.9: the responder may narrow, never widen.
 	if (!ts_is_subset(&answer->tsi, &r->local_ts) ||
 	    !ts_is_subset(&answer->tsr, &r->remote_ts)) {
@@ -150,9 +190,9 @@ enum fit { FIT_NONE, FIT_PART, FIT_FIRST, FIT_WHOLE };
 
 // How well a child's policy fits the selectors offered (RFC 7296 2.9): all of them, at least the
 // first pair, which may be the packet that started it, or anything.
-static enum fit child_fit(const struct ike_sa *sa, const struct ike_child_conf *conf,
-			  const struct child_offer *offer, struct selector_list *local_ts,
-			  struct selector_list *remote_ts)
+static enum fit selectors_fit(const struct ike_sa *sa, const struct ike_child_conf *conf,
+			      const struct child_offer *offer, struct selector_list *local_ts,
+			      struct selector_list *remote_ts)
 {
 	struct selector_list local, remote, first_i = {.n = 1}, first_r = {.n = 1}, common;
 
@@ -169,6 +209,26 @@ static enum fit child_fit(const struct ike_sa *sa, const struct ike_child_conf *
 	    ts_is_subset(&first_r, &common))
 		return FIT_FIRST;
 	return FIT_PART;
+}
+
+// The same with what each mode makes of the selectors. Transport mode when the peer asks for it,
+// the child is to have it and its selectors allow it; else tunnel mode, which the peer has to
+// accept.
+static enum fit child_fit(const struct ike_sa *sa, const struct ike_child_conf *conf,
+			  const struct child_offer *offer, struct child_new *new)
+{
+	struct child_offer seen = *offer;
+	enum fit fit = FIT_NONE;
+
+	new->conf = conf;
+	new->mode = (struct child_mode){0};
+	if (offer->mode.transport && conf->transport &&
+	    child_mode_substitute(sa, &seen.tsr, &seen.tsi, &new->mode))
+		fit = selectors_fit(sa, conf, &seen, &new->local_ts, &new->remote_ts);
+	if (fit != FIT_NONE && child_mode_fits(sa, &new->local_ts, &new->remote_ts))
+		return fit;
+	new->mode = (struct child_mode){0};
+	return selectors_fit(sa, conf, offer, &new->local_ts, &new->remote_ts);
 }
 
 static uint16_t refuse_selectors(struct step *st, const struct child_offer *offer)
@@ -211,29 +271,30 @@ uint16_t child_choose(struct step *st, const struct child_offer *offer, bool ign
 {
 	const struct ike_sa *sa = st->sa;
 	const struct ike_child_conf *fitting = NULL;
-	enum fit best = FIT_NONE;
+	unsigned best = 0;
 
 	// A child that is rekeyed may be one that the configuration no longer has.
 	for (size_t i = 0; i < (only ? 1 : sa->conn->n_children); i++) {
 		const struct ike_child_conf *conf = only ? only : sa->conn->children[i];
-		struct selector_list local_ts, remote_ts;
+		struct child_new candidate = *new;
 		struct proposal chosen;
-		enum fit fit;
+		unsigned fit;
 
-		fit = child_fit(sa, conf, offer, &local_ts, &remote_ts);
-		if (fit == FIT_NONE)
+		// Among equals the one of the mode that the peer asks for.
+		fit = 2 * child_fit(sa, conf, offer, &candidate);
+		if (fit == 0)
 			continue;
+		if (offer->mode.transport == conf->transport)
+			fit++;
 		if (!fitting)
 			fitting = conf;
 		if (fit <= best || proposal_choose(&conf->esp, &offer->sa.list, ignore_ke, &chosen))
 			continue;
 		best = fit;
 		*esp = chosen;
-		new->conf = conf;
-		new->local_ts = local_ts;
-		new->remote_ts = remote_ts;
+		*new = candidate;
 	}
-	if (best == FIT_NONE)
+	if (best == 0)
 		return fitting ? refuse_esp(st, offer, fitting, ignore_ke)
 			       : refuse_selectors(st, offer);
 	new->esp = esp;
@@ -268,6 +329,8 @@ void child_build_sa(struct ike_builder *b, const struct child_new *new)
 {
 	struct proposal_list chosen = {.n = 1, .p = {*new->esp}};
 
+	if (new->mode.transport)
+		child_mode_build(b);
 	build_sa(b, &chosen, new->spi_in, false);
 }
 

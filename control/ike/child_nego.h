@@ -10,6 +10,7 @@ struct child_offer { // the payloads of one side
 	struct sa_offer sa;
 	struct selector_list tsi, tsr;
 	bool no_tfc; // ESP_TFC_PADDING_NOT_SUPPORTED (RFC 7296 1.3.1)
+	struct child_mode mode; // asked for or agreed to
 };
 
 // False when one of the three payloads is missing or malformed. Notifies beside them count.
@@ -36,6 +37,8 @@ uint16_t child_choose(struct step *st, const struct child_offer *offer, bool ign
 		      struct proposal *esp);
 // Reserves an SPI and installs. 0, or the notify that says why not (reported).
 uint16_t child_accept(struct step *st, struct child_new *new, struct ike_child **out);
+// Adds the SA payload of a request, behind USE_TRANSPORT_MODE if it asks for that.
+void child_build_offer(struct ike_builder *b, const struct child_request *r, bool ignore_ke);
 // Adds SAr2; TSi and TSr. In CREATE_CHILD_SA the nonce and the key exchange stand between them.
 void child_build_sa(struct ike_builder *b, const struct child_new *new);
 void child_build_ts(struct ike_builder *b, const struct child_new *new);

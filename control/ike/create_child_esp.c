@@ -34,7 +34,7 @@ static bool child_send(struct step *st)
 	request_begin(st, &b, EXCHANGE_CREATE_CHILD_SA);
 	if (r->replaces) // RFC 7296 1.3.3: the SPI that we receive on
 		build_notify_esp(&b, N_REKEY_SA, r->replaces);
-	build_sa(&b, &r->conf->esp, r->spi_in, false);
+	child_build_offer(&b, r, false);
 	build_octets(&b, PAYLOAD_NONCE, r->ni.data, r->ni.len);
 	if (r->kex.group && kex_build(&b, sa->env, &r->kex))
 		return false;
@@ -110,6 +110,7 @@ static struct ike_child *answer_install(struct step *st, const struct ike_msg *m
 		.spi_out = (uint32_t)answer->sa.spi[0],
 		.local_ts = answer->tsi,
 		.remote_ts = answer->tsr,
+		.mode = answer->mode,
 		.exchange_initiator = true,
 		.no_tfc = answer->no_tfc,
 		.ni = &sa->child.ni,

@@ -44,6 +44,7 @@ struct ike_child_conf {
 	struct proposal_list esp;
 	struct selector_list local_ts, remote_ts;
 	bool local_dynamic, remote_dynamic; // add the tunnel's own address to that list
+	bool transport;			    // to be asked for, and agreed to
 	uint32_t replay_window;		    // packets
 	struct outer_rule outer;	    // of ESP's outer header
 	uint16_t tfc_padding;		    // as in struct esp_sa
@@ -346,6 +347,7 @@ struct ike_child_info {
 	struct transform ke; // of its own key exchange; type 0: it had none
 	bool esn, udp_encap;
 	bool no_tfc; // the peer takes no TFC padding, whatever tfc_padding says
+	bool transport; // mode
 	uint64_t installed_ms;
 	uint64_t rekey_ms, expires_ms; // when; IKE_NEVER
 	struct selector_list local_ts, remote_ts;

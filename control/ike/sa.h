@@ -83,6 +83,7 @@ struct child_request {			   // the child SA that our request under way is to mak
 	const struct ike_child_conf *conf; // NULL: none
 	uint32_t spi_in;		   // reserved, 0: none
 	struct selector_list local_ts, remote_ts; // as offered
+	bool transport;				  // asked for
 	// CREATE_CHILD_SA only
 	struct ike_nonce ni;
 	struct kex kex;	    // empty without a key exchange of its own

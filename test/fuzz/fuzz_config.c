@@ -43,11 +43,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 			REQUIRE(child->iface[0] == '\0' ||
 				(iface != NULL && iface->if_id == child->if_id &&
-				 child->if_id != 0 && child->mode == MODE_TUNNEL));
+				 child->if_id != 0 && config_mode_has_sa(child->mode)));
 
 			REQUIRE(child->name[0] != '\0' && child->esp.n > 0);
 			REQUIRE(child->remote_ts.n > 0 || child->remote_dynamic);
-			REQUIRE(child->mode != MODE_TUNNEL || c->n_psks > 0);
+			REQUIRE(!config_mode_has_sa(child->mode) || c->n_psks > 0);
 		}
 	}
 	for (size_t i = 0; i < c->n_psks; i++)

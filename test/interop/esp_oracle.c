@@ -1,12 +1,13 @@
 // Our ESP on standard input and output, to be compared with other implementations of it.
 //
-//   esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp] [outer6] [high]
+//   esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp] [outer6] [high] [transport]
 //                               inner packets in, ESP packets out
-//   esp_oracle open PROPOSAL KEY INTEG_KEY [udp] [outer6] [high]
+//   esp_oracle open PROPOSAL KEY INTEG_KEY [udp] [outer6] [high] [transport]
 //                               the first line out is the SPI; ESP packets in, inner packets out
 //
 // udp: in UDP; outer6: over IPv6; high: the first number is 1 behind 5 * 2^32 (ESN). Inner packets
-// are of either family.
+// are of either family; with transport they are
+// those between the two gateways.
 //
 // PROPOSAL is one of esp_proposals: "aes128-sha256-esn". KEY is key and salt; a key that the
 // algorithm has not is "-". Keys, SPIs and packets are hexadecimal; a packet is one
@@ -94,6 +95,7 @@ static int run(bool seal, struct esp_sa *sa, uint64_t seq)
 		batch_put(&b, mbuf_of(packet, from_hex(line, packet, sizeof(packet))));
 		if (seal) {
 			b.tunnel[0] = tunnel_get(&fake.dp, tunnel);
+			b.origin[0] = FROM_TAP;
 			esp_out(fake.w, &b, &icmp);
 			batch_free(&icmp);
 		} else {
@@ -144,6 +146,13 @@ static void set_addresses(struct esp_sa *sa, bool outer6)
 	ip_addr_parse(GW_B6, &sa->remote.addr);
 }
 
+static void set_transport(struct esp_sa *sa)
+{
+	sa->transport = true;
+	sa->local_ts = (struct selector_list){1, {selector_from_host(&sa->local.addr)}};
+	sa->remote_ts = (struct selector_list){1, {selector_from_host(&sa->remote.addr)}};
+}
+
 int main(int argc, char **argv)
 {
 	const bool seal = argc > 5 && strcmp(argv[1], "seal") == 0;
@@ -154,8 +163,8 @@ int main(int argc, char **argv)
 
 	if (!seal && !open) {
 		fprintf(stderr,
-			"usage: esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp] [outer6] [high] | "
-			"open PROPOSAL KEY INTEG_KEY [udp] [outer6] [high]\n");
+			"usage: esp_oracle seal PROPOSAL KEY INTEG_KEY SPI [udp] [outer6] [high] "
+			"[transport] | open PROPOSAL KEY INTEG_KEY [udp] [outer6] [high] [transport]\n");
 		return 2;
 	}
 	if (fake_group_setup(&state) != 0 || fake_setup(&state) != 0)
@@ -163,6 +172,8 @@ int main(int argc, char **argv)
 	sa = fake_esp_sa(seal ? (uint32_t)strtoul(argv[5], NULL, 16) : 256, 128,
 			 has_word(argc, argv, "udp"));
 	set_addresses(&sa, has_word(argc, argv, "outer6"));
+	if (has_word(argc, argv, "transport"))
+		set_transport(&sa);
 	if (set_suite(&sa, argv[2], argv[3], argv[4]))
 		status = run(seal, &sa, has_word(argc, argv, "high") ? 5ull << 32 : 0);
 	esp_sa_fini(&sa);

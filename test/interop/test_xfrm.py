@@ -2,7 +2,9 @@
 
 The machine is emulated, so it boots once for all tests of this file.
 """
+import os
 import re
+import sys
 
 import pytest
 
@@ -13,6 +15,8 @@ from test_tunnel import child, ping
 from topology import A, B, Network, wait_for
 
 BASE = need("xfrm")
+
+GRE = os.path.join(os.path.dirname(os.path.abspath(ping.__code__.co_filename)), "gre.py")
 
 BOTH_ROLES = pytest.mark.parametrize("initiator", ["port500", "linux"])
 
@@ -68,6 +72,48 @@ def test_plain_esp(a, linux, esp, key_bits, initiator, tmp_path):
         key = re.search(r"aead rfc4106\(gcm\(aes\)\) 0x([0-9a-f]+) 128", state)
         assert key and len(key[1]) == key_bits // 4 + 8, state
         assert "encap" not in state, state
+
+
+def transport(a, linux):
+    """Both with one child in transport mode, of nothing but the two gateways."""
+    linux.start(linux.default_config(local_ts="dynamic", remote_ts="dynamic",
+                                     child="mode = transport"))
+    text = a.default_config(start=False, child="mode = transport")
+    a.start(re.sub(r"(local|remote)_ts = .*\n", r"\1_ts = dynamic\n", text))
+
+
+@BOTH_ROLES
+def test_transport_mode(a, linux, initiator, tmp_path):
+    net = a.net
+    transport(a, linux)
+    up(a, linux, initiator)
+    kernels = linux.states()
+    assert len(kernels) == 2 and all("mode transport" in state for state in kernels.values())
+    assert "TRANSPORT" in a.swanctl("--list-sas")
+    capture = Capture(net, tmp_path / "c.pcap")
+    assert ping(net, "gw-a", B.wan_addr, 50, "-i 0.02") == (50, 50)
+    for size in (0, 1, 1438, 1439, 1473, 4000):
+        assert ping(net, "gw-a", B.wan_addr, 2, f"-i 0.02 -M dont -s {size}") == (2, 2), size
+    capture.stop()
+    assert capture.lines("icmp") == []
+    before = errors(linux)
+    # GRE of the kernel on the one side, of a program on the other.
+    linux.run(f"ip link add gre-lab type gre local {B.wan_addr} remote {A.wan_addr} && "
+              "ip addr add 10.99.0.2/24 dev gre-lab && ip link set gre-lab up mtu 1400")
+    try:
+        net.start("gw-a", [sys.executable, GRE, A.wan_addr, B.wan_addr, "gre-lab", "10.99.0.1/24",
+                           "1400"], str(tmp_path / "gre.log"))
+        wait_for("the GRE device", lambda: "10.99.0.1" in net.run("gw-a", "ip -br addr"))
+        assert ping(net, "gw-a", "10.99.0.2") == (20, 20)
+        for gw in (a, linux):
+            spi = child(a)["spi-in"]
+            gw.swanctl("--rekey --child net")
+            wait_for("a new child SA", lambda spi=spi: child(a)["spi-in"] != spi, 10)
+        assert ping(net, "gw-a", "10.99.0.2") == (20, 20)
+        assert all("mode transport" in state for state in linux.states().values())
+        assert errors(linux) == before
+    finally:
+        linux.run("ip link del gre-lab")
 
 
 def test_every_size_up_to_the_inner_mtu(a, linux):

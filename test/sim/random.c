@@ -98,6 +98,17 @@ static void configure_inner(struct sim *s, uint64_t *rng)
 	}
 }
 
+// Transport mode, which one side or the other may not want.
+static void configure_mode(struct sim *s, uint64_t *rng)
+{
+	if (below(rng, 4))
+		return;
+	s->a.conf.local_ts = s->b.conf.remote_ts = "dynamic";
+	s->b.conf.local_ts = s->a.conf.remote_ts = below(rng, 2) ? "dynamic" : "dynamic ::/0";
+	s->a.conf.transport = below(rng, 4) > 0;
+	s->b.conf.transport = below(rng, 4) > 0;
+}
+
 static void configure(struct sim *s, uint64_t *rng)
 {
 	static const char *const ike[] = {
@@ -124,6 +135,7 @@ static void configure(struct sim *s, uint64_t *rng)
 	if (below(rng, 2))
 		configure_certs(s, rng);
 	configure_inner(s, rng);
+	configure_mode(s, rng);
 	if (below(rng, 2))
 		sim_use_ipv6(s);
 	if (below(rng, 8) == 0)

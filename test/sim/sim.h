@@ -42,7 +42,7 @@ struct sim_conf {	       // of one peer; strings are borrowed
 	// Lifetimes of the IKE SA and of its children, as in struct ike_conn; 0: never.
 	uint64_t ike_rekey_ms, ike_over_ms, rekey_ms, life_ms;
 	unsigned tries; // retransmissions, at even intervals; 0: five, as by default
-	bool mobike;
+	bool mobike, transport;
 	uint16_t tfc_padding; // of its children
 	const char *denied;   // an address of the peer that the configuration does not allow
 };

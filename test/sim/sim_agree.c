@@ -70,8 +70,10 @@ static bool halves_match(const struct esp_sa *out, const struct esp_sa *in)
 	       secret_equal(&out->integ_key, &in->integ_key) && out->encr.id == in->encr.id &&
 	       out->encr.key_bits == in->encr.key_bits && out->integ.id == in->integ.id &&
 	       out->esn == in->esn && out->udp_encap == in->udp_encap &&
-	       lists_equal(&out->local_ts, &in->remote_ts) &&
-	       lists_equal(&out->remote_ts, &in->local_ts);
+	       out->transport == in->transport &&
+	       // Behind a NAT each side has its own idea of the addresses.
+	       (in->local_oa.family != IP_NONE || (lists_equal(&out->local_ts, &in->remote_ts) &&
+						   lists_equal(&out->remote_ts, &in->local_ts)));
 }
 
 // With MOBIKE both sides know where the other one is, unless a NAT stands between.

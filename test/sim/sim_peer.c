@@ -158,6 +158,7 @@ static void child_configure(struct ike_child_conf *child, const char *name,
 		.rand_time_ms = c->rekey_ms / 10,
 		.life_time_ms = c->life_ms,
 		.tfc_padding = c->tfc_padding,
+		.transport = c->transport,
 	};
 	snprintf(child->name, sizeof(child->name), "%s", name);
 	proposals_from(c->esp, PROTO_ESP, &child->esp);

@@ -59,7 +59,7 @@ static const struct row errors[] = {
 	 "f:2: gateway.poll: 'bussy' is not one of adaptive, busy; did you mean 'busy'?"},
 	{GATEWAY, "hugepages = 17", "f:2: gateway.hugepages: '17' is not one of auto, on, off"},
 	{CHILD, "mode = tunel",
-	 "f:24: connections.a.children.n.mode: 'tunel' is not one of tunnel, "
+	 "f:24: connections.a.children.n.mode: 'tunel' is not one of tunnel, transport, "
 	 "pass, drop; did you mean 'tunnel'?"},
 	{CHILD, "start_action = begin",
 	 "f:24: connections.a.children.n.start_action: 'begin' is not none, start or trap"},
@@ -115,8 +115,12 @@ static const struct row errors[] = {
 	 "local_ts = dynamic,10.0.0.0,10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4,10.0.0.5,10.0.0.6,"
 	 "10.0.0.7,10.0.0.8,10.0.0.9,10.0.0.10,10.0.0.11,10.0.0.12,10.0.0.13,10.0.0.14,10.0.0.15",
 	 "f:24: connections.a.children.n.local_ts: more than 16 networks with 'dynamic'"},
+	{CHILD, "mode = beet",
+	 "f:24: connections.a.children.n.mode: 'beet': tunnel and transport mode only"},
 	{CHILD, "mode = transport",
-	 "f:24: connections.a.children.n.mode: 'transport': tunnel mode only"},
+	 "f:23: connections.a.children.n.remote_ts: 10.2.0.0/24 is a network: with mode = "
+	 "transport a child carries only what the two gateways say to each other. Write 'dynamic' "
+	 "or the peer's address, as in 192.0.2.1[gre], or mode = tunnel"},
 	{CHILD, "updown = /etc/my_updown iptables",
 	 "f:24: connections.a.children.n.updown: not supported: scripts are not run; write rules "
 	 "as "

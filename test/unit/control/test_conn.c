@@ -144,6 +144,23 @@ static void test_our_address_is_of_the_peers_family(void **state)
 	conn_put(c);
 }
 
+static void test_transport_mode_is_negotiated_as_such(void **state)
+{
+	struct config_child children[2] = {
+		{.name = "gre", .mode = MODE_TRANSPORT},
+		{.name = "net", .mode = MODE_TUNNEL},
+	};
+	struct config_conn config = {.name = "lab", .children = children, .n_children = 2};
+	struct conn *c;
+
+	(void)state;
+	assert_int_equal(conn_create(&config, &c), 0);
+	assert_int_equal(c->ike.n_children, 2);
+	assert_true(c->ike.children[0]->transport);
+	assert_false(c->ike.children[1]->transport);
+	conn_put(c);
+}
+
 static void test_only_tunnels_are_negotiated(void **state)
 {
 	struct config_child children[3] = {
@@ -374,6 +391,7 @@ int main(void)
 		cmocka_unit_test(test_a_name_of_both_families),
 		cmocka_unit_test(test_any_has_no_address_to_dial),
 		cmocka_unit_test(test_our_address_is_of_the_peers_family),
+		cmocka_unit_test(test_transport_mode_is_negotiated_as_such),
 		cmocka_unit_test(test_only_tunnels_are_negotiated),
 		cmocka_unit_test(test_references_are_counted),
 	};

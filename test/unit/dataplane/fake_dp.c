@@ -23,6 +23,7 @@
 #include "dataplane/fib6.h"
 #include "dataplane/icmp.h"
 #include "dataplane/icmp6.h"
+#include "dataplane/reass.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
 #include "dataplane/sad.h"
@@ -146,6 +147,19 @@ struct rte_mbuf *icmp6_error(struct worker *w, const struct rte_mbuf *offending,
 	fake.n_icmp++;
 	fake.icmp_mtu = mtu;
 	return fake.no_icmp ? NULL : rte_pktmbuf_alloc(pool);
+}
+
+struct rte_mbuf *reass_put(struct worker *w, struct rte_mbuf *m)
+{
+	(void)w;
+	fake.n_fragments++;
+	rte_pktmbuf_free(m);
+	return fake.whole;
+}
+
+struct rte_mbuf *reass6_put(struct worker *w, struct rte_mbuf *m)
+{
+	return reass_put(w, m);
 }
 
 void route(struct worker *w, struct batch *b)

@@ -32,12 +32,14 @@ struct fake {
 	uint16_t route_mtu;
 	const char *own_addr;
 	bool no_icmp; // the ration of errors is used up
+	struct rte_mbuf *whole; // what the next fragment completes
 	// what they were called with
 	unsigned n_events, n_handed_over, n_icmp, n_deferred;
 	struct dp_event event; // the last one
 	unsigned handed_to;
 	unsigned n_waiting;		// packets given to acquire_put
 	const struct tunnel *waits_for; // the last one's; others wait when the worker has n_waiting
+	unsigned n_fragments;
 	uint16_t icmp_mtu;
 	uint32_t icmp_src_be;
 	struct batch routed; // pieces of cut packets

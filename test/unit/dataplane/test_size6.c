@@ -142,7 +142,7 @@ static void test_whole_with_a_fragment_header(void **state)
 	(void)state;
 	fill_content(0, false);
 	put(IPPROTO_ESP, 1, 0, 104, false);
-	assert_int_equal(sorted.local.n, 1);
+	assert_int_equal(sorted.esp.n, 1);
 	free_sorted();
 }
 

@@ -1,0 +1,722 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "fake_dp.h"
+
+#include "dataplane/esp.h"
+#include "dataplane/esp_transport.h"
+
+#define SPI   0xc0ffee01u
+#define GRE   47
+#define OTHER "192.0.2.77"
+// A client behind a NAT: its own address, and ours as it sees it.
+#define NAT_CLIENT "10.9.9.9"
+#define NAT_SERVER "203.0.113.5"
+
+static uint32_t tunnel;
+static struct batch b, icmp;
+
+static int setup(void **state)
+{
+	int err = fake_setup(state);
+
+	memset(&b, 0, sizeof(b));
+	memset(&icmp, 0, sizeof(icmp));
+	return err != 0 ? err : dp_tunnel_add(&fake.dp, "peer", &tunnel);
+}
+
+static struct esp_sa transport_sa(uint32_t spi, bool v6, bool udp)
+{
+	struct esp_sa sa = fake_esp_sa(spi, 128, udp);
+
+	sa.transport = true;
+	sa.local_ts = (struct selector_list){1, {sel(v6 ? GW_A6 "/128" : GW_A "/32")}};
+	sa.remote_ts = (struct selector_list){1, {sel(v6 ? GW_B6 "/128" : GW_B "/32")}};
+	sa.local.addr = sa.local_ts.s[0].lo;
+	sa.remote.addr = sa.remote_ts.s[0].lo;
+	return sa;
+}
+
+static void set_out(bool v6, bool udp)
+{
+	struct esp_sa sa = transport_sa(SPI, v6, udp);
+
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+}
+
+// One packet of Linux into esp_out(); how many came out.
+static unsigned send_from(const uint8_t *ip, size_t len, enum batch_origin origin)
+{
+	batch_put(&b, mbuf_of(ip, len));
+	b.tunnel[0] = tunnel_get(&fake.dp, tunnel);
+	b.origin[0] = (uint8_t)origin;
+	esp_out(fake.w, &b, &icmp);
+	return b.n;
+}
+
+static unsigned send_one(const uint8_t *ip, size_t len)
+{
+	return send_from(ip, len, FROM_TAP);
+}
+
+// `front` bytes of headers, then ESP; `next` is what the trailer has to say.
+static void check_esp(const uint8_t *p, size_t len, size_t front, const uint8_t *carried,
+		      size_t carried_len, uint8_t next, uint32_t seq)
+{
+	const size_t pad_len = (size_t)(-(carried_len + 2)) & 3;
+	uint8_t text[2048];
+	uint32_t word[2];
+
+	memcpy(word, p + front, sizeof(word));
+	assert_int_equal(rte_be_to_cpu_32(word[0]), SPI);
+	assert_int_equal(rte_be_to_cpu_32(word[1]), seq);
+	assert_int_equal(len - front, 16 + carried_len + pad_len + 2 + 16);
+	assert_int_equal(open_esp(p + front, len - front, 128, text), carried_len + pad_len + 2);
+	assert_memory_equal(text, carried, carried_len);
+	for (size_t i = 0; i < pad_len; i++)
+		assert_int_equal(text[carried_len + i], i + 1);
+	assert_int_equal(text[carried_len + pad_len], pad_len);
+	assert_int_equal(text[carried_len + pad_len + 1], next);
+}
+
+static void set_header(uint8_t *ip, uint8_t ttl, uint8_t tos, uint16_t frag)
+{
+	struct rte_ipv4_hdr h;
+
+	memcpy(&h, ip, sizeof(h));
+	h.time_to_live = ttl;
+	h.type_of_service = tos;
+	h.packet_id = 0x3412;
+	h.fragment_offset = rte_cpu_to_be_16(frag);
+	h.hdr_checksum = 0;
+	memcpy(ip, &h, sizeof(h));
+	h.hdr_checksum = (uint16_t)~rte_raw_cksum(ip, rte_ipv4_hdr_len(&h));
+	memcpy(ip, &h, sizeof(h));
+}
+
+// ---- outbound ----
+
+static void all_sizes(bool udp)
+{
+	const size_t last = udp ? 1458 : 1466, front = udp ? 28 : 20;
+	uint8_t ip[2048];
+	uint32_t seq = 1;
+
+	set_out(false, udp);
+	for (size_t len = 20; len <= last; len++) {
+		const uint8_t *p;
+		struct rte_ipv4_hdr h;
+
+		make_ip(ip, len, GW_A, GW_B, GRE, 0, 0x0800);
+		set_header(ip, 7, 0xb9, 0x4000);
+		assert_int_equal(send_one(ip, len), 1);
+		p = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *);
+		memcpy(&h, p, sizeof(h));
+		assert_int_equal(rte_be_to_cpu_16(h.total_length), b.pkt[0]->data_len);
+		assert_int_equal(h.time_to_live, 7); // nothing but the protocol is another
+		assert_int_equal(h.type_of_service, 0xb9);
+		assert_int_equal(h.packet_id, 0x3412);
+		assert_int_equal(h.fragment_offset, rte_cpu_to_be_16(0x4000));
+		assert_memory_equal(p + 12, ip + 12, 8);
+		assert_int_equal(h.next_proto_id, udp ? 17 : 50);
+		assert_true(ip_checksum_ok(p));
+		assert_true(b.pkt[0]->pkt_len <= 1500);
+		if (udp) {
+			assert_int_equal(flow_load16(p + 20), 4500);
+			assert_int_equal(flow_load16(p + 22), 4500);
+			assert_int_equal(flow_load16(p + 24), b.pkt[0]->data_len - 20);
+			assert_int_equal(flow_load16(p + 26), 0);
+		}
+		check_esp(p, b.pkt[0]->data_len, front, ip + 20, len - 20, GRE, seq++);
+		batch_free(&b);
+	}
+	assert_int_equal(dropped_total(), 0);
+	assert_int_equal(dp_tunnel_inner_mtu(&fake.dp, tunnel), last);
+}
+
+static void test_all_sizes(void **state)
+{
+	(void)state;
+	all_sizes(false);
+}
+
+static void test_all_sizes_udp(void **state)
+{
+	(void)state;
+	all_sizes(true);
+}
+
+// Options stay in front of ESP, and count for the size.
+static void test_options_stay_in_front(void **state)
+{
+	uint8_t ip[2048];
+
+	(void)state;
+	set_out(false, false);
+	for (size_t len = 24; len <= 1466; len++) {
+		const uint8_t *p;
+
+		make_ip(ip, len, GW_A, GW_B, GRE, 0, 0);
+		ip[0] = 0x46;
+		memcpy(ip + 20, "\x94\x04\x00\x00", 4); // router alert
+		set_header(ip, 64, 0, 0x4000);
+		assert_int_equal(send_one(ip, len), 1);
+		p = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *);
+		assert_int_equal(p[0], 0x46);
+		assert_memory_equal(p + 20, ip + 20, 4);
+		assert_int_equal((uint16_t)~rte_raw_cksum(p, 24), 0);
+		assert_true(b.pkt[0]->pkt_len <= 1500);
+		check_esp(p, b.pkt[0]->data_len, 24, ip + 24, len - 24, GRE, (uint32_t)len - 23);
+		batch_free(&b);
+	}
+	ip[2] = 1467 >> 8;
+	ip[3] = 1467 & 255;
+	assert_int_equal(send_one(ip, 1467), 0);
+	assert_int_equal(dropped(DROP_TOO_BIG), 1);
+	assert_int_equal(fake.icmp_mtu, 1466);
+	batch_free(&icmp);
+}
+
+// Padding to 16 bytes makes a difference of where the padded part begins.
+static void test_options_count_for_the_size(void **state)
+{
+	struct esp_sa sa = transport_sa(SPI, false, false);
+	uint8_t ip[1500], key[32] = {1};
+
+	(void)state;
+	sa.encr = (struct transform){TRANSFORM_ENCR, ENCR_AES_CBC, 128};
+	sa.integ = (struct transform){TRANSFORM_INTEG, INTEG_HMAC_SHA2_256_128, 0};
+	assert_int_equal(secret_set(&sa.encr_key, key, 16), 0);
+	assert_int_equal(secret_set(&sa.integ_key, key, 32), 0);
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+	assert_int_equal(dp_tunnel_inner_mtu(&fake.dp, tunnel), 1458);
+	for (uint16_t len = 1446; len <= 1447; len++) {
+		make_ip(ip, len, GW_A, GW_B, GRE, 0, 0);
+		ip[0] = 0x46;
+		memcpy(ip + 20, "\x94\x04\x00\x00", 4);
+		set_header(ip, 64, 0, 0x4000);
+		assert_int_equal(send_one(ip, len), len == 1446);
+		if (b.n == 1)
+			assert_true(b.pkt[0]->pkt_len <= 1500);
+		batch_free(&b);
+	}
+	assert_int_equal(fake.icmp_mtu, 1446);
+	batch_free(&icmp);
+}
+
+// RFC 4301 4.1: transport mode is for what the two ends themselves say to each other.
+static void test_only_own_packets(void **state)
+{
+	static const struct {
+		const char *src, *dst;
+		enum batch_origin origin;
+		bool goes;
+		const char *why;
+	} rows[] = {
+		{GW_A, GW_B, FROM_TAP, true, "of Linux"},
+		{GW_A, GW_B, FROM_SELF, true, "an ICMP error of our own"},
+		{GW_A, GW_B, FROM_NIC, false, "forwarded in our name"},
+		{GW_A, GW_B, FROM_TUNNEL, false, "out of a tunnel in our name"},
+		{OTHER, GW_B, FROM_TAP, false, "another source"},
+		{GW_A, OTHER, FROM_TAP, false, "another destination"},
+	};
+	uint8_t ip[100];
+
+	(void)state;
+	set_out(false, false);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const uint64_t before = dropped(DROP_OUT_NOT_OWN);
+
+		make_ip(ip, sizeof(ip), rows[i].src, rows[i].dst, GRE, 0, 0);
+		if (send_from(ip, sizeof(ip), rows[i].origin) != rows[i].goes ||
+		    dropped(DROP_OUT_NOT_OWN) - before != !rows[i].goes)
+			fail_msg("%s", rows[i].why);
+		batch_free(&b);
+	}
+	make_ip6(ip, sizeof(ip), GW_A6, GW_B6, GRE, 0, 0);
+	assert_int_equal(send_one(ip, sizeof(ip)), 0); // of the other family
+	assert_int_equal(dropped_total(), 5);
+}
+
+static void test_selectors_hold(void **state)
+{
+	struct esp_sa sa = transport_sa(SPI, false, false);
+	uint8_t ip[100];
+
+	(void)state;
+	sa.local_ts.s[0].proto = sa.remote_ts.s[0].proto = GRE;
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+	make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
+	assert_int_equal(send_one(ip, sizeof(ip)), 1);
+	batch_free(&b);
+	make_ip(ip, sizeof(ip), GW_A, GW_B, IPPROTO_TCP, 1, 179);
+	assert_int_equal(send_one(ip, sizeof(ip)), 0);
+	assert_int_equal(dropped(DROP_OUT_SELECTOR), 1);
+}
+
+static void test_too_big(void **state)
+{
+	uint8_t ip[2048];
+
+	(void)state;
+	set_out(false, false);
+	make_ip(ip, 1467, GW_A, GW_B, GRE, 0, 0);
+	set_header(ip, 64, 0, 0x4000);
+	assert_int_equal(send_one(ip, 1467), 0);
+	assert_int_equal(dropped(DROP_TOO_BIG), 1);
+	assert_int_equal(icmp.n, 1);
+	assert_int_equal(fake.icmp_mtu, 1466);
+	assert_int_equal(fake.icmp_src_be, be32(GW_B)); // Linux would not believe itself
+	batch_free(&icmp);
+	// What may be cut is encrypted whole, and route() cuts.
+	set_header(ip, 64, 0, 0);
+	assert_int_equal(send_one(ip, 1467), 1);
+	check_esp(rte_pktmbuf_mtod(b.pkt[0], const uint8_t *), b.pkt[0]->data_len, 20, ip + 20,
+		  1447, GRE, 1);
+	assert_int_equal(fake.routed.n, 0); // not in pieces
+	batch_free(&b);
+}
+
+// RFC 4301 7: no fragment goes in.
+static void test_fragments_are_joined_first(void **state)
+{
+	uint8_t ip[1600];
+
+	(void)state;
+	set_out(false, false);
+	make_ip(ip, 100, GW_A, GW_B, IPPROTO_UDP, 5, 6);
+	set_header(ip, 64, 0, 0x2000);
+	assert_int_equal(send_one(ip, 100), 0);
+	assert_int_equal(fake.n_fragments, 1);
+	assert_int_equal(dropped_total(), 0); // it waits
+	make_ip(ip, 1600, GW_A, GW_B, IPPROTO_UDP, 5, 6);
+	fake.whole = mbuf_of(ip, 1600);
+	set_header(ip, 64, 0, 100);
+	assert_int_equal(send_one(ip, 100), 1);
+	assert_int_equal(fake.n_fragments, 2);
+	check_esp(rte_pktmbuf_mtod(b.pkt[0], const uint8_t *), b.pkt[0]->data_len, 20, ip + 20,
+		  1580, IPPROTO_UDP, 1);
+	batch_free(&b);
+}
+
+// A later fragment says nothing of ports: the whole does.
+static void test_joined_fragments_meet_port_selectors(void **state)
+{
+	struct esp_sa sa = transport_sa(SPI, false, false);
+	uint8_t ip[600];
+
+	(void)state;
+	sa.remote_ts.s[0] = sel(GW_B "/32 17 6-6");
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+	make_ip(ip, 600, GW_A, GW_B, IPPROTO_UDP, 5, 6);
+	fake.whole = mbuf_of(ip, 600);
+	set_header(ip, 64, 0, 100);
+	assert_int_equal(send_one(ip, 100), 1);
+	batch_free(&b);
+}
+
+// ---- IPv6 ----
+
+// A header of hop-by-hop options, routing and destination options, as `kinds` says; then GRE.
+static size_t make_ext(uint8_t *ip, size_t len, const char *src, const char *dst, const char *kinds)
+{
+	static const uint8_t number[] = {['h'] = 0, ['r'] = 43, ['d'] = 60, ['f'] = 44};
+	size_t at = 40, next_at = 6;
+
+	make_ip6(ip, len, src, dst, GRE, 0, 0);
+	for (const char *k = kinds; *k; k++, at += 8) {
+		ip[next_at] = number[(int)*k];
+		next_at = at;
+		memset(ip + at, 0, 8);
+		if (*k == 'h' || *k == 'd')
+			memcpy(ip + at + 2, "\x01\x04\0\0\0\0", 6); // PadN
+		if (*k == 'r')
+			ip[at + 2] = 4; // segment routing, none left
+	}
+	ip[next_at] = GRE;
+	return at;
+}
+
+// RFC 4303 3.1.1: ESP comes after what routers look at, and before the destination's options.
+static const struct {
+	const char *kinds;
+	size_t front;
+	uint8_t next;
+	size_t next_at;
+} ext_rows[] = {
+	{"", 40, GRE, 6},     {"h", 48, GRE, 40}, {"hr", 56, GRE, 48},
+	{"d", 40, 60, 6},     {"hd", 48, 60, 40}, {"hdr", 64, GRE, 56},
+	{"hdrd", 64, 60, 56}, {"f", 48, GRE, 40}, {"hrf", 64, GRE, 56},
+};
+
+static void test_ext_headers(void **state)
+{
+	(void)state;
+	for (int udp = 0; udp < 2; udp++) {
+		set_out(true, udp);
+		for (size_t i = 0; i < sizeof(ext_rows) / sizeof(ext_rows[0]); i++) {
+			const size_t front = ext_rows[i].front, len = 200;
+			const uint8_t *p;
+			uint8_t ip[200];
+
+			make_ext(ip, len, GW_A6, GW_B6, ext_rows[i].kinds);
+			ip[7] = 9; // hop limit
+			ip[0] = 0x6b;
+			ip[1] = 0x91; // traffic class 0xb9
+			assert_int_equal(send_one(ip, len), 1);
+			p = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *);
+			assert_int_equal(flow_load16(p + 4), b.pkt[0]->data_len - 40);
+			assert_int_equal(p[ext_rows[i].next_at], udp ? 17 : 50);
+			for (size_t k = 0; k < front; k++) // all else is as it was
+				if (k != 4 && k != 5 && k != ext_rows[i].next_at)
+					assert_int_equal(p[k], ip[k]);
+			if (udp) {
+				struct rte_ipv6_hdr pseudo;
+				uint8_t udp_packet[512];
+
+				assert_int_equal(flow_load16(p + front + 4),
+						 b.pkt[0]->data_len - front);
+				memcpy(&pseudo, p, sizeof(pseudo));
+				pseudo.proto = 17;
+				pseudo.payload_len =
+					rte_cpu_to_be_16((uint16_t)(b.pkt[0]->data_len - front));
+				memcpy(udp_packet, p + front, b.pkt[0]->data_len - front);
+				memset(udp_packet + 6, 0, 2);
+				assert_int_equal(rte_ipv6_udptcp_cksum(&pseudo, udp_packet),
+						 (uint16_t)(p[front + 6] | p[front + 7] << 8));
+			}
+			check_esp(p, b.pkt[0]->data_len, front + (udp ? 8 : 0), ip + front,
+				  len - front, ext_rows[i].next, (uint32_t)i + 1);
+			batch_free(&b);
+		}
+	}
+	assert_int_equal(dropped_total(), 0);
+}
+
+static void test_too_big6(void **state)
+{
+	uint8_t ip[2048];
+
+	(void)state;
+	set_out(true, false);
+	make_ip6(ip, 1467, GW_A6, GW_B6, GRE, 0, 0);
+	assert_int_equal(send_one(ip, 1467), 0);
+	assert_int_equal(dropped(DROP_TOO_BIG), 1);
+	assert_int_equal(fake.icmp_mtu, 1466);
+	batch_free(&icmp);
+	make_ip6(ip, 1466, GW_A6, GW_B6, GRE, 0, 0);
+	assert_int_equal(send_one(ip, 1466), 1);
+	assert_true(b.pkt[0]->pkt_len <= 1500);
+	batch_free(&b);
+	// Linux has cut it, so ESP may be cut as well.
+	make_ip6(ip, 1700, GW_A6, GW_B6, GRE, 0, 0);
+	fake.whole = mbuf_of(ip, 1700);
+	make_ext(ip, 200, GW_A6, GW_B6, "f");
+	ip[43] = 1;
+	assert_int_equal(send_one(ip, 200), 1);
+	assert_int_equal(fake.n_fragments, 1);
+	batch_free(&b);
+}
+
+// ---- inbound ----
+
+static uint32_t publish(struct esp_sa *sa)
+{
+	uint32_t spi;
+
+	assert_int_equal(dp_sa_in_reserve(&fake.dp, &spi), 0);
+	sa->spi = spi;
+	assert_int_equal(dp_sa_in_publish(&fake.dp, tunnel, sa, NULL), 0);
+	return spi;
+}
+
+static unsigned receive(uint32_t spi, uint32_t seq, bool udp, const uint8_t *carried, size_t len,
+			uint8_t next)
+{
+	const struct fake_esp how = {
+		.spi = spi, .seq = seq, .key_bits = 128, .udp = udp, .tos = 0xb8};
+	uint8_t text[2048];
+
+	memcpy(text, carried, len);
+	return fake_receive(&b, &how, text, put_trailer(text, len, 0, next));
+}
+
+static void test_in_all_sizes(void **state)
+{
+	uint8_t carried[1400];
+
+	(void)state;
+	for (int udp = 0; udp < 2; udp++) {
+		struct esp_sa sa = transport_sa(0, false, udp);
+		const uint32_t spi = publish(&sa);
+
+		for (size_t i = 0; i < sizeof(carried); i++)
+			carried[i] = (uint8_t)(i * 7);
+		for (uint32_t len = 0; len <= sizeof(carried); len++) {
+			const uint8_t *p;
+
+			assert_int_equal(receive(spi, len + 1, udp, carried, len, GRE), 1);
+			p = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *);
+			assert_int_equal(b.pkt[0]->data_len, 20 + len);
+			assert_int_equal(b.pkt[0]->pkt_len, 20 + len);
+			assert_int_equal(p[0], 0x45);
+			assert_int_equal(p[1], 0xb8);
+			assert_int_equal(flow_load16(p + 2), 20 + len);
+			assert_int_equal(p[9], GRE);
+			assert_true(ip_checksum_ok(p));
+			assert_int_equal(memcmp(p + 12, &(uint32_t){be32(GW_B)}, 4), 0);
+			assert_int_equal(memcmp(p + 16, &(uint32_t){be32(GW_A)}, 4), 0);
+			assert_memory_equal(p + 20, carried, len);
+			batch_free(&b);
+		}
+	}
+	assert_int_equal(dropped_total(), 0);
+}
+
+// RFC 4303 2.6: the mode says what the next header may be, the selectors say the rest.
+static void test_next_headers(void **state)
+{
+	static const struct {
+		bool transport;
+		uint8_t only, next; // only: protocol of the selectors
+		int reason;	    // -1: accepted
+	} rows[] = {
+		{true, 0, GRE, -1},
+		{true, 0, IPPROTO_TCP, -1},
+		{true, 0, 59, DROP_ESP_DUMMY},
+		{true, GRE, GRE, -1},
+		{true, GRE, 4, DROP_ESP_SELECTOR}, // a peer in tunnel mode
+		{true, GRE, 41, DROP_ESP_SELECTOR},
+		{true, GRE, IPPROTO_TCP, DROP_ESP_SELECTOR},
+		{true, 4, 4, -1},		       // IP in IP of Linux
+		{false, 0, GRE, DROP_ESP_NEXT_HEADER}, // a peer in transport mode
+		{false, 0, IPPROTO_TCP, DROP_ESP_NEXT_HEADER},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const uint64_t before = rows[i].reason < 0 ? 0 : dropped((unsigned)rows[i].reason);
+		struct esp_sa sa = transport_sa(0, false, false);
+		uint8_t carried[60];
+
+		make_ip(carried, sizeof(carried), HOST_B, HOST_A, IPPROTO_UDP, 1, 2);
+		sa.transport = rows[i].transport;
+		sa.local_ts.s[0].proto = sa.remote_ts.s[0].proto = rows[i].only;
+		if (receive(publish(&sa), 1, false, carried, sizeof(carried), rows[i].next) !=
+			    (rows[i].reason < 0) ||
+		    (rows[i].reason >= 0 && dropped((unsigned)rows[i].reason) != before + 1))
+			fail_msg("row %zu", i);
+		batch_free(&b);
+	}
+}
+
+static void test_in_other_source(void **state)
+{
+	struct esp_sa sa = transport_sa(0, false, false);
+	uint8_t carried[60] = {0};
+
+	(void)state;
+	sa.remote_ts.s[0] = sel(OTHER "/32");
+	assert_int_equal(receive(publish(&sa), 1, false, carried, sizeof(carried), GRE), 0);
+	assert_int_equal(dropped(DROP_ESP_SELECTOR), 1);
+}
+
+static void test_in_ext_headers(void **state)
+{
+	struct esp_sa sa = transport_sa(0, true, false);
+	const uint32_t spi = publish(&sa);
+	uint32_t seq = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ext_rows) / sizeof(ext_rows[0]); i++) {
+		const struct fake_esp how = {.spi = spi, .seq = ++seq, .key_bits = 128};
+		const size_t front = ext_rows[i].front, len = 150;
+		uint8_t ip[200], text[256], v4[512], v6[512], *p;
+		size_t esp_len;
+
+		make_ext(ip, len, GW_B6, GW_A6, ext_rows[i].kinds);
+		memcpy(text, ip + front, len - front);
+		esp_len = make_esp(v4, &how, text,
+				   put_trailer(text, len - front, 0, ext_rows[i].next)) -
+			  20;
+		memcpy(v6, ip, front);
+		v6[ext_rows[i].next_at] = IPPROTO_ESP;
+		v6[4] = (uint8_t)((front - 40 + esp_len) >> 8);
+		v6[5] = (uint8_t)(front - 40 + esp_len);
+		memcpy(v6 + front, v4 + 20, esp_len);
+		batch_put(&b, mbuf_of(v6, front + esp_len));
+		esp_in(fake.w, &b);
+		assert_int_equal(b.n, 1);
+		p = rte_pktmbuf_mtod(b.pkt[0], uint8_t *);
+		assert_int_equal(b.pkt[0]->data_len, len);
+		assert_memory_equal(p, ip, len);
+		batch_free(&b);
+	}
+	assert_int_equal(dropped_total(), 0);
+}
+
+// RFC 4301 7: a fragment cannot have been put in.
+static void test_in_fragment6(void **state)
+{
+	struct esp_sa sa = transport_sa(0, true, false);
+	const struct fake_esp how = {.spi = publish(&sa), .seq = 1, .key_bits = 128};
+	uint8_t text[256] = {GRE, 0, 0, 9}, v4[512], v6[512];
+	size_t len;
+
+	(void)state;
+	len = make_esp(v4, &how, text, put_trailer(text, 100, 0, 44));
+	batch_put(&b, mbuf_of(v6, over_ipv6(v4, len, v6)));
+	esp_in(fake.w, &b);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(dropped(DROP_ESP_INNER), 1);
+}
+
+// ---- NAT ----
+
+// The one's complement sum over addresses and upper layer, as the receiving Linux computes it.
+static uint16_t upper_sum(const char *src, const char *dst, uint8_t proto, const uint8_t *upper,
+			  size_t len)
+{
+	struct rte_ipv4_hdr ip = {
+		.version_ihl = RTE_IPV4_VHL_DEF,
+		.total_length = rte_cpu_to_be_16((uint16_t)(20 + len)),
+		.next_proto_id = proto,
+		.src_addr = be32(src),
+		.dst_addr = be32(dst),
+	};
+
+	return rte_ipv4_udptcp_cksum(&ip, upper);
+}
+
+static void test_nat_checksums(void **state)
+{
+	static const struct {
+		uint8_t proto;
+		unsigned at;
+	} rows[] = {{IPPROTO_TCP, 16}, {IPPROTO_UDP, 6}};
+	struct esp_sa sa = transport_sa(0, false, true);
+	uint8_t upper[64], *p;
+	uint32_t spi, seq = 0;
+	struct ip_addr a;
+
+	(void)state;
+	assert_int_equal(ip_addr_parse(NAT_CLIENT, &a), 0);
+	sa.remote_oa = a;
+	assert_int_equal(ip_addr_parse(NAT_SERVER, &a), 0);
+	sa.local_oa = a;
+	spi = publish(&sa);
+	for (unsigned n = 0; n < 500; n++) {
+		const size_t at = rows[n % 2].at;
+		uint16_t sum;
+
+		for (size_t i = 0; i < sizeof(upper); i++)
+			upper[i] = (uint8_t)(i * n);
+		memset(upper + at, 0, 2);
+		if (n % 2) // the length of UDP
+			memcpy(upper + 4, "\0\x40", 2);
+		sum = upper_sum(NAT_CLIENT, NAT_SERVER, rows[n % 2].proto, upper, sizeof(upper));
+		memcpy(upper + at, &sum, 2);
+		assert_int_equal(receive(spi, ++seq, true, upper, sizeof(upper), rows[n % 2].proto),
+				 1);
+		p = rte_pktmbuf_mtod(b.pkt[0], uint8_t *) + 20;
+		memcpy(&sum, p + at, 2);
+		memset(p + at, 0, 2);
+		assert_int_equal(sum, upper_sum(GW_B, GW_A, rows[n % 2].proto, p, sizeof(upper)));
+		batch_free(&b);
+	}
+	// Without a checksum there is none to mend (RFC 768), and GRE's is not over addresses.
+	memset(upper, 0, sizeof(upper));
+	assert_int_equal(receive(spi, ++seq, true, upper, sizeof(upper), IPPROTO_UDP), 1);
+	p = rte_pktmbuf_mtod(b.pkt[0], uint8_t *) + 20;
+	assert_memory_equal(p, upper, sizeof(upper));
+	batch_free(&b);
+	assert_int_equal(receive(spi, ++seq, true, upper, sizeof(upper), GRE), 1);
+	p = rte_pktmbuf_mtod(b.pkt[0], uint8_t *) + 20;
+	assert_memory_equal(p, upper, sizeof(upper));
+	batch_free(&b);
+}
+
+// ---- TCP ----
+
+// A SYN with an MSS option of 1460, without a good checksum.
+static size_t make_syn(uint8_t *ip, const char *src, const char *dst)
+{
+	make_ip(ip, 44, src, dst, IPPROTO_TCP, 1000, 179);
+	ip[32] = 0x60;
+	ip[33] = 2;
+	memcpy(ip + 40, "\x02\x04\x05\xb4", 4);
+	return 44;
+}
+
+static void test_mss_is_clamped(void **state)
+{
+	struct esp_sa sa = transport_sa(0, false, false);
+	uint8_t ip[44], text[256], *p;
+
+	(void)state;
+	fake.dp.clamp_mss = true;
+	set_out(false, false);
+	make_syn(ip, GW_A, GW_B);
+	assert_int_equal(send_one(ip, sizeof(ip)), 1);
+	p = rte_pktmbuf_mtod(b.pkt[0], uint8_t *);
+	assert_int_equal(open_esp(p + 20, b.pkt[0]->data_len - 20u, 128, text), 28);
+	assert_int_equal(flow_load16(text + 22), 1466 - 40);
+	batch_free(&b);
+	make_syn(ip, GW_B, GW_A);
+	assert_int_equal(receive(publish(&sa), 1, false, ip + 20, 24, IPPROTO_TCP), 1);
+	p = rte_pktmbuf_mtod(b.pkt[0], uint8_t *);
+	assert_int_equal(flow_load16(p + 42), 1466 - 40);
+	batch_free(&b);
+}
+
+static void test_moved_sa_stays_in_its_mode(void **state)
+{
+	const struct esp_sa ends = transport_sa(SPI, false, true);
+	struct ip_endpoint remote = ends.remote;
+	uint8_t ip[100];
+
+	(void)state;
+	set_out(false, true);
+	remote.port = 7777; // another mapping of the NAT
+	assert_int_equal(dp_tunnel_move(&fake.dp, tunnel, SPI, &ends.local, &remote), 0);
+	make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
+	assert_int_equal(send_one(ip, sizeof(ip)), 1);
+	assert_int_equal(flow_load16(rte_pktmbuf_mtod(b.pkt[0], uint8_t *) + 22), 7777);
+	check_esp(rte_pktmbuf_mtod(b.pkt[0], const uint8_t *), b.pkt[0]->data_len, 28, ip + 20, 80,
+		  GRE, 1);
+	batch_free(&b);
+	esp_sa_fini((struct esp_sa *)&ends);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_all_sizes),
+		T(test_all_sizes_udp),
+		T(test_options_stay_in_front),
+		T(test_options_count_for_the_size),
+		T(test_only_own_packets),
+		T(test_selectors_hold),
+		T(test_too_big),
+		T(test_fragments_are_joined_first),
+		T(test_joined_fragments_meet_port_selectors),
+		T(test_ext_headers),
+		T(test_too_big6),
+		T(test_in_all_sizes),
+		T(test_next_headers),
+		T(test_in_other_source),
+		T(test_in_ext_headers),
+		T(test_in_fragment6),
+		T(test_nat_checksums),
+		T(test_mss_is_clamped),
+		T(test_moved_sa_stays_in_its_mode),
+	};
+
+	return cmocka_run_group_tests(tests, fake_group_setup, fake_group_teardown);
+}
