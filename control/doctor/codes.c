@@ -65,9 +65,9 @@ const char *doctor_state_name(enum doctor_state state)
 const char *doctor_owner_name(enum doctor_owner owner)
 {
 	static const char *const names[] = {
-		[DOCTOR_NOBODY] = "none",	    [DOCTOR_US] = "us",
-		[DOCTOR_CARRIER] = "carrier",	    [DOCTOR_PEER] = "peer",
-		[DOCTOR_OWNER_UNKNOWN] = "unknown",
+		[DOCTOR_NOBODY] = "none",     [DOCTOR_US] = "us",
+		[DOCTOR_CARRIER] = "carrier", [DOCTOR_PEER] = "peer",
+		[DOCTOR_BOTH] = "both",	      [DOCTOR_OWNER_UNKNOWN] = "unknown",
 	};
 
 	return names[owner];

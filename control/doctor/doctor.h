@@ -46,6 +46,7 @@ struct doctor_host_facts {
 	enum doctor_tri hugepages;
 	enum doctor_tri clock_synced;		     // Linux says so
 	enum doctor_tri clock_plausible;	     // not before this program was built
+	enum doctor_tri own_certs_valid;	     // by that clock
 	struct doctor_number unix_s;		     // our clock
 	struct doctor_number disk_free_permille;     // of the file system that state is written to
 	struct doctor_number workers, workers_stuck; // stuck: no turn for stuck_ms
@@ -113,14 +114,14 @@ struct doctor_guard_facts {
 	enum doctor_tri on;
 	// The peer's address, as the guard counts it. Those that came, and what became of them.
 	struct doctor_count came, passed, cookies, limited;
-	enum doctor_tri ttl_odd; // what comes from it is mostly not as far away as the peer itself
-	uint64_t ttl_odd_n, ttl_odd_of;
+	enum doctor_tri forged; // most of what comes from it is likely not the peer's
+	char forged_why[DOCTOR_TEXT_MAX];
 	// All sources together.
 	struct doctor_count all, all_limited, all_malformed, all_cookies;
 	uint64_t per_second, per_second_max;
-	uint64_t usual_per_second; // before that, 0: not known
-	struct doctor_number sources, scanners, flooders, backscatterers;
-	uint64_t backscatter; // messages: answers to what we have not asked
+	uint64_t usual_per_second;				 // before that, 0: not known
+	struct doctor_number scanners, flooders, backscatterers; // sources, active in the window
+	uint64_t scanned, backscatter;				 // their messages
 	struct ip_addr worst; // who sent most of what was not passed, IP_NONE: nobody
 	uint64_t worst_n;
 	struct doctor_count punt_full; // passed, and lost on the way to Linux
@@ -212,6 +213,7 @@ struct doctor_conn_facts {
 	enum doctor_tri nat;		     // between us
 	enum doctor_tri encap;		     // ESP in UDP
 	struct doctor_number heard_ms;	     // since something of the IKE SA last came
+	enum doctor_tri worked;		     // it was up before with the configuration of now
 	uint64_t suspect_ms; // a request of the established IKE SA waits for so long, 0: none
 	struct doctor_failure_facts failure;
 };
@@ -360,7 +362,6 @@ enum doctor_rung {
 	X(L_CTRLLATE, "L-CTRLLATE", LOAD, "the control thread is late")                            \
 	X(H_FLAP, "H-FLAP", HISTORY, "the connection comes and goes")                              \
 	X(H_RESTART, "H-RESTART", HISTORY, "the peer has started anew")                            \
-	X(H_IDLEFW, "H-IDLEFW", HISTORY, "the peer stops answering after a pause")                 \
 	X(H_REKEYLOSS, "H-REKEYLOSS", HISTORY, "rekeying fails")
 
 enum doctor_code {
@@ -373,7 +374,14 @@ enum doctor_code {
 };
 
 enum doctor_state { DOCTOR_NOT_REACHED, DOCTOR_PASS, DOCTOR_WARN, DOCTOR_FAIL, DOCTOR_CANNOT_TELL };
-enum doctor_owner { DOCTOR_NOBODY, DOCTOR_US, DOCTOR_CARRIER, DOCTOR_PEER, DOCTOR_OWNER_UNKNOWN };
+enum doctor_owner {
+	DOCTOR_NOBODY,
+	DOCTOR_US,
+	DOCTOR_CARRIER,
+	DOCTOR_PEER,
+	DOCTOR_BOTH, // us or the peer: the two configurations differ
+	DOCTOR_OWNER_UNKNOWN,
+};
 enum doctor_confidence { DOCTOR_NO_CONFIDENCE, DOCTOR_LOW, DOCTOR_MEDIUM, DOCTOR_HIGH };
 
 // Also the exit status of `port500 doctor`.
@@ -381,7 +389,7 @@ enum doctor_status { DOCTOR_HEALTHY, DOCTOR_DEGRADED, DOCTOR_DOWN, DOCTOR_COULD_
 
 struct doctor_finding { // of one rung
 	enum doctor_state state;
-	enum doctor_code code; // DOCTOR_OK of DOCTOR_PASS
+	enum doctor_code code; // DOCTOR_OK, or what is worth knowing, of DOCTOR_PASS
 	enum doctor_owner owner;
 	enum doctor_confidence confidence;
 	char evidence[DOCTOR_TEXT_MAX]; // numbers and times
@@ -416,6 +424,6 @@ const char *doctor_rung_name(enum doctor_rung rung);
 const char *doctor_rung_title(enum doctor_rung rung);
 const char *doctor_rung_replaces(enum doctor_rung rung);
 const char *doctor_state_name(enum doctor_state state); // pass, fail, warn, unknown, not-reached
-const char *doctor_owner_name(enum doctor_owner owner); // none, us, carrier, peer, unknown
+const char *doctor_owner_name(enum doctor_owner owner); // none, us, carrier, peer, both, unknown
 const char *doctor_confidence_name(enum doctor_confidence confidence); // none, low, medium, high
 const char *doctor_status_name(enum doctor_status status); // healthy, degraded, down, unknown
