@@ -16,6 +16,7 @@
 //   ike_run_watch.c  who follows a command
 //   ike_run_idle.c   closing children without traffic
 //   ike_run_info.c   what the API shows
+//   ike_run_doctor.c the doctor's facts
 //   ike_run_notes.c  what the doctor wants to know
 //
 // Threads:   control only.
