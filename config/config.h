@@ -167,6 +167,7 @@ struct config_child {
 	uint32_t priority;		  // 0: by specificity
 	uint32_t if_id;			  // of its tunnel interface, 0: none; of both directions
 	char iface[CONFIG_PORT_NAME_MAX]; // that interface's name, "" without
+	char port[CONFIG_PORT_NAME_MAX];  // whose policies it has, "": those of all ports
 	struct config_where where;
 };
 

@@ -483,8 +483,11 @@ const struct schema_key schema_keys[] = {
 		"here."},
 	{CHILD, "policies", FORM_BOOL, KEY_REFUSED, .def = "yes", .quiet = "yes true enabled 1",
 	 .why = "without policies no packet would be protected", .doc = "Install policies."},
-	{CHILD, "interface", FORM_TEXT, KEY_REFUSED, .why = "policies hold on all ports",
-	 .doc = "Interface that the policies hold on."},
+	{CHILD, "interface", FORM_TEXT, .def_doc = "all ports",
+	 .doc = "A port (gateway.ports), by its name: the child's policies then hold for what is "
+		"routed to this port, and for what comes in by it in clear, and for nothing else. "
+		"In strongSwan it restricts outbound policies only. A child behind a tunnel "
+		"interface has none."},
 	{CHILD, "mark_in", FORM_TEXT, KEY_REFUSED, .quiet = "0 0/0x00000000", .why = MARKS,
 	 .doc = "Packet mark."},
 	{CHILD, "mark_out", FORM_TEXT, KEY_REFUSED, .quiet = "0 0/0x00000000", .why = MARKS,
