@@ -535,6 +535,7 @@ static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 	const struct sa_out *sa[BATCH_MAX];
 	uint16_t kept = 0;
 
+	stage_end(&w->times, STAGE_ESP_OUT_SELECT);
 	if (worker_captures(w))
 		capture_batch(w, DP_CAPTURE_PLAIN_OUT, b);
 	take_sequence_numbers(w, o);
@@ -559,6 +560,7 @@ static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 		batch_keep(b, kept++, i);
 	}
 	b->n = kept;
+	stage_end(&w->times, STAGE_ESP_OUT_WRAP);
 	crypto_seal(w->crypto, job, kept);
 	for (uint16_t i = 0; i < kept; i++) {
 		if (sa[i]->transport && !o->dummies)
@@ -569,6 +571,7 @@ static void seal(struct worker *w, struct batch *b, struct out_batch *o)
 	if (worker_captures(w))
 		capture_batch(w, DP_CAPTURE_ESP_OUT, b);
 	counter_add(&w->esp_out_packets, kept);
+	stage_end(&w->times, STAGE_ESP_OUT_SEAL);
 }
 
 // RFC 4301 7, 8.2.1: a packet that may be cut is cut before it is encrypted. Its pieces take the

@@ -98,10 +98,14 @@ unsigned worker_step(struct worker *w, const struct source *src)
 	struct sorted s;
 	unsigned n;
 
+	stage_start(&w->times);
 	receive(w, src, &in);
 	n = in.n;
-	if (n == 0)
+	if (n == 0) {
+		stage_stop(&w->times);
 		return 0;
+	}
+	stage_end(&w->times, STAGE_RX);
 	if (worker_captures(w))
 		capture_received(w, (enum source_type)src->type, &in);
 	batch_clear(&first);
@@ -109,12 +113,15 @@ unsigned worker_step(struct worker *w, const struct source *src)
 	batch_clear(&pass);
 	classify(w, &in, &s);
 	w->traffic += s.esp.n + s.transit.n;
+	stage_end(&w->times, STAGE_CLASSIFY);
 
 	// Inbound: ESP is taken apart; clear text must not be what ESP is due for.
 	policy_in_clear(w, &s.local);
 	policy_in_clear(w, &s.transit);
+	stage_end(&w->times, STAGE_POLICY_IN);
 	esp_in(w, &s.esp);
 	classify_inner(w, &s.esp, &s);
+	stage_end(&w->times, STAGE_CLASSIFY_INNER);
 
 	// Linux.
 	guard(w, &s.punt, &first);
@@ -122,14 +129,19 @@ unsigned worker_step(struct worker *w, const struct source *src)
 	punt_first(w, &first);
 	punt(w, &s.punt);
 	punt(w, &s.local);
+	stage_end(&w->times, STAGE_LINUX);
 
 	// Outbound: what is forwarded, what Linux sends, ICMP errors of our own.
 	forward(w, &s.transit, &s.out);
+	stage_end(&w->times, STAGE_FORWARD);
 	policy_out(w, &s.out, &protect, &pass);
+	stage_end(&w->times, STAGE_POLICY_OUT);
 	w->traffic += protect.n;
 	esp_out(w, &protect, &w->self);
 	route(w, &protect);
 	send_clear(w, &pass);
+	stage_end(&w->times, STAGE_ROUTE);
+	stage_stop(&w->times);
 	return n;
 }
 

@@ -16,6 +16,7 @@
 #include "dataplane/batch.h"
 #include "dataplane/dp.h"
 #include "dataplane/drop.h"
+#include "dataplane/stage_time.h"
 
 struct capture_ring;
 struct census;
@@ -122,6 +123,7 @@ struct worker {
 	counter icmp_errors;		     // made
 	counter dummies;		     // sent, among esp_out_packets
 	counter handed_over;		     // to the worker whose packets they are
+	struct stage_times times;
 };
 
 // Is a capture under way? All that the packet path pays when there is none.
