@@ -141,42 +141,58 @@ static inline void esp_wrap_outer(const struct sa_out *sa, uint8_t *outer,
 	}
 }
 
+// Padding (RFC 4303 2.4), its length, next header. Up to 16 bytes from there on are overwritten,
+// where the ICV will stand or nothing is.
+static inline void esp_wrap_trailer(uint8_t *at, uint32_t pad_len, uint8_t next_header)
+{
+	static const uint8_t padding[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+	const uint16_t end = (uint16_t)(pad_len | (unsigned)next_header << 8);
+
+	memcpy(at, padding, sizeof(padding));
+	memcpy(at + pad_len, &end, sizeof(end));
+}
+
 // Headers in front, padding and trailer behind, and the job for the crypto library. In tunnel mode;
-// the packet has room (esp_wrap_has_room). `pad_to`: bytes that it is padded to (RFC 4303 2.7).
-static inline void esp_wrap(const struct sa_out *sa, struct rte_mbuf *m, struct esp_inner inner,
-			    uint16_t pad_to, uint64_t seq, struct crypto_job *job)
+// there is room (esp_wrap_has_room). *start is where the inner packet of `len` bytes begins, and
+// then the outer one, whose length is returned. `pad_to`: bytes that the inner one is padded to.
+static inline uint32_t esp_wrap_at(const struct sa_out *sa, uint8_t **start, uint32_t len,
+				   struct esp_inner inner, uint16_t pad_to, uint64_t seq,
+				   struct crypto_job *job)
 {
 	const struct crypto_key *k = &sa->key;
-	const uint32_t tfc = esp_wrap_tfc(pad_to, m->pkt_len);
-	const uint32_t inner_len = m->pkt_len + tfc;
+	const uint32_t tfc = esp_wrap_tfc(pad_to, len);
+	const uint32_t inner_len = len + tfc;
 	// The alignment is a power of two.
 	const uint32_t pad_len = -(inner_len + ESP_TRAILER_LEN) & (k->align - 1u);
 	const uint32_t text_len = inner_len + pad_len + ESP_TRAILER_LEN;
-	uint8_t *text = rte_pktmbuf_mtod(m, uint8_t *);
-	uint8_t *trailer = text + inner_len;
-	struct esp_hdr *esp = (struct esp_hdr *)(text - k->head_len);
+	uint8_t *text = *start, *head = text - k->head_len;
 	const uint64_t seq_be = rte_cpu_to_be_64(seq);
+	const struct esp_hdr esp = {sa->spi_be, rte_cpu_to_be_32((uint32_t)seq)};
 
 	if (unlikely(tfc != 0))
-		memset(trailer - tfc, 0, tfc); // what lay in the buffer is nobody's
-	for (uint32_t i = 0; i < pad_len; i++)
-		*trailer++ = (uint8_t)(i + 1); // RFC 4303 2.4
-	*trailer++ = (uint8_t)pad_len;
-	*trailer++ = inner.next_header;
+		memset(text + len, 0, tfc); // what lay in the buffer is nobody's
+	esp_wrap_trailer(text + inner_len, pad_len, inner.next_header);
 
 	// The IV, of 16 bytes, 8 or none, ends with the number; where it is shorter the headers
 	// come over this.
 	memset(text - 2 * sizeof(seq_be), 0, sizeof(seq_be));
 	memcpy(text - sizeof(seq_be), &seq_be, sizeof(seq_be));
-	esp_wrap_outer(sa, (uint8_t *)esp - sa->outer_len, &inner, (uint32_t)seq,
+	*start = head - sa->outer_len;
+	esp_wrap_outer(sa, *start, &inner, (uint32_t)seq,
 		       (uint16_t)(k->head_len + text_len + k->icv_len));
-	esp->spi_be = sa->spi_be;
-	esp->seq_be = rte_cpu_to_be_32((uint32_t)seq);
+	memcpy(head, &esp, sizeof(esp));
 
-	crypto_job_set(job, k, (uint8_t *)esp, text_len, (uint32_t)(seq >> 32));
+	crypto_job_set(job, k, head, text_len, (uint32_t)(seq >> 32));
+	return (uint32_t)(sa->outer_len + k->head_len) + text_len + k->icv_len;
+}
 
-	m->data_off = (uint16_t)(m->data_off - k->head_len - sa->outer_len);
-	m->pkt_len = (uint32_t)(sa->outer_len + k->head_len) + text_len + k->icv_len;
+static inline void esp_wrap(const struct sa_out *sa, struct rte_mbuf *m, struct esp_inner inner,
+			    uint16_t pad_to, uint64_t seq, struct crypto_job *job)
+{
+	uint8_t *start = rte_pktmbuf_mtod(m, uint8_t *);
+
+	m->pkt_len = esp_wrap_at(sa, &start, m->pkt_len, inner, pad_to, seq, job);
 	m->data_len = (uint16_t)m->pkt_len;
+	m->data_off = (uint16_t)(start - (uint8_t *)m->buf_addr);
 	esp_mbuf_forget_headers(m);
 }

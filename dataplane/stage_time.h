@@ -16,6 +16,10 @@
 // In the order of worker_step().
 #define STAGES(X)                                                                                  \
 	X(RX, "rx")                                                                                \
+	X(KNOWN_LOOK, "known-look")                                                                \
+	X(KNOWN_WRAP, "known-wrap")                                                                \
+	X(KNOWN_SEAL, "known-seal")                                                                \
+	X(KNOWN_SEND, "known-send")                                                                \
 	X(CLASSIFY, "classify")                                                                    \
 	X(POLICY_IN, "policy-in")                                                                  \
 	X(ESP_IN_CHECK, "esp-in-check")                                                            \

@@ -22,6 +22,7 @@ struct capture_ring;
 struct census;
 struct crypto;
 struct dp;
+struct known;
 struct port;
 struct reass;
 
@@ -91,6 +92,7 @@ struct worker {
 	unsigned lcore;
 	struct dp *dp; // tables: workers read pointers, control swaps them
 	struct crypto *crypto;
+	struct known *known; // flows whose way is known; NULL: none is remembered
 	struct reass *reass; // fragments of what is for ourselves
 	_Atomic(struct capture_ring *) capture; // control: rw, worker: ro; NULL: none under way
 	uint64_t now_tsc;    // taken once per step
