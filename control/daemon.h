@@ -16,6 +16,8 @@ struct cred;
 struct event;
 struct event_base;
 struct links;
+struct recorder;
+struct recorder_feed;
 struct revocation_fetch;
 struct vici_server;
 
@@ -27,6 +29,8 @@ struct daemon {
 	const char *config_path;
 	struct netmirror *netmirror;
 	struct links *links;
+	struct recorder *recorder;
+	struct recorder_feed *feed;
 	struct ike_run *ike;
 	struct crl_fetch *crl_fetch;
 	struct revocation_fetch *revocation;

@@ -28,6 +28,8 @@ struct recorder;
 
 int recorder_create(struct recorder **out); // -ENOMEM
 void recorder_destroy(struct recorder *r);  // NULL is allowed
+// Grows with each event and header.
+uint64_t recorder_changes(const struct recorder *r);
 
 // ---- events ----
 
