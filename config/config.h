@@ -93,6 +93,7 @@ struct config_gateway {
 	unsigned initiations;		 // of ours under way at once, default 64
 	unsigned initiations_per_peer;	 // the same towards one address, default 5
 	char *socket;			 // path of the vici socket, default /run/port500.vici
+	char *state_dir;		 // what outlives the daemon, default "": nothing
 	char *eal_args;			 // further EAL arguments, default ""
 	struct config_ike ike;
 	struct config_guard guard;

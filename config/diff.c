@@ -175,6 +175,8 @@ bool config_gateway_differs(const struct config_gateway *a, const struct config_
 		key = "memory";
 	else if (strcmp(a->socket, b->socket) != 0)
 		key = "socket";
+	else if (strcmp(a->state_dir, b->state_dir) != 0)
+		key = "state_dir";
 	else if (strcmp(a->eal_args, b->eal_args) != 0)
 		key = "eal_args";
 	if (key == NULL)

@@ -116,6 +116,10 @@ const struct schema_key schema_keys[] = {
 	{GATEWAY, "socket", FORM_TEXT, .def = "/run/port500.vici",
 	 .doc = "Path of the API's socket (strongSwan's vici protocol); \"unix://\" in front is "
 		"allowed."},
+	{GATEWAY, "state_dir", FORM_TEXT, .def = "",
+	 .doc = "Directory in which the flight recorder is kept across a restart, "
+		"\"/var/lib/port500\" say; made when it is not there. Empty: it is in memory "
+		"alone."},
 	{GATEWAY, "workers", FORM_NUMBER, .def = "1", .min = 1, .max = 64,
 	 .def_doc = "number of cpus, else 1",
 	 .doc = "Worker threads that move packets. As many as there are entries in cpus, when cpus "
