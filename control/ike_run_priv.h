@@ -11,6 +11,7 @@
 //   ike_run_succ.c   the successor of a rekeyed IKE SA
 //   ike_run_addrs.c  our own addresses, for MOBIKE
 //   ike_run_pace.c   how many initiations at once
+//   ike_run_port.c   another port than 500 while that is filtered (on_500_blocked)
 //   ike_run_start.c  bringing configured children up and keeping them up
 //   ike_run_cmd.c    commands: initiate, terminate, shutdown
 //   ike_run_watch.c  who follows a command
@@ -166,6 +167,7 @@ struct ike_run {
 	struct event *names_timer, *names_moved;
 	struct ip_addr *addrs; // our own, on the ports
 	size_t n_addrs;
+	struct event *port_tick; // with connections that have left port 500
 	struct event *guard_tick, *guard_soon;
 	uint8_t guard_version;	    // of the keys of cookies that the guard has, 0: none
 	uint64_t guard_held;	    // messages that the guard had held back at the last tick
@@ -293,6 +295,21 @@ void note_lost(const struct run_sa *s, struct conn_child *child, bool by_us);
 void note_only(struct run_sa *s); // the peer says that it has no other IKE SA with us
 void note_moves(struct run_sa *s, const struct ike_sa_info *info); // if its peer has moved
 void note_icmp(struct ike_run *run, const struct ike_socket_icmp *e);
+
+// ---- ike_run_port.c ----
+int run_port_create(struct ike_run *run); // -ENOMEM
+void run_port_destroy(struct ike_run *run);
+// The ports that an initiation begins with.
+void run_port_begin(const struct conn *c, struct ip_endpoint *local, struct ip_endpoint *remote);
+// Port 500 was silent so many times, and that port answers (IKE_ACT_PORT).
+void run_port_blocked(struct run_sa *s, const struct ip_endpoint *remote, unsigned silent);
+// An initiation was given up; another port that is silent as well is left.
+void run_port_silent(struct run_sa *s);
+// An IKE SA was established: from port 500, that is not filtered any more.
+void run_port_established(struct run_sa *s, const struct ike_sa_info *info);
+// Is it the answer to a question whether 500 answers again?
+bool run_port_answer(struct ike_run *run, const struct ike_header *h,
+		     const struct ip_endpoint *remote);
 
 // ---- ike_run_rx.c ----
 int rx_start(struct ike_run *run); // -ENOMEM

@@ -103,6 +103,8 @@ static enum record_kind kind_of(enum ike_report_code code, enum ike_severity sev
 	case IKE_REPORT_TS_MISMATCH:
 	case IKE_REPORT_ESP_MISMATCH:
 	case IKE_REPORT_DEAD_PEER:
+	case IKE_REPORT_PORT_BLOCKED:
+	case IKE_REPORT_IKE_SILENT:
 	case IKE_REPORT_INVALID_MESSAGE:
 		return RECORD_FAILURE;
 	case IKE_REPORT_INFO:
@@ -112,6 +114,7 @@ static enum record_kind kind_of(enum ike_report_code code, enum ike_severity sev
 	case IKE_REPORT_RETRANSMIT:
 	case IKE_REPORT_MOVED:
 	case IKE_REPORT_PEER_DELETED:
+	case IKE_REPORT_PORT_BACK:
 	case IKE_REPORT_CLOSED:
 		break;
 	}

@@ -82,6 +82,7 @@ void run_sa_wake(struct run_sa *s)
 	struct ike_event ev = {
 		.type = IKE_EV_TIMER,
 		.last_inbound_esp_ms = run_child_last_inbound_ms(s, run_now_ms()),
+		.under_attack = s->run->guard_held_ms != 0,
 	};
 
 	run_sa_step(s, &ev);
@@ -261,6 +262,7 @@ static void on_established(struct run_sa *s, const struct ike_sa_info *info)
 	note_established(s);
 	run_sa_reauth_plan(s);
 	run_rival_established(s);
+	run_port_established(s, info);
 }
 
 // Takes over what a step has changed in the core.
@@ -403,6 +405,9 @@ static bool carry_out(struct run_sa *s, struct ike_action *a)
 		break;
 	case IKE_ACT_ONLY_SA:
 		s->only = true;
+		break;
+	case IKE_ACT_PORT:
+		run_port_blocked(s, &a->port.remote, a->port.silent);
 		break;
 	case IKE_ACT_WAIT:
 		s->wait = a->wait;
@@ -554,6 +559,8 @@ void run_sa_step(struct run_sa *s, struct ike_event *ev)
 		    (acts.a[i].report.code == IKE_REPORT_DEAD_PEER ||
 		     acts.a[i].report.code == IKE_REPORT_NO_ANSWER))
 			s->peer_lost = true;
+	if (rc == 0 && s->peer_lost && !s->established)
+		run_port_silent(s);
 	for (size_t i = 0; i < acts.n; i++) {
 		uint32_t spi =
 			acts.a[i].type == IKE_ACT_INSTALL_CHILD ? acts.a[i].install->in.spi : 0;

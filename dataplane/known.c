@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include <netinet/in.h>
-#include <nmmintrin.h>
 #include <rte_branch_prediction.h>
 #include <rte_ether.h>
+#include <rte_hash_crc.h>
 #include <rte_ip.h>
 
 #include "dataplane/dp_internal.h"
@@ -157,7 +157,7 @@ static inline bool rest_of(const struct worker *w, const uint8_t *ip, unsigned l
 
 static inline struct flow_entry *set_of(struct known *k, uint64_t addrs, uint64_t rest)
 {
-	const uint64_t h = _mm_crc32_u64(_mm_crc32_u64(0x9e3779b9, addrs), rest);
+	const uint64_t h = rte_hash_crc_8byte(rest, rte_hash_crc_8byte(addrs, 0x9e3779b9));
 
 	return &k->flow[h * 2 & (FLOWS - 1)];
 }
