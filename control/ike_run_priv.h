@@ -66,9 +66,10 @@ struct run_sa {			       // an IKE SA
 	struct event *timer; // the core's
 	uint64_t timer_at_ms;
 	struct event *age;    // ours: the nearest of the deadlines below
-	uint64_t rekey_at_ms; // another IKE SA is to be initiated in its place (reauthentication)
-	uint64_t end_at_ms;   // to be deleted
-	uint64_t kill_at_ms;  // to be dropped without further words
+	uint64_t rekey_at_ms; // another IKE SA is to be initiated in its place: the plan or a retry
+	uint64_t reauth_at_ms;	       // the plan of reauthentication alone
+	uint64_t end_at_ms;	       // to be deleted
+	uint64_t kill_at_ms;	       // to be dropped without further words
 	uint64_t began, authenticated; // in the order of all such moments of this ike_run
 	bool half_open;		       // responder before authentication
 	bool unproved;		       // and counted by source: it has not shown a cookie
@@ -82,6 +83,7 @@ struct run_sa {			       // an IKE SA
 	bool only;	  // the peer says that it has no other one with us
 	bool peer_lost;	  // it did not answer
 	bool suspect;	  // it does not answer just now
+	bool renewing;	  // a successor is wanted whether it answers or not (age, command)
 	bool send_failed; // the last message could not be sent
 	uint32_t wait;	  // what its IKE_AUTH waits for (IKE_ACT_WAIT), 0: nothing yet
 	bool closed;
@@ -156,11 +158,11 @@ struct ike_run {
 	struct ip_addr *addrs; // our own, on the ports
 	size_t n_addrs;
 	struct event *guard_tick, *guard_soon;
-	uint8_t guard_version;	// of the keys of cookies that the guard has, 0: none
-	uint64_t guard_held;	// messages that the guard had held back at the last tick
-	uint64_t guard_held_ms; // when it last held one back, 0: calm
-	struct event *addrs_timer; // to tell the IKE SAs that they have changed
-	uint64_t addrs_told_ms;	   // when last
+	uint8_t guard_version;	    // of the keys of cookies that the guard has, 0: none
+	uint64_t guard_held;	    // messages that the guard had held back at the last tick
+	uint64_t guard_held_ms;	    // when it last held one back, 0: calm
+	struct event *addrs_timer;  // to tell the IKE SAs that they have changed
+	uint64_t addrs_told_ms;	    // when last
 	struct ike_run_stats stats; // the counters of it
 	ike_run_observer observer;
 	void *observer_ctx;
@@ -360,6 +362,9 @@ void start_succeeded(struct ike_run *run, struct conn_child *child);
 void start_successor(struct run_sa *s);
 // A request of an established IKE SA was repeated.
 void start_suspect(struct run_sa *s);
+// Its peer has answered after all: it carries further children again, and no successor is tried
+// for that reason any more. One that is under way may still take its place.
+void start_trusted(struct run_sa *s);
 
 // ---- ike_run_watch.c ----
 struct watch *watch_add(struct ike_run *run, const struct ike_run_watch *watch); // NULL: no memory
