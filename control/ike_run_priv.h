@@ -127,7 +127,9 @@ struct ike_run {
 	const struct config *config; // NULL before the first configure
 	struct conn **conns;	     // in the order of the file
 	size_t n_conns;
-	struct conn_index *index; // of conns; NULL before the first configure
+	struct conn_index *index;		 // of conns; NULL before the first configure
+	LIST_HEAD(, conn) conn_roll[SA_BUCKETS]; // by name: all that live, retired ones as well
+	LIST_HEAD(, conn_child) child_roll[SA_BUCKETS];
 	struct conn_child **by_tunnel;
 	size_t n_by_tunnel;
 	struct run_sas sas, closed;
@@ -304,6 +306,27 @@ void run_rival_established(struct run_sa *s);
 void run_rival_settle(struct run_sa *s, const struct conn_child *child);
 // The peer has no other IKE SA with us (INITIAL_CONTACT): what we have of it is dead.
 void run_rival_drop_stale(struct run_sa *s);
+
+// ---- ike_run_roll.c ----
+// Who bears which name: looked up, where there may be thousands.
+//
+// Enters a connection and its children, or those that it plans; who is entered already stays so.
+// They leave by themselves when they are freed.
+void run_roll_add(struct ike_run *run, struct conn *c, struct conn_child **children, size_t n);
+// The connection of the running configuration, or NULL.
+struct conn *run_roll_conn(const struct ike_run *run, const char *name);
+// The first child of that name in the running configuration, or the next one after one; or NULL.
+struct conn_child *run_roll_next_child(const struct ike_run *run, const char *name,
+				       const struct conn_child *after);
+
+struct run_pick { // some IKE SAs, in order of id
+	struct run_sa **sa;
+	size_t n, cap;
+};
+
+// Those that may be what is selected: they still have to be compared with it. -ENOMEM. The caller
+// frees out->sa, which is good until run_leave.
+int run_roll_pick(struct ike_run *run, const struct ike_run_select *sel, struct run_pick *out);
 
 // ---- ike_run_succ.c ----
 // Registers the successor of `s`. NULL when memory ran out; it is destroyed then.
