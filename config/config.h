@@ -227,6 +227,7 @@ struct config {
 	struct config_gateway gateway;
 	struct config_conn *conns;
 	size_t n_conns;
+	const struct config_conn **conns_by_name; // the same, sorted
 	struct config_psk *psks;
 	size_t n_psks;
 	struct config_files cacerts, crls; // of authorities

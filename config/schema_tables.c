@@ -599,10 +599,10 @@ const struct schema_key schema_keys[] = {
 		"start and again long before it runs out, \"file:///etc/port500/ca.crl\" is "
 		"read. Others are not fetched: a warning."},
 	{AUTHORITY, "ocsp_uris", FORM_TEXT,
-	 .doc = "Its OCSP responders, separated by commas: \"http://ocsp.example/\". They are "
-		"asked "
-		"before those that a certificate names. Others than http are not asked: a "
-		"warning."},
+	 .doc = "Its OCSP responders, separated by commas: \"http://ocsp.example/\", or by "
+		"address \"http://[2001:db8::80]:8080/\". They are asked in this order, before "
+		"those that a certificate names, until one answers. An https or ldap URL is "
+		"not asked: a warning."},
 	{AUTHORITY, "cert_uri_base", FORM_TEXT, KEY_IGNORED, .why = NO_FETCH,
 	 .doc = "Base of URLs to fetch certificates from."},
 	{AUTHORITY, "handle", FORM_TEXT, KEY_REFUSED, .why = TOKEN, .doc = "On a token."},

@@ -72,6 +72,7 @@ struct conn_child { // a child with mode = tunnel
 	struct conn_child
 		*heir; // retired: the child of that name now, which has its tunnel; or NULL
 	TAILQ_ENTRY(conn_child) old_link;
+	LIST_ENTRY(conn_child) roll_link; // while it lives (control/ike_run_roll.c)
 };
 
 TAILQ_HEAD(conn_child_list, conn_child);
@@ -132,6 +133,8 @@ struct conn {
 	TAILQ_ENTRY(conn) sweep_link;
 	bool swept;		  // is to be looked at for those that nobody holds any more
 	TAILQ_HEAD(, run_sa) sas; // those of this connection that are not closed
+	LIST_ENTRY(conn) roll_link; // while it lives (control/ike_run_roll.c)
+	size_t place;		    // in the running configuration, from 1; 0: not in it
 	unsigned refs;
 	enum config_unique unique;
 	bool own_cas; // remote.cacerts says which CAs it accepts; else all of the gateway's
@@ -165,6 +168,7 @@ bool conn_child_owns_tunnel(const struct conn_child *child);
 bool conn_child_is_running(const struct conn_child *child);
 // Is it, or its connection, no longer in the configuration?
 bool conn_child_is_gone(const struct conn_child *child);
+void conn_child_destroy(struct conn_child *child);
 // Takes over what holds for all connections, whenever it may have changed.
 void conn_set_times(struct conn *c, const struct config_ike *ike);
 // Takes over the numbers of its interfaces, which may change while the interfaces stay.

@@ -132,9 +132,11 @@ struct ike_run_child { // one child SA as the API shows it
 	uint64_t rekey_in_ms, expires_in_ms; // IKE_NEVER: not limited
 };
 
-// Calls fn for each IKE SA in order of id. fn must not change the SAs.
-void ike_run_each(struct ike_run *run, void (*fn)(void *ctx, const struct ike_run_sa *sa),
-		  void *ctx);
+// Calls fn for each IKE SA with an id above `after`, in order of id, until fn returns false. With
+// `sel` only those of its connection or id; its child is not looked at. fn must not change the SAs.
+// -ENOMEM: fn was not called; never without `sel`.
+int ike_run_each(struct ike_run *run, const struct ike_run_select *sel, uint32_t after,
+		 bool (*fn)(void *ctx, const struct ike_run_sa *sa), void *ctx);
 // -ENOENT when there are no i children.
 int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run_child *out);
 

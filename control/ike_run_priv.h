@@ -72,9 +72,10 @@ struct run_sa {			       // an IKE SA
 	struct event *timer; // the core's
 	uint64_t timer_at_ms;
 	struct event *age;    // ours: the nearest of the deadlines below
-	uint64_t rekey_at_ms; // another IKE SA is to be initiated in its place (reauthentication)
-	uint64_t end_at_ms;   // to be deleted
-	uint64_t kill_at_ms;  // to be dropped without further words
+	uint64_t rekey_at_ms; // another IKE SA is to be initiated in its place: the plan or a retry
+	uint64_t reauth_at_ms;	       // the plan of reauthentication alone
+	uint64_t end_at_ms;	       // to be deleted
+	uint64_t kill_at_ms;	       // to be dropped without further words
 	uint64_t began, authenticated; // in the order of all such moments of this ike_run
 	bool half_open;		       // responder before authentication
 	bool unproved;		       // and counted by source: it has not shown a cookie
@@ -94,6 +95,7 @@ struct run_sa {			       // an IKE SA
 	bool only;	  // the peer says that it has no other one with us
 	bool peer_lost;	  // it did not answer
 	bool suspect;	  // it does not answer just now
+	bool renewing;	  // a successor is wanted whether it answers or not (age, command)
 	bool send_failed; // the last message could not be sent
 	uint32_t wait;	  // what its IKE_AUTH waits for (IKE_ACT_WAIT), 0: nothing yet
 	bool closed;
@@ -137,7 +139,9 @@ struct ike_run {
 	const struct config *config; // NULL before the first configure
 	struct conn **conns;	     // in the order of the file
 	size_t n_conns;
-	struct conn_index *index; // of conns; NULL before the first configure
+	struct conn_index *index;		 // of conns; NULL before the first configure
+	LIST_HEAD(, conn) conn_roll[SA_BUCKETS]; // by name: all that live, retired ones as well
+	LIST_HEAD(, conn_child) child_roll[SA_BUCKETS];
 	struct conn_child **by_tunnel;
 	size_t n_by_tunnel;
 	struct run_sas sas, closed;
@@ -364,6 +368,27 @@ void run_rival_settle(struct run_sa *s, const struct conn_child *child);
 // The peer has no other IKE SA with us (INITIAL_CONTACT): what we have of it is dead.
 void run_rival_drop_stale(struct run_sa *s);
 
+// ---- ike_run_roll.c ----
+// Who bears which name: looked up, where there may be thousands.
+//
+// Enters a connection and its children, or those that it plans; who is entered already stays so.
+// They leave by themselves when they are freed.
+void run_roll_add(struct ike_run *run, struct conn *c, struct conn_child **children, size_t n);
+// The connection of the running configuration, or NULL.
+struct conn *run_roll_conn(const struct ike_run *run, const char *name);
+// The first child of that name in the running configuration, or the next one after one; or NULL.
+struct conn_child *run_roll_next_child(const struct ike_run *run, const char *name,
+				       const struct conn_child *after);
+
+struct run_pick { // some IKE SAs, in order of id
+	struct run_sa **sa;
+	size_t n, cap;
+};
+
+// Those that may be what is selected: they still have to be compared with it. -ENOMEM. The caller
+// frees out->sa, which is good until run_leave.
+int run_roll_pick(struct ike_run *run, const struct ike_run_select *sel, struct run_pick *out);
+
 // ---- ike_run_succ.c ----
 // Registers the successor of `s`. NULL when memory ran out; it is destroyed then.
 struct run_sa *run_succ_add(struct run_sa *s, struct ike_sa *sa);
@@ -421,6 +446,9 @@ void start_succeeded(struct ike_run *run, struct conn_child *child);
 void start_successor(struct run_sa *s);
 // A request of an established IKE SA was repeated.
 void start_suspect(struct run_sa *s);
+// Its peer has answered after all: it carries further children again, and no successor is tried
+// for that reason any more. One that is under way may still take its place.
+void start_trusted(struct run_sa *s);
 
 // ---- ike_run_watch.c ----
 struct watch *watch_add(struct ike_run *run, const struct ike_run_watch *watch); // NULL: no memory

@@ -165,7 +165,7 @@ struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *c
 	s->id = ++run->last_ike_id;
 	s->began = ++run->order;
 	s->born_ms = run_now_ms();
-	s->rekey_at_ms = s->end_at_ms = s->kill_at_ms = NO_DEADLINE;
+	s->rekey_at_ms = s->reauth_at_ms = s->end_at_ms = s->kill_at_ms = NO_DEADLINE;
 	TAILQ_INIT(&s->children);
 	sa_join(s, conn);
 	TAILQ_INSERT_TAIL(&run->sas, s, link);
@@ -239,12 +239,13 @@ void run_sa_reauth_plan(struct run_sa *s)
 	const struct conn *c = s->conn;
 	uint64_t now = run_now_ms(), soft = c->reauth_time_ms;
 
-	s->rekey_at_ms = s->end_at_ms = NO_DEADLINE;
+	s->reauth_at_ms = s->end_at_ms = NO_DEADLINE;
 	if (soft) {
 		// Earlier by chance, so that the two sides do not act at once.
-		s->rekey_at_ms = now + soft - run_random(s->run, c->reauth_rand_ms);
+		s->reauth_at_ms = now + soft - run_random(s->run, c->reauth_rand_ms);
 		s->end_at_ms = now + soft + (c->over_time_ms ? c->over_time_ms : soft / 10);
 	}
+	s->rekey_at_ms = s->reauth_at_ms;
 	run_sa_age_arm(s);
 }
 
@@ -496,6 +497,18 @@ static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_ref
 	}
 }
 
+// One request is under way at a time (RFC 7296 2.3), so none that waits means: it was answered.
+static void look_answered(struct run_sa *s)
+{
+	struct ike_sa_info info;
+
+	if (!s->suspect || s->peer_lost || s->closed)
+		return;
+	ike_sa_info(s->sa, &info);
+	if (ike_state_is_up(info.state) && info.retransmits == 0)
+		start_trusted(s);
+}
+
 enum { WOKEN_MAX = 4 };
 
 // Successors are there before anything that is about them; and they want a first step of their own
@@ -573,6 +586,7 @@ void run_sa_step(struct run_sa *s, struct ike_event *ev)
 		log_error(LOG_IKE, "IKE SA #%u ended: %s", s->id, strerror(-rc));
 		sa_close(s);
 	}
+	look_answered(s);
 	after_step(s, refused, n_refused);
 	for (unsigned i = 0; i < n_woken; i++)
 		run_sa_step(woken[i], &wake);

@@ -169,6 +169,29 @@ static void test_gateway(void **state)
 	config_destroy(c);
 }
 
+static void test_connections_are_found_by_name(void **state)
+{
+	static const char *const names[] = {"m", "b", "z", "a", "bb", "y", "c"};
+	char text[4096] = "gateway { ports { wan { device = d\n addrs = 192.0.2.1/24 } } }\n"
+			  "connections {\n";
+	struct config *c;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+			 "%s { local_addrs = 192.0.2.1\n remote_addrs = 192.0.2.%zu\n"
+			 " local { auth = psk\n id = x }\n remote { auth = psk\n id = %s } }\n",
+			 names[i], i + 10, names[i]);
+	strcat(text, "}\nsecrets { ike-1 { secret = s } }\n");
+	c = load(text);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_ptr_equal(config_conn_find(c, names[i]), &c->conns[i]);
+	assert_null(config_conn_find(c, ""));
+	assert_null(config_conn_find(c, "ba"));
+	assert_null(config_conn_find(c, "zz"));
+	config_destroy(c);
+}
+
 static void test_connection(void **state)
 {
 	struct config *c = load(full);
@@ -627,6 +650,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_gateway),
+		cmocka_unit_test(test_connections_are_found_by_name),
 		cmocka_unit_test(test_connection),
 		cmocka_unit_test(test_children),
 		cmocka_unit_test(test_ipv6_selectors),

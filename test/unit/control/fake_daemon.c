@@ -15,6 +15,7 @@ static struct ike_conn conn_b = {.name = "site-b"};
 static struct ike_child_conf child_net = {.name = "net"};
 static struct config_child children_b[2], children_c[1];
 static struct config_conn conns[2];
+static const struct config_conn *conns_by_name[] = {&conns[0], &conns[1]};
 static struct config_port port;
 static char *warnings[] = {"port500.conf:3: connections.site-b.mobike: no effect"};
 static ike_run_observer observer;
@@ -75,6 +76,7 @@ static void init_config(const char *socket_path)
 	port.n_addrs = 1;
 	fake.config.conns = conns;
 	fake.config.n_conns = 2;
+	fake.config.conns_by_name = conns_by_name;
 	fake.config.gateway.ports = &port;
 	fake.config.gateway.n_ports = 1;
 	fake.config.gateway.socket = strdup(socket_path);
@@ -266,16 +268,20 @@ static void fill_sa(struct ike_run_sa *sa, uint32_t id)
 	info->n_children = fake.n_children;
 }
 
-void ike_run_each(struct ike_run *run, void (*fn)(void *ctx, const struct ike_run_sa *sa),
-		  void *ctx)
+int ike_run_each(struct ike_run *run, const struct ike_run_select *sel, uint32_t after,
+		 bool (*fn)(void *ctx, const struct ike_run_sa *sa), void *ctx)
 {
 	(void)run;
-	for (uint32_t id = 1; id <= fake.n_sas; id++) {
+	for (uint32_t id = after + 1; id <= fake.n_sas; id++) {
 		struct ike_run_sa sa;
 
 		fill_sa(&sa, id);
-		fn(ctx, &sa);
+		if (sel && sel->ike_id && sel->ike_id != id)
+			continue;
+		if (!fn(ctx, &sa))
+			break;
 	}
+	return 0;
 }
 
 int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run_child *out)
