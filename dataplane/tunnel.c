@@ -25,6 +25,7 @@ int tunnels_create(struct dp *dp)
 		free(t);
 		return err;
 	}
+	t->policies_set = 1; // 0: none named it yet
 	dp->tunnels = t;
 	return 0;
 }
@@ -61,6 +62,7 @@ void tunnels_destroy(struct dp *dp)
 			tunnel_free(t->slot[i]);
 	tfc_destroy(dp);
 	free(t->slot);
+	free(t->named);
 	crypto_destroy(t->crypto);
 	free(t);
 	dp->tunnels = NULL;
@@ -77,6 +79,7 @@ static int find_free_slot(struct tunnels *t, uint32_t *slot)
 	const uint32_t n = t->n_slots;
 	const uint32_t grown = n == 0 ? 64 : 2 * n;
 	struct tunnel **p;
+	uint32_t *named;
 
 	for (uint32_t i = t->first_free; i < n; i++) {
 		if (t->slot[i] == NULL) {
@@ -89,6 +92,11 @@ static int find_free_slot(struct tunnels *t, uint32_t *slot)
 		return -ENOMEM;
 	memset(p + n, 0, (grown - n) * sizeof(*p));
 	t->slot = p;
+	named = realloc(t->named, grown * sizeof(*named));
+	if (named == NULL)
+		return -ENOMEM;
+	memset(named + n, 0, (grown - n) * sizeof(*named));
+	t->named = named;
 	t->n_slots = grown;
 	*slot = t->first_free = n;
 	return 0;
@@ -133,7 +141,7 @@ int dp_tunnel_del(struct dp *dp, uint32_t id)
 
 	if (t == NULL)
 		return -ENOENT;
-	if (t->n_policies != 0)
+	if (dp->tunnels->named[id] == dp->tunnels->policies_set)
 		return -EBUSY;
 	tfc_forget(dp, t);
 	// No policy leads to it any more; a worker may still be in the batch of an older snapshot.

@@ -74,7 +74,6 @@ struct tunnel {
 	_Atomic(struct sa_out *) sa; // control: store, workers: load
 	uint32_t id;
 	uint16_t iface;		    // control: its tunnel interface, DP_IFACE_NONE without
-	uint32_t n_policies;	    // control: entries of the current snapshot that name it
 	_Atomic bool hold;	    // control: rw, workers: ro; packets without an SA wait for one
 	_Atomic uint64_t no_sa_tsc; // workers: when the event was last reported
 	uint32_t label_seed;	    // control: of the flow labels of all its SAs
@@ -88,6 +87,8 @@ struct tunnels {
 	struct tunnel **slot; // control: by id, NULL when free
 	uint32_t n_slots;
 	uint32_t first_free; // control: none before it
+	uint32_t *named;	 // control: by id, the last set of policies that names it
+	uint32_t policies_set;	 // control: number of the current one
 	_Atomic uint32_t removed; // control: rw, workers: ro; counts removed tunnels
 	struct crypto *crypto;	  // control: expands keys
 };
