@@ -37,6 +37,8 @@ enum {
 	MBUFS_SHARED = 8192,
 	MBUFS_MIN = 4096, // of each device: its descriptors both ways, and what is under way
 	MBUF_CACHE = 256,
+	FREE_US = 500,	// of one dp_housekeeping, for what is freed late
+	FREE_PART = 16, // of what waits, this part is freed however long it takes
 };
 
 // ---- packet memory ----
@@ -117,18 +119,27 @@ void dp_defer_free(struct dp *dp, void (*free_fn)(void *), void *p)
 	};
 	*dp->deferred_tail = d;
 	dp->deferred_tail = &d->next;
+	dp->n_deferred++;
 }
 
+// Not all at once: thousands of SAs, or policies of megabytes, would hold control up for long. But
+// so many that what waits cannot grow without end.
 static void free_deferred(struct dp *dp, bool all)
 {
-	while (dp->deferred) {
+	const uint64_t end = rte_rdtsc() + dp->tsc_hz / 1000000 * FREE_US;
+	const size_t least = (dp->n_deferred + FREE_PART - 1) / FREE_PART;
+
+	for (size_t freed = 0; dp->deferred; freed++) {
 		struct deferred *d = dp->deferred;
 
+		if (!all && freed >= least && rte_rdtsc() > end)
+			return;
 		if (!all && rte_rcu_qsbr_check(dp->qsbr, d->token, false) != 1)
 			return;
 		dp->deferred = d->next;
 		if (!dp->deferred)
 			dp->deferred_tail = &dp->deferred;
+		dp->n_deferred--;
 		d->free_fn(d->p);
 		free(d);
 	}

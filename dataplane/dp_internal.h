@@ -53,6 +53,7 @@ struct dp {
 	uint16_t capture_runs;	   // control only: number of the last one
 	struct deferred *deferred; // control only: what waits for a grace period, oldest first
 	struct deferred **deferred_tail;
+	size_t n_deferred;
 	char version[128];
 };
 

@@ -68,6 +68,37 @@ void tunnels_destroy(struct dp *dp)
 	dp->tunnels = NULL;
 }
 
+// Any peer may choose its SPIs as it likes, and have a row of its own to look through.
+static uint32_t spi_row(uint32_t spi)
+{
+	return spi & (TUNNEL_SPI_ROWS - 1);
+}
+
+static void index_sa(struct tunnels *tunnels, const struct tunnel *t, struct sa_out *sa)
+{
+	sa->tunnel = t->id;
+	LIST_INSERT_HEAD(&tunnels->by_spi[spi_row(sa->spi)], sa, spi_link);
+}
+
+static bool goes_to(const struct sa_out *sa, const struct ip_addr *peer)
+{
+	if (sa->v6 != (peer->family == IP_V6))
+		return false;
+	return sa->v6 ? memcmp(sa->outer + SA_OUT_DST6, peer->bytes, 16) == 0
+		      : sa->remote_be == rte_cpu_to_be_32(ip_addr_to_v4(peer));
+}
+
+const struct sa_out *tunnels_sa_to(const struct tunnels *t, uint32_t spi,
+				   const struct ip_addr *peer)
+{
+	const struct sa_out *sa;
+
+	LIST_FOREACH(sa, &t->by_spi[spi_row(spi)], spi_link)
+	if (sa->spi == spi && goes_to(sa, peer))
+		return sa;
+	return NULL;
+}
+
 struct tunnel *tunnel_get(const struct dp *dp, uint32_t id)
 {
 	return id < dp->tunnels->n_slots ? dp->tunnels->slot[id] : NULL;
@@ -138,12 +169,16 @@ const char *dp_tunnel_name(const struct dp *dp, uint32_t id)
 int dp_tunnel_del(struct dp *dp, uint32_t id)
 {
 	struct tunnel *t = tunnel_get(dp, id);
+	struct sa_out *sa;
 
 	if (t == NULL)
 		return -ENOENT;
 	if (dp->tunnels->named[id] == dp->tunnels->policies_set)
 		return -EBUSY;
 	tfc_forget(dp, t);
+	sa = tunnel_sa(t);
+	if (sa != NULL)
+		LIST_REMOVE(sa, spi_link);
 	// No policy leads to it any more; a worker may still be in the batch of an older snapshot.
 	dp->tunnels->slot[id] = NULL;
 	dp->tunnels->first_free = RTE_MIN(dp->tunnels->first_free, id);
@@ -300,9 +335,12 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	build_outer(sa, &esp->local, &esp->remote, esp->udp_encap);
 	set_life(sa, esp);
 	tunnel_count_join_out(t->count, sa);
+	index_sa(dp->tunnels, t, sa);
 	old = atomic_exchange_explicit(&t->sa, sa, memory_order_acq_rel);
-	if (old != NULL)
+	if (old != NULL) {
+		LIST_REMOVE(old, spi_link);
 		dp_defer_free(dp, sa_out_free, old);
+	}
 	esp_sa_fini(esp);
 	return 0;
 out:
@@ -352,6 +390,8 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 	sa->bytes = atomic_load_explicit(&old->bytes, memory_order_relaxed);
 	sa->last_tsc = atomic_load_explicit(&old->last_tsc, memory_order_relaxed);
 	tunnel_count_move_out(old, sa);
+	LIST_REMOVE(old, spi_link);
+	index_sa(dp->tunnels, t, sa);
 	atomic_store_explicit(&t->sa, sa, memory_order_release);
 	dp_defer_free(dp, sa_out_free, old);
 	return 0;
@@ -364,6 +404,7 @@ int dp_tunnel_clear_out(struct dp *dp, uint32_t id, uint32_t spi)
 
 	if (sa == NULL || sa->spi != spi)
 		return -ENOENT;
+	LIST_REMOVE(sa, spi_link);
 	atomic_store_explicit(&t->sa, NULL, memory_order_release);
 	dp_defer_free(dp, sa_out_free, sa);
 	return 0;
