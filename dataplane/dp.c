@@ -20,6 +20,7 @@
 #include "dataplane/fib.h"
 #include "dataplane/guard.h"
 #include "dataplane/iface.h"
+#include "dataplane/numa.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
 #include "dataplane/port.h"
@@ -28,6 +29,7 @@
 #include "dataplane/sad.h"
 #include "dataplane/telemetry.h"
 #include "dataplane/tunnel.h"
+#include "lib/log.h"
 
 enum {
 	EVENTS_SIZE = 1024,
@@ -52,6 +54,20 @@ static unsigned count_devices(const struct dp_params *p)
 	return n;
 }
 
+// On the node of dp->node, or on any other if that has too little.
+static struct rte_mempool *create_pool_of(const struct dp *dp, const char *name, unsigned n,
+					  unsigned cache, uint16_t room, const char *ops)
+{
+	struct rte_mempool *pool =
+		rte_pktmbuf_pool_create_by_ops(name, n, cache, 0, room, dp->node, ops);
+
+	if (pool || dp->node == SOCKET_ID_ANY)
+		return pool;
+	log_warn(LOG_NET, "NUMA node %d has too little memory for %s: they are on another",
+		 dp->node, name);
+	return rte_pktmbuf_pool_create_by_ops(name, n, cache, 0, room, SOCKET_ID_ANY, ops);
+}
+
 static int create_pool(struct dp *dp, const struct dp_params *p, struct error *err)
 {
 	const unsigned n_devices = count_devices(p);
@@ -74,15 +90,14 @@ static int create_pool(struct dp *dp, const struct dp_params *p, struct error *e
 		n = fit;
 	// When workers share CPUs with others, one may lose its CPU with the ring half moved: RTS
 	// lets the others go on.
-	dp->pool =
-		rte_pktmbuf_pool_create_by_ops("packets", n, MBUF_CACHE, 0, buf_size, SOCKET_ID_ANY,
-					       p->n_cpus ? "ring_mp_mc" : "ring_mt_rts");
+	dp->pool = create_pool_of(dp, "packets", n, MBUF_CACHE, buf_size,
+				  p->n_cpus ? "ring_mp_mc" : "ring_mt_rts");
 	if (!dp->pool)
 		return error_set(err, -rte_errno, "cannot get %u MB of packet memory from DPDK: %s",
 				 n / 1024 * size / 1024, rte_strerror(rte_errno));
-	dp->large_pool = rte_pktmbuf_pool_create_by_ops(
-		"large packets", REASS_BUFS, 0, 0, REASS_BUF_LEN + RTE_PKTMBUF_HEADROOM,
-		SOCKET_ID_ANY, p->n_cpus ? "ring_mp_mc" : "ring_mt_rts");
+	dp->large_pool = create_pool_of(dp, "large packets", REASS_BUFS, 0,
+					REASS_BUF_LEN + RTE_PKTMBUF_HEADROOM,
+					p->n_cpus ? "ring_mp_mc" : "ring_mt_rts");
 	if (!dp->large_pool)
 		return error_set(err, -rte_errno, "cannot get %u MB of packet memory from DPDK: %s",
 				 REASS_BUFS * REASS_BUF_LEN / 1024 / 1024 + 1,
@@ -261,6 +276,17 @@ static int create_tables(struct dp *dp, struct error *err)
 	return 0;
 }
 
+static int open_ports(struct dp *dp, const struct dp_params *p, struct error *err)
+{
+	for (unsigned i = 0; i < p->n_ports; i++) {
+		int ret = port_open(dp, i, p, err);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 static int start_ports(struct dp *dp, const struct dp_params *p, struct error *err)
 {
 	for (unsigned i = 0; i < p->n_ports; i++) {
@@ -376,6 +402,10 @@ int dp_start(const struct dp_params *p, struct dp **out, struct error *err)
 	if (ret)
 		goto out;
 	dp->tsc_hz = rte_get_tsc_hz();
+	ret = open_ports(dp, p, err);
+	if (ret)
+		goto out;
+	numa_choose(dp);
 	ret = create_tables(dp, err); // first: the table of routes is one large piece
 	if (!ret)
 		ret = create_pool(dp, p, err);

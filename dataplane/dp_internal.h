@@ -29,6 +29,7 @@ struct dp {
 	struct worker **workers; // n_workers
 	unsigned n_workers;
 	int *cpus; // of the workers, -1: not pinned
+	int node;  // NUMA node of packets and tables (numa.h), SOCKET_ID_ANY: one is as good as another
 	struct rte_mempool *pool;
 	struct rte_mempool *large_pool; // for packets put together from fragments (reass.h)
 	struct rte_rcu_qsbr *qsbr;

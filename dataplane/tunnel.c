@@ -9,6 +9,7 @@
 #include <rte_random.h>
 
 #include "dataplane/dp_internal.h"
+#include "dataplane/numa.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/tfc.h"
 #include "dataplane/tunnel_count.h"
@@ -142,7 +143,7 @@ int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *id)
 	err = find_free_slot(dp->tunnels, &slot);
 	if (err != 0)
 		return err;
-	t = rte_zmalloc("tunnel", sizeof(*t), 64);
+	t = numa_zalloc(dp->node, "tunnel", sizeof(*t), 64);
 	if (t == NULL)
 		return -ENOMEM;
 	t->count = tunnel_count_create();
@@ -313,7 +314,7 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	res = esp_sa_check(esp, err);
 	if (res != 0)
 		return res;
-	sa = rte_zmalloc("sa_out", sizeof(*sa), _Alignof(struct sa_out));
+	sa = numa_zalloc(dp->node, "sa_out", sizeof(*sa), _Alignof(struct sa_out));
 	if (sa == NULL)
 		return error_set(err, -ENOMEM,
 				 "no memory for an outbound SA: raise gateway.memory");
@@ -358,7 +359,7 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 		return -ENOENT;
 	if (local->addr.family != remote->addr.family || local->addr.family == IP_NONE)
 		return -EAFNOSUPPORT;
-	sa = rte_zmalloc("sa_out", sizeof(*sa), _Alignof(struct sa_out));
+	sa = numa_zalloc(dp->node, "sa_out", sizeof(*sa), _Alignof(struct sa_out));
 	if (sa == NULL)
 		return -ENOMEM;
 	sa->spi = old->spi;

@@ -9,9 +9,11 @@
 #include <string.h>
 
 #include <rte_icmp.h>
+#include <rte_malloc.h>
 
 #include "core.h"
 #include "dataplane/icmp.h"
+#include "dataplane/numa.h"
 #include "dataplane/patience.h"
 
 static const uint8_t text[64] = "the payload";
@@ -836,6 +838,16 @@ static void test_not_all_is_freed_at_once(void **state)
 	assert_int_equal(core.dp.n_deferred, 0);
 }
 
+// A node that has no memory, as on a machine where some have none.
+static void test_memory_of_another_node_is_better_than_none(void **state)
+{
+	void *p = numa_zalloc(RTE_MAX_NUMA_NODES - 1, "test", 64, 64);
+
+	(void)state;
+	assert_non_null(p);
+	rte_free(p);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, core_setup, core_teardown)
@@ -868,6 +880,7 @@ int main(void)
 		T(test_handover_ring_full),
 		T(test_what_is_freed_later),
 		T(test_not_all_is_freed_at_once),
+		T(test_memory_of_another_node_is_better_than_none),
 	};
 
 	return cmocka_run_group_tests(tests, core_group_setup, core_group_teardown);
