@@ -338,6 +338,7 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	tunnel_count_join_out(t->count, sa);
 	index_sa(dp->tunnels, t, sa);
 	old = atomic_exchange_explicit(&t->sa, sa, memory_order_acq_rel);
+	dp_changed(dp);
 	if (old != NULL) {
 		LIST_REMOVE(old, spi_link);
 		dp_defer_free(dp, sa_out_free, old);
@@ -394,6 +395,7 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 	LIST_REMOVE(old, spi_link);
 	index_sa(dp->tunnels, t, sa);
 	atomic_store_explicit(&t->sa, sa, memory_order_release);
+	dp_changed(dp);
 	dp_defer_free(dp, sa_out_free, old);
 	return 0;
 }
@@ -407,6 +409,7 @@ int dp_tunnel_clear_out(struct dp *dp, uint32_t id, uint32_t spi)
 		return -ENOENT;
 	LIST_REMOVE(sa, spi_link);
 	atomic_store_explicit(&t->sa, NULL, memory_order_release);
+	dp_changed(dp);
 	dp_defer_free(dp, sa_out_free, sa);
 	return 0;
 }

@@ -53,6 +53,15 @@ static const struct row errors[] = {
 	 "2d"},
 	{CONN, "encap = perhaps", "f:12: connections.a.encap: 'perhaps' is not yes or no"},
 	{CONN, "mobike = often", "f:12: connections.a.mobike: 'often' is not yes or no"},
+	{CONN, "on_500_blocked = 4500x",
+	 "f:12: connections.a.on_500_blocked: '4500x' is none of report, try_4500 and a port other "
+	 "than 500"},
+	{CONN, "on_500_blocked = 500",
+	 "f:12: connections.a.on_500_blocked: '500' is none of report, try_4500 and a port other "
+	 "than 500"},
+	{CONN, "on_500_blocked = try_4500\nremote_port = 4500",
+	 "f:12: connections.a.on_500_blocked: goes with remote_port = 500 alone, and here that is "
+	 "4500"},
 	{CONN, "remote_port = 70000",
 	 "f:12: connections.a.remote_port: '70000' is not a number from 1 to 65535"},
 	{GATEWAY, "poll = bussy",

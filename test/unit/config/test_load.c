@@ -69,6 +69,7 @@ static void test_defaults(void **state)
 	assert_int_equal(conn->local_port, 500);
 	assert_int_equal(conn->remote_port, 500);
 	assert_false(conn->encap);
+	assert_int_equal(conn->fallback_port, 0);
 	assert_true(conn->mobike);
 	assert_int_equal(conn->fragmentation, FRAGMENT_YES);
 	assert_int_equal(conn->fragment_size, 1280);
@@ -185,6 +186,7 @@ static void test_connection(void **state)
 	assert_int_equal(conn->remote[2].lo.family, IP_NONE);
 	assert_int_equal(conn->remote_port, 4500);
 	assert_true(conn->encap);
+	assert_int_equal(conn->fallback_port, 0);
 	assert_false(conn->mobike);
 	assert_int_equal(conn->dpd_delay_ms, 0);
 	assert_int_equal(conn->reauth_time_ms, 24 * HOUR_MS);
