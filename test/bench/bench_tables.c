@@ -222,45 +222,63 @@ static unsigned quantile(enum arm arm, double part)
 	return LOOP_CPU_US;
 }
 
-// Stalls in a million rounds of one turn.
-static double stalls(enum arm arm, unsigned cycle, unsigned longer_us)
+// Stalls in a million rounds of all turns of an arm.
+static double stalls(enum arm arm, unsigned longer_us, double *rounds)
 {
-	const struct turn *t = &turns[arm][cycle];
-	const uint64_t n = count_rounds(t, 0);
+	double k = 0, n = 0;
 
-	return n ? 1e6 * (double)count_rounds(t, longer_us) / (double)n : 0;
+	for (unsigned c = 0; c < cycles; c++) {
+		k += (double)count_rounds(&turns[arm][c], longer_us);
+		n += (double)count_rounds(&turns[arm][c], 0);
+	}
+	*rounds = n;
+	return n > 0 ? 1e6 * k / n : 0;
 }
 
-// A stall is a round that takes STALL_US more than its work does, which is the median with control
-// busy. What the hypervisor and interrupts take of a round nobody tells, but they strike all arms
-// alike, as these take turns of 100 ms: so each turn of an arm is compared with the turn of the arm
-// "control busy" just before, and the stalls that are due to changes are the mean of the
-// differences, give or take twice its standard error.
+// What one turn has more than its share of an arm's stalls, in a million of the arm's rounds.
+static double surplus(enum arm arm, unsigned cycle, unsigned longer_us)
+{
+	const struct turn *t = &turns[arm][cycle];
+	double rounds;
+	const double all = stalls(arm, longer_us, &rounds);
+
+	return rounds > 0 ? (1e6 * (double)count_rounds(t, longer_us) -
+			     all * (double)count_rounds(t, 0)) /
+				    rounds
+			  : 0;
+}
+
+// A stall is a round that takes STALL_US more than its work does, which is the arm's median. What
+// the hypervisor and interrupts take of a round nobody tells, but they strike all arms alike, as
+// these take turns of 100 ms: so the stalls that are due to changes are those that an arm has more
+// than "control busy", give or take twice the standard error, which follows from how the turns side
+// by side differ.
 static void print_stalls(void)
 {
-	const unsigned work_us = quantile(BUSY, 0.5), longer_us = work_us + STALL_US;
+	const unsigned busy_us = quantile(BUSY, 0.5) + STALL_US;
+	double rounds;
+	const double busy = stalls(BUSY, busy_us, &rounds);
 
-	printf("\nrounds of all workers, us of CPU time; stalls: above %u us, %d more than the "
-	       "median with control busy\n%-16s %7s %7s %7s | %s\n",
-	       longer_us, STALL_US, "arm", "50 %", "99 %", "99.9 %",
+	printf("\nrounds of all workers, us of CPU time; stalls: %d us above the median\n"
+	       "%-16s %7s %7s %7s | %s\n",
+	       STALL_US, "arm", "50 %", "99 %", "99.9 %",
 	       "stalls in a million rounds; of these due to changes");
 	for (unsigned a = 0; a < ARMS; a++) {
-		double sum = 0, more = 0, squares = 0, mean, off;
+		const unsigned longer_us = quantile(a, 0.5) + STALL_US;
+		const double more = stalls(a, longer_us, &rounds) - busy;
+		double squares = 0, off;
 
 		for (unsigned c = 0; c < cycles; c++) {
-			const double d = stalls(a, c, longer_us) - stalls(BUSY, c, longer_us);
+			const double d = surplus(a, c, longer_us) - surplus(BUSY, c, busy_us);
 
-			sum += stalls(a, c, longer_us);
-			more += d;
 			squares += d * d;
 		}
-		mean = more / cycles;
-		off = cycles > 1 ? 2 * sqrt((squares / cycles - mean * mean) / (cycles - 1)) : 0;
+		off = 2 * sqrt(squares);
 		printf("%-16s %7u %7u %7u | %8.1f", arm_names[a], quantile(a, 0.5),
-		       quantile(a, 0.99), quantile(a, 0.999), sum / cycles);
+		       quantile(a, 0.99), quantile(a, 0.999), busy + more);
 		if (a > BUSY)
-			printf("; %.1f, give or take %.1f%s", mean, off,
-			       mean > off ? "" : ": none that can be told from the machine's own");
+			printf("; %.1f, give or take %.1f%s", more, off,
+			       more > off ? "" : ": none that can be told from the machine's own");
 		printf("\n");
 	}
 }
