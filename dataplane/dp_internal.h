@@ -29,6 +29,7 @@ struct dp {
 	struct worker **workers; // n_workers
 	unsigned n_workers;
 	int *cpus; // of the workers, -1: not pinned
+	int node;  // NUMA node of packets and tables (numa.h), SOCKET_ID_ANY: one is as good as another
 	struct rte_mempool *pool;
 	struct rte_mempool *large_pool; // for packets put together from fragments (reass.h)
 	struct rte_rcu_qsbr *qsbr;
@@ -54,6 +55,7 @@ struct dp {
 	uint16_t capture_runs;	   // control only: number of the last one
 	struct deferred *deferred; // control only: what waits for a grace period, oldest first
 	struct deferred **deferred_tail;
+	size_t n_deferred;
 	char version[128];
 };
 

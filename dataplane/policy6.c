@@ -80,20 +80,6 @@ void policies6_destroy(struct policies6 *p)
 	rte_free(p);
 }
 
-void policies6_count(const struct policies6 *p, bool add)
-{
-	for (size_t i = 0; p != NULL && i < p->n_all; i++) {
-		struct tunnel *t = p->entry[i].tunnel;
-
-		if (t == NULL)
-			continue;
-		if (add)
-			t->n_policies++;
-		else
-			t->n_policies--;
-	}
-}
-
 // ---- workers ----
 
 // As of policy.c.

@@ -43,8 +43,6 @@ struct policy6_last {
 int policies6_create(const struct dp *dp, const struct dp_policy *policy, size_t n, bool *by_port,
 		     struct policies6 **out);
 void policies6_destroy(struct policies6 *p); // NULL is allowed
-// Adds to the number of policies that each tunnel has, or takes them off it. NULL is allowed.
-void policies6_count(const struct policies6 *p, bool add);
 
 // As policy_find_out() and policy_find_in(). `p` may be NULL. A later fragment whose protocol
 // stands in another one (RFC 4301 4.4.1.1: OPAQUE) matches protect and discard entries by address

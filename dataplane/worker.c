@@ -9,6 +9,7 @@
 #include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_malloc.h>
 #include <rte_pause.h>
 #include <rte_random.h>
 
@@ -17,6 +18,7 @@
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
 #include "dataplane/known.h"
+#include "dataplane/numa.h"
 #include "dataplane/patience.h"
 #include "dataplane/port.h"
 #include "dataplane/reass.h"
@@ -248,12 +250,12 @@ int worker_main(void *arg)
 int worker_create(struct dp *dp, unsigned id, struct worker **out)
 {
 	const size_t size = (sizeof(struct worker) + 63) / 64 * 64;
-	struct worker *w = aligned_alloc(64, size);
+	const int node = numa_of_worker(dp, id);
+	struct worker *w = numa_zalloc(node, "worker", size, 64);
 	char name[RTE_RING_NAMESIZE];
 
 	if (!w)
 		return -ENOMEM;
-	memset(w, 0, size);
 	w->id = id;
 	w->lcore = id + 1;
 	w->dp = dp;
@@ -265,8 +267,10 @@ int worker_create(struct dp *dp, unsigned id, struct worker **out)
 	w->port_count = calloc(dp->n_ports, sizeof(w->port_count[0]));
 	snprintf(name, sizeof(name), "handover%u", id);
 	// RTS: a producer that the kernel puts to sleep in the middle holds nobody up.
-	w->handover = rte_ring_create(name, HANDOVER_SIZE, SOCKET_ID_ANY,
-				      RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
+	w->handover = rte_ring_create(name, HANDOVER_SIZE, node, RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
+	if (!w->handover && node != SOCKET_ID_ANY)
+		w->handover = rte_ring_create(name, HANDOVER_SIZE, SOCKET_ID_ANY,
+					      RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
 	if (!w->tx || !w->known || !w->iface_count || !w->census || !w->port_count || !w->handover ||
 	    reass_create(dp, &w->reass) != 0) {
 		worker_destroy(w);
@@ -298,5 +302,5 @@ void worker_destroy(struct worker *w)
 	free(w->iface_count);
 	free(w->port_count);
 	free(w->tx);
-	free(w);
+	rte_free(w);
 }

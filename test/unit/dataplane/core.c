@@ -136,7 +136,8 @@ int core_teardown(void **state)
 	worker_destroy(core.w);
 	punt_destroy(dp);
 	guard_destroy(dp);
-	dp_housekeeping(dp);
+	for (unsigned i = 0; i < 1000 && dp->deferred; i++)
+		dp_housekeeping(dp);
 	ifaces_destroy(dp);
 	policies_destroy(dp);
 	tunnels_destroy(dp);
