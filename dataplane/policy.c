@@ -104,6 +104,17 @@ static bool lay_out(struct policies *p, const struct dp_policy *policy, size_t n
 	return true;
 }
 
+static bool by_address(const struct policies *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct ts4 *l = &p->entry[i].local, *r = &p->entry[i].remote;
+
+		if (!l->any_port || !r->any_port || l->proto != 0 || r->proto != 0)
+			return false;
+	}
+	return true;
+}
+
 int dp_policies_set(struct dp *dp, const struct dp_policy *policy, size_t n)
 {
 	static uint32_t at[DP_IFACES_MAX + 1]; // control only
@@ -134,8 +145,10 @@ int dp_policies_set(struct dp *dp, const struct dp_policy *policy, size_t n)
 		snapshot_free(p);
 		return err;
 	}
+	p->by_address = by_address(p);
 	count_policies(p, true);
 	old = atomic_exchange_explicit(&dp->policies, p, memory_order_acq_rel);
+	dp_changed(dp);
 	count_policies(old, false);
 	dp_defer_free(dp, snapshot_free, old);
 	return 0;

@@ -42,6 +42,7 @@ struct policy_verdict {
 struct policies {
 	size_t n;     // of the ports: the first ones
 	size_t n_all; // with those of tunnel interfaces behind them
+	bool by_address; // none of the ports' names protocols or ports
 	struct policies6 *v6;
 	struct policy_index *index;		 // of the ports; NULL: the entries are walked
 	uint32_t iface_first[DP_IFACES_MAX + 1]; // entries of interface k: from [k] to [k + 1]
