@@ -388,7 +388,7 @@ int rte_eth_dev_start(uint16_t port)
 		s->record = map_of_port(n, "record", sizeof(*s->record));
 		s->in = map_of_port(n, "in", sizeof(*s->in));
 		s->out = map_of_port(n, "out", sizeof(*s->out));
-		if (!rte_eth_add_rx_callback(port, 0, on_rx, s) ||
+		if (!rte_eth_add_first_rx_callback(port, 0, on_rx, s) ||
 		    !rte_eth_add_tx_callback(port, 0, on_tx, s)) {
 			fprintf(stderr, "bench_device: this DPDK has no callbacks on queues\n");
 			exit(1);
