@@ -140,9 +140,9 @@ static enum doctor_icmp icmp_meaning(const struct ike_socket_icmp *e)
 			return DOCTOR_ICMP_NONE;
 		if (e->code == ICMP6_DST_UNREACH_NOPORT)
 			return DOCTOR_ICMP_PORT;
-		return e->code == ICMP6_DST_UNREACH_ADMIN || e->code > ICMP6_DST_UNREACH_NOPORT
-			       ? DOCTOR_ICMP_ADMIN
-			       : DOCTOR_ICMP_HOST;
+		if (e->code == ICMP6_DST_UNREACH_ADMIN || e->code > ICMP6_DST_UNREACH_NOPORT)
+			return DOCTOR_ICMP_ADMIN;
+		return e->code == ICMP6_DST_UNREACH_ADDR ? DOCTOR_ICMP_HOST : DOCTOR_ICMP_NET;
 	}
 	if (e->type == ICMP_TIME_EXCEEDED)
 		return DOCTOR_ICMP_TTL;
@@ -158,8 +158,11 @@ static enum doctor_icmp icmp_meaning(const struct ike_socket_icmp *e)
 	case ICMP_HOST_ANO:
 	case ICMP_PKT_FILTERED:
 		return DOCTOR_ICMP_ADMIN;
-	default:
+	case ICMP_HOST_UNREACH:
+	case ICMP_HOST_UNKNOWN:
 		return DOCTOR_ICMP_HOST;
+	default:
+		return DOCTOR_ICMP_NET;
 	}
 }
 

@@ -82,9 +82,11 @@ enum doctor_icmp {
 	DOCTOR_ICMP_NONE,
 	DOCTOR_ICMP_PORT,  // port unreachable: nothing listens (3/3, 1/4)
 	DOCTOR_ICMP_ADMIN, // administratively prohibited (3/9, 3/10, 3/13, 1/1, 1/5)
-	DOCTOR_ICMP_HOST,  // host or network unreachable
+	DOCTOR_ICMP_HOST,  // host unreachable: the last router knows the way, the peer does not
+			   // answer it
 	DOCTOR_ICMP_TTL,   // time exceeded: a loop
 	DOCTOR_ICMP_SIZE,  // too big
+	DOCTOR_ICMP_NET,   // network unreachable: a router has no route
 };
 
 struct doctor_icmp_facts {

@@ -271,6 +271,14 @@ static void f_icmp(struct doctor_facts *f, enum doctor_icmp what, const char *fr
 		.errors = FEW(3), .last = what, .port = 500, .from = addr(from)};
 }
 
+static void f_netunreach(struct doctor_facts *f)
+{
+	f_icmp(f, DOCTOR_ICMP_NET, "203.0.113.1");
+}
+static void f_loop(struct doctor_facts *f)
+{
+	f_icmp(f, DOCTOR_ICMP_TTL, "203.0.113.1");
+}
 static void f_unreach(struct doctor_facts *f)
 {
 	f_icmp(f, DOCTOR_ICMP_HOST, "203.0.113.1");
@@ -799,7 +807,9 @@ static const struct row {
 	{f_noarp, DOCTOR_DOWN, DOCTOR_R_NOARP, DOCTOR_CARRIER, KEEP, "192.0.2.254"},
 	{f_noarp_peer, DOCTOR_DOWN, DOCTOR_R_NOARP, DOCTOR_PEER, KEEP, "198.51.100.9"},
 	{f_dupaddr, DOCTOR_DOWN, DOCTOR_R_DUPADDR, DOCTOR_CARRIER, KEEP, "5 times"},
-	{f_unreach, DOCTOR_DOWN, DOCTOR_U_UNREACH, DOCTOR_CARRIER, KEEP, "203.0.113.1 says"},
+	{f_netunreach, DOCTOR_DOWN, DOCTOR_U_UNREACH, DOCTOR_CARRIER, KEEP, "network"},
+	{f_loop, DOCTOR_DOWN, DOCTOR_U_UNREACH, DOCTOR_CARRIER, KEEP, "time exceeded"},
+	{f_unreach, DOCTOR_DOWN, DOCTOR_U_UNREACH, DOCTOR_PEER, KEEP, "203.0.113.1 says"},
 	{f_loss, DOCTOR_DEGRADED, DOCTOR_U_LOSS, DOCTOR_CARRIER, KEEP, "2 of 3"},
 	{f_ttlshift, DOCTOR_DEGRADED, DOCTOR_U_TTLSHIFT, DOCTOR_CARRIER, KEEP, "50"},
 	{f_icmponly, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
