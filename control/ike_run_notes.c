@@ -34,6 +34,10 @@ void note_received(struct ike_run *run, struct run_sa *s, const struct ip_endpoi
 
 	if (s)
 		s->last_rx_ms = now;
+	if (n && s && s->repeating)
+		tally_note(&n->late, 1, now, TALLY_TEN_MINUTES_MS);
+	if (s)
+		s->repeating = false;
 	if (!n)
 		return;
 	peer_note_received(n, local->port, now);
@@ -47,6 +51,7 @@ static void note_repeated(struct run_sa *s)
 	struct ike_sa_info info;
 	uint64_t now = run_now_ms();
 
+	s->repeating = true;
 	ike_sa_info(s->sa, &info);
 	n = note_of(s->run, s, &info.remote.addr);
 	if (n)

@@ -105,6 +105,7 @@ struct doctor_ike_facts {		     // messages between us and the peer's address
 	struct doctor_count unanswered;	     // our requests that were given up
 	struct doctor_count unanswered_auth; // of these: IKE_AUTH, after IKE_SA_INIT was answered
 	struct doctor_count retransmits;     // of ours
+	struct doctor_count late;	     // of ours that were answered only after a repetition
 	struct doctor_count peer_repeats;    // IKE_SA_INIT requests that we have answered before
 	uint64_t longest;		     // bytes: of the largest of ours that is not answered
 	uint16_t asking_port;		     // where our request that waits is going to, 0: none

@@ -66,7 +66,7 @@ static void well_host(struct doctor_facts *f)
 	f->neigh.unanswered = f->neigh.mac_changes = never();
 	f->ike.tx_500 = f->ike.tx_4500 = f->ike.rx_500 = f->ike.rx_4500 = never();
 	f->ike.tx_refused = f->ike.unanswered = f->ike.unanswered_auth = never();
-	f->ike.retransmits = f->ike.peer_repeats = f->ike.icmp.errors = never();
+	f->ike.retransmits = f->ike.peer_repeats = f->ike.icmp.errors = f->ike.late = never();
 	f->guard.on = DOCTOR_YES;
 	f->guard.came = f->guard.passed = f->guard.cookies = f->guard.limited = never();
 	f->guard.all = f->guard.all_limited = f->guard.all_cookies = f->guard.punt_full = never();
@@ -560,8 +560,14 @@ static void f_500_answers_probe(struct doctor_facts *f)
 static void f_500loss(struct doctor_facts *f)
 {
 	up(f);
+	f->ike.late = few(2);
+}
+
+static void f_late_once(struct doctor_facts *f)
+{
+	up(f);
 	f->ike.retransmits = few(4);
-	f->ike.rx_500 = few(9);
+	f->ike.late = few(1);
 }
 
 static void f_500loss_probed(struct doctor_facts *f)
@@ -854,7 +860,8 @@ static const struct row {
 	{f_small_auth, DOCTOR_DOWN, DOCTOR_F_500LOSS, DOCTOR_CARRIER, KEEP, NULL},
 	{f_bigudp_probed, DOCTOR_DOWN, DOCTOR_F_BIGUDP, DOCTOR_CARRIER, KEEP, "1200 bytes"},
 	{f_500_answers_probe, DOCTOR_DOWN, DOCTOR_I_SILENT, DOCTOR_OWNER_UNKNOWN, 0, NULL},
-	{f_500loss, DOCTOR_DEGRADED, DOCTOR_F_500LOSS, DOCTOR_CARRIER, KEEP, "4 requests"},
+	{f_500loss, DOCTOR_DEGRADED, DOCTOR_F_500LOSS, DOCTOR_CARRIER, KEEP, "2 requests"},
+	{f_late_once, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
 	{f_500loss_probed, DOCTOR_DEGRADED, DOCTOR_F_500LOSS, DOCTOR_CARRIER, KEEP, "1 of 3"},
 	// Negotiation.
 	{f_proposal, DOCTOR_DOWN, DOCTOR_N_PROPOSAL, DOCTOR_BOTH, 0, "not authenticated"},
