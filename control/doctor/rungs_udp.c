@@ -5,7 +5,7 @@
 
 #include "control/doctor/rungs.h"
 
-#define ENOUGH		3   // messages: fewer may be on their way just now
+#define ENOUGH		2   // messages: fewer may be on their way just now
 #define SCAN_NOISE	100 // messages of scanners within the window that are nothing special
 #define SUSPECT_MS	4000
 #define ESP_IS_ALIVE_MS 10000

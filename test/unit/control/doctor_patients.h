@@ -671,6 +671,32 @@ static void f_oneway_before(struct doctor_facts *f)
 		.known = true, .window_ms = 60000, .ever = true, .ago_ms = 90000};
 }
 
+static void f_oneway_now(struct doctor_facts *f)
+{
+	up(f);
+	f->esp.in = few(100);
+	f->esp.since = (struct doctor_number){true, 10};
+	f->esp.in_before = f->esp.out_before = 590;
+}
+
+static void f_one_way_always(struct doctor_facts *f)
+{
+	f_oneway_now(f);
+	f->esp.in_before = 100;
+}
+
+static void f_oneway_too_soon(struct doctor_facts *f)
+{
+	f_oneway_now(f);
+	f->esp.in.ago_ms = 1500;
+}
+
+static void f_oneway_too_few(struct doctor_facts *f)
+{
+	f_oneway_now(f);
+	f->esp.since.n = 4;
+}
+
 static void f_stalespi(struct doctor_facts *f)
 {
 	f_oneway(f);
