@@ -14,6 +14,7 @@
 
 #include "config/config.h"
 #include "control/ike/ike.h"
+#include "control/ike/port_choice.h"
 #include "control/tally.h"
 
 #define CONN_WHY_MAX 400
@@ -109,6 +110,7 @@ struct conn_notes {
 	unsigned unanswered_tries;
 	uint64_t established_ms;			      // when last, 0: never
 	struct tally esp_in, esp_out, replays, auth_failures; // of all children
+	uint64_t esp_in_total, esp_out_total;		       // when the last one in was seen
 };
 
 struct conn {
@@ -120,6 +122,8 @@ struct conn {
 	uint64_t names_at_ms;	      // when they were last looked up, 0: never
 	char names_why[CONN_WHY_MAX]; // the last failure
 	uint16_t local_port, remote_port;
+	struct port_choice ports;	       // with on_500_blocked (control/ike_run_port.c)
+	uint8_t port_check[8];		       // SPI of the question whether 500 answers again
 	uint64_t reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
 	uint64_t reauth_rand_ms;	       // taken off reauth_time_ms, at random
 	struct conn_child **children;

@@ -178,6 +178,8 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 		rc = run_addrs_create(run);
 	if (!rc)
 		rc = run_guard_create(run);
+	if (!rc)
+		rc = run_port_create(run);
 	if (rc) {
 		error_set(err, rc, "out of memory");
 		goto fail;
@@ -209,6 +211,7 @@ void ike_run_destroy(struct ike_run *run)
 	names_destroy(run);
 	run_addrs_destroy(run);
 	run_guard_destroy(run);
+	run_port_destroy(run);
 	free(run->conns);
 	conn_index_destroy(run->index);
 	free(run->by_tunnel);

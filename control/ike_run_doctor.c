@@ -155,7 +155,8 @@ static void put_route(const struct conn *c, const struct run_sa *s, const struct
 
 // ---- ESP ----
 
-static void follow_esp(struct ike_run *run, struct conn *c, uint64_t now)
+// Returns how many have gone out since the last one came in, as far as that was looked at.
+static uint64_t follow_esp(struct ike_run *run, struct conn *c, uint64_t now)
 {
 	struct dp_tunnel_totals sum = {0}, t;
 	struct conn_notes *n = &c->notes;
@@ -172,6 +173,11 @@ static void follow_esp(struct ike_run *run, struct conn *c, uint64_t now)
 	tally_follow(&n->esp_out, sum.out_packets, now, TALLY_MINUTE_MS);
 	tally_follow(&n->replays, sum.replays, now, TALLY_MINUTE_MS);
 	tally_follow(&n->auth_failures, sum.auth_failures, now, TALLY_MINUTE_MS);
+	if (sum.in_packets != n->esp_in_total || sum.out_packets < n->esp_out_total) {
+		n->esp_in_total = sum.in_packets;
+		n->esp_out_total = sum.out_packets;
+	}
+	return sum.out_packets - n->esp_out_total;
 }
 
 void ike_run_sample(struct ike_run *run)
@@ -197,7 +203,9 @@ static void put_esp(struct ike_run *run, struct conn *c, struct run_sa *s, uint6
 	struct doctor_esp_facts *e = &f->esp;
 	const struct run_child_sa *k;
 
-	follow_esp(run, c, now);
+	e->since = (struct doctor_number){true, follow_esp(run, c, now)};
+	e->in_before = c->notes.esp_in_total;
+	e->out_before = c->notes.esp_out_total;
 	e->in = tally_read(&c->notes.esp_in, now, TALLY_MINUTE_MS);
 	e->out = tally_read(&c->notes.esp_out, now, TALLY_MINUTE_MS);
 	e->replays = tally_read(&c->notes.replays, now, TALLY_MINUTE_MS);

@@ -116,6 +116,7 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 	rc = choose_addrs(conn, child ? child->failures : 0, &local, &remote, err);
 	if (rc)
 		return error_prefix(err, rc, "%s", conn->ike.name);
+	run_port_begin(conn, &local, &remote);
 	rc = ike_sa_create_initiator(&run->env, &conn->ike, &local, &remote, &sa);
 	if (rc)
 		return error_set(err, rc, "%s: no IKE SA: %s", conn->ike.name, strerror(-rc));

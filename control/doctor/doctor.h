@@ -223,6 +223,8 @@ struct doctor_conn_facts {
 
 struct doctor_esp_facts { // of all child SAs of the connection
 	struct doctor_count out, in;
+	struct doctor_number since;	// packets out since the last one in
+	uint64_t in_before, out_before; // all until then
 	struct doctor_count auth_failures, replays;
 	struct doctor_count selector_drops, no_sa_drops; // gateway-wide; see doctor_gather.c
 	struct doctor_count unknown_spi;		 // gateway-wide
