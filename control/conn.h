@@ -111,6 +111,7 @@ struct conn_notes {
 	unsigned unanswered_tries;
 	uint64_t established_ms;			      // when last, 0: never
 	struct tally esp_in, esp_out, replays, auth_failures; // of all children
+	uint64_t esp_in_total, esp_out_total;		       // when the last one in was seen
 };
 
 struct conn {

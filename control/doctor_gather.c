@@ -16,8 +16,7 @@
 #include "control/vici_session.h"
 
 #define WRITTEN_S      1760000000 // October 2025: this program is younger
-#define STATE_PATH     "/run"
-#define SAME_MOMENT_MS 1500 // failures are timed in whole seconds
+#define SAME_MOMENT_MS 1500	  // failures are timed in whole seconds
 
 // ---- host ----
 
@@ -25,6 +24,7 @@ static void put_host(const struct daemon *d, struct doctor_host_facts *h)
 {
 	struct timex clock = {0};
 	time_t now = time(NULL);
+	const char *state_dir = d->config->gateway.state_dir;
 	struct statvfs fs;
 	int state = adjtimex(&clock);
 	const char *why;
@@ -35,7 +35,7 @@ static void put_host(const struct daemon *d, struct doctor_host_facts *h)
 			state == TIME_ERROR || clock.status & STA_UNSYNC ? DOCTOR_NO : DOCTOR_YES;
 	h->clock_plausible = now >= WRITTEN_S ? DOCTOR_YES : DOCTOR_NO;
 	h->unix_s = (struct doctor_number){true, (uint64_t)now};
-	if (statvfs(STATE_PATH, &fs) == 0 && fs.f_blocks > 0)
+	if (statvfs(state_dir && *state_dir ? state_dir : "/run", &fs) == 0 && fs.f_blocks > 0)
 		h->disk_free_permille = (struct doctor_number){true, (uint64_t)fs.f_bavail * 1000 /
 									     (uint64_t)fs.f_blocks};
 	h->up_ms = (struct doctor_number){true, daemon_now_ms() - d->started_ms};

@@ -106,6 +106,7 @@ static void put_peer(const struct peer_note *n, uint64_t now, struct doctor_fact
 	i->tx_refused = tally_read(&n->tx_refused, now, TALLY_MINUTE_MS);
 	i->tx_errno = n->tx_errno;
 	i->retransmits = tally_read(&n->retransmits, now, TALLY_MINUTE_MS);
+	i->late = tally_read(&n->late, now, TALLY_TEN_MINUTES_MS);
 	i->peer_repeats = tally_read(&n->repeats, now, TALLY_MINUTE_MS);
 	i->icmp.errors = tally_read(&n->icmp, now, TALLY_MINUTE_MS);
 	i->icmp.last = n->icmp_what;
@@ -154,7 +155,8 @@ static void put_route(const struct conn *c, const struct run_sa *s, const struct
 
 // ---- ESP ----
 
-static void follow_esp(struct ike_run *run, struct conn *c, uint64_t now)
+// Returns how many have gone out since the last one came in, as far as that was looked at.
+static uint64_t follow_esp(struct ike_run *run, struct conn *c, uint64_t now)
 {
 	struct dp_tunnel_totals sum = {0}, t;
 	struct conn_notes *n = &c->notes;
@@ -171,6 +173,11 @@ static void follow_esp(struct ike_run *run, struct conn *c, uint64_t now)
 	tally_follow(&n->esp_out, sum.out_packets, now, TALLY_MINUTE_MS);
 	tally_follow(&n->replays, sum.replays, now, TALLY_MINUTE_MS);
 	tally_follow(&n->auth_failures, sum.auth_failures, now, TALLY_MINUTE_MS);
+	if (sum.in_packets != n->esp_in_total || sum.out_packets < n->esp_out_total) {
+		n->esp_in_total = sum.in_packets;
+		n->esp_out_total = sum.out_packets;
+	}
+	return sum.out_packets - n->esp_out_total;
 }
 
 void ike_run_sample(struct ike_run *run)
@@ -196,7 +203,9 @@ static void put_esp(struct ike_run *run, struct conn *c, struct run_sa *s, uint6
 	struct doctor_esp_facts *e = &f->esp;
 	const struct run_child_sa *k;
 
-	follow_esp(run, c, now);
+	e->since = (struct doctor_number){true, follow_esp(run, c, now)};
+	e->in_before = c->notes.esp_in_total;
+	e->out_before = c->notes.esp_out_total;
 	e->in = tally_read(&c->notes.esp_in, now, TALLY_MINUTE_MS);
 	e->out = tally_read(&c->notes.esp_out, now, TALLY_MINUTE_MS);
 	e->replays = tally_read(&c->notes.replays, now, TALLY_MINUTE_MS);
@@ -255,15 +264,13 @@ void ike_run_note_guard(struct ike_run *run, const struct dp_guard_source *s)
 	struct peer_note *n = peer_notes_find(run->notes, &s->addr);
 	uint64_t now = run_now_ms();
 
-	if (!n && ike_run_names(run, &s->addr)) {
+	if (!n && ike_run_names(run, &s->addr))
 		n = peer_notes_get(run->notes, &s->addr);
-		// What came before it was first looked at is news.
-		if (n)
-			n->came.following = n->passed.following = n->cookies.following =
-				n->limited.following = true;
-	}
 	if (!n)
 		return;
+	// What came before it was first looked at is news, also of a peer that we have written to.
+	n->came.following = n->passed.following = n->cookies.following = n->limited.following =
+		true;
 	tally_follow(&n->came, s->packets, now, TALLY_MINUTE_MS);
 	tally_follow(&n->passed,
 		     s->fate[GUARD_KNOWN] + s->fate[GUARD_PROVEN] + s->fate[GUARD_PEER] +

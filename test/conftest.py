@@ -57,15 +57,28 @@ def charon_b(net, tmp_path):
     return Charon(net, B, tmp_path)
 
 
-def pytest_terminal_summary(terminalreporter):
-    """The rows that test_matrix.py recorded, as one table, whether they passed or not."""
-    rows = [dict(value) for outcome in ("passed", "failed")
-            for report in terminalreporter.stats.get(outcome, [])
+def recorded(reporter, name):
+    """What tests recorded under a name, whether they passed or not."""
+    return [dict(value) for outcome in ("passed", "failed")
+            for report in reporter.stats.get(outcome, [])
             if getattr(report, "when", "") == "call"
-            for key, value in report.user_properties if key == "matrix"]
-    if not rows:
-        return
+            for key, value in report.user_properties if key == name]
+
+
+def write_table(reporter, title, rows):
     width = {column: max(len(column), *(len(r[column]) for r in rows)) for column in rows[0]}
-    terminalreporter.section("port500 and strongSwan")
+    reporter.section(title)
     for r in [{column: column for column in width}, *rows]:
-        terminalreporter.write_line("  ".join(r[c].ljust(width[c]) for c in width).rstrip())
+        reporter.write_line("  ".join(r[c].ljust(width[c]) for c in width).rstrip())
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The rows that test_matrix.py and test_faults.py recorded, as tables."""
+    for name, title in (("matrix", "port500 and strongSwan"), ("fault", "the doctor's answers")):
+        rows = recorded(terminalreporter, name)
+        if rows:
+            write_table(terminalreporter, title, rows)
+        if rows and name == "fault":
+            right = sum(r["right"] == "yes" for r in rows)
+            terminalreporter.write_line(
+                f"{right} of {len(rows)} answers right, on {len({r['fault'] for r in rows})} faults")

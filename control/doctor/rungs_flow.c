@@ -4,8 +4,10 @@
 
 #include "control/doctor/rungs.h"
 
-#define ESP_ENOUGH	  5  // packets out without one in
-#define STRAY_ENOUGH	  10 // packets of unknown SPIs that are worth a word
+#define ESP_ENOUGH	  5    // packets out without one in
+#define STOPPED_MS	  2000 // without any, before they have stopped
+#define RETURNS		  5    // one packet in for so many out is an answer
+#define STRAY_ENOUGH	  10   // packets of unknown SPIs that are worth a word
 #define REPLAY_ENOUGH	  10
 #define FORGED_ENOUGH	  3
 #define TOO_BIG_ENOUGH	  20
@@ -15,6 +17,14 @@
 #define LATE_MS		  2000
 #define FLAPS		  3
 
+// What was answered until now is answered no more. Traffic that went one way before (logs, say)
+// does not count.
+static bool has_stopped(const struct doctor_esp_facts *e)
+{
+	return e->since.known && e->since.n >= ESP_ENOUGH && e->in.ever &&
+	       e->in.ago_ms >= STOPPED_MS && e->in_before * RETURNS >= e->out_before;
+}
+
 // Nothing comes back.
 static bool one_way(const struct doctor_facts *f, struct doctor_finding *out)
 {
@@ -22,7 +32,7 @@ static bool one_way(const struct doctor_facts *f, struct doctor_finding *out)
 	uint64_t s = e->out.window_ms / 1000;
 	char last[DOCTOR_AGE_TEXT_MAX + 16];
 
-	if (!e->out.known || e->out.n < ESP_ENOUGH || !none(&e->in))
+	if (!e->out.known || e->out.n < ESP_ENOUGH || (!none(&e->in) && !has_stopped(e)))
 		return false;
 	if (some(&e->unknown_spi)) {
 		finding_set(out, DOCTOR_FAIL, DOCTOR_D_STALESPI, DOCTOR_PEER, DOCTOR_MEDIUM,
@@ -44,8 +54,9 @@ static bool one_way(const struct doctor_facts *f, struct doctor_finding *out)
 		finding_set(out, DOCTOR_FAIL, DOCTOR_D_ONEWAY,
 			    e->in.ever ? DOCTOR_CARRIER : DOCTOR_OWNER_UNKNOWN,
 			    e->in.ever ? DOCTOR_MEDIUM : DOCTOR_LOW,
-			    "%" PRIu64 " ESP packets out, none in, in %" PRIu64 " s (in UDP: %s)%s",
-			    e->out.n, s,
+			    "%" PRIu64 " ESP packets out without one in (%" PRIu64 " out, %" PRIu64
+			    " in, in %" PRIu64 " s; in UDP: %s)%s",
+			    e->since.known ? e->since.n : e->out.n, e->out.n, e->in.n, s,
 			    f->conn.encap == DOCTOR_YES	 ? "yes"
 			    : f->conn.encap == DOCTOR_NO ? "no"
 							 : "?",

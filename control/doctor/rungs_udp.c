@@ -5,7 +5,7 @@
 
 #include "control/doctor/rungs.h"
 
-#define ENOUGH		3   // messages: fewer may be on their way just now
+#define ENOUGH		2   // messages: fewer may be on their way just now
 #define SCAN_NOISE	100 // messages of scanners within the window that are nothing special
 #define SUSPECT_MS	4000
 #define ESP_IS_ALIVE_MS 10000
@@ -103,9 +103,10 @@ void rung_udp_in(const struct doctor_facts *f, struct doctor_finding *out)
 		return;
 	if (is_unanswered(f) && !ike_works(f) && !peer_heard(f, &heard_ms)) {
 		finding_set(out, DOCTOR_FAIL, DOCTOR_I_SILENT, DOCTOR_OWNER_UNKNOWN, DOCTOR_HIGH,
-			    "%" PRIu64 " messages out in %" PRIu64 " s, none in; asked for %s on "
+			    "%" PRIu64 " messages out in %" PRIu64 " s, %s in; asked for %s on "
 			    "UDP/%u; whether requests or answers are lost cannot be seen from here",
 			    i->tx_500.n + i->tx_4500.n, i->tx_500.window_ms / 1000,
+			    f->guard.forged == DOCTOR_YES ? "only forged ones" : "none",
 			    age_text(i->asking_ms, wait),
 			    i->asking_port ? (unsigned)i->asking_port : 500u);
 		finding_next(out,
