@@ -314,6 +314,7 @@ void conn_put(struct conn *c)
 	}
 	free(c->children);
 	free(c->ike.children);
+	free(c->probed);
 	free(c);
 }
 

@@ -37,6 +37,10 @@ int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_
 int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 		    const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
 		    size_t len);
+// The same with a TTL (hop limit) of its own; 0: Linux's.
+int ike_socket_send_ttl(struct ike_socket *s, const struct ip_endpoint *local,
+			const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
+			size_t len, uint8_t ttl);
 // The address Linux would send from, which is what its routes prefer. -ENETUNREACH and others with
 // a sentence.
 int ike_socket_source(const struct ip_addr *remote, struct ip_addr *local, struct error *err);
