@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "control/ike/ike.h"
 #include "control/ike/port_choice.h"
+#include "control/tally.h"
 
 #define CONN_WHY_MAX 400
 
@@ -99,6 +100,19 @@ struct conn_name { // one of remote_addrs, in its place there (control/ike_run_n
 	bool failed; // the last time
 };
 
+// What has happened to a connection since it was configured as it is now: the doctor's evidence.
+struct conn_notes {
+	struct tally established, lost, dead_peer, restarts, rekeys_failed; // within an hour
+	struct tally moved;			  // the peer, within ten minutes
+	struct tally unanswered, unanswered_auth; // initiations that were given up; of these, after
+						  // IKE_SA_INIT was answered
+	uint64_t unanswered_len;		  // bytes of the last one's last message
+	uint16_t unanswered_port;		  // where it went
+	unsigned unanswered_tries;
+	uint64_t established_ms;			      // when last, 0: never
+	struct tally esp_in, esp_out, replays, auth_failures; // of all children
+};
+
 struct conn {
 	struct ike_conn ike;
 	struct config_endpoint local[CONFIG_ENDPOINTS_MAX], remote[CONFIG_ENDPOINTS_MAX];
@@ -126,6 +140,7 @@ struct conn {
 	bool own_cas; // remote.cacerts says which CAs it accepts; else all of the gateway's
 	bool retired; // no longer in the configuration
 	bool planned; // stands in the configuration that is being applied
+	struct conn_notes notes;
 };
 
 // One reference is the caller's. -ENOMEM.

@@ -13,6 +13,7 @@
 
 struct crl_fetch;
 struct cred;
+struct doctor_watch;
 struct event;
 struct event_base;
 struct links;
@@ -28,6 +29,7 @@ struct daemon {
 	struct netmirror *netmirror;
 	struct links *links;
 	struct ike_run *ike;
+	struct doctor_watch *doctor;
 	struct crl_fetch *crl_fetch;
 	struct revocation_fetch *revocation;
 	struct vici_server *vici;

@@ -168,7 +168,9 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 	rc = ike_socket_open(&run->sock, err);
 	if (rc)
 		goto fail;
-	rc = run_linger_start(run);
+	rc = peer_notes_create(&run->notes);
+	if (!rc)
+		rc = run_linger_start(run);
 	if (!rc)
 		rc = rx_start(run);
 	if (!rc)
@@ -220,6 +222,7 @@ void ike_run_destroy(struct ike_run *run)
 	cookie_jar_fini(&run->cookies);
 	half_open_fini(&run->unproved);
 	ike_socket_close(&run->sock);
+	peer_notes_destroy(run->notes);
 	ike_openssl_destroy(run->crypto);
 	cred_destroy(run->creds);
 	free(run);

@@ -163,3 +163,17 @@ struct ike_run_stats {
 void ike_run_stats(const struct ike_run *run, struct ike_run_stats *out);
 // Does a remote_addrs name that address (not only by %any)?
 bool ike_run_names(const struct ike_run *run, const struct ip_addr *remote);
+
+// ---- the doctor's evidence ----
+
+struct doctor_facts;
+
+size_t ike_run_conn_count(const struct ike_run *run);
+// Fills in what IKE knows of the connection at that place of the configuration; *facts is zeroed
+// before, or filled by others. -ENOENT.
+int ike_run_doctor(struct ike_run *run, size_t conn, struct doctor_facts *facts);
+// Looks at the counters of all connections, so that what is read is of the last minute. Every few
+// seconds.
+void ike_run_sample(struct ike_run *run);
+// What the guard has counted of a source, if it is a peer.
+void ike_run_note_guard(struct ike_run *run, const struct dp_guard_source *s);

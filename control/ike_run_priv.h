@@ -18,6 +18,8 @@
 //   ike_run_watch.c  who follows a command
 //   ike_run_idle.c   closing children without traffic
 //   ike_run_info.c   what the API shows
+//   ike_run_doctor.c the doctor's facts
+//   ike_run_notes.c  what the doctor wants to know
 //
 // Threads:   control only.
 // Lifetime:  a run_sa that is closed is unlinked at once and freed when the outermost
@@ -32,6 +34,7 @@
 #include "control/ike_run.h"
 #include "control/ike_socket.h"
 #include "control/probe.h"
+#include "control/peer_notes.h"
 #include "control/refusals.h"
 #include "control/resolver.h"
 
@@ -78,6 +81,10 @@ struct run_sa {			       // an IKE SA
 	bool established;	       // has been
 	bool behind_nat;	       // we are: its mapping has to be kept alive
 	uint64_t last_tx_ms;	       // of IKE, or a NAT keepalive
+	uint64_t last_rx_ms;	       // of IKE, 0: nothing yet
+	uint64_t last_tx_len;	       // bytes, of IKE
+	uint64_t asked_ms;	       // when the request that is being repeated was sent
+	struct ip_endpoint remote;     // once it is established
 	bool superseded;	       // another SA carries its child
 	bool aged;		       // its lifetime is over
 	bool duplicate;	  // another one of that peer takes its place (unique = replace)
@@ -163,12 +170,13 @@ struct ike_run {
 	struct probe_budget probe_budget;
 	struct event *port_tick; // with connections that have left port 500
 	struct event *guard_tick, *guard_soon;
-	uint8_t guard_version;	// of the keys of cookies that the guard has, 0: none
-	uint64_t guard_held;	// messages that the guard had held back at the last tick
-	uint64_t guard_held_ms; // when it last held one back, 0: calm
-	struct event *addrs_timer; // to tell the IKE SAs that they have changed
-	uint64_t addrs_told_ms;	   // when last
+	uint8_t guard_version;	    // of the keys of cookies that the guard has, 0: none
+	uint64_t guard_held;	    // messages that the guard had held back at the last tick
+	uint64_t guard_held_ms;	    // when it last held one back, 0: calm
+	struct event *addrs_timer;  // to tell the IKE SAs that they have changed
+	uint64_t addrs_told_ms;	    // when last
 	struct ike_run_stats stats; // the counters of it
+	struct peer_notes *notes;
 	ike_run_observer observer;
 	void *observer_ctx;
 	void (*children_changed)(void *ctx, unsigned iface); // NULL: nobody follows
@@ -276,7 +284,23 @@ bool run_port_answer(struct ike_run *run, const struct ike_header *h,
 // Is it the answer to a probe?
 bool run_probe_answer(struct ike_run *run, const struct ike_header *h,
 		      const struct ip_endpoint *remote);
+bool run_probe_is_on(const struct ike_run *run, const struct ip_addr *peer);
 void run_probe_destroy(struct ike_run *run);
+
+// ---- ike_run_notes.c ----
+// `error`: 0 or -errno.
+void note_sent(struct run_sa *s, const struct ip_endpoint *local, const struct ip_endpoint *remote,
+	       size_t len, int error);
+// `s` may be NULL. Before the message is acted on.
+void note_received(struct ike_run *run, struct run_sa *s, const struct ip_endpoint *local,
+		   const struct ip_endpoint *remote, bool repeated);
+void note_report(struct run_sa *s, enum ike_report_code code);
+void note_established(struct run_sa *s);
+// A child's last SA has gone.
+void note_lost(const struct run_sa *s, struct conn_child *child, bool by_us);
+void note_only(struct run_sa *s); // the peer says that it has no other IKE SA with us
+void note_moves(struct run_sa *s, const struct ike_sa_info *info); // if its peer has moved
+void note_icmp(struct ike_run *run, const struct ike_socket_icmp *e);
 
 // ---- ike_run_rx.c ----
 int rx_start(struct ike_run *run); // -ENOMEM

@@ -206,6 +206,16 @@ bool run_probe_answer(struct ike_run *run, const struct ike_header *h,
 	return false;
 }
 
+bool run_probe_is_on(const struct ike_run *run, const struct ip_addr *peer)
+{
+	const struct run_probe *p;
+
+	TAILQ_FOREACH(p, &run->probes, link)
+	if (ip_addr_equal(&p->probe.params.remote, peer))
+		return true;
+	return false;
+}
+
 // ---- beginning ----
 
 static struct conn *find_conn(const struct ike_run *run, const char *name)

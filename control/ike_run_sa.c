@@ -252,6 +252,7 @@ static void on_established(struct run_sa *s, const struct ike_sa_info *info)
 		s->run->stats.initiated_ok++;
 	else
 		s->run->stats.responded_ok++;
+	note_established(s);
 	run_sa_reauth_plan(s);
 	run_rival_established(s);
 	run_port_established(s, info);
@@ -272,6 +273,7 @@ static void refresh(struct run_sa *s)
 		sa_join(s, info.conn->user);
 	if (!s->established && ike_state_is_up(info.state) && s->conn)
 		on_established(s, &info);
+	note_moves(s, &info);
 }
 
 static void act_send(struct run_sa *s, const struct ike_action *a)
@@ -281,6 +283,7 @@ static void act_send(struct run_sa *s, const struct ike_action *a)
 	int rc = ike_socket_send(&run->sock, &a->send.local, &a->send.remote,
 				 a->send.non_esp_marker, a->send.bytes, a->send.len);
 
+	note_sent(s, &a->send.local, &a->send.remote, a->send.len, rc);
 	if (rc == 0) {
 		run->stats.tx_messages++;
 		s->last_tx_ms = run_now_ms();
@@ -336,6 +339,7 @@ static void act_report(struct run_sa *s, const struct ike_action *a)
 		start_suspect(s);
 	else if (code == IKE_REPORT_RETRANSMIT)
 		pace_over(s);
+	note_report(s, code);
 	watch_report(s, a);
 }
 
@@ -459,6 +463,7 @@ static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_ref
 	watch_established(s);
 	if (s->only) {
 		s->only = false;
+		note_only(s);
 		run_rival_drop_stale(s);
 	}
 	if (!s->asked && !s->closed) {

@@ -353,6 +353,7 @@ void start_lost(struct ike_run *run, struct conn_child *child, const struct run_
 	if (run->shutting_down || conn_child_is_gone(child) || child->rest == REST_BY_USER ||
 	    child->rest == REST_IDLING)
 		return;
+	note_lost(s, child, by_us);
 	if (s->superseded || s->aged || by_us) {
 		start_rest(run, child, REST_IDLE);
 		if (child->start_action & START_START)

@@ -56,6 +56,7 @@ enum {
 	LIMIT_IKE_REFUSAL_MS = 10000,
 	LIMIT_IKE_REFUSALS_PER_SOURCE = 8,
 	LIMIT_IKE_REFUSALS_EXPLAINED = 200,
+	LIMIT_PEER_NOTES = 16384, // addresses of which control counts messages
 	LIMIT_IPV6_EXT_HEADERS = 8,	     // of one packet, to find what it carries (RFC 8200 4)
 	// Probes of "port500 doctor --probe", to configured peers only.
 	LIMIT_PROBES = 4,	     // at once

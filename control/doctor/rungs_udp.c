@@ -78,7 +78,7 @@ static bool lost_inside(const struct doctor_facts *f, struct doctor_finding *out
 	const struct doctor_guard_facts *g = &f->guard;
 	bool ring = some(&g->punt_full);
 
-	if (!g->passed.known || g->passed.n < ENOUGH || !none(&f->ike.rx_500) ||
+	if (ike_works(f) || !g->passed.known || g->passed.n < ENOUGH || !none(&f->ike.rx_500) ||
 	    !none(&f->ike.rx_4500))
 		return false;
 	finding_set(out, DOCTOR_FAIL, ring ? DOCTOR_I_RINGFULL : DOCTOR_I_LOCALFILTER_IN, DOCTOR_US,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/doctor_gather.h"
 #include "control/links.h"
 
 struct fake fake;
@@ -621,4 +622,13 @@ void dp_capture_end(struct dp *dp)
 	(void)dp;
 	fake.captures_ended += fake.capturing;
 	fake.capturing = false;
+}
+
+int doctor_gather(struct daemon *d, size_t conn, struct doctor_facts *out)
+{
+	if (conn >= d->config->n_conns)
+		return -ENOENT;
+	*out = fake.facts;
+	snprintf(out->conn.name, sizeof(out->conn.name), "%.60s", d->config->conns[conn].name);
+	return 0;
 }

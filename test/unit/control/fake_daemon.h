@@ -10,6 +10,7 @@
 #include "control/ike/refusal.h"
 
 struct fake {
+	struct doctor_facts facts; // of every connection, but for its name
 	struct daemon d;
 	struct config config;
 	// ike_run_initiate: what it does next
