@@ -106,6 +106,7 @@ static void put_peer(const struct peer_note *n, uint64_t now, struct doctor_fact
 	i->tx_refused = tally_read(&n->tx_refused, now, TALLY_MINUTE_MS);
 	i->tx_errno = n->tx_errno;
 	i->retransmits = tally_read(&n->retransmits, now, TALLY_MINUTE_MS);
+	i->late = tally_read(&n->late, now, TALLY_TEN_MINUTES_MS);
 	i->peer_repeats = tally_read(&n->repeats, now, TALLY_MINUTE_MS);
 	i->icmp.errors = tally_read(&n->icmp, now, TALLY_MINUTE_MS);
 	i->icmp.last = n->icmp_what;

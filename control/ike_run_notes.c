@@ -34,6 +34,10 @@ void note_received(struct ike_run *run, struct run_sa *s, const struct ip_endpoi
 
 	if (s)
 		s->last_rx_ms = now;
+	if (n && s && s->repeating)
+		tally_note(&n->late, 1, now, TALLY_TEN_MINUTES_MS);
+	if (s)
+		s->repeating = false;
 	if (!n)
 		return;
 	peer_note_received(n, local->port, now);
@@ -47,6 +51,7 @@ static void note_repeated(struct run_sa *s)
 	struct ike_sa_info info;
 	uint64_t now = run_now_ms();
 
+	s->repeating = true;
 	ike_sa_info(s->sa, &info);
 	n = note_of(s->run, s, &info.remote.addr);
 	if (n)
@@ -140,9 +145,9 @@ static enum doctor_icmp icmp_meaning(const struct ike_socket_icmp *e)
 			return DOCTOR_ICMP_NONE;
 		if (e->code == ICMP6_DST_UNREACH_NOPORT)
 			return DOCTOR_ICMP_PORT;
-		return e->code == ICMP6_DST_UNREACH_ADMIN || e->code > ICMP6_DST_UNREACH_NOPORT
-			       ? DOCTOR_ICMP_ADMIN
-			       : DOCTOR_ICMP_HOST;
+		if (e->code == ICMP6_DST_UNREACH_ADMIN || e->code > ICMP6_DST_UNREACH_NOPORT)
+			return DOCTOR_ICMP_ADMIN;
+		return e->code == ICMP6_DST_UNREACH_ADDR ? DOCTOR_ICMP_HOST : DOCTOR_ICMP_NET;
 	}
 	if (e->type == ICMP_TIME_EXCEEDED)
 		return DOCTOR_ICMP_TTL;
@@ -158,8 +163,11 @@ static enum doctor_icmp icmp_meaning(const struct ike_socket_icmp *e)
 	case ICMP_HOST_ANO:
 	case ICMP_PKT_FILTERED:
 		return DOCTOR_ICMP_ADMIN;
-	default:
+	case ICMP_HOST_UNREACH:
+	case ICMP_HOST_UNKNOWN:
 		return DOCTOR_ICMP_HOST;
+	default:
+		return DOCTOR_ICMP_NET;
 	}
 }
 

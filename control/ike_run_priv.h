@@ -83,6 +83,7 @@ struct run_sa {			       // an IKE SA
 	uint64_t last_tx_ms;	       // of IKE, or a NAT keepalive
 	uint64_t last_rx_ms;	       // of IKE, 0: nothing yet
 	uint64_t last_tx_len;	       // bytes, of IKE
+	bool repeating;		       // the request that waits
 	uint64_t asked_ms;	       // when the request that is being repeated was sent
 	struct ip_endpoint remote;     // once it is established
 	bool superseded;	       // another SA carries its child

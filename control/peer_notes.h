@@ -17,7 +17,8 @@ struct peer_note {
 	struct ip_addr addr;
 	struct tally tx_500, tx_4500, rx_500, rx_4500; // by the port on our side
 	struct tally tx_refused, retransmits, repeats, icmp;
-	int tx_errno; // positive
+	struct tally late; // requests that were answered only after a repetition
+	int tx_errno;	   // positive
 	enum doctor_icmp icmp_what;
 	uint8_t icmp_type, icmp_code;
 	uint16_t icmp_port; // destination of what it quotes

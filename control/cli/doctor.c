@@ -44,6 +44,21 @@ static void print_candidates(FILE *out, const struct node *candidates)
 	}
 }
 
+// They say nothing: one line is enough.
+static void print_not_reached(FILE *out, const struct node *rungs)
+{
+	const char *before = "Not reached: ";
+
+	for (const struct node *r = rungs ? rungs->first : NULL; r; r = r->next) {
+		if (strcmp(tree_text(r, "state", "?"), "not-reached") != 0)
+			continue;
+		fprintf(out, "%s%s", before, tree_text(r, "title", r->name));
+		before = ", ";
+	}
+	if (before[0] == ',')
+		putc('\n', out);
+}
+
 static void print_rungs(FILE *out, const struct node *rungs)
 {
 	static const char *const heads[] = {"STATE", "RUNG", "EVIDENCE", NULL};
@@ -54,6 +69,8 @@ static void print_rungs(FILE *out, const struct node *rungs)
 		const char *state = tree_text(r, "state", "?"), *code = tree_text(r, "code", "?");
 		bool named = strcmp(code, "ok") != 0 && strcmp(code, "unknown") != 0;
 
+		if (strcmp(state, "not-reached") == 0)
+			continue;
 		table_row(&t);
 		table_cell(&t, "%s", state_word(state));
 		table_cell(&t, "%s", tree_text(r, "title", r->name));
@@ -66,6 +83,7 @@ static void print_rungs(FILE *out, const struct node *rungs)
 	}
 	table_print(&t, out);
 	table_fini(&t);
+	print_not_reached(out, rungs);
 }
 
 static void print_conn(FILE *out, const struct node *conn)

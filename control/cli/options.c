@@ -302,7 +302,8 @@ static void print_general(FILE *out)
 	      "  --json           one JSON object instead of text\n"
 	      "  --help           help for the command\n"
 	      "\n"
-	      "Exit status: 0 done, 1 it failed, 2 wrong usage, 3 the daemon cannot be reached.\n",
+	      "Exit status: 0 done, 1 it failed, 2 wrong usage, 3 the daemon cannot be reached;\n"
+	      "doctor has its own.\n",
 	      out);
 }
 

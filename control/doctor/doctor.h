@@ -82,9 +82,11 @@ enum doctor_icmp {
 	DOCTOR_ICMP_NONE,
 	DOCTOR_ICMP_PORT,  // port unreachable: nothing listens (3/3, 1/4)
 	DOCTOR_ICMP_ADMIN, // administratively prohibited (3/9, 3/10, 3/13, 1/1, 1/5)
-	DOCTOR_ICMP_HOST,  // host or network unreachable
+	DOCTOR_ICMP_HOST,  // host unreachable: the last router knows the way, the peer does not
+			   // answer it
 	DOCTOR_ICMP_TTL,   // time exceeded: a loop
 	DOCTOR_ICMP_SIZE,  // too big
+	DOCTOR_ICMP_NET,   // network unreachable: a router has no route
 };
 
 struct doctor_icmp_facts {
@@ -103,6 +105,7 @@ struct doctor_ike_facts {		     // messages between us and the peer's address
 	struct doctor_count unanswered;	     // our requests that were given up
 	struct doctor_count unanswered_auth; // of these: IKE_AUTH, after IKE_SA_INIT was answered
 	struct doctor_count retransmits;     // of ours
+	struct doctor_count late;	     // of ours that were answered only after a repetition
 	struct doctor_count peer_repeats;    // IKE_SA_INIT requests that we have answered before
 	uint64_t longest;		     // bytes: of the largest of ours that is not answered
 	uint16_t asking_port;		     // where our request that waits is going to, 0: none

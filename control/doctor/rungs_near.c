@@ -35,7 +35,8 @@ void rung_host(const struct doctor_facts *f, struct doctor_finding *out)
 			    h->disk_free_permille.n / 10, h->disk_free_permille.n % 10);
 		finding_next(out, "make room: 'df -h' and 'journalctl --vacuum-size=100M'");
 	} else if (h->workers.known) {
-		finding_pass(out, "%" PRIu64 " workers turn; clock %s; up for %s", h->workers.n,
+		finding_pass(out, "%" PRIu64 " worker%s; clock %s; up for %s", h->workers.n,
+			     h->workers.n == 1 ? " turns" : "s turn",
 			     h->clock_synced == DOCTOR_YES  ? "synchronised"
 			     : h->clock_synced == DOCTOR_NO ? "plausible, not synchronised"
 							    : "not checked",
@@ -169,7 +170,8 @@ static const char *icmp_text(enum doctor_icmp what)
 		[DOCTOR_ICMP_NONE] = "no error",
 		[DOCTOR_ICMP_PORT] = "port unreachable",
 		[DOCTOR_ICMP_ADMIN] = "administratively prohibited",
-		[DOCTOR_ICMP_HOST] = "host or network unreachable",
+		[DOCTOR_ICMP_HOST] = "host unreachable",
+		[DOCTOR_ICMP_NET] = "network unreachable",
 		[DOCTOR_ICMP_TTL] = "time exceeded",
 		[DOCTOR_ICMP_SIZE] = "too big",
 	};
@@ -183,6 +185,11 @@ static bool ike_probe_answered(const struct doctor_probe_facts *p)
 	       p->ike_alt.answer == DOCTOR_ANSWERED;
 }
 
+static bool is_unreachable(enum doctor_icmp what)
+{
+	return what == DOCTOR_ICMP_HOST || what == DOCTOR_ICMP_NET || what == DOCTOR_ICMP_TTL;
+}
+
 // ICMP that says: the peer cannot be reached at all.
 static bool unreachable(const struct doctor_facts *f, struct doctor_finding *out)
 {
@@ -192,20 +199,24 @@ static bool unreachable(const struct doctor_facts *f, struct doctor_finding *out
 	struct ip_addr from = i->from;
 	char text[IP_ADDR_TEXT_MAX], last[DOCTOR_AGE_TEXT_MAX + 16] = "";
 
-	if (icmp_is_fresh(f) && (i->last == DOCTOR_ICMP_HOST || i->last == DOCTOR_ICMP_TTL)) {
+	if (icmp_is_fresh(f) && is_unreachable(i->last)) {
 		what = i->last;
 		last_text(&i->errors, last);
-	} else if (echo->answer == DOCTOR_REFUSED &&
-		   (echo->icmp == DOCTOR_ICMP_HOST || echo->icmp == DOCTOR_ICMP_TTL)) {
+	} else if (echo->answer == DOCTOR_REFUSED && is_unreachable(echo->icmp)) {
 		what = echo->icmp;
 		from = echo->by;
 	}
 	if (what == DOCTOR_ICMP_NONE || (echo->answer == DOCTOR_ANSWERED && !icmp_is_fresh(f)))
 		return false;
-	finding_set(out, DOCTOR_FAIL, DOCTOR_U_UNREACH, DOCTOR_CARRIER, DOCTOR_MEDIUM,
+	finding_set(out, DOCTOR_FAIL, DOCTOR_U_UNREACH,
+		    what == DOCTOR_ICMP_HOST ? DOCTOR_PEER : DOCTOR_CARRIER, DOCTOR_MEDIUM,
 		    "%s says: %s%s", ip_addr_format(&from, text, sizeof(text)), icmp_text(what),
 		    last);
-	finding_next(out, "ask who runs %s: it has no way to the peer, or the peer is off", text);
+	finding_next(out,
+		     what == DOCTOR_ICMP_HOST
+			     ? "is the peer on? It does not answer %s, the last router before it"
+			     : "ask who runs %s: it has no way to the peer",
+		     text);
 	return true;
 }
 

@@ -9,7 +9,7 @@
 #include "control/doctor/rungs.h"
 
 #define REPEATS	    2	 // of the peer's first request, before our answers count as lost
-#define LOSSES	    3	 // retransmissions
+#define LOSSES	    2	 // requests that had to be repeated
 #define BIG_MESSAGE 1000 // bytes
 
 static const char *who(const struct ip_addr *a, char buf[IP_ADDR_TEXT_MAX])
@@ -228,16 +228,18 @@ void rung_path(const struct doctor_facts *f, struct doctor_finding *out)
 {
 	const struct doctor_ike_facts *i = &f->ike;
 	uint64_t rx = i->rx_500.n + i->rx_4500.n;
+	char last[DOCTOR_AGE_TEXT_MAX + 16];
 
 	if (!ike_works(f) && (by_icmp(f, out) || by_repeats(f, out) || by_auth(f, out)))
 		return;
 	if (by_probe(f, out) || by_contrast(f, out))
 		return;
-	if (i->retransmits.known && i->retransmits.n >= LOSSES && rx > 0) {
+	// A single one may be a peer that was just starting.
+	if (i->late.known && i->late.n >= LOSSES) {
 		finding_set(out, DOCTOR_WARN, DOCTOR_F_500LOSS, DOCTOR_CARRIER, DOCTOR_MEDIUM,
-			    "%" PRIu64 " requests had to be repeated in %" PRIu64 " s; %" PRIu64
-			    " messages came",
-			    i->retransmits.n, i->retransmits.window_ms / 1000, rx);
+			    "%" PRIu64 " requests in %" PRIu64
+			    " s were answered only after they had been repeated%s",
+			    i->late.n, i->late.window_ms / 1000, last_text(&i->late, last));
 		finding_next(out, "ask the carrier whether it limits the rate of UDP/500");
 	} else if (ike_works(f)) {
 		finding_pass(out, "IKE goes both ways on UDP/%u",

@@ -66,7 +66,7 @@ static void well_host(struct doctor_facts *f)
 	f->neigh.unanswered = f->neigh.mac_changes = never();
 	f->ike.tx_500 = f->ike.tx_4500 = f->ike.rx_500 = f->ike.rx_4500 = never();
 	f->ike.tx_refused = f->ike.unanswered = f->ike.unanswered_auth = never();
-	f->ike.retransmits = f->ike.peer_repeats = f->ike.icmp.errors = never();
+	f->ike.retransmits = f->ike.peer_repeats = f->ike.icmp.errors = f->ike.late = never();
 	f->guard.on = DOCTOR_YES;
 	f->guard.came = f->guard.passed = f->guard.cookies = f->guard.limited = never();
 	f->guard.all = f->guard.all_limited = f->guard.all_cookies = f->guard.punt_full = never();
@@ -271,6 +271,14 @@ static void f_icmp(struct doctor_facts *f, enum doctor_icmp what, const char *fr
 		.errors = FEW(3), .last = what, .port = 500, .from = addr(from)};
 }
 
+static void f_netunreach(struct doctor_facts *f)
+{
+	f_icmp(f, DOCTOR_ICMP_NET, "203.0.113.1");
+}
+static void f_loop(struct doctor_facts *f)
+{
+	f_icmp(f, DOCTOR_ICMP_TTL, "203.0.113.1");
+}
 static void f_unreach(struct doctor_facts *f)
 {
 	f_icmp(f, DOCTOR_ICMP_HOST, "203.0.113.1");
@@ -552,8 +560,14 @@ static void f_500_answers_probe(struct doctor_facts *f)
 static void f_500loss(struct doctor_facts *f)
 {
 	up(f);
+	f->ike.late = few(2);
+}
+
+static void f_late_once(struct doctor_facts *f)
+{
+	up(f);
 	f->ike.retransmits = few(4);
-	f->ike.rx_500 = few(9);
+	f->ike.late = few(1);
 }
 
 static void f_500loss_probed(struct doctor_facts *f)
@@ -799,7 +813,9 @@ static const struct row {
 	{f_noarp, DOCTOR_DOWN, DOCTOR_R_NOARP, DOCTOR_CARRIER, KEEP, "192.0.2.254"},
 	{f_noarp_peer, DOCTOR_DOWN, DOCTOR_R_NOARP, DOCTOR_PEER, KEEP, "198.51.100.9"},
 	{f_dupaddr, DOCTOR_DOWN, DOCTOR_R_DUPADDR, DOCTOR_CARRIER, KEEP, "5 times"},
-	{f_unreach, DOCTOR_DOWN, DOCTOR_U_UNREACH, DOCTOR_CARRIER, KEEP, "203.0.113.1 says"},
+	{f_netunreach, DOCTOR_DOWN, DOCTOR_U_UNREACH, DOCTOR_CARRIER, KEEP, "network"},
+	{f_loop, DOCTOR_DOWN, DOCTOR_U_UNREACH, DOCTOR_CARRIER, KEEP, "time exceeded"},
+	{f_unreach, DOCTOR_DOWN, DOCTOR_U_UNREACH, DOCTOR_PEER, KEEP, "203.0.113.1 says"},
 	{f_loss, DOCTOR_DEGRADED, DOCTOR_U_LOSS, DOCTOR_CARRIER, KEEP, "2 of 3"},
 	{f_ttlshift, DOCTOR_DEGRADED, DOCTOR_U_TTLSHIFT, DOCTOR_CARRIER, KEEP, "50"},
 	{f_icmponly, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
@@ -844,7 +860,8 @@ static const struct row {
 	{f_small_auth, DOCTOR_DOWN, DOCTOR_F_500LOSS, DOCTOR_CARRIER, KEEP, NULL},
 	{f_bigudp_probed, DOCTOR_DOWN, DOCTOR_F_BIGUDP, DOCTOR_CARRIER, KEEP, "1200 bytes"},
 	{f_500_answers_probe, DOCTOR_DOWN, DOCTOR_I_SILENT, DOCTOR_OWNER_UNKNOWN, 0, NULL},
-	{f_500loss, DOCTOR_DEGRADED, DOCTOR_F_500LOSS, DOCTOR_CARRIER, KEEP, "4 requests"},
+	{f_500loss, DOCTOR_DEGRADED, DOCTOR_F_500LOSS, DOCTOR_CARRIER, KEEP, "2 requests"},
+	{f_late_once, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
 	{f_500loss_probed, DOCTOR_DEGRADED, DOCTOR_F_500LOSS, DOCTOR_CARRIER, KEEP, "1 of 3"},
 	// Negotiation.
 	{f_proposal, DOCTOR_DOWN, DOCTOR_N_PROPOSAL, DOCTOR_BOTH, 0, "not authenticated"},

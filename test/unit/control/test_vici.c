@@ -772,6 +772,56 @@ static void test_refusals_are_listed_and_announced(void **state)
 	free(r);
 }
 
+// ---- doctor ----
+
+static void test_doctor(void **state)
+{
+	struct client c = client_open();
+	struct doctor_facts *f = &fake.facts;
+	struct vici_packet p;
+
+	(void)state;
+	f->route.peer_known = DOCTOR_YES;
+	f->route.have = DOCTOR_NO;
+	snprintf(f->route.why, sizeof(f->route.why), "no route to 192.0.2.2");
+	f->ike.tx_500 = (struct doctor_count){
+		.known = true, .n = 4, .window_ms = 60000, .ever = true, .ago_ms = 1500};
+	client_register(&c, "doctor");
+	client_ask(&c, VICI_CMD_REQUEST, "doctor", NULL);
+	expect_event(&c, "doctor", &p);
+	expect_text(&p, "site-b.status", "down");
+	expect_text(&p, "site-b.exit", "2");
+	expect_text(&p, "site-b.code", "R-NOROUTE");
+	expect_text(&p, "site-b.owner", "us");
+	expect_text(&p, "site-b.confidence", "high");
+	expect_text(&p, "site-b.keep-config", "no");
+	expect_text(&p, "site-b.verdict", "site-b is down: no route to the peer through a port");
+	expect_text(&p, "site-b.rungs.route.state", "fail");
+	expect_text(&p, "site-b.rungs.route.evidence", "no route to 192.0.2.2");
+	expect_text(&p, "site-b.rungs.route.replaces", "show ip route PEER");
+	expect_text(&p, "site-b.rungs.esp.state", "not-reached");
+	expect_text(&p, "site-b.facts.tx-500.count", "4");
+	expect_text(&p, "site-b.facts.tx-500.ago-ms", "1500");
+	expect_event(&c, "doctor", &p);
+	expect_text(&p, "site-c.code", "R-NOROUTE");
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+
+	struct vici_builder only = request("ike", "site-c", NULL);
+	struct vici_builder nobody = request("ike", "site-x", NULL);
+
+	client_ask(&c, VICI_CMD_REQUEST, "doctor", &only);
+	expect_event(&c, "doctor", &p);
+	expect_text(&p, "site-c.exit", "2");
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	client_ask(&c, VICI_CMD_REQUEST, "doctor", &nobody);
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	expect_text(&p, "success", "no");
+	client_close(&c);
+}
+
 // ---- initiate and terminate ----
 
 static void test_initiate_with_progress(void **state)
@@ -1449,6 +1499,7 @@ int main(void)
 		TEST(test_disconnect_during_a_stream),
 		TEST(test_events_only_when_registered),
 		TEST(test_list_conns_and_states),
+		TEST(test_doctor),
 		TEST(test_initiate_with_progress),
 		TEST(test_a_probe),
 		TEST(test_initiate_results),
