@@ -108,6 +108,8 @@ static struct ip_endpoint translate(const struct sim *s, const struct sim_peer *
 static struct ip_endpoint translate_back(const struct sim *s, const struct sim_peer *to,
 					 struct ip_endpoint e)
 {
+	if (s->forwarded && to == &s->b && e.port == IKE_NATT_PORT)
+		return (struct ip_endpoint){0};
 	if (s->forwarded && to == &s->b && e.port == s->forwarded)
 		e.port = IKE_NATT_PORT;
 	if (s->nat && to == &s->a) {
