@@ -93,6 +93,7 @@ struct config_gateway {
 	unsigned initiations;		 // of ours under way at once, default 64
 	unsigned initiations_per_peer;	 // the same towards one address, default 5
 	char *socket;			 // path of the vici socket, default /run/port500.vici
+	char *state_dir;		 // what outlives the daemon, default "": nothing
 	char *eal_args;			 // further EAL arguments, default ""
 	struct config_ike ike;
 	struct config_guard guard;
@@ -167,6 +168,7 @@ struct config_child {
 	uint32_t priority;		  // 0: by specificity
 	uint32_t if_id;			  // of its tunnel interface, 0: none; of both directions
 	char iface[CONFIG_PORT_NAME_MAX]; // that interface's name, "" without
+	char port[CONFIG_PORT_NAME_MAX];  // whose policies it has, "": those of all ports
 	struct config_where where;
 };
 

@@ -118,6 +118,10 @@ const struct schema_key schema_keys[] = {
 	{GATEWAY, "socket", FORM_TEXT, .def = "/run/port500.vici",
 	 .doc = "Path of the API's socket (strongSwan's vici protocol); \"unix://\" in front is "
 		"allowed."},
+	{GATEWAY, "state_dir", FORM_TEXT, .def = "",
+	 .doc = "Directory in which the flight recorder is kept across a restart, "
+		"\"/var/lib/port500\" say; made when it is not there. Empty: it is in memory "
+		"alone."},
 	{GATEWAY, "workers", FORM_NUMBER, .def = "1", .min = 1, .max = 64,
 	 .def_doc = "number of cpus, else 1",
 	 .doc = "Worker threads that move packets. As many as there are entries in cpus, when cpus "
@@ -496,8 +500,11 @@ const struct schema_key schema_keys[] = {
 		"here."},
 	{CHILD, "policies", FORM_BOOL, KEY_REFUSED, .def = "yes", .quiet = "yes true enabled 1",
 	 .why = "without policies no packet would be protected", .doc = "Install policies."},
-	{CHILD, "interface", FORM_TEXT, KEY_REFUSED, .why = "policies hold on all ports",
-	 .doc = "Interface that the policies hold on."},
+	{CHILD, "interface", FORM_TEXT, .def_doc = "all ports",
+	 .doc = "A port (gateway.ports), by its name: the child's policies then hold for what is "
+		"routed to this port, and for what comes in by it in clear, and for nothing else. "
+		"In strongSwan it restricts outbound policies only. A child behind a tunnel "
+		"interface has none."},
 	{CHILD, "mark_in", FORM_TEXT, KEY_REFUSED, .quiet = "0 0/0x00000000", .why = MARKS,
 	 .doc = "Packet mark."},
 	{CHILD, "mark_out", FORM_TEXT, KEY_REFUSED, .quiet = "0 0/0x00000000", .why = MARKS,

@@ -17,6 +17,8 @@ struct doctor_watch;
 struct event;
 struct event_base;
 struct links;
+struct recorder;
+struct recorder_feed;
 struct revocation_fetch;
 struct vici_server;
 
@@ -28,6 +30,8 @@ struct daemon {
 	const char *config_path;
 	struct netmirror *netmirror;
 	struct links *links;
+	struct recorder *recorder;
+	struct recorder_feed *feed;
 	struct ike_run *ike;
 	struct doctor_watch *doctor;
 	struct crl_fetch *crl_fetch;

@@ -23,6 +23,7 @@ struct doctor_probe_facts;
 struct event_base;
 struct ike_refusal;
 struct ike_run;
+struct recorder;
 
 // Opens UDP 500 and 4500 on all addresses (IP_PKTINFO tells which). -EADDRINUSE, -EACCES with a
 // sentence in *err.
@@ -105,6 +106,9 @@ typedef void (*ike_run_observer)(void *ctx, enum ike_report_code code, enum ike_
 				 const struct ike_refusal *refusal);
 // Receives every report of every SA (event streams). NULL stops.
 void ike_run_set_observer(struct ike_run *run, ike_run_observer observer, void *ctx);
+
+// What happens is recorded there from now on, until NULL is set; borrowed.
+void ike_run_set_recorder(struct ike_run *run, struct recorder *recorder);
 
 // Is called after a child behind a tunnel interface has come up (before the peer is told) or gone,
 // or traffic initiates it or no longer.

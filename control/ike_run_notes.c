@@ -49,16 +49,12 @@ static void note_repeated(struct run_sa *s)
 {
 	struct peer_note *n;
 	struct ike_sa_info info;
-	uint64_t now = run_now_ms();
 
 	s->repeating = true;
 	ike_sa_info(s->sa, &info);
 	n = note_of(s->run, s, &info.remote.addr);
 	if (n)
-		tally_note(&n->retransmits, 1, now, TALLY_MINUTE_MS);
-	// The first repetition comes one base time after the request.
-	if (info.retransmits <= 1)
-		s->asked_ms = now - (s->conn ? s->conn->ike.retransmit_base_ms : 0);
+		tally_note(&n->retransmits, 1, run_now_ms(), TALLY_MINUTE_MS);
 }
 
 static void note_unanswered(struct run_sa *s)

@@ -164,6 +164,7 @@ struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *c
 	s->sa = sa;
 	s->id = ++run->last_ike_id;
 	s->began = ++run->order;
+	s->born_ms = run_now_ms();
 	s->rekey_at_ms = s->end_at_ms = s->kill_at_ms = NO_DEADLINE;
 	TAILQ_INIT(&s->children);
 	sa_join(s, conn);
@@ -206,6 +207,12 @@ static void sa_close(struct run_sa *s)
 void run_sa_drop(struct run_sa *s)
 {
 	run_enter(s->run);
+	if (!s->closed && s->established)
+		run_record_sa(s, RECORD_IKE, "forgotten",
+			      "IKE SA #%u forgotten, the peer is not told", s->id);
+	else if (!s->closed && s->half_open)
+		run_record_sa(s, RECORD_FAILURE, "half-open",
+			      "the peer began with IKE_SA_INIT and did not go on");
 	sa_close(s);
 	run_leave(s->run);
 }
@@ -282,8 +289,19 @@ static void act_send(struct run_sa *s, const struct ike_action *a)
 	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX], to[IP_ENDPOINT_TEXT_MAX];
 	int rc = ike_socket_send(&run->sock, &a->send.local, &a->send.remote,
 				 a->send.non_esp_marker, a->send.bytes, a->send.len);
+	const struct ike_event sent = {
+		.local = a->send.local,
+		.remote = a->send.remote,
+		.bytes = a->send.bytes,
+		.len = a->send.len,
+	};
 
 	note_sent(s, &a->send.local, &a->send.remote, a->send.len, rc);
+	run_record_out(run, s, &sent, rc);
+	if (!a->send.is_response && !a->send.is_repeat) {
+		s->asked_ms = run_now_ms();
+		s->asked_what = a->send.exchange;
+	}
 	if (rc == 0) {
 		run->stats.tx_messages++;
 		s->last_tx_ms = run_now_ms();
@@ -535,6 +553,7 @@ void run_sa_step(struct run_sa *s, struct ike_event *ev)
 	rc = ike_step(s->sa, ev, &acts);
 	refresh(s);
 	n_woken = successors(s, &acts, woken);
+	run_record_step(s, ev, &acts);
 	for (size_t i = 0; i < acts.n; i++)
 		if (acts.a[i].type == IKE_ACT_REPORT &&
 		    (acts.a[i].report.code == IKE_REPORT_DEAD_PEER ||

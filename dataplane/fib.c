@@ -116,6 +116,14 @@ uint32_t fib_generation(const struct fib *fib)
 	return atomic_load_explicit(&fib->generation, memory_order_acquire);
 }
 
+// The sum of two counters that only go up never comes again. From 1 on: an entry of zeros is old.
+uint32_t dp_epoch(const struct dp *dp)
+{
+	return 1 + fib_generation(dp->fib) +
+	       atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&dp->changes,
+				    memory_order_acquire);
+}
+
 // The slot where an address stands, or would stand.
 static inline unsigned local_slot(const struct locals *l, uint32_t addr_be)
 {

@@ -259,6 +259,7 @@ bool pmtu_learn(struct dp *dp, struct dp_event *ev)
 	if (p->slot[at] == 0)
 		atomic_fetch_add_explicit(&p->used, 1, memory_order_relaxed);
 	atomic_store_explicit(&p->slot[at], key | ev->mtu, memory_order_relaxed);
+	dp_changed(dp);
 	p->expires_tsc[at] = rte_rdtsc() + PMTU_AGE_S * dp->tsc_hz;
 	return ev->mtu < before;
 }
@@ -275,6 +276,7 @@ void pmtu_age(struct dp *dp)
 		if (p->slot[i] == 0 || now < p->expires_tsc[i])
 			continue;
 		atomic_store_explicit(&p->slot[i], 0, memory_order_relaxed);
+		dp_changed(dp);
 		atomic_fetch_sub_explicit(&p->used, 1, memory_order_relaxed);
 	}
 }

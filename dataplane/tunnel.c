@@ -293,6 +293,7 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	set_life(sa, esp);
 	tunnel_count_join_out(t->count, sa);
 	old = atomic_exchange_explicit(&t->sa, sa, memory_order_acq_rel);
+	dp_changed(dp);
 	if (old != NULL)
 		dp_defer_free(dp, sa_out_free, old);
 	esp_sa_fini(esp);
@@ -345,6 +346,7 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 	sa->last_tsc = atomic_load_explicit(&old->last_tsc, memory_order_relaxed);
 	tunnel_count_move_out(old, sa);
 	atomic_store_explicit(&t->sa, sa, memory_order_release);
+	dp_changed(dp);
 	dp_defer_free(dp, sa_out_free, old);
 	return 0;
 }
@@ -357,6 +359,7 @@ int dp_tunnel_clear_out(struct dp *dp, uint32_t id, uint32_t spi)
 	if (sa == NULL || sa->spi != spi)
 		return -ENOENT;
 	atomic_store_explicit(&t->sa, NULL, memory_order_release);
+	dp_changed(dp);
 	dp_defer_free(dp, sa_out_free, sa);
 	return 0;
 }

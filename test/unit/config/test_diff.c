@@ -83,6 +83,7 @@ static void test_connections(void **state)
 		{CHILD, "remote_ts = 10.2.0.0/24[tcp]", false, true},
 		{CHILD, "remote_ts = 10.2.0.0/24, dynamic", false, true},
 		{CHILD, "esp_proposals = aes256gcm16", false, true},
+		{CHILD, "interface = wan", false, true},
 		{CHILD, "start_action = start", false, true},
 		{CHILD, "start_action = trap", false, true},
 		{CHILD, "dpd_action = start", false, true},

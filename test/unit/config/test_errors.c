@@ -304,6 +304,18 @@ static const struct row errors[] = {
 #define IFACE(text) "gateway { interfaces { " text " } }\n"
 
 static const struct row iface_errors[] = {
+	{CHILD, "interface = eth7",
+	 "f:22: connections.a.children.n: interface = eth7 is none of the ports of gateway.ports: "
+	 "wan"},
+	{CHILD, "interface = a-name-of-16-byt",
+	 "f:24: connections.a.children.n.interface: 'a-name-of-16-byt' is too long for the name of "
+	 "a port (gateway.ports), of at most 15 bytes"},
+	{TOP,
+	 IFACE("vti0 { if_id = 5 }") "connections { a { children { n { interface = wan\nif_id_in = "
+				     "5\nif_id_out = 5 } } } }",
+	 "f:22: connections.a.children.n: it is behind the tunnel interface vti0, which has "
+	 "policies of its own, and so is on no port: leave out interface = wan, or if_id_in and "
+	 "if_id_out"},
 	{CHILD, "if_id_in = 7\nif_id_out = 7",
 	 "f:22: connections.a.children.n: no interface has if_id 7; write gateway { interfaces { "
 	 "vti7 { if_id = 7 } } }"},

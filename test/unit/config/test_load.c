@@ -493,6 +493,23 @@ static void test_many_connections(void **state)
 	free(text);
 }
 
+static void test_policies_of_one_port(void **state)
+{
+	struct config *c = load_with(
+		TOP, "connections { a { children { n { interface = wan }\n"
+		     "rule { mode = pass\ninterface = wan\nlocal_ts = 0.0.0.0/0\n"
+		     "remote_ts = 10.3.0.0/16 }\n"
+		     "all { mode = drop\nlocal_ts = 0.0.0.0/0\nremote_ts = 10.4.0.0/16 } } } }");
+	const struct config_child *child = c->conns[0].children;
+
+	(void)state;
+	assert_string_equal(child[0].port, "wan");
+	assert_string_equal(child[1].port, "wan");
+	assert_string_equal(child[2].port, "");
+	assert_int_equal(c->n_warnings, 0);
+	config_destroy(c);
+}
+
 static void test_interfaces(void **state)
 {
 	struct config *c = load_with(
@@ -625,6 +642,7 @@ int main(void)
 		cmocka_unit_test(test_responders),
 		cmocka_unit_test(test_many_connections),
 		cmocka_unit_test(test_interfaces),
+		cmocka_unit_test(test_policies_of_one_port),
 		cmocka_unit_test(test_limits),
 	};
 

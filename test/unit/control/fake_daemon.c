@@ -44,6 +44,7 @@ static void init_config(const char *socket_path)
 	children_b[0].rekey_time_ms = 3600000;
 	set_name(children_b[1].name, "local");
 	children_b[1].mode = MODE_PASS;
+	snprintf(children_b[1].port, sizeof(children_b[1].port), "lan");
 	add_ts(&children_b[1].local_ts, "10.1.0.0/16");
 	add_ts(&children_b[1].remote_ts, "10.1.0.0/16");
 	set_name(children_c[0].name, "voice");
