@@ -217,6 +217,8 @@ void run_record_step(struct run_sa *s, const struct ike_event *ev, const struct 
 // Something about an IKE SA that the core does not know of.
 void run_record_sa(struct run_sa *s, enum record_kind kind, const char *code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+// Something about a connection as a whole.
+void run_record_conn(struct ike_run *run, const struct conn *c, const char *code, const char *text);
 void run_record_guard(struct ike_run *run, enum record_level level, const char *code,
 		      const char *text);
 

@@ -3,6 +3,7 @@
 #include "control/ike_run_priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -62,6 +63,22 @@ static void keep_facts(struct run_probe *p)
 	c->probed_ms = run_now_ms();
 }
 
+static void tell(const struct run_probe *p)
+{
+	struct doctor_probe_facts f;
+	char text[200], peer[IP_ADDR_TEXT_MAX];
+
+	probe_facts(&p->probe, &f);
+	snprintf(text, sizeof(text),
+		 "%s probed: answers to %u of %u echoes, %u of %u IKE_SA_INITs to 500, %u of %u to "
+		 "4500",
+		 ip_addr_format(&p->probe.params.remote, peer, sizeof(peer)), f.echo.answered,
+		 f.echo.sent, f.ike_500.answered, f.ike_500.sent, f.ike_4500.answered,
+		 f.ike_4500.sent);
+	log_info(LOG_API, "%s: %s", p->conn->ike.name, text);
+	run_record_conn(p->run, p->conn, "probed", text);
+}
+
 // The last one of the peer's counts: the answer is in the API before anybody is told.
 static void finish(struct run_probe *p)
 {
@@ -71,6 +88,7 @@ static void finish(struct run_probe *p)
 	TAILQ_REMOVE(&run->probes, p, link);
 	run->n_probes--;
 	keep_facts(p);
+	tell(p);
 	probe_free(p);
 	if (w.done)
 		w.done(w.ctx);

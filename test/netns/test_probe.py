@@ -45,6 +45,7 @@ def test_all_is_well(net, a, peer, tmp_path):
     assert facts["echo"]["ttl"] == "63"
     for hops in ("hops-500", "hops-4500"):
         assert facts[hops] == {"last": "2", "last-host": B.wan_addr, "arrived": "yes"}, facts
+    assert "probed: answers to 5 of 5 echoes, 4 of 4 IKE_SA_INITs to 500" in a.text()
     # Nothing of it has begun an IKE SA, nor counts as a refusal.
     assert "ESTABLISHED" not in peer.swanctl("--list-sas")
     assert "CONNECTING" not in peer.swanctl("--list-sas")
@@ -65,6 +66,19 @@ def test_500_filtered(net, a, peer):
     assert facts["hops-500"]["arrived"] == "no" and facts["hops-4500"]["arrived"] == "yes"
     assert facts["hops-500"]["last"] == "1" and facts["hops-500"]["last-host"] == A.carrier_addr
     unblock(net)
+
+
+def test_the_verdict(net, a, b):
+    """The ladder makes of it what one side alone cannot tell."""
+    block(net)
+    b.start(b.default_config(start=False))
+    a.start()
+    a.wait_log("IKE_SA_INIT .message 0. to .* repeat 2")
+    before = json.loads(a.cli("doctor lab --json", check=False)[1])["doctor"][0]["lab"]
+    after = json.loads(a.cli("doctor --probe lab --json", check=False)[1])["doctor"][0]["lab"]
+    assert before["code"] == "I-SILENT" and before["owner"] == "unknown", before["verdict"]
+    assert after["code"] == "F-500OUT" and after["owner"] == "carrier", after["verdict"]
+    assert after["keep-config"] == "yes"
 
 
 def test_filtered_by_source_port(net, a, b):
