@@ -321,6 +321,7 @@ void conn_put(struct conn *c)
 	}
 	free(c->children);
 	free(c->ike.children);
+	free(c->probed);
 	if (c->roll_link.le_prev)
 		LIST_REMOVE(c, roll_link);
 	free(c);

@@ -20,6 +20,7 @@
 #define CONN_WHY_MAX 400
 
 struct conn;
+struct doctor_probe_facts;
 struct event;
 struct ike_run;
 struct pace_peer;
@@ -124,6 +125,8 @@ struct conn {
 	char names_why[CONN_WHY_MAX]; // the last failure
 	uint16_t local_port, remote_port;
 	struct port_choice ports;	       // with on_500_blocked (control/ike_run_port.c)
+	struct doctor_probe_facts *probed; // what the last probe has found out, NULL: none yet
+	uint64_t probed_ms;
 	uint8_t port_check[8];		       // SPI of the question whether 500 answers again
 	uint64_t reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
 	uint64_t reauth_rand_ms;	       // taken off reauth_time_ms, at random

@@ -16,6 +16,7 @@
 #include "control/vici_session.h"
 
 #define WRITTEN_S      1760000000 // October 2025: this program is younger
+#define PROBE_GOOD_MS  120000	  // an older probe says nothing of now
 #define SAME_MOMENT_MS 1500	  // failures are timed in whole seconds
 
 // ---- host ----
@@ -184,6 +185,14 @@ static void put_failure(const struct daemon *d, struct doctor_facts *f)
 	put_offers(&newest->refusal, out);
 }
 
+static void put_probe(const struct daemon *d, struct doctor_facts *f)
+{
+	struct doctor_probe_facts probe;
+
+	if (ike_run_probe_facts(d->ike, f->conn.name, &probe) && probe.ago_ms < PROBE_GOOD_MS)
+		f->probe = probe;
+}
+
 int doctor_gather(struct daemon *d, size_t conn, struct doctor_facts *out)
 {
 	int rc;
@@ -196,5 +205,6 @@ int doctor_gather(struct daemon *d, size_t conn, struct doctor_facts *out)
 	doctor_watch_read(d->doctor, out);
 	put_way(d, out);
 	put_failure(d, out);
+	put_probe(d, out);
 	return 0;
 }

@@ -145,6 +145,7 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 	TAILQ_INIT(&run->closed);
 	TAILQ_INIT(&run->to_sweep);
 	TAILQ_INIT(&run->watches);
+	TAILQ_INIT(&run->probes);
 	TAILQ_INIT(&run->pace.ready);
 	rc = ike_openssl_create(&run->crypto);
 	if (rc) {
@@ -200,6 +201,7 @@ void ike_run_destroy(struct ike_run *run)
 	run->shutting_down = true;
 	run->observer = NULL;
 	watch_destroy_all(run);
+	run_probe_destroy(run);
 	run_enter(run);
 	while ((s = TAILQ_FIRST(&run->sas)))
 		run_sa_drop(s);

@@ -19,6 +19,7 @@
 #include "lib/error.h"
 
 struct cred;
+struct doctor_probe_facts;
 struct event_base;
 struct ike_refusal;
 struct ike_run;
@@ -113,6 +114,23 @@ void ike_run_set_recorder(struct ike_run *run, struct recorder *recorder);
 // or traffic initiates it or no longer.
 void ike_run_follow_children(struct ike_run *run, void (*changed)(void *ctx, unsigned iface),
 			     void *ctx);
+
+// Follows one probe. Either may be NULL.
+struct ike_run_probe_watch {
+	void (*progress)(void *ctx, const char *question, unsigned sent, unsigned of);
+	void (*done)(void *ctx); // exactly once, unless it is unwatched
+	void *ctx;
+};
+
+// Asks the peer of a connection whether and how it can be reached (control/probe.h); takes a few
+// seconds, meanwhile everything goes on. -ENOENT, -EINVAL (%any), -EAGAIN (probed lately), -EPERM
+// and others with a sentence. On error `done` is not called.
+int ike_run_probe(struct ike_run *run, const char *conn, const struct ike_run_probe_watch *watch,
+		  struct error *err);
+void ike_run_probe_unwatch(struct ike_run *run, void *ctx);
+// What the last probe of the connection has found out. False: there was none.
+bool ike_run_probe_facts(const struct ike_run *run, const char *conn,
+			 struct doctor_probe_facts *out);
 
 struct ike_run_sa { // one IKE SA as the API shows it
 	uint32_t id; // unique, from 1

@@ -69,6 +69,7 @@ static void back_to_500(struct ike_run *run, struct conn *c)
 		 ip_addr_format(&was.peer, peer, sizeof(peer)),
 		 (unsigned long long)((run_now_ms() - was.since_ms) / 1000));
 	log_notice(LOG_IKE, "%s: %s", c->ike.name, text);
+	run_record_conn(run, c, ike_report_code_name(IKE_REPORT_PORT_BACK), text);
 	if (run->observer)
 		run->observer(run->observer_ctx, IKE_REPORT_PORT_BACK, IKE_SEV_NOTICE, c->ike.name,
 			      0, text, NULL);

@@ -11,6 +11,7 @@
 //   ike_run_succ.c   the successor of a rekeyed IKE SA
 //   ike_run_addrs.c  our own addresses, for MOBIKE
 //   ike_run_pace.c   how many initiations at once
+//   ike_run_probe.c  probes of peers
 //   ike_run_port.c   another port than 500 while that is filtered (on_500_blocked)
 //   ike_run_start.c  bringing configured children up and keeping them up
 //   ike_run_cmd.c    commands: initiate, terminate, shutdown
@@ -33,6 +34,7 @@
 #include "control/ike/cookie.h"
 #include "control/ike_run.h"
 #include "control/ike_socket.h"
+#include "control/probe.h"
 #include "control/peer_notes.h"
 #include "control/recorder.h"
 #include "control/refusals.h"
@@ -172,6 +174,9 @@ struct ike_run {
 	struct event *names_timer, *names_moved;
 	struct ip_addr *addrs; // our own, on the ports
 	size_t n_addrs;
+	TAILQ_HEAD(, run_probe) probes;
+	unsigned n_probes;
+	struct probe_budget probe_budget;
 	struct event *port_tick; // with connections that have left port 500
 	struct event *guard_tick, *guard_soon;
 	uint8_t guard_version;	    // of the keys of cookies that the guard has, 0: none
@@ -216,6 +221,8 @@ void run_record_step(struct run_sa *s, const struct ike_event *ev, const struct 
 // Something about an IKE SA that the core does not know of.
 void run_record_sa(struct run_sa *s, enum record_kind kind, const char *code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+// Something about a connection as a whole.
+void run_record_conn(struct ike_run *run, const struct conn *c, const char *code, const char *text);
 void run_record_guard(struct ike_run *run, enum record_level level, const char *code,
 		      const char *text);
 
@@ -315,6 +322,13 @@ void run_port_established(struct run_sa *s, const struct ike_sa_info *info);
 // Is it the answer to a question whether 500 answers again?
 bool run_port_answer(struct ike_run *run, const struct ike_header *h,
 		     const struct ip_endpoint *remote);
+
+// ---- ike_run_probe.c ----
+// Is it the answer to a probe?
+bool run_probe_answer(struct ike_run *run, const struct ike_header *h,
+		      const struct ip_endpoint *remote);
+bool run_probe_is_on(const struct ike_run *run, const struct ip_addr *peer);
+void run_probe_destroy(struct ike_run *run);
 
 // ---- ike_run_rx.c ----
 int rx_start(struct ike_run *run); // -ENOMEM

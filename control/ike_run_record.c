@@ -255,6 +255,22 @@ void run_record_sa(struct run_sa *s, enum record_kind kind, const char *code, co
 	recorder_event(s->run->recorder, &e);
 }
 
+void run_record_conn(struct ike_run *run, const struct conn *c, const char *code, const char *text)
+{
+	const struct record_event e = {
+		.time_ms = wall_ms(),
+		.kind = RECORD_IKE,
+		.level = RECORD_NOTICE,
+		.took_ms = RECORD_UNKNOWN,
+		.code = code,
+		.conn = c->ike.name,
+		.text = text,
+	};
+
+	if (run->recorder)
+		recorder_event(run->recorder, &e);
+}
+
 void run_record_guard(struct ike_run *run, enum record_level level, const char *code,
 		      const char *text)
 {

@@ -185,7 +185,8 @@ static void message(struct ike_run *run, const uint8_t *bytes, size_t len,
 	note_received(run, s, local, remote, repeated);
 	if (!s && fresh)
 		s = responder_create(run, &h, &ev);
-	else if (!s && !run_port_answer(run, &h, remote))
+	else if (!s && !run_port_answer(run, &h, remote) &&
+		 !run_probe_answer(run, &h, remote))
 		run->stats.rx_unknown_sa++;
 	if (s)
 		run_sa_step(s, &ev);
@@ -195,7 +196,9 @@ static void message(struct ike_run *run, const uint8_t *bytes, size_t len,
 
 static void on_icmp(void *ctx, const struct ike_socket_icmp *e)
 {
-	note_icmp(ctx, e);
+	// What a probe's small TTLs call for says nothing of the way.
+	if (!run_probe_is_on(ctx, &e->remote.addr))
+		note_icmp(ctx, e);
 }
 
 static void on_readable(int fd, short what, void *arg)

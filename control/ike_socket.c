@@ -254,6 +254,16 @@ static size_t put_source(struct cmsghdr *c, const struct ip_addr *a)
 	return CMSG_SPACE(len);
 }
 
+// The same for its TTL or hop limit.
+static size_t put_ttl(struct cmsghdr *c, enum ip_family family, int ttl)
+{
+	c->cmsg_level = family == IP_V6 ? IPPROTO_IPV6 : IPPROTO_IP;
+	c->cmsg_type = family == IP_V6 ? IPV6_HOPLIMIT : IP_TTL;
+	c->cmsg_len = CMSG_LEN(sizeof(ttl));
+	memcpy(CMSG_DATA(c), &ttl, sizeof(ttl));
+	return CMSG_SPACE(sizeof(ttl));
+}
+
 static bool is_of_icmp(int code)
 {
 	return code == ECONNREFUSED || code == EHOSTUNREACH || code == ENETUNREACH ||
@@ -265,8 +275,15 @@ int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 		    const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
 		    size_t len)
 {
+	return ike_socket_send_ttl(s, local, remote, non_esp_marker, bytes, len, 0);
+}
+
+int ike_socket_send_ttl(struct ike_socket *s, const struct ip_endpoint *local,
+			const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
+			size_t len, uint8_t ttl)
+{
 	union {
-		char bytes[CMSG_SPACE(sizeof(union any_pktinfo))];
+		char bytes[CMSG_SPACE(sizeof(union any_pktinfo)) + CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control = {.bytes = {0}};
 	static const uint8_t marker[NON_ESP_MARKER_LEN];
@@ -287,6 +304,10 @@ int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 	if (local->addr.family == remote->addr.family) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = put_source(&control.align, &local->addr);
+		if (ttl > 0)
+			msg.msg_controllen += put_ttl(
+				(struct cmsghdr *)(void *)(control.bytes + msg.msg_controllen),
+				remote->addr.family, ttl);
 	}
 	// An error of a message before (ICMP, see ike_socket_errors) stands in the way of the next
 	// one, once: then it is gone.

@@ -8,6 +8,7 @@
 #include "control/vici_doctor.h"
 #include "control/vici_guard.h"
 #include "control/vici_lists.h"
+#include "control/vici_probe.h"
 #include "control/vici_refusal.h"
 #include "control/vici_session.h"
 #include "control/vici_show.h"
@@ -47,6 +48,7 @@ static const struct vici_command commands[] = {
 	{"show-drops", vici_run_show_drops, NULL},
 	{"show-guard", vici_run_show_guard, NULL},
 	{"list-refusals", vici_run_list_refusals, NULL},
+	{"probe", vici_run_probe, NULL},
 	{"doctor", vici_run_doctor, NULL},
 	{"capture", vici_run_capture, NULL},
 	{"capture-stop", vici_run_capture_stop, NULL},

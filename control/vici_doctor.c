@@ -7,6 +7,7 @@
 
 #include "control/daemon.h"
 #include "control/doctor_gather.h"
+#include "control/vici_probe.h"
 
 static void put_number(struct vici_builder *b, const char *key, const struct doctor_number *n)
 {
@@ -97,6 +98,11 @@ static void put_facts(struct vici_builder *b, const struct doctor_facts *f)
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
 		put_count(b, counts[i].key, counts[i].count);
 	put_icmp(b, &f->ike.icmp);
+	if (f->probe.echo_large_len) {
+		vici_section(b, "probe");
+		vici_probe_put(b, &f->probe);
+		vici_section_end(b);
+	}
 	if (f->conn.failure.ours[0])
 		vici_kv(b, "offer-ours", f->conn.failure.ours);
 	if (f->conn.failure.theirs[0])

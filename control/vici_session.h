@@ -44,6 +44,7 @@ enum vici_event_id {
 	VICI_EV_DOCTOR,
 	VICI_EV_REFUSAL,
 	VICI_EV_CAPTURE,
+	VICI_EV_PROBE,
 	VICI_EV_COUNT,
 };
 
@@ -106,6 +107,8 @@ struct vici_session {
 	struct vici_stream stream; // active when .next is set
 	struct vici_operation op;
 	struct vici_capture *capture; // its own, under way; else NULL
+	bool probing;		      // it waits for the end of a probe
+	char probed[CONFIG_NAME_MAX]; // of that connection
 };
 
 struct vici_server {

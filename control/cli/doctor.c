@@ -144,6 +144,55 @@ static int worst(const struct node *list, size_t *n)
 	return *n ? status : COULD_NOT_TELL;
 }
 
+// ---- probing first ----
+
+enum { PROBES_MAX = 8, PROBE_TIMEOUT_MS = 15000 }; // a probe takes 4 s
+
+static int probe_one(struct cli *cli, const char *conn)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	struct vici_builder request = {0};
+	int status;
+
+	if (!root)
+		return cli_fail(COULD_NOT_TELL, "out of memory");
+	if (!cli->options.json)
+		fprintf(stderr, "probing the peer of %s ...\n", conn);
+	vici_kv(&request, "ike", conn);
+	status = cli_query_slow(cli, "probe", NULL, &request, root, PROBE_TIMEOUT_MS, NULL);
+	vici_builder_fini(&request);
+	// Without it there is the gateway's own evidence left.
+	if (!status && strcmp(tree_text(root, "success", "yes"), "yes") != 0)
+		cli_fail(COULD_NOT_TELL, "%s: not probed: %s", conn,
+			 tree_text(root, "errmsg", "it failed"));
+	tree_free(root);
+	return status ? COULD_NOT_TELL : HEALTHY;
+}
+
+static int probe_all(struct cli *cli)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	const struct node *conns;
+	size_t n = 0;
+	int status;
+
+	if (!root)
+		return cli_fail(COULD_NOT_TELL, "out of memory");
+	status = cli_query(cli, "get-conns", NULL, NULL, root) ? COULD_NOT_TELL : HEALTHY;
+	conns = tree_get(root, "conns");
+	for (const struct node *c = conns ? conns->first : NULL; c; c = c->next)
+		n++;
+	if (n > PROBES_MAX)
+		status = cli_fail(COULD_NOT_TELL,
+				  "%zu connections are too many to probe all peers at once: name "
+				  "one",
+				  n);
+	for (const struct node *c = conns ? conns->first : NULL; c && !status; c = c->next)
+		status = probe_one(cli, c->value);
+	tree_free(root);
+	return status;
+}
+
 int cli_doctor(struct cli *cli)
 {
 	struct node *root = tree_add(NULL, NODE_SECTION, "");
@@ -155,6 +204,13 @@ int cli_doctor(struct cli *cli)
 
 	if (!root)
 		return cli_fail(COULD_NOT_TELL, "out of memory");
+	if (o->probe) {
+		status = o->n_args > 0 ? probe_one(cli, o->args[0]) : probe_all(cli);
+		if (status) {
+			tree_free(root);
+			return status;
+		}
+	}
 	if (o->n_args > 0)
 		vici_kv(&request, "ike", o->args[0]);
 	status = cli_query(cli, "doctor", "doctor", &request, root) ? COULD_NOT_TELL : HEALTHY;

@@ -225,7 +225,7 @@ static bool is_patient(const struct step *st)
 	case REQUEST_REKEY:
 	case REQUEST_DELETE_CHILD:
 	case REQUEST_ADDRS:
-		if (sa->phase != PHASE_ESTABLISHED || sa->want_terminate)
+		if (sa->phase != PHASE_ESTABLISHED)
 			return false;
 		return sa->last_inbound_esp_ms + wait_ms(sa->conn, r->tries_max) > now ||
 		       (st->ev->under_attack && now - r->first_ms < IKE_ATTACK_WAIT_MS);

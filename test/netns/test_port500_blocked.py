@@ -1,11 +1,11 @@
 """UDP/500 is filtered by the carrier: on_500_blocked, with port500 and strongSwan as the peer."""
 import pytest
 
-from gateways import Capture
+from gateways import Capture, Charon
 from test_tunnel import ping
 from topology import A, B, wait_for
 
-QUICK = "gateway {\n    ike { retransmit_timeout = 0.3s }\n"
+QUICK = "gateway {\n    ike { retransmit_timeout = 1s }\n"
 
 
 def block(net, what="udp dport 500"):
@@ -26,7 +26,7 @@ def remote(gw):
     """The ports of the peer, of each IKE SA."""
     out = gw.swanctl("--list-sas")
     return [int(line.rsplit("[", 1)[1].split("]")[0]) for line in out.splitlines()
-            if line.strip().startswith("remote ")]
+            if line.strip().startswith("remote ") and "@" in line]
 
 
 @pytest.fixture(params=["port500", "strongswan"])
@@ -51,18 +51,27 @@ def test_to_4500_and_back(net, a, peer, tmp_path):
     assert capture.lines("udp port 4500 and udp[8:4] == 0 and udp[30] == 34 and src host "
                          + A.wan_addr)
     assert ping(net) == (20, 20)
-    # Nothing is in UDP that need not be (RFC 7296 2.23).
+    # Nothing is in UDP that need not be (RFC 7296 2.23). This charon pretends to be behind a NAT,
+    # because its kernel-libipsec has ESP in UDP alone.
+    in_udp = isinstance(peer, Charon)
     esp = Capture(net, tmp_path / "esp.pcap")
     assert ping(net, "host-b", A.host_addr) == (20, 20)
     esp.stop()
-    assert len(esp.lines("ip proto 50")) >= 40
+    assert len(esp.lines("udp port 4500" if in_udp else "ip proto 50")) >= 40
     # A further attempt begins there at once: no second line.
     a.cli("down lab")
     a.cli("up net")
     assert remote(a) == [4500] and a.text().count("is filtered") == 1
     unblock(net)
     a.wait_log("UDP/500 to 198.51.100.1 answers again", 60)
-    wait_for("an IKE SA on port 500 alone", lambda: remote(a) == [500], 30)
+    if in_udp:  # what is behind a NAT stays on 4500, but the next one begins on 500 again
+        capture = Capture(net, tmp_path / "back.pcap")
+        a.cli("down lab")
+        a.cli("up net")
+        capture.stop()
+        assert len(capture.lines("udp port 500")) >= 2
+    else:
+        wait_for("an IKE SA on port 500 alone", lambda: remote(a) == [500], 30)
     assert ping(net) == (20, 20)
     assert ping(net, "host-b", A.host_addr) == (20, 20)
 
@@ -107,4 +116,4 @@ def test_by_default_it_is_reported(net, a, b):
     b.start(b.default_config(start=False))
     a.start(quick(a.default_config()))
     a.wait_log("never answered IKE_SA_INIT .*UDP 500 passes", 60)
-    assert "trying" not in a.text().split("next attempt")[0]
+    assert "[4500]" not in a.text() and "is filtered" not in a.text()

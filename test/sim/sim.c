@@ -100,12 +100,18 @@ static struct ip_endpoint translate(const struct sim *s, const struct sim_peer *
 		e.port = (uint16_t)(e.port + s->nat_port + nat_shift(&e.addr));
 		e.addr = s->nat_addr;
 	}
+	if (s->forwarded && from == &s->b && e.port == IKE_NATT_PORT)
+		e.port = s->forwarded;
 	return e;
 }
 
 static struct ip_endpoint translate_back(const struct sim *s, const struct sim_peer *to,
 					 struct ip_endpoint e)
 {
+	if (s->forwarded && to == &s->b && e.port == IKE_NATT_PORT)
+		return (struct ip_endpoint){0};
+	if (s->forwarded && to == &s->b && e.port == s->forwarded)
+		e.port = IKE_NATT_PORT;
 	if (s->nat && to == &s->a) {
 		for (unsigned i = 0; ip_addr_equal(&e.addr, &s->nat_addr) && i < to->n_addrs; i++) {
 			uint16_t port = (uint16_t)(e.port - s->nat_port - nat_shift(&to->addrs[i]));

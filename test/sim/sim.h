@@ -143,6 +143,7 @@ struct sim {
 	unsigned drop_next;	     // that many messages from now on
 	bool down;		     // nothing of IKE passes
 	uint16_t blocked;	     // nothing passes from or to that port, 0: none
+	uint16_t forwarded;	  // of b, and alone leads to its 4500; 0: none
 	struct sim_peer *blocked_to; // only what goes there; NULL: both ways
 	bool esp_alive;		     // ESP arrives all the time, as far as IKE is told
 	bool under_attack;	     // both hear so

@@ -103,6 +103,7 @@ static void test_only_the_way_back_is_filtered(void **state)
 	sim_initiate(s, &s->a);
 	sim_run_until(s, 60000);
 	CHECK(info_of(&s->a).remote.port == 4500);
+	CHECK(sim_reported(&s->a, IKE_REPORT_ESTABLISHED)->at_ms < 26000); // at once
 	CHECK(sim_children(&s->a) == 1 && sim_children(&s->b) == 1);
 	CHECK(sim_open(&s->a) == 1 && sim_open(&s->b) == 1); // the half-open one has ended
 	end(s);
@@ -126,6 +127,23 @@ static void test_with_mobike_and_behind_a_nat(void **state)
 		CHECK(sim_children(&s->b) == 1);
 		end(s);
 	}
+}
+
+static void test_a_port_that_is_forwarded(void **state)
+{
+	struct sim *s = start();
+
+	(void)state;
+	filtered(s, NULL);
+	s->a.conf.fallback_port = s->forwarded = 8500;
+	sim_initiate(s, &s->a);
+	sim_run_until(s, 60000);
+	CHECK(info_of(&s->a).local.port == 4500 && info_of(&s->a).remote.port == 8500);
+	// Forwarding is a NAT before the peer: ESP goes the same way.
+	CHECK(info_of(&s->a).nat_remote && s->a.children[0].out.udp_encap);
+	CHECK(s->a.children[0].out.remote.port == 8500 && sim_children(&s->b) == 1);
+	CHECK(s->a.ports.other == 8500);
+	end(s);
 }
 
 static void test_without_leave_it_is_reported_alone(void **state)
@@ -161,18 +179,22 @@ static void test_a_peer_that_is_off_is_not_called_filtered(void **state)
 	end(s);
 }
 
-// A cookie is an answer: who asks for one is there, and the port is not the trouble.
+// Who wants another group is there, and the port is not the trouble: what follows is lost for
+// another reason, and 4500 would only hide it.
 static void test_an_answer_on_500_forbids_it(void **state)
 {
 	struct sim *s = start();
 
 	(void)state;
 	s->a.conf.fallback_port = IKE_NATT_PORT;
-	s->b.conf.ike = "aes256-sha256-ecp384"; // NO_PROPOSAL_CHOSEN
+	s->a.conf.ike = "aes128gcm16-prfsha256-ecp256-x25519";
 	sim_initiate(s, &s->a);
-	sim_run_until(s, 60000);
-	CHECK(sim_reported(&s->a, IKE_REPORT_PROPOSAL_MISMATCH));
-	CHECK(count(&s->a, IKE_REPORT_INIT_SENT) == 1);
+	sim_run_until(s, s->now_ms + 7);
+	s->blocked = IKE_PORT;
+	sim_run_until(s, 400000);
+	CHECK(sim_reported(&s->a, IKE_REPORT_KE_MISMATCH));
+	CHECK(sim_reported(&s->a, IKE_REPORT_NO_ANSWER));
+	CHECK(count(&s->a, IKE_REPORT_INIT_SENT) == 1 && s->a.ports.other == 0);
 	end(s);
 }
 
@@ -342,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_the_next_one_begins_there),
 		cmocka_unit_test(test_only_the_way_back_is_filtered),
 		cmocka_unit_test(test_with_mobike_and_behind_a_nat),
+		cmocka_unit_test(test_a_port_that_is_forwarded),
 		cmocka_unit_test(test_without_leave_it_is_reported_alone),
 		cmocka_unit_test(test_a_peer_that_is_off_is_not_called_filtered),
 		cmocka_unit_test(test_an_answer_on_500_forbids_it),

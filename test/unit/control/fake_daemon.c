@@ -124,6 +124,31 @@ void fake_refusal(const struct ike_refusal *r)
 	observer(observer_ctx, r->code, IKE_SEV_ERROR, r->conn, 1, refusal_text(r, text), r);
 }
 
+int ike_run_probe(struct ike_run *run, const char *conn, const struct ike_run_probe_watch *watch,
+		  struct error *err)
+{
+	(void)run;
+	if (strcmp(conn, "lab") != 0)
+		return error_set(err, -ENOENT, "no connection '%s'", conn);
+	fake.probe = *watch;
+	return 0;
+}
+
+void ike_run_probe_unwatch(struct ike_run *run, void *ctx)
+{
+	(void)run;
+	if (fake.probe.ctx == ctx)
+		fake.probe = (struct ike_run_probe_watch){0};
+}
+
+bool ike_run_probe_facts(const struct ike_run *run, const char *conn,
+			 struct doctor_probe_facts *out)
+{
+	(void)run;
+	*out = fake.probed;
+	return strcmp(conn, "lab") == 0;
+}
+
 void fake_done(int result, const char *text)
 {
 	struct ike_run_watch watch = fake.watch;
@@ -530,8 +555,8 @@ size_t dp_routes(const struct dp *dp, struct dp_route_info *out, size_t max)
 	return fake.n_routes;
 }
 
-int ike_run_tunnel(const struct ike_run *run, const char *conn, const char *child,
-		   uint32_t *tunnel, struct error *err)
+int ike_run_tunnel(const struct ike_run *run, const char *conn, const char *child, uint32_t *tunnel,
+		   struct error *err)
 {
 	(void)run;
 	if ((conn && strcmp(conn, "site-b") != 0) || strcmp(child, "net") != 0)

@@ -93,6 +93,14 @@ static void deliver(const struct frame *f)
 	}
 }
 
+int ike_socket_send_ttl(struct ike_socket *s, const struct ip_endpoint *local,
+			const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
+			size_t len, uint8_t ttl)
+{
+	(void)ttl;
+	return ike_socket_send(s, local, remote, non_esp_marker, bytes, len);
+}
+
 int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 		    const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
 		    size_t len)

@@ -876,6 +876,67 @@ static void test_initiate_with_progress(void **state)
 	client_close(&c);
 }
 
+static void test_a_probe(void **state)
+{
+	struct client c = client_open(), d = client_open();
+	struct vici_builder b = request("ike", "nobody", NULL);
+	struct vici_packet p;
+
+	(void)state;
+	client_ask(&c, VICI_CMD_REQUEST, "probe", &b);
+	expect_result(&c, "no connection 'nobody'");
+	client_ask(&c, VICI_CMD_REQUEST, "probe", NULL);
+	expect_result(&c, "missing connection name (ike)");
+
+	client_register(&c, "probe");
+	b = request("ike", "lab", NULL);
+	client_ask(&c, VICI_CMD_REQUEST, "probe", &b);
+	pump();
+	assert_non_null(fake.probe.done);
+	fake.probe.progress(fake.probe.ctx, "500-large", 3, 70);
+	expect_event(&c, "probe", &p);
+	expect_text(&p, "question", "500-large");
+	expect_text(&p, "sent", "3");
+	expect_text(&p, "of", "70");
+	assert_false(client_packet(&c, &p)); // nobody waits for it but this client
+	client_ask(&d, VICI_CMD_REQUEST, "version", NULL);
+	assert_true(client_packet(&d, &p));
+	fake.probed = (struct doctor_probe_facts){
+		.ago_ms = 12,
+		.echo = {.answer = DOCTOR_ANSWERED, .sent = 5, .answered = 4, .rtt_us = 9, .ttl = 61},
+		.echo_fits = 1400,
+		.ike_500 = {.answer = DOCTOR_SILENT, .sent = 4},
+		.ike_4500 = {.answer = DOCTOR_REFUSED,
+			     .sent = 4,
+			     .icmp = DOCTOR_ICMP_ADMIN,
+			     .by = ip_addr_v4(0xc0000201)},
+		.hops_500 = {.probed = true, .last = 3, .last_addr = ip_addr_v4(0xc0000202)},
+	};
+	fake.probe.done(fake.probe.ctx);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "success", "yes");
+	expect_text(&p, "lab.echo.answered", "4");
+	expect_text(&p, "lab.echo.rtt-us", "9");
+	expect_text(&p, "lab.echo.ttl", "61");
+	expect_text(&p, "lab.echo-fits", "1400");
+	expect_text(&p, "lab.500.answer", "silent");
+	expect_text(&p, "lab.4500.answer", "refused");
+	expect_text(&p, "lab.4500.icmp", "prohibited");
+	expect_text(&p, "lab.4500.icmp-from", "192.0.2.1");
+	expect_text(&p, "lab.hops-500.last", "3");
+	expect_text(&p, "lab.hops-500.arrived", "no");
+
+	fake.probe = (struct ike_run_probe_watch){0};
+	b = request("ike", "lab", NULL);
+	client_ask(&c, VICI_CMD_REQUEST, "probe", &b);
+	pump();
+	assert_non_null(fake.probe.done);
+	client_close(&c); // nobody is told any more
+	pump();
+	assert_null(fake.probe.done);
+	client_close(&d);
+}
+
 static void test_initiate_results(void **state)
 {
 	struct client c = client_open();
@@ -1461,6 +1522,7 @@ int main(void)
 		TEST(test_list_conns_and_states),
 		TEST(test_doctor),
 		TEST(test_initiate_with_progress),
+		TEST(test_a_probe),
 		TEST(test_initiate_results),
 		TEST(test_disconnect_during_initiate),
 		TEST(test_destroy_during_initiate),
