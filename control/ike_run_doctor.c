@@ -264,13 +264,8 @@ void ike_run_note_guard(struct ike_run *run, const struct dp_guard_source *s)
 	struct peer_note *n = peer_notes_find(run->notes, &s->addr);
 	uint64_t now = run_now_ms();
 
-	if (!n && ike_run_names(run, &s->addr)) {
+	if (!n && ike_run_names(run, &s->addr))
 		n = peer_notes_get(run->notes, &s->addr);
-		// What came before it was first looked at is news.
-		if (n)
-			n->came.following = n->passed.following = n->cookies.following =
-				n->limited.following = true;
-	}
 	if (!n)
 		return;
 	tally_follow(&n->came, s->packets, now, TALLY_MINUTE_MS);
