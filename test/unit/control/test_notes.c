@@ -177,6 +177,21 @@ static void test_guard_counts(void **state)
 	assert_int_equal(f.guard.limited.n, 35);
 }
 
+// A note that is there already, because we have sent to the peer, makes no difference.
+static void test_guard_counts_of_a_peer_we_asked(void **state)
+{
+	struct pair *n = *state;
+	struct dp_guard_source s = {.packets = 4, .fate = {[GUARD_PEER] = 4}};
+
+	n->b.deaf = true;
+	gateway_configure(&n->a, pair_config('a', "", START));
+	WAIT(n->base, facts(&n->a).ike.tx_500.n > 0);
+	assert_int_equal(ip_addr_parse(B, &s.addr), 0);
+	ike_run_note_guard(n->a.run, &s);
+	assert_int_equal(facts(&n->a).guard.passed.n, 4);
+	assert_int_equal(examine(&n->a).code, DOCTOR_I_LOCALFILTER_IN);
+}
+
 static void test_lost(void **state)
 {
 	struct pair *n = *state;
@@ -198,9 +213,11 @@ static void test_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_up),		 TEST(test_nobody_asks), TEST(test_silence),
-		TEST(test_lost_answers), TEST(test_icmp),	 TEST(test_strangers_are_not_noted),
-		TEST(test_guard_counts), TEST(test_lost),
+		TEST(test_up),		 TEST(test_nobody_asks),
+		TEST(test_silence),	 TEST(test_lost_answers),
+		TEST(test_icmp),	 TEST(test_strangers_are_not_noted),
+		TEST(test_guard_counts), TEST(test_guard_counts_of_a_peer_we_asked),
+		TEST(test_lost),
 	};
 
 	return cmocka_run_group_tests_name("notes", tests, NULL, NULL);
