@@ -77,8 +77,10 @@ static bool lost_inside(const struct doctor_facts *f, struct doctor_finding *out
 {
 	const struct doctor_guard_facts *g = &f->guard;
 	bool ring = some(&g->punt_full);
+	// Of a request that is repeated one answer is enough: the next one is late already.
+	uint64_t enough = f->ike.asking_tries > 1 ? 1 : ENOUGH;
 
-	if (ike_works(f) || !g->passed.known || g->passed.n < ENOUGH || !none(&f->ike.rx_500) ||
+	if (ike_works(f) || !g->passed.known || g->passed.n < enough || !none(&f->ike.rx_500) ||
 	    !none(&f->ike.rx_4500))
 		return false;
 	finding_set(out, DOCTOR_FAIL, ring ? DOCTOR_I_RINGFULL : DOCTOR_I_LOCALFILTER_IN, DOCTOR_US,

@@ -380,6 +380,18 @@ static void f_localfilter_in(struct doctor_facts *f)
 	f->guard.came = f->guard.passed = few(6);
 }
 
+static void f_localfilter_in_once(struct doctor_facts *f)
+{
+	silent(f);
+	f->guard.came = f->guard.passed = few(1);
+}
+
+static void f_first_answer_on_its_way(struct doctor_facts *f)
+{
+	f_localfilter_in_once(f);
+	f->ike.asking_tries = 1;
+}
+
 static void f_ringfull(struct doctor_facts *f)
 {
 	f_localfilter_in(f);
