@@ -173,6 +173,9 @@ static int check_gateway(struct loader *l, bool from_file)
 		return config_node_error(l->err, -EINVAL, loader_place(l, s, "socket"),
 					 "is not an absolute path of at most %zu bytes",
 					 sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+	if (g->state_dir[0] != '\0' && g->state_dir[0] != '/')
+		return config_node_error(l->err, -EINVAL, loader_place(l, s, "state_dir"),
+					 "is not an absolute path; write /var/lib/port500, say");
 	rc = check_ifaces(l);
 	return rc != 0 ? rc : check_cpus(l, from_file);
 }

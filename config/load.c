@@ -289,6 +289,7 @@ void config_destroy(struct config *c)
 	free(c->gateway.ports);
 	free(c->gateway.ifaces);
 	free(c->gateway.socket);
+	free(c->gateway.state_dir);
 	free(c->gateway.eal_args);
 	for (size_t i = 0; i < c->n_conns; i++) {
 		for (unsigned k = 0; k < CONFIG_ENDPOINTS_MAX; k++) {

@@ -221,8 +221,9 @@ int load_gateway(struct loader *l)
 	if (strncmp(socket, "unix://", 7) == 0) // as swanctl --uri writes it
 		socket += 7;
 	g->socket = strdup(socket);
+	g->state_dir = strdup(loader_text(l, s, "state_dir"));
 	g->eal_args = strdup(loader_text(l, s, "eal_args"));
-	if (g->socket == NULL || g->eal_args == NULL)
+	if (g->socket == NULL || g->state_dir == NULL || g->eal_args == NULL)
 		return loader_no_memory(l);
 	load_guard(l, s.node, &g->guard);
 	rc = load_ike(l, s.node, &g->ike);

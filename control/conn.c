@@ -216,6 +216,9 @@ unsigned conn_update(struct conn *c, const struct config_conn *want)
 							  : SEND_CERT_IFASKED;
 	ike->send_certreq = want->send_certreq;
 	c->unique = want->unique;
+	if (ike->fallback_port != want->fallback_port)
+		port_choice_healed(&c->ports); // and all is tried anew
+	ike->fallback_port = want->fallback_port;
 	ike->fragmentation = want->fragmentation == FRAGMENT_NO	      ? IKE_FRAG_NO
 			     : want->fragmentation == FRAGMENT_ACCEPT ? IKE_FRAG_ACCEPT
 								      : IKE_FRAG_YES;

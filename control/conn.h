@@ -14,6 +14,8 @@
 
 #include "config/config.h"
 #include "control/ike/ike.h"
+#include "control/ike/port_choice.h"
+#include "control/tally.h"
 
 #define CONN_WHY_MAX 400
 
@@ -97,6 +99,19 @@ struct conn_name { // one of remote_addrs, in its place there (control/ike_run_n
 	bool failed; // the last time
 };
 
+// What has happened to a connection since it was configured as it is now: the doctor's evidence.
+struct conn_notes {
+	struct tally established, lost, dead_peer, restarts, rekeys_failed; // within an hour
+	struct tally moved;			  // the peer, within ten minutes
+	struct tally unanswered, unanswered_auth; // initiations that were given up; of these, after
+						  // IKE_SA_INIT was answered
+	uint64_t unanswered_len;		  // bytes of the last one's last message
+	uint16_t unanswered_port;		  // where it went
+	unsigned unanswered_tries;
+	uint64_t established_ms;			      // when last, 0: never
+	struct tally esp_in, esp_out, replays, auth_failures; // of all children
+};
+
 struct conn {
 	struct ike_conn ike;
 	struct config_endpoint local[CONFIG_ENDPOINTS_MAX], remote[CONFIG_ENDPOINTS_MAX];
@@ -106,6 +121,8 @@ struct conn {
 	uint64_t names_at_ms;	      // when they were last looked up, 0: never
 	char names_why[CONN_WHY_MAX]; // the last failure
 	uint16_t local_port, remote_port;
+	struct port_choice ports;	       // with on_500_blocked (control/ike_run_port.c)
+	uint8_t port_check[8];		       // SPI of the question whether 500 answers again
 	uint64_t reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
 	uint64_t reauth_rand_ms;	       // taken off reauth_time_ms, at random
 	struct conn_child **children;
@@ -120,6 +137,7 @@ struct conn {
 	bool own_cas; // remote.cacerts says which CAs it accepts; else all of the gateway's
 	bool retired; // no longer in the configuration
 	bool planned; // stands in the configuration that is being applied
+	struct conn_notes notes;
 };
 
 // One reference is the caller's. -ENOMEM.

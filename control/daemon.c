@@ -12,8 +12,10 @@
 #include "config/diff.h"
 #include "control/creds.h"
 #include "control/crl_fetch.h"
+#include "control/doctor_watch.h"
 #include "control/links.h"
 #include "control/ike_socket.h"
+#include "control/recorder_feed.h"
 #include "control/revocation_fetch.h"
 #include "control/vici_server.h"
 #include "lib/log.h"
@@ -40,7 +42,12 @@ static void log_link(const struct daemon *d, const struct dp_event *ev)
 		return;
 	if (!ev->up)
 		log_warn(LOG_NET, "port %s: link down (device '%s')", port.name, port.device);
-	else if (port.link_mbps)
+	recorder_feed_note(d->feed, RECORD_LINK, ev->up ? RECORD_NOTICE : RECORD_ERROR,
+			   ev->up ? "link-up" : "link-down", "port %s: link %s", port.name,
+			   ev->up ? "up" : "down");
+	if (!ev->up)
+		return;
+	if (port.link_mbps)
 		log_notice(LOG_NET, "port %s: link up, %u Mbit/s", port.name, port.link_mbps);
 	else
 		log_notice(LOG_NET, "port %s: link up", port.name);
@@ -162,6 +169,20 @@ static void on_revocation(void *ctx, uint32_t wait)
 	ike_run_go_on(d->ike, wait);
 }
 
+static int start_recorder(struct daemon *d, struct error *err)
+{
+	int rc = recorder_create(&d->recorder);
+
+	if (rc == 0)
+		rc = recorder_feed_create(d->base, d->dp, d->recorder, d->config->gateway.state_dir,
+					  &d->feed);
+	if (rc)
+		return error_set(err, rc, "out of memory");
+	recorder_feed_note(d->feed, RECORD_GATEWAY, RECORD_NOTICE, "start",
+			   "port500d %s has started", PORT500_VERSION);
+	return 0;
+}
+
 static void lend_revocation(struct daemon *d, struct cred *creds)
 {
 	if (creds)
@@ -195,6 +216,9 @@ int daemon_start(struct daemon *d, struct error *err)
 		goto fail;
 	if (!dp_has_hugepages(d->dp, &why))
 		log_notice(LOG_DMN, "%s", why);
+	rc = start_recorder(d, err);
+	if (rc)
+		goto fail;
 	rc = links_create(d->base, d->dp, &d->links);
 	if (rc)
 		error_set(err, rc, "out of memory");
@@ -205,9 +229,15 @@ int daemon_start(struct daemon *d, struct error *err)
 	if (rc == 0)
 		rc = ike_run_create(d->base, d->dp, &d->ike, err);
 	if (rc == 0) {
+		ike_run_set_recorder(d->ike, d->recorder);
+		recorder_feed_set_ike(d->feed, d->ike);
 		netmirror_observe(d->netmirror, on_addresses, d);
 		on_addresses(d);
-		rc = start_fetching(d, err);
+		rc = doctor_watch_create(d->base, d->dp, d->ike, &d->doctor);
+		if (rc)
+			error_set(err, rc, "out of memory");
+		else
+			rc = start_fetching(d, err);
 		ike_run_swap_creds(d->ike, d->creds);
 		d->creds = NULL;
 	}
@@ -245,8 +275,19 @@ void daemon_stop(struct daemon *d)
 	d->crl_fetch = NULL;
 	if (d->netmirror)
 		netmirror_observe(d->netmirror, NULL, NULL);
+	doctor_watch_destroy(d->doctor); // borrows ike
+	d->doctor = NULL;
+	if (d->feed)
+		recorder_feed_set_ike(d->feed, NULL);
 	if (d->ike)
 		ike_run_destroy(d->ike);
+	if (d->feed)
+		recorder_feed_note(d->feed, RECORD_GATEWAY, RECORD_NOTICE, "stop",
+				   "port500d has stopped");
+	recorder_feed_destroy(d->feed); // reads the dataplane's counters
+	d->feed = NULL;
+	recorder_destroy(d->recorder);
+	d->recorder = NULL;
 	revocation_fetch_destroy(d->revocation); // its credentials are gone
 	d->revocation = NULL;
 	if (d->netmirror)
@@ -338,7 +379,7 @@ void daemon_warn(void *ctx, const char *text)
 	log_warn(LOG_CFG, "%s", text);
 }
 
-int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
+static int reload(struct daemon *d, struct error *summary, struct error *err)
 {
 	struct config *next = NULL;
 	struct cred *creds = NULL, *now;
@@ -390,5 +431,21 @@ undo:
 	links_settle(d->links, d->config, d->netmirror, d->ike);
 	cred_destroy(creds);
 	config_destroy(next);
+	return rc;
+}
+
+int daemon_reload(struct daemon *d, struct error *summary, struct error *err)
+{
+	struct error what = {0};
+	const int rc = reload(d, &what, err);
+
+	if (rc)
+		recorder_feed_note(d->feed, RECORD_GATEWAY, RECORD_ERROR, "reload-failed",
+				   "the configuration stays as it was: %s", err->text);
+	else
+		recorder_feed_note(d->feed, RECORD_GATEWAY, RECORD_NOTICE, "reload",
+				   "configuration reloaded; %s", what.text);
+	if (summary && rc == 0)
+		*summary = what;
 	return rc;
 }

@@ -13,9 +13,12 @@
 
 struct crl_fetch;
 struct cred;
+struct doctor_watch;
 struct event;
 struct event_base;
 struct links;
+struct recorder;
+struct recorder_feed;
 struct revocation_fetch;
 struct vici_server;
 
@@ -27,7 +30,10 @@ struct daemon {
 	const char *config_path;
 	struct netmirror *netmirror;
 	struct links *links;
+	struct recorder *recorder;
+	struct recorder_feed *feed;
 	struct ike_run *ike;
+	struct doctor_watch *doctor;
 	struct crl_fetch *crl_fetch;
 	struct revocation_fetch *revocation;
 	struct vici_server *vici;

@@ -22,6 +22,7 @@ struct cred;
 struct event_base;
 struct ike_refusal;
 struct ike_run;
+struct recorder;
 
 // Opens UDP 500 and 4500 on all addresses (IP_PKTINFO tells which). -EADDRINUSE, -EACCES with a
 // sentence in *err.
@@ -105,6 +106,9 @@ typedef void (*ike_run_observer)(void *ctx, enum ike_report_code code, enum ike_
 // Receives every report of every SA (event streams). NULL stops.
 void ike_run_set_observer(struct ike_run *run, ike_run_observer observer, void *ctx);
 
+// What happens is recorded there from now on, until NULL is set; borrowed.
+void ike_run_set_recorder(struct ike_run *run, struct recorder *recorder);
+
 // Is called after a child behind a tunnel interface has come up (before the peer is told) or gone,
 // or traffic initiates it or no longer.
 void ike_run_follow_children(struct ike_run *run, void (*changed)(void *ctx, unsigned iface),
@@ -145,3 +149,17 @@ struct ike_run_stats {
 void ike_run_stats(const struct ike_run *run, struct ike_run_stats *out);
 // Does a remote_addrs name that address (not only by %any)?
 bool ike_run_names(const struct ike_run *run, const struct ip_addr *remote);
+
+// ---- the doctor's evidence ----
+
+struct doctor_facts;
+
+size_t ike_run_conn_count(const struct ike_run *run);
+// Fills in what IKE knows of the connection at that place of the configuration; *facts is zeroed
+// before, or filled by others. -ENOENT.
+int ike_run_doctor(struct ike_run *run, size_t conn, struct doctor_facts *facts);
+// Looks at the counters of all connections, so that what is read is of the last minute. Every few
+// seconds.
+void ike_run_sample(struct ike_run *run);
+// What the guard has counted of a source, if it is a peer.
+void ike_run_note_guard(struct ike_run *run, const struct dp_guard_source *s);

@@ -3,6 +3,7 @@
 #include "control/ike_run_priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <event2/event.h>
@@ -124,17 +125,18 @@ static void tell_attack(struct ike_run *run, const struct dp_guard_info *now)
 	char text[IP_ADDR_TEXT_MAX];
 	struct dp_guard_source top;
 	const size_t sources = dp_guard_sources(run->dp, &top, 1);
+	char alarm[320];
 
 	if (sources == 0)
 		return;
-	log_warn(LOG_IKE,
+	snprintf(alarm, sizeof(alarm),
 		 "more IKE comes to UDP/500 and 4500 than passes: %llu messages a second held back "
-		 "or asked for a cookie; the busiest of %zu sources is %s with %llu a second; "
-		 "port500 "
-		 "show guard",
+		 "or asked for a cookie; the busiest of %zu sources is %s with %llu a second",
 		 (unsigned long long)(held_back(now) - run->guard_held), sources,
 		 ip_addr_format(&top.addr, text, sizeof(text)),
 		 (unsigned long long)top.per_second_max);
+	log_warn(LOG_IKE, "%s; port500 show guard", alarm);
+	run_record_guard(run, RECORD_ERROR, "guard-alarm", alarm);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -153,6 +155,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		run->guard_held_ms = now_ms;
 	} else if (run->guard_held_ms && now_ms - run->guard_held_ms >= CALM_MS) {
 		log_notice(LOG_IKE, "nothing of IKE was held back for %u s", CALM_MS / 1000);
+		run_record_guard(run, RECORD_NOTICE, "guard-calm",
+				 "nothing of IKE was held back for a while");
 		run->guard_held_ms = 0;
 	}
 	run->guard_held = held_back(&now);

@@ -11,11 +11,15 @@
 //   ike_run_succ.c   the successor of a rekeyed IKE SA
 //   ike_run_addrs.c  our own addresses, for MOBIKE
 //   ike_run_pace.c   how many initiations at once
+//   ike_run_port.c   another port than 500 while that is filtered (on_500_blocked)
 //   ike_run_start.c  bringing configured children up and keeping them up
 //   ike_run_cmd.c    commands: initiate, terminate, shutdown
 //   ike_run_watch.c  who follows a command
+//   ike_run_record.c what the flight recorder hears
 //   ike_run_idle.c   closing children without traffic
 //   ike_run_info.c   what the API shows
+//   ike_run_doctor.c the doctor's facts
+//   ike_run_notes.c  what the doctor wants to know
 //
 // Threads:   control only.
 // Lifetime:  a run_sa that is closed is unlinked at once and freed when the outermost
@@ -29,6 +33,8 @@
 #include "control/ike/cookie.h"
 #include "control/ike_run.h"
 #include "control/ike_socket.h"
+#include "control/peer_notes.h"
+#include "control/recorder.h"
 #include "control/refusals.h"
 #include "control/resolver.h"
 
@@ -74,7 +80,13 @@ struct run_sa {			       // an IKE SA
 	bool unproved;		       // and counted by source: it has not shown a cookie
 	bool established;	       // has been
 	bool behind_nat;	       // we are: its mapping has to be kept alive
+	uint64_t born_ms;	       // when its first message came, or was made
+	uint64_t asked_ms;	       // when our last request was first sent, 0: never
+	uint8_t asked_what;	       // and its exchange
 	uint64_t last_tx_ms;	       // of IKE, or a NAT keepalive
+	uint64_t last_rx_ms;	       // of IKE, 0: nothing yet
+	uint64_t last_tx_len;	       // bytes, of IKE
+	struct ip_endpoint remote;     // once it is established
 	bool superseded;	       // another SA carries its child
 	bool aged;		       // its lifetime is over
 	bool duplicate;	  // another one of that peer takes its place (unique = replace)
@@ -155,13 +167,17 @@ struct ike_run {
 	struct event *names_timer, *names_moved;
 	struct ip_addr *addrs; // our own, on the ports
 	size_t n_addrs;
+	struct event *port_tick; // with connections that have left port 500
 	struct event *guard_tick, *guard_soon;
-	uint8_t guard_version;	// of the keys of cookies that the guard has, 0: none
-	uint64_t guard_held;	// messages that the guard had held back at the last tick
-	uint64_t guard_held_ms; // when it last held one back, 0: calm
-	struct event *addrs_timer; // to tell the IKE SAs that they have changed
-	uint64_t addrs_told_ms;	   // when last
+	uint8_t guard_version;	    // of the keys of cookies that the guard has, 0: none
+	uint64_t guard_held;	    // messages that the guard had held back at the last tick
+	uint64_t guard_held_ms;	    // when it last held one back, 0: calm
+	struct event *addrs_timer;  // to tell the IKE SAs that they have changed
+	uint64_t addrs_told_ms;	    // when last
 	struct ike_run_stats stats; // the counters of it
+	struct peer_notes *notes;
+	struct recorder *recorder; // NULL: none
+	enum record_fate fate;	   // of the message under way; _COUNT: it is recorded
 	ike_run_observer observer;
 	void *observer_ctx;
 	void (*children_changed)(void *ctx, unsigned iface); // NULL: nobody follows
@@ -182,6 +198,21 @@ void run_guard_destroy(struct ike_run *run);
 void run_guard_configure(struct ike_run *run, const struct config_guard *g);
 // Addresses of peers have been configured, or resolved: the guard hears of it shortly.
 void run_guard_peers_changed(struct ike_run *run);
+
+// ---- ike_run_record.c ----
+// A message (ev->local, remote, bytes, len) and what became of it; `s` may be NULL.
+void run_record_in(struct ike_run *run, const struct run_sa *s, const struct ike_event *ev,
+		   enum record_fate fate);
+// One of ours; rc: what ike_socket_send said.
+void run_record_out(struct ike_run *run, const struct run_sa *s, const struct ike_event *sent,
+		    int rc);
+// What a step has done, before it is carried out; a message is recorded with it.
+void run_record_step(struct run_sa *s, const struct ike_event *ev, const struct ike_actions *acts);
+// Something about an IKE SA that the core does not know of.
+void run_record_sa(struct run_sa *s, enum record_kind kind, const char *code, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+void run_record_guard(struct ike_run *run, enum record_level level, const char *code,
+		      const char *text);
 
 // ---- ike_run_conf.c ----
 // The policies once more, because "dynamic" may stand for other addresses now.
@@ -249,6 +280,36 @@ struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, u
 // by its source too, when that has not `proved` its address. -ENOMEM: nothing is done.
 int run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi, bool proved);
 void run_sa_half_open_over(struct run_sa *s); // authenticated, or gone
+
+// ---- ike_run_notes.c ----
+// `error`: 0 or -errno.
+void note_sent(struct run_sa *s, const struct ip_endpoint *local, const struct ip_endpoint *remote,
+	       size_t len, int error);
+// `s` may be NULL. Before the message is acted on.
+void note_received(struct ike_run *run, struct run_sa *s, const struct ip_endpoint *local,
+		   const struct ip_endpoint *remote, bool repeated);
+void note_report(struct run_sa *s, enum ike_report_code code);
+void note_established(struct run_sa *s);
+// A child's last SA has gone.
+void note_lost(const struct run_sa *s, struct conn_child *child, bool by_us);
+void note_only(struct run_sa *s); // the peer says that it has no other IKE SA with us
+void note_moves(struct run_sa *s, const struct ike_sa_info *info); // if its peer has moved
+void note_icmp(struct ike_run *run, const struct ike_socket_icmp *e);
+
+// ---- ike_run_port.c ----
+int run_port_create(struct ike_run *run); // -ENOMEM
+void run_port_destroy(struct ike_run *run);
+// The ports that an initiation begins with.
+void run_port_begin(const struct conn *c, struct ip_endpoint *local, struct ip_endpoint *remote);
+// Port 500 was silent so many times, and that port answers (IKE_ACT_PORT).
+void run_port_blocked(struct run_sa *s, const struct ip_endpoint *remote, unsigned silent);
+// An initiation was given up; another port that is silent as well is left.
+void run_port_silent(struct run_sa *s);
+// An IKE SA was established: from port 500, that is not filtered any more.
+void run_port_established(struct run_sa *s, const struct ike_sa_info *info);
+// Is it the answer to a question whether 500 answers again?
+bool run_port_answer(struct ike_run *run, const struct ike_header *h,
+		     const struct ip_endpoint *remote);
 
 // ---- ike_run_rx.c ----
 int rx_start(struct ike_run *run); // -ENOMEM

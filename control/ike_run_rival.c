@@ -191,6 +191,10 @@ void run_rival_drop_stale(struct run_sa *s)
 			continue;
 		log_info(LOG_IKE, "%s: IKE SA #%u forgotten: the peer has a new one only",
 			 s->conn->ike.name, other->id);
+		run_record_sa(s, RECORD_IKE, "peer-restarted",
+			      "the peer has restarted: it says that it has no IKE SA but this new "
+			      "one (INITIAL_CONTACT), so IKE SA #%u is gone",
+			      other->id);
 		other->superseded = true;
 		run_sa_drop(other);
 	}

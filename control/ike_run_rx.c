@@ -25,6 +25,7 @@ static bool limited(struct ike_run *run, const struct ip_endpoint *remote, const
 {
 	char text[IP_ADDR_TEXT_MAX];
 
+	run->fate = RECORD_FATE_LIMITED;
 	run->stats.rx_limited++;
 	if (rate_ok(&run->limit_notice_ms))
 		log_notice(LOG_IKE,
@@ -34,18 +35,29 @@ static bool limited(struct ike_run *run, const struct ip_endpoint *remote, const
 	return false;
 }
 
-static void ask_for_cookie(struct ike_run *run, const struct ike_msg *m,
-			   const struct ip_endpoint *local, const struct ip_endpoint *remote)
+static void ask_for_cookie(struct ike_run *run, const struct ike_msg *m, const struct ike_event *ev)
 {
+	const struct ip_endpoint *local = &ev->local, *remote = &ev->remote;
 	uint8_t reply[IKE_COOKIE_REPLY_LEN];
+	const struct ike_event sent = {
+		.local = *local,
+		.remote = *remote,
+		.bytes = reply,
+		.len = sizeof(reply),
+	};
+	int rc;
 
 	if (cookie_reply(&run->cookies, run->crypto, run_now_ms(), m, &remote->addr, reply)) {
 		run->stats.rx_malformed++;
+		run->fate = RECORD_FATE_MALFORMED;
 		return;
 	}
 	run->stats.cookies_asked++;
-	if (ike_socket_send(&run->sock, local, remote, local->port == IKE_NATT_PORT, reply,
-			    sizeof(reply)))
+	run_record_in(run, NULL, ev, RECORD_FATE_COOKIE);
+	rc = ike_socket_send(&run->sock, local, remote, local->port == IKE_NATT_PORT, reply,
+			     sizeof(reply));
+	run_record_out(run, NULL, &sent, rc);
+	if (rc)
 		run->stats.tx_errors++;
 	else
 		run->stats.tx_messages++;
@@ -53,10 +65,9 @@ static void ask_for_cookie(struct ike_run *run, const struct ike_msg *m,
 
 // The limits on what a stranger can make us hold stand here, before anything is allocated. False:
 // the message is dealt with. *proved: the stranger has shown a cookie of ours.
-static bool within_limits(struct ike_run *run, const uint8_t *bytes, size_t len,
-			  const struct ip_endpoint *local, const struct ip_endpoint *remote,
-			  bool *proved)
+static bool within_limits(struct ike_run *run, const struct ike_event *ev, bool *proved)
 {
+	const struct ip_endpoint *remote = &ev->remote;
 	const struct config_ike *limits = run->config ? &run->config->gateway.ike : NULL;
 	unsigned from = half_open_count(&run->unproved, &remote->addr);
 	struct ike_msg m;
@@ -66,8 +77,9 @@ static bool within_limits(struct ike_run *run, const uint8_t *bytes, size_t len,
 		return false;
 	if (run->n_half_open >= limits->half_open)
 		return limited(run, remote, "in total");
-	if (ike_msg_parse(bytes, len, &m)) {
+	if (ike_msg_parse(ev->bytes, ev->len, &m)) {
 		run->stats.rx_malformed++;
+		run->fate = RECORD_FATE_MALFORMED;
 		return false;
 	}
 	*proved =
@@ -78,7 +90,7 @@ static bool within_limits(struct ike_run *run, const uint8_t *bytes, size_t len,
 		return true;
 	if (run->n_half_open >= limits->cookie_threshold ||
 	    from >= limits->cookie_threshold_per_source) {
-		ask_for_cookie(run, &m, local, remote);
+		ask_for_cookie(run, &m, ev);
 		return false;
 	}
 	return from < limits->half_open_per_source || limited(run, remote, "from this address");
@@ -97,12 +109,12 @@ static void notice_v1(struct ike_run *run, const struct ip_endpoint *remote, uns
 
 // The IKE SA a message is for. NULL: none, or a stranger's IKE_SA_INIT (*fresh).
 static struct run_sa *find(struct ike_run *run, const struct ike_header *h,
-			   const struct ip_endpoint *remote, bool *fresh)
+			   const struct ip_endpoint *remote, bool *fresh, bool *repeated)
 {
 	uint64_t spi_i = spi_key(h->spi_i), spi_r = spi_key(h->spi_r);
 	struct run_sa *s;
 
-	*fresh = false;
+	*fresh = *repeated = false;
 	// The flag says who made the IKE SA: our own SPI is then the other one (RFC 7296 3.1).
 	if (!h->from_original_initiator)
 		return spi_i ? run_sa_by_spi(run, spi_i) : NULL;
@@ -110,6 +122,7 @@ static struct run_sa *find(struct ike_run *run, const struct ike_header *h,
 		return run_sa_by_spi(run, spi_r);
 	// A repeated IKE_SA_INIT request still has no SPI of ours (RFC 7296 2.1).
 	s = run_sa_by_peer(run, &remote->addr, spi_i);
+	*repeated = s && !h->is_response && h->exchange == EXCHANGE_IKE_SA_INIT;
 	if (!s && spi_i && !h->is_response && h->message_id == 0 &&
 	    h->exchange == EXCHANGE_IKE_SA_INIT)
 		*fresh = true;
@@ -123,8 +136,8 @@ static struct run_sa *responder_create(struct ike_run *run, const struct ike_hea
 	struct run_sa *s;
 	bool proved = false;
 
-	if (run->shutting_down ||
-	    !within_limits(run, ev->bytes, ev->len, &ev->local, &ev->remote, &proved))
+	run->fate = RECORD_FATE_LIMITED;
+	if (run->shutting_down || !within_limits(run, ev, &proved))
 		return NULL;
 	if (ike_sa_create_responder(&run->env, &sa))
 		return NULL;
@@ -152,26 +165,37 @@ static void message(struct ike_run *run, const uint8_t *bytes, size_t len,
 	};
 	struct ike_header h;
 	struct run_sa *s;
-	bool fresh;
+	bool fresh, repeated;
 
 	run->stats.rx_messages++;
 	// The version stands before the length that ike_header_parse checks: IKEv1 is named, not
 	// called malformed.
 	if (len > 17 && bytes[17] >> 4 == 1) {
 		notice_v1(run, remote, 1);
+		run_record_in(run, NULL, &ev, RECORD_FATE_IKEV1);
 		return;
 	}
 	if (ike_header_parse(bytes, len, &h) || h.major != 2) {
 		run->stats.rx_malformed++;
+		run_record_in(run, NULL, &ev, RECORD_FATE_MALFORMED);
 		return;
 	}
-	s = find(run, &h, remote, &fresh);
+	run->fate = RECORD_FATE_NO_SA;
+	s = find(run, &h, remote, &fresh, &repeated);
+	note_received(run, s, local, remote, repeated);
 	if (!s && fresh)
 		s = responder_create(run, &h, &ev);
-	else if (!s)
+	else if (!s && !run_port_answer(run, &h, remote))
 		run->stats.rx_unknown_sa++;
 	if (s)
 		run_sa_step(s, &ev);
+	if (run->fate != RECORD_FATE_COUNT) // nobody's, or a stranger's that was turned away
+		run_record_in(run, s, &ev, run->fate);
+}
+
+static void on_icmp(void *ctx, const struct ike_socket_icmp *e)
+{
+	note_icmp(ctx, e);
 }
 
 static void on_readable(int fd, short what, void *arg)
@@ -194,9 +218,13 @@ static void on_readable(int fd, short what, void *arg)
 				run->stats.rx_malformed++;
 			continue;
 		}
-		// Other errors are those of packets sent before (ICMP), and clear themselves.
-		if (rc)
+		if (rc) {
+			// Errors are those of messages sent before (ICMP). They wake us until they
+			// have been taken, also when the reading above has not met them.
+			if (rc != -EAGAIN || i == 0)
+				ike_socket_errors(&run->sock, which, on_icmp, run);
 			break;
+		}
 		message(run, run->rx_buf, len, &local, &remote);
 	}
 	run_leave(run);

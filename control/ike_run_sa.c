@@ -82,6 +82,7 @@ void run_sa_wake(struct run_sa *s)
 	struct ike_event ev = {
 		.type = IKE_EV_TIMER,
 		.last_inbound_esp_ms = run_child_last_inbound_ms(s, run_now_ms()),
+		.under_attack = s->run->guard_held_ms != 0,
 	};
 
 	run_sa_step(s, &ev);
@@ -163,6 +164,7 @@ struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *c
 	s->sa = sa;
 	s->id = ++run->last_ike_id;
 	s->began = ++run->order;
+	s->born_ms = run_now_ms();
 	s->rekey_at_ms = s->end_at_ms = s->kill_at_ms = NO_DEADLINE;
 	TAILQ_INIT(&s->children);
 	sa_join(s, conn);
@@ -205,6 +207,12 @@ static void sa_close(struct run_sa *s)
 void run_sa_drop(struct run_sa *s)
 {
 	run_enter(s->run);
+	if (!s->closed && s->established)
+		run_record_sa(s, RECORD_IKE, "forgotten",
+			      "IKE SA #%u forgotten, the peer is not told", s->id);
+	else if (!s->closed && s->half_open)
+		run_record_sa(s, RECORD_FAILURE, "half-open",
+			      "the peer began with IKE_SA_INIT and did not go on");
 	sa_close(s);
 	run_leave(s->run);
 }
@@ -251,8 +259,10 @@ static void on_established(struct run_sa *s, const struct ike_sa_info *info)
 		s->run->stats.initiated_ok++;
 	else
 		s->run->stats.responded_ok++;
+	note_established(s);
 	run_sa_reauth_plan(s);
 	run_rival_established(s);
+	run_port_established(s, info);
 }
 
 // Takes over what a step has changed in the core.
@@ -270,6 +280,7 @@ static void refresh(struct run_sa *s)
 		sa_join(s, info.conn->user);
 	if (!s->established && ike_state_is_up(info.state) && s->conn)
 		on_established(s, &info);
+	note_moves(s, &info);
 }
 
 static void act_send(struct run_sa *s, const struct ike_action *a)
@@ -278,7 +289,19 @@ static void act_send(struct run_sa *s, const struct ike_action *a)
 	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX], to[IP_ENDPOINT_TEXT_MAX];
 	int rc = ike_socket_send(&run->sock, &a->send.local, &a->send.remote,
 				 a->send.non_esp_marker, a->send.bytes, a->send.len);
+	const struct ike_event sent = {
+		.local = a->send.local,
+		.remote = a->send.remote,
+		.bytes = a->send.bytes,
+		.len = a->send.len,
+	};
 
+	note_sent(s, &a->send.local, &a->send.remote, a->send.len, rc);
+	run_record_out(run, s, &sent, rc);
+	if (!a->send.is_response && !a->send.is_repeat) {
+		s->asked_ms = run_now_ms();
+		s->asked_what = a->send.exchange;
+	}
 	if (rc == 0) {
 		run->stats.tx_messages++;
 		s->last_tx_ms = run_now_ms();
@@ -334,6 +357,7 @@ static void act_report(struct run_sa *s, const struct ike_action *a)
 		start_suspect(s);
 	else if (code == IKE_REPORT_RETRANSMIT)
 		pace_over(s);
+	note_report(s, code);
 	watch_report(s, a);
 }
 
@@ -381,6 +405,9 @@ static bool carry_out(struct run_sa *s, struct ike_action *a)
 		break;
 	case IKE_ACT_ONLY_SA:
 		s->only = true;
+		break;
+	case IKE_ACT_PORT:
+		run_port_blocked(s, &a->port.remote, a->port.silent);
 		break;
 	case IKE_ACT_WAIT:
 		s->wait = a->wait;
@@ -454,6 +481,7 @@ static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_ref
 	watch_established(s);
 	if (s->only) {
 		s->only = false;
+		note_only(s);
 		run_rival_drop_stale(s);
 	}
 	if (!s->asked && !s->closed) {
@@ -525,11 +553,14 @@ void run_sa_step(struct run_sa *s, struct ike_event *ev)
 	rc = ike_step(s->sa, ev, &acts);
 	refresh(s);
 	n_woken = successors(s, &acts, woken);
+	run_record_step(s, ev, &acts);
 	for (size_t i = 0; i < acts.n; i++)
 		if (acts.a[i].type == IKE_ACT_REPORT &&
 		    (acts.a[i].report.code == IKE_REPORT_DEAD_PEER ||
 		     acts.a[i].report.code == IKE_REPORT_NO_ANSWER))
 			s->peer_lost = true;
+	if (rc == 0 && s->peer_lost && !s->established)
+		run_port_silent(s);
 	for (size_t i = 0; i < acts.n; i++) {
 		uint32_t spi =
 			acts.a[i].type == IKE_ACT_INSTALL_CHILD ? acts.a[i].install->in.spi : 0;

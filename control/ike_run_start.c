@@ -116,6 +116,7 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 	rc = choose_addrs(conn, child ? child->failures : 0, &local, &remote, err);
 	if (rc)
 		return error_prefix(err, rc, "%s", conn->ike.name);
+	run_port_begin(conn, &local, &remote);
 	rc = ike_sa_create_initiator(&run->env, &conn->ike, &local, &remote, &sa);
 	if (rc)
 		return error_set(err, rc, "%s: no IKE SA: %s", conn->ike.name, strerror(-rc));
@@ -352,6 +353,7 @@ void start_lost(struct ike_run *run, struct conn_child *child, const struct run_
 	if (run->shutting_down || conn_child_is_gone(child) || child->rest == REST_BY_USER ||
 	    child->rest == REST_IDLING)
 		return;
+	note_lost(s, child, by_us);
 	if (s->superseded || s->aged || by_us) {
 		start_rest(run, child, REST_IDLE);
 		if (child->start_action & START_START)

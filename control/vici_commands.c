@@ -5,6 +5,7 @@
 #include "control/daemon.h"
 #include "control/vici_capture.h"
 #include "control/vici_control.h"
+#include "control/vici_doctor.h"
 #include "control/vici_guard.h"
 #include "control/vici_lists.h"
 #include "control/vici_refusal.h"
@@ -46,6 +47,7 @@ static const struct vici_command commands[] = {
 	{"show-drops", vici_run_show_drops, NULL},
 	{"show-guard", vici_run_show_guard, NULL},
 	{"list-refusals", vici_run_list_refusals, NULL},
+	{"doctor", vici_run_doctor, NULL},
 	{"capture", vici_run_capture, NULL},
 	{"capture-stop", vici_run_capture_stop, NULL},
 	// refused with a sentence

@@ -326,6 +326,9 @@ const char *vici_report_group(enum ike_report_code code)
 	case IKE_REPORT_INIT_SENT:
 	case IKE_REPORT_RETRANSMIT:
 	case IKE_REPORT_NO_ANSWER:
+	case IKE_REPORT_IKE_SILENT:
+	case IKE_REPORT_PORT_BLOCKED:
+	case IKE_REPORT_PORT_BACK:
 		return "NET";
 	case IKE_REPORT_NO_CONNECTION:
 	case IKE_REPORT_NO_PSK:

@@ -252,6 +252,8 @@ static void put_policy(struct vici_session *s, const struct vici_stream *st,
 		vici_kvf(&b, "priority", "%u", child->priority);
 	if (child->iface[0])
 		vici_kv(&b, "interface", child->iface);
+	if (child->port[0])
+		vici_kv(&b, "port", child->port);
 	vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);
 	vici_sa_selectors(&b, "remote-ts", &child->remote_ts, child->remote_dynamic);
 	vici_section_end(&b);
@@ -417,6 +419,8 @@ static void put_show_conn(struct vici_session *s, const struct vici_stream *st,
 			put_totals(&b, s->server->d, st->cursor, child->name);
 		if (child->iface[0])
 			vici_kv(&b, "interface", child->iface);
+		if (child->port[0])
+			vici_kv(&b, "port", child->port);
 		vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);
 		vici_sa_selectors(&b, "remote-ts", &child->remote_ts, child->remote_dynamic);
 		vici_section_end(&b);

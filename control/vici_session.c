@@ -35,6 +35,7 @@ static const char *const event_names[VICI_EV_COUNT] = {
 	[VICI_EV_SHOW_CONN] = "show-conn",
 	[VICI_EV_SHOW_ROUTE] = "show-route",
 	[VICI_EV_LIST_REFUSAL] = "list-refusal",
+	[VICI_EV_DOCTOR] = "doctor",
 	[VICI_EV_REFUSAL] = "refusal",
 	[VICI_EV_CAPTURE] = "capture",
 };

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include <netinet/in.h>
-#include <nmmintrin.h>
 #include <rte_branch_prediction.h>
 #include <rte_ether.h>
+#include <rte_hash_crc.h>
 #include <rte_ip.h>
 
 #include "dataplane/dp_internal.h"
@@ -157,7 +157,7 @@ static inline bool rest_of(const struct worker *w, const uint8_t *ip, unsigned l
 
 static inline struct flow_entry *set_of(struct known *k, uint64_t addrs, uint64_t rest)
 {
-	const uint64_t h = _mm_crc32_u64(_mm_crc32_u64(0x9e3779b9, addrs), rest);
+	const uint64_t h = rte_hash_crc_8byte(rest, rte_hash_crc_8byte(addrs, 0x9e3779b9));
 
 	return &k->flow[h * 2 & (FLOWS - 1)];
 }
@@ -248,26 +248,37 @@ static void learn_tunnel(struct worker *w, struct flow_entry *e, const struct tu
 	e->way = way_to(w, sa->remote_be, &port_mtu);
 }
 
+// The port that the way out leads to, as of policy_port().
+static uint32_t port_out(const struct worker *w, uint32_t dst_be)
+{
+	struct fib_hop hop;
+
+	return fib_lookup(w->dp->fib, dst_be, &hop) == FIB_NO_ROUTE ? policy_port(UINT16_MAX)
+								    : policy_port(hop.port);
+}
+
 // What the stages would make of an ordinary packet of the flow, if that is something ordinary.
+// `from` as in the flow's entry.
 static void learn(struct worker *w, struct flow_entry *e, const uint8_t *ip, unsigned len,
-		  bool inner)
+		  unsigned from)
 {
 	const struct policies *p = atomic_load_explicit(&w->dp->policies, memory_order_acquire);
 	const struct flow f = flow_of((const struct rte_ipv4_hdr *)(const void *)ip, len);
 	const uint32_t dst_be = load32(ip + 16);
 	const struct policy_entry *v;
+	bool inner = from == FROM_INNER;
 
 	// classify(), classify_inner()
 	if (f.src >> 24 == 127 || f.dst >> 24 == 127 || f.src >= INADDR_UNSPEC_GROUP ||
-	    f.dst >= INADDR_UNSPEC_GROUP || f.dst == 0 || fib_is_local(w->dp->fib, dst_be))
+	    f.dst >= INADDR_UNSPEC_GROUP || f.dst == 0)
 		return;
 	// policy_in_clear()
-	v = inner ? NULL : policy_find_in(p, &f);
+	v = inner ? NULL : policy_find_in(p, &f, policy_port(from - 1));
 	if (v != NULL && v->action != DP_BYPASS)
 		return;
 	inner |= v != NULL; // passes without a policy, like what came out of a tunnel
 	// policy_out()
-	v = policy_find_out(p, &f);
+	v = policy_find_out(p, &f, p->by_port ? port_out(w, dst_be) : POLICY_ALL_PORTS);
 	if (v != NULL ? v->action == DP_DISCARD : !inner)
 		return;
 	if (v != NULL && v->action == DP_PROTECT)
@@ -283,12 +294,15 @@ static inline struct flow_entry *know(struct worker *w, struct flow_entry *set, 
 	struct flow_entry *e = find(w->known, set, addrs, rest);
 
 	if (unlikely(e == NULL)) {
+		// Strangers who write to us push no flow out.
+		if (fib_is_local(w->dp->fib, load32(ip + 16)))
+			return NULL;
 		e = set;
 		if (set[0].epoch == w->known->epoch) // the older one goes
 			set[1] = set[0];
 		*e = (struct flow_entry){
 			.addrs = addrs, .rest = rest, .epoch = w->known->epoch, .way = WAY_NONE};
-		learn(w, e, ip, len, rest >> 40 == FROM_INNER);
+		learn(w, e, ip, len, (unsigned)(rest >> 40));
 	}
 	return e->way != WAY_NONE ? e : NULL;
 }

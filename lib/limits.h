@@ -56,6 +56,17 @@ enum {
 	LIMIT_IKE_REFUSAL_MS = 10000,
 	LIMIT_IKE_REFUSALS_PER_SOURCE = 8,
 	LIMIT_IKE_REFUSALS_EXPLAINED = 200,
+	LIMIT_PEER_NOTES = 16384, // addresses of which control counts messages
+	// The flight recorder.
+	LIMIT_RECORD_EVENTS = 4096,		   // of configured peers and of the gateway itself
+	LIMIT_RECORD_EVENTS_LEN = 1024 * 1024,	   // bytes of them
+	LIMIT_RECORD_EVENTS_STRANGERS = 256,	   // of all others
+	LIMIT_RECORD_EVENTS_STRANGERS_LEN = 65536, // bytes of them
+	LIMIT_RECORD_PEERS = 2048,		   // addresses whose IKE headers are kept
+	LIMIT_RECORD_HEADERS = 32,	 // of one of them, both directions together
+	LIMIT_RECORD_SECONDS = 600,
+	LIMIT_RECORD_FILE_LEN = 16 * 1024 * 1024, // bytes that a new daemon reads
+	LIMIT_RECORD_SAVE_S = 60,		  // so old may the file be
 	LIMIT_IPV6_EXT_HEADERS = 8,	     // of one packet, to find what it carries (RFC 8200 4)
 	LIMIT_VICI_MESSAGE_LEN = 512 * 1024, // bytes (strongSwan's)
 	LIMIT_VICI_CLIENTS = 64,

@@ -9,20 +9,20 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "net
 pytest.register_assert_rewrite("peers")
 
 from gateways import Charon, Port500  # noqa: E402
-from topology import A, B, Network  # noqa: E402
+from topology import A, B, Network, prefix_of_tests  # noqa: E402
 
 
 @pytest.fixture
 def net():
     """A fresh network with nothing running in it."""
-    with Network("t-") as n:
+    with Network(prefix_of_tests()) as n:
         yield n
 
 
 @pytest.fixture(scope="class")
 def shared_net():
     """The same, for all tests of one class."""
-    with Network("t-") as n:
+    with Network(prefix_of_tests()) as n:
         yield n
 
 

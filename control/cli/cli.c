@@ -271,6 +271,11 @@ const struct command cli_commands[] = {
 	 "connecting\n"
 	 "or down with the reason of its last failure, and each child with its traffic and idle "
 	 "time.\n"},
+	{"doctor", NULL, 0, 1, cli_doctor, "[CONNECTION]", "what is wrong, whose problem it is, what to do",
+	 "Climbs from host and port over route, next hop, UDP/500 both ways, guard and path to\n"
+	 "IKE_SA_INIT, authentication, child, ESP, MTU, load and history. The lowest rung that fails\n"
+	 "is the verdict. Sends nothing to anybody. Without an argument: one line for each connection.\n"
+	 "Exit status: 0 healthy, 1 degraded, 2 down, 3 could not tell.\n"},
 	{"show", "ike", 0, 0, cli_show, "", "IKE SAs",
 	 "One row for each IKE SA with its algorithms and SPIs; ALIAS is the state as Cisco's\n"
 	 "'show crypto ikev2 sa' calls it. An asterisk marks the initiator's or responder's SPI "

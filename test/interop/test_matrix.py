@@ -18,7 +18,7 @@ import pytest
 from covering import all_pairs, product
 from gateways import Charon, Port500, both_families, over6
 from test_strongswan_certs import Pki, sides
-from topology import A, B, CommandFailed, Network, wait_for
+from topology import A, B, CommandFailed, Network, prefix_of_tests, wait_for
 
 AUTH = {  # how both prove who they are -> kind of key for Pki, what strongSwan says of our proof
     "psk": (None, "pre-shared key"),
@@ -83,7 +83,7 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     d = tmp_path_factory.mktemp("matrix")
-    with Network("t-") as net:
+    with Network(prefix_of_tests()) as net:
         us, peer = Port500(net, A, d), Charon(net, B, d)
         make_certificates(d / "pki", us.dir, peer.swan)
         peer.options = f"fragment_size = {FRAGMENT_SIZE['peer']}"

@@ -37,6 +37,11 @@ SITES = {"a": A, "b": B}
 C = Site("c", "10.3.0.0/24", "10.3.0.1", "10.3.0.2", "203.0.113.1", "203.0.113.254")
 
 
+def prefix_of_tests():
+    """Of the namespaces of a test: each of pytest-xdist's workers has its own."""
+    return f"t{os.environ.get('PYTEST_XDIST_WORKER', '').removeprefix('gw')}-"
+
+
 class CommandFailed(Exception):
     pass
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/doctor_gather.h"
 #include "control/links.h"
 
 struct fake fake;
@@ -43,6 +44,7 @@ static void init_config(const char *socket_path)
 	children_b[0].rekey_time_ms = 3600000;
 	set_name(children_b[1].name, "local");
 	children_b[1].mode = MODE_PASS;
+	snprintf(children_b[1].port, sizeof(children_b[1].port), "lan");
 	add_ts(&children_b[1].local_ts, "10.1.0.0/16");
 	add_ts(&children_b[1].remote_ts, "10.1.0.0/16");
 	set_name(children_c[0].name, "voice");
@@ -596,4 +598,13 @@ void dp_capture_end(struct dp *dp)
 	(void)dp;
 	fake.captures_ended += fake.capturing;
 	fake.capturing = false;
+}
+
+int doctor_gather(struct daemon *d, size_t conn, struct doctor_facts *out)
+{
+	if (conn >= d->config->n_conns)
+		return -ENOENT;
+	*out = fake.facts;
+	snprintf(out->conn.name, sizeof(out->conn.name), "%.60s", d->config->conns[conn].name);
+	return 0;
 }

@@ -6,9 +6,11 @@
 #pragma once
 
 #include "control/daemon.h"
+#include "control/doctor/doctor.h"
 #include "control/ike/refusal.h"
 
 struct fake {
+	struct doctor_facts facts; // of every connection, but for its name
 	struct daemon d;
 	struct config config;
 	// ike_run_initiate: what it does next

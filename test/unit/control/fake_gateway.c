@@ -482,3 +482,12 @@ bool has_in(struct gateway *g, uint32_t spi)
 			return g->dp.in[i].published;
 	return false;
 }
+
+void ike_socket_errors(struct ike_socket *s, unsigned which,
+		       void (*fn)(void *ctx, const struct ike_socket_icmp *e), void *ctx)
+{
+	(void)s;
+	(void)which;
+	(void)fn;
+	(void)ctx;
+}

@@ -603,6 +603,8 @@ static void expect_policy_trap(struct client *c, const char *value)
 	expect_event(c, "show-conn", &p);
 	expect_text(&p, "site-b.children.net.trap", value);
 	expect_absent(&p, "site-b.children.local.trap"); // a rule
+	expect_text(&p, "site-b.children.local.port", "lan");
+	expect_absent(&p, "site-b.children.net.port");
 	expect_event(c, "show-conn", &p);
 	assert_true(client_packet(c, &p));
 }
@@ -621,6 +623,24 @@ static void test_install_and_uninstall_a_trap(void **state)
 	expect_policy_trap(&c, "no");
 	ask_trap(&c, "install", "nothing", "no");
 	ask_trap(&c, "install", "", "no");
+	client_close(&c);
+}
+
+static void test_policies_of_one_port(void **state)
+{
+	struct client c = client_open();
+	struct vici_builder b = {0};
+	struct vici_packet p;
+
+	(void)state;
+	client_register(&c, "list-policy");
+	vici_kv(&b, "pass", "yes");
+	client_ask(&c, VICI_CMD_REQUEST, "list-policies", &b);
+	expect_event(&c, "list-policy", &p);
+	expect_text(&p, "site-b/local.mode", "PASS");
+	expect_text(&p, "site-b/local.port", "lan");
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
 	client_close(&c);
 }
 
@@ -1386,6 +1406,7 @@ int main(void)
 		TEST(test_list_sas_filters),
 		TEST(test_long_list_to_a_slow_reader),
 		TEST(test_disconnect_during_a_stream),
+		TEST(test_policies_of_one_port),
 		TEST(test_events_only_when_registered),
 		TEST(test_list_conns_and_states),
 		TEST(test_initiate_with_progress),

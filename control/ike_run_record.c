@@ -1,0 +1,272 @@
+// What the flight recorder hears of IKE: each message with its fate, and what the core reports.
+#include "control/ike_run_priv.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/ike/refusal.h"
+#include "control/recorder.h"
+#include "lib/ike_wire.h"
+
+enum { AT_EXCHANGE = 18, AT_FLAGS = 19 }; // in the header (RFC 7296 3.1)
+
+static int64_t wall_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void ike_run_set_recorder(struct ike_run *run, struct recorder *recorder)
+{
+	run->recorder = recorder;
+}
+
+// ---- messages ----
+
+void run_record_in(struct ike_run *run, const struct run_sa *s, const struct ike_event *ev,
+		   enum record_fate fate)
+{
+	struct record_header h = {.fate = (uint8_t)fate};
+
+	if (!run->recorder)
+		return;
+	h.time_ms = wall_ms();
+	h.local = ev->local;
+	h.remote = ev->remote;
+	record_header_parse(&h, ev->bytes, ev->len);
+	recorder_header(run->recorder, &h,
+			(s && s->established) || ike_run_names(run, &ev->remote.addr));
+	run->fate = RECORD_FATE_COUNT;
+}
+
+void run_record_out(struct ike_run *run, const struct run_sa *s, const struct ike_event *sent,
+		    int rc)
+{
+	struct record_header h = {
+		.fate = rc ? RECORD_FATE_SEND_FAILED : RECORD_FATE_SENT,
+		.error = (uint16_t)-rc,
+		.out = true,
+	};
+	bool known;
+
+	if (!run->recorder)
+		return;
+	h.time_ms = wall_ms();
+	h.local = sent->local;
+	h.remote = sent->remote;
+	record_header_parse(&h, sent->bytes, sent->len);
+	known = (s && s->established) || ike_run_names(run, &sent->remote.addr);
+	recorder_header(run->recorder, &h, known);
+}
+
+// What became of the message by what the core has done about it.
+static enum record_fate fate_of(const struct ike_actions *acts)
+{
+	bool repeats = false;
+
+	for (size_t i = 0; i < acts->n; i++) {
+		const struct ike_action *a = &acts->a[i];
+
+		if (a->type == IKE_ACT_REPORT && a->report.code == IKE_REPORT_INVALID_MESSAGE)
+			return RECORD_FATE_INVALID;
+		repeats |= a->type == IKE_ACT_SEND && a->send.is_repeat && a->send.is_response;
+	}
+	if (repeats)
+		return RECORD_FATE_REPEATED;
+	return acts->n ? RECORD_FATE_TAKEN : RECORD_FATE_NO_EFFECT;
+}
+
+// ---- events ----
+
+static enum record_kind kind_of(enum ike_report_code code, enum ike_severity severity)
+{
+	switch (code) {
+	case IKE_REPORT_CHILD_UP:
+	case IKE_REPORT_CHILD_DOWN:
+		return RECORD_CHILD;
+	case IKE_REPORT_CHILD_REKEYED:
+	case IKE_REPORT_REKEYED:
+		return RECORD_REKEY;
+	case IKE_REPORT_NO_ANSWER:
+	case IKE_REPORT_PROPOSAL_MISMATCH:
+	case IKE_REPORT_KE_MISMATCH:
+	case IKE_REPORT_AUTH_FAILED:
+	case IKE_REPORT_PEER_REFUSED_AUTH:
+	case IKE_REPORT_NO_CONNECTION:
+	case IKE_REPORT_CERT:
+	case IKE_REPORT_NO_PSK:
+	case IKE_REPORT_TS_MISMATCH:
+	case IKE_REPORT_ESP_MISMATCH:
+	case IKE_REPORT_DEAD_PEER:
+	case IKE_REPORT_PORT_BLOCKED:
+	case IKE_REPORT_IKE_SILENT:
+	case IKE_REPORT_INVALID_MESSAGE:
+		return RECORD_FAILURE;
+	case IKE_REPORT_INFO:
+	case IKE_REPORT_INIT_SENT:
+	case IKE_REPORT_ESTABLISHED:
+	case IKE_REPORT_EXPIRED:
+	case IKE_REPORT_RETRANSMIT:
+	case IKE_REPORT_MOVED:
+	case IKE_REPORT_PEER_DELETED:
+	case IKE_REPORT_PORT_BACK:
+	case IKE_REPORT_CLOSED:
+		break;
+	}
+	return severity == IKE_SEV_ERROR ? RECORD_FAILURE : RECORD_IKE;
+}
+
+static enum record_level level_of(enum ike_severity severity)
+{
+	switch (severity) {
+	case IKE_SEV_ERROR:
+		return RECORD_ERROR;
+	case IKE_SEV_NOTICE:
+		return RECORD_NOTICE;
+	case IKE_SEV_INFO:
+	case IKE_SEV_DEBUG:
+		break;
+	}
+	return RECORD_INFO;
+}
+
+static const char *child_of_action(const struct ike_action *a)
+{
+	if (a->type == IKE_ACT_INSTALL_CHILD && a->install)
+		return a->install->conf->name;
+	if (a->type == IKE_ACT_REMOVE_CHILD && a->remove.conf)
+		return a->remove.conf->name;
+	return NULL;
+}
+
+// The child that report `at` is about: the nearest one that the same step installs or removes.
+static const char *child_of(const struct ike_actions *acts, size_t at)
+{
+	const struct ike_action *report = &acts->a[at];
+	const enum record_kind kind = kind_of(report->report.code, report->report.severity);
+	const char *name = NULL;
+
+	if (report->report.refusal)
+		return report->report.refusal->child;
+	if (kind != RECORD_CHILD && report->report.code != IKE_REPORT_CHILD_REKEYED)
+		return "";
+	for (size_t back = 1; !name && (back <= at || at + back < acts->n); back++) {
+		if (back <= at)
+			name = child_of_action(&acts->a[at - back]);
+		if (!name && at + back < acts->n)
+			name = child_of_action(&acts->a[at + back]);
+	}
+	return name ? name : "";
+}
+
+// From the first message of the IKE SA to its being established, or from our request to its answer,
+// which this step has brought. Of what the peer has asked for only the peer knows.
+static uint32_t took(const struct run_sa *s, const struct ike_event *ev, enum ike_report_code code)
+{
+	uint64_t since = s->asked_ms;
+
+	if (code == IKE_REPORT_ESTABLISHED)
+		since = s->born_ms;
+	else if (ev->type != IKE_EV_MESSAGE || ev->len < IKE_HEADER_LEN ||
+		 !(ev->bytes[AT_FLAGS] & IKE_FLAG_RESPONSE) ||
+		 ev->bytes[AT_EXCHANGE] != s->asked_what)
+		return RECORD_UNKNOWN;
+	if (!since || ev->now_ms < since || ev->now_ms - since >= RECORD_UNKNOWN)
+		return RECORD_UNKNOWN;
+	return (uint32_t)(ev->now_ms - since);
+}
+
+// A responder's IKE SA that is not authenticated is somebody's who may be anybody.
+static bool is_stranger(const struct run_sa *s, const struct ike_sa_info *info,
+			const struct ike_refusal *refusal)
+{
+	if (s->established || info->original_initiator)
+		return false;
+	return !refusal || !ike_run_names(s->run, &info->remote.addr);
+}
+
+static void record_report(struct run_sa *s, const struct ike_event *ev,
+			  const struct ike_actions *acts, size_t at)
+{
+	const struct ike_action *a = &acts->a[at];
+	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX];
+	struct ike_sa_info info;
+	struct record_event e;
+
+	// Beyond the budget of explanations a failure counts; it must not push out what is kept.
+	if (a->report.severity == IKE_SEV_DEBUG || (a->report.refusal && a->report.refusal->brief))
+		return;
+	ike_sa_info(s->sa, &info);
+	e = (struct record_event){
+		.time_ms = wall_ms(),
+		.kind = kind_of(a->report.code, a->report.severity),
+		.level = level_of(a->report.severity),
+		.stranger = is_stranger(s, &info, a->report.refusal),
+		.ike_id = s->id,
+		.took_ms = took(s, ev, a->report.code),
+		.code = ike_report_code_name(a->report.code),
+		.conn = run_sa_name(s, name, sizeof(name)),
+		.child = child_of(acts, at),
+		.text = a->report.text,
+	};
+	recorder_event(s->run->recorder, &e);
+}
+
+void run_record_step(struct run_sa *s, const struct ike_event *ev, const struct ike_actions *acts)
+{
+	if (!s->run->recorder)
+		return;
+	if (ev->type == IKE_EV_MESSAGE)
+		run_record_in(s->run, s, ev, fate_of(acts));
+	for (size_t i = 0; i < acts->n; i++)
+		if (acts->a[i].type == IKE_ACT_REPORT)
+			record_report(s, ev, acts, i);
+}
+
+void run_record_sa(struct run_sa *s, enum record_kind kind, const char *code, const char *fmt, ...)
+{
+	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX], text[RECORD_TEXT_MAX];
+	struct ike_sa_info info;
+	struct record_event e;
+	va_list ap;
+
+	if (!s->run->recorder)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	ike_sa_info(s->sa, &info);
+	e = (struct record_event){
+		.time_ms = wall_ms(),
+		.kind = kind,
+		.level = RECORD_NOTICE,
+		.stranger = is_stranger(s, &info, NULL),
+		.ike_id = s->id,
+		.took_ms = RECORD_UNKNOWN,
+		.code = code,
+		.conn = run_sa_name(s, name, sizeof(name)),
+		.text = text,
+	};
+	recorder_event(s->run->recorder, &e);
+}
+
+void run_record_guard(struct ike_run *run, enum record_level level, const char *code,
+		      const char *text)
+{
+	const struct record_event e = {
+		.time_ms = wall_ms(),
+		.kind = RECORD_GUARD,
+		.level = level,
+		.took_ms = RECORD_UNKNOWN,
+		.code = code,
+		.text = text,
+	};
+
+	if (run->recorder)
+		recorder_event(run->recorder, &e);
+}
