@@ -18,7 +18,7 @@ void esp_group_worn(struct worker *w, struct esp_group *g, uint64_t last, uint64
 	struct sa_out *sa = g->sa;
 	struct dp_event ev = {
 		.type = DP_EV_SOFT_LIFE,
-		.tunnel = g->tunnel->id,
+		.tunnel = sa->tunnel,
 		.spi = sa->spi,
 		.why = DP_LIFE_BYTES,
 	};

@@ -137,9 +137,26 @@ static void all_stages(struct worker *w, struct batch *in, struct batch *inner)
 	stage_end(&w->times, STAGE_ROUTE);
 }
 
+void worker_take(struct worker *w, enum source_type type, struct batch *in)
+{
+	struct batch esp;
+
+	batch_clear(&esp);
+	if (type == SOURCE_NIC && known_usable(w)) {
+		known_frames(w, in, &esp);
+		w->traffic += esp.n;
+		if (esp.n > 0) {
+			esp_in(w, &esp);
+			known_inner(w, &esp);
+		}
+	}
+	if (in->n + esp.n > 0)
+		all_stages(w, in, &esp);
+}
+
 unsigned worker_step(struct worker *w, const struct source *src)
 {
-	struct batch in, esp;
+	struct batch in;
 	unsigned n;
 
 	stage_start(&w->times);
@@ -152,17 +169,7 @@ unsigned worker_step(struct worker *w, const struct source *src)
 	stage_end(&w->times, STAGE_RX);
 	if (worker_captures(w))
 		capture_received(w, (enum source_type)src->type, &in);
-	batch_clear(&esp);
-	if (src->type == SOURCE_NIC && known_usable(w)) {
-		known_frames(w, &in, &esp);
-		w->traffic += esp.n;
-		if (esp.n > 0) {
-			esp_in(w, &esp);
-			known_inner(w, &esp);
-		}
-	}
-	if (in.n + esp.n > 0)
-		all_stages(w, &in, &esp);
+	worker_take(w, (enum source_type)src->type, &in);
 	stage_stop(&w->times);
 	return n;
 }
@@ -271,8 +278,8 @@ int worker_create(struct dp *dp, unsigned id, struct worker **out)
 	if (!w->handover && node != SOCKET_ID_ANY)
 		w->handover = rte_ring_create(name, HANDOVER_SIZE, SOCKET_ID_ANY,
 					      RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
-	if (!w->tx || !w->known || !w->iface_count || !w->census || !w->port_count || !w->handover ||
-	    reass_create(dp, &w->reass) != 0) {
+	if (!w->tx || !w->known || !w->iface_count || !w->census || !w->port_count ||
+	    !w->handover || reass_create(dp, &w->reass) != 0) {
 		worker_destroy(w);
 		return -ENOMEM;
 	}

@@ -169,6 +169,8 @@ void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint1
 int worker_main(void *worker);
 // Takes one batch from a source through all stages. Returns how many packets it was.
 unsigned worker_step(struct worker *w, const struct source *src);
+// What worker_step() does with a batch that has come in from a source of that type.
+void worker_take(struct worker *w, enum source_type type, struct batch *in);
 // Allocates a worker and its rings; crypto and sources are added by dp.c. -ENOMEM.
 int worker_create(struct dp *dp, unsigned id, struct worker **out);
 // Frees the packets it still has, and the worker. NULL is allowed.

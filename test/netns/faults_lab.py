@@ -456,7 +456,7 @@ FAULTS = [
     Fault("500 dropped both ways", drop_and_try("udp dport 500"), silent, first="try",
           a=Says("I-SILENT", "unknown", candidates=UNKNOWN_500)),
     Fault("500 dropped both ways, probed", drop_and_try("udp dport 500"), silent, first="try",
-          a=Says("F-500", "carrier", probe=True)),
+          a=Says("F-500OUT", "carrier", probe=True)),
     Fault("500 dropped by source port only", drop_and_try(f"{TO_B} udp sport 500"), silent,
           first="try", a=Says("I-SILENT", "unknown", candidates=UNKNOWN_500 + " F-500SPORT")),
     Fault("500 dropped by source port only, probed", drop_and_try(f"{TO_B} udp sport 500"), silent,

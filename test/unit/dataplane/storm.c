@@ -64,6 +64,11 @@ static struct esp_sa make_sa(uint32_t spi, unsigned suite, bool esn, bool udp, b
 	return sa;
 }
 
+struct esp_sa storm_sa_out(uint32_t spi, unsigned suite, bool udp)
+{
+	return make_sa(spi, suite, true, udp, true, false);
+}
+
 void clear_outbound(void)
 {
 	struct dp_sa_stats stats;

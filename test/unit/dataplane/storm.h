@@ -28,6 +28,8 @@ uint32_t below(uint32_t n);
 
 void storm_init(uint64_t seed); // tunnels and a first set of SAs
 void storm_fini(void);
+// An outbound SA to the peer as those of `tunnel`, over IPv4; for dp_tunnel_set_out().
+struct esp_sa storm_sa_out(uint32_t spi, unsigned suite, bool udp);
 // New SAs in the place of the old ones, whose packets are added to sealed[] and opened[].
 void clear_outbound(void);
 void renew_outbound(void);
