@@ -528,11 +528,40 @@ static void test_batches(void **state)
 	end_world();
 }
 
+// What fitted the path fits no more.
+static void test_smaller_mtu(void **state)
+{
+	static const uint8_t zeros[1250];
+	const struct packet p = {
+		.src = "10.1.0.9",
+		.dst = "10.2.200.9",
+		.payload = zeros,
+		.payload_len = sizeof(zeros),
+	};
+	struct esp_sa sa;
+
+	(void)state;
+	make_world();
+	sa = storm_sa_out(0x9999, 0, false);
+	assert_int_equal(dp_tunnel_set_out(&core.dp, second, &sa, NULL), 0);
+	n_given = 0;
+	keep(core_frame(&p), 0);
+	compare();
+	assert_int_equal(count_short_ways(), 1);
+	path_mtu = 1000;
+	learn_mtu();
+	assert_int_equal(count_short_ways(), 0);
+	compare();
+	assert_int_equal(by_short_way.n, 2); // pieces
+	end_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_anything, core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_batches, core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_smaller_mtu, core_setup, core_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, core_group_setup, core_group_teardown);
