@@ -106,6 +106,16 @@ static bool by_auth(const struct doctor_facts *f, struct doctor_finding *out)
 	return true;
 }
 
+static void hops_end(const struct doctor_hops *h, char *buf, size_t size)
+{
+	char text[IP_ADDR_TEXT_MAX];
+
+	if (h->last == 0)
+		snprintf(buf, size, "ends before any hop that answers");
+	else
+		snprintf(buf, size, "ends after hop %u (%s)", h->last, who(&h->last_addr, text));
+}
+
 // Row: 500 is silent and another port answers.
 static void only_500(const struct doctor_facts *f, struct doctor_finding *out,
 		     enum doctor_state state)
@@ -113,19 +123,18 @@ static void only_500(const struct doctor_facts *f, struct doctor_finding *out,
 	const struct doctor_probe_facts *p = &f->probe;
 	const struct doctor_hops *h5 = &p->hops_500, *h45 = &p->hops_4500;
 	bool stepped = h5->probed && h45->probed && h45->last > 0;
-	char text[IP_ADDR_TEXT_MAX];
+	char end[64 + IP_ADDR_TEXT_MAX];
 
+	hops_end(h5, end, sizeof(end));
 	if (p->ike_500_other_source.answer == DOCTOR_ANSWERED) {
 		finding_set(out, state, DOCTOR_F_500SPORT, DOCTOR_CARRIER, DOCTOR_HIGH,
 			    "UDP/500 is silent from our port 500 and answers from another");
 		finding_next(out, "ask the carrier not to filter UDP from source port 500");
 	} else if (stepped && !h5->arrived && h5->last < h45->last) {
 		finding_set(out, state, DOCTOR_F_500OUT, DOCTOR_CARRIER, DOCTOR_HIGH,
-			    "500 silent, 4500 answers; by hops 500 ends after hop %u (%s), 4500 "
-			    "gets to hop %u",
-			    h5->last, who(&h5->last_addr, text), h45->last);
-		finding_next(out, "give the carrier this: UDP/500 is lost after hop %u, %s",
-			     h5->last, text);
+			    "500 silent, 4500 answers; by hops 500 %s, 4500 gets to hop %u", end,
+			    h45->last);
+		finding_next(out, "give the carrier this: UDP/500 %s", end);
 	} else if (stepped && (h5->arrived || h5->last >= h45->last)) {
 		finding_set(out, state, DOCTOR_F_500IN, DOCTOR_CARRIER, DOCTOR_MEDIUM,
 			    "500 silent, 4500 answers; by hops our UDP/500 gets as far as 4500, to "
