@@ -7,6 +7,7 @@
 #include "control/vici_control.h"
 #include "control/vici_guard.h"
 #include "control/vici_lists.h"
+#include "control/vici_recorder.h"
 #include "control/vici_refusal.h"
 #include "control/vici_session.h"
 #include "control/vici_show.h"
@@ -46,6 +47,9 @@ static const struct vici_command commands[] = {
 	{"show-drops", vici_run_show_drops, NULL},
 	{"show-guard", vici_run_show_guard, NULL},
 	{"list-refusals", vici_run_list_refusals, NULL},
+	{"list-events", vici_run_list_events, NULL},
+	{"list-ike-headers", vici_run_list_ike_headers, NULL},
+	{"list-seconds", vici_run_list_seconds, NULL},
 	{"capture", vici_run_capture, NULL},
 	{"capture-stop", vici_run_capture_stop, NULL},
 	// refused with a sentence

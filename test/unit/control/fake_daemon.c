@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control/links.h"
+#include "control/recorder.h"
 
 struct fake fake;
 
@@ -95,6 +96,8 @@ void fake_init(struct event_base *base, const char *socket_path)
 	fake.d.dp = (struct dp *)&fake;
 	fake.d.started_ms = fake.now_ms - 7500000;
 	fake.d.generation = 1;
+	if (recorder_create(&fake.d.recorder))
+		abort();
 	observer = NULL;
 }
 
@@ -102,6 +105,8 @@ void fake_fini(void)
 {
 	free(fake.config.gateway.socket);
 	fake.config.gateway.socket = NULL;
+	recorder_destroy(fake.d.recorder);
+	fake.d.recorder = NULL;
 }
 
 void fake_report(enum ike_report_code code, enum ike_severity severity, const char *conn,
@@ -459,6 +464,15 @@ size_t dp_guard_sources(const struct dp *dp, struct dp_guard_source *out, size_t
 		.ttl_max = 64,
 	};
 	return 2;
+}
+
+int dp_guard_peer_info(const struct dp *dp, const struct ip_addr *addr,
+		       struct dp_guard_peer_info *out)
+{
+	(void)dp;
+	(void)addr;
+	*out = (struct dp_guard_peer_info){.passed = 100, .cookies = 20, .limited = 3};
+	return 0;
 }
 
 uint64_t dp_guard_age_ms(const struct dp *dp, uint64_t tsc)
