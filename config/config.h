@@ -117,8 +117,8 @@ enum config_send_cert { CERTS_IFASKED, CERTS_ALWAYS, CERTS_NEVER };
 // connections.<c>.{local,remote}
 struct config_side {
 	struct auth_rule auth;
-	struct identity id;	     // ID_ANY: local, our address or our certificate's subject;
-				     // remote, whatever the peer says
+	struct identity id; // ID_ANY: local, our address or our certificate's subject;
+			    // remote, whatever the peer says
 	struct config_files certs;   // local: ours; remote: those that are accepted, none: any
 	struct config_files cacerts; // remote: CAs that are accepted, none: all
 	enum config_revocation revocation; // remote
@@ -168,6 +168,7 @@ struct config_child {
 	uint32_t priority;		  // 0: by specificity
 	uint32_t if_id;			  // of its tunnel interface, 0: none; of both directions
 	char iface[CONFIG_PORT_NAME_MAX]; // that interface's name, "" without
+	char port[CONFIG_PORT_NAME_MAX];  // whose policies it has, "": those of all ports
 	struct config_where where;
 };
 
@@ -181,6 +182,7 @@ struct config_conn {
 	struct config_side local_side, remote_side;
 	enum config_send_cert send_cert;
 	bool send_certreq;
+	uint16_t fallback_port;			 // on_500_blocked: of the peer, 0: report
 	bool encap;				 // force ESP in UDP
 	bool mobike;				 // announce it (RFC 4555)
 	enum config_fragmentation fragmentation; // of IKE messages, default yes
@@ -225,6 +227,7 @@ struct config {
 	struct config_gateway gateway;
 	struct config_conn *conns;
 	size_t n_conns;
+	const struct config_conn **conns_by_name; // the same, sorted
 	struct config_psk *psks;
 	size_t n_psks;
 	struct config_files cacerts, crls; // of authorities

@@ -80,7 +80,8 @@ bool config_child_equal(const struct config_child *a, const struct config_child 
 	       a->dpd_action == b->dpd_action && a->close_action == b->close_action &&
 	       a->rekey_time_ms == b->rekey_time_ms && a->rand_time_ms == b->rand_time_ms &&
 	       a->inactivity_ms == b->inactivity_ms && limit_equal(&a->bytes, &b->bytes) &&
-	       limit_equal(&a->packets, &b->packets) && a->priority == b->priority;
+	       limit_equal(&a->packets, &b->packets) && a->priority == b->priority &&
+	       strcmp(a->port, b->port) == 0;
 }
 
 bool config_conn_fits(const struct config_conn *a, const struct config_conn *b)
@@ -102,7 +103,8 @@ bool config_conn_equal(const struct config_conn *a, const struct config_conn *b)
 	    a->rekey_time_ms != b->rekey_time_ms || a->reauth_time_ms != b->reauth_time_ms ||
 	    a->over_time_ms != b->over_time_ms || a->rekey_rand_ms != b->rekey_rand_ms ||
 	    a->reauth_rand_ms != b->reauth_rand_ms || a->keyingtries != b->keyingtries ||
-	    a->unique != b->unique || a->n_children != b->n_children)
+	    a->unique != b->unique || a->fallback_port != b->fallback_port ||
+	    a->n_children != b->n_children)
 		return false;
 	for (size_t i = 0; i < a->n_children; i++) {
 		if (!config_child_equal(&a->children[i], &b->children[i]))

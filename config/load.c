@@ -217,6 +217,29 @@ static int copy_files(struct loader *l)
 	return 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	const struct config_conn *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+// A reload asks for every connection by its name, and there may be thousands.
+static int index_connections(struct loader *l)
+{
+	struct config *c = l->config;
+
+	if (c->n_conns == 0)
+		return 0;
+	c->conns_by_name = calloc(c->n_conns, sizeof(struct config_conn *));
+	if (c->conns_by_name == NULL)
+		return loader_no_memory(l);
+	for (size_t i = 0; i < c->n_conns; i++)
+		c->conns_by_name[i] = &c->conns[i];
+	qsort(c->conns_by_name, c->n_conns, sizeof(struct config_conn *), by_name);
+	return 0;
+}
+
 // From the parsed tree to the checked configuration.
 static int load_tree(struct config_tree *tree, bool from_file, struct config **out,
 		     struct error *err)
@@ -236,6 +259,8 @@ static int load_tree(struct config_tree *tree, bool from_file, struct config **o
 		rc = load_gateway(&l);
 	if (rc == 0)
 		rc = load_connections(&l);
+	if (rc == 0)
+		rc = index_connections(&l);
 	if (rc == 0)
 		rc = load_secrets(&l);
 	if (rc == 0)
@@ -302,6 +327,7 @@ void config_destroy(struct config *c)
 		free(c->conns[i].children);
 	}
 	free(c->conns);
+	free(c->conns_by_name);
 	config_files_fini(&c->cacerts);
 	config_files_fini(&c->crls);
 	config_files_fini(&c->crl_urls);
@@ -346,9 +372,18 @@ const char *config_start_name(unsigned start_action)
 
 const struct config_conn *config_conn_find(const struct config *c, const char *name)
 {
-	for (size_t i = 0; i < c->n_conns; i++) {
-		if (strcmp(c->conns[i].name, name) == 0)
-			return &c->conns[i];
+	size_t low = 0, high = c->n_conns;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int order = strcmp(c->conns_by_name[mid]->name, name);
+
+		if (order == 0)
+			return c->conns_by_name[mid];
+		if (order < 0)
+			low = mid + 1;
+		else
+			high = mid;
 	}
 	return NULL;
 }

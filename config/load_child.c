@@ -223,7 +223,9 @@ int load_child(struct loader *l, const struct config_node *n, struct config_chil
 	child->close_action = load_dead_action(l, s, "close_action");
 	child->replay_window = (uint32_t)loader_number(l, s, "replay_window");
 	child->priority = (uint32_t)loader_number(l, s, "priority");
-	rc = load_if_id(l, s, &child->if_id);
+	rc = load_port_name(l, s, child->port);
+	if (rc == 0)
+		rc = load_if_id(l, s, &child->if_id);
 	if (rc == 0)
 		rc = load_outer(l, s, &child->outer);
 	if (rc == 0)

@@ -187,6 +187,30 @@ static void load_times(struct loader *l, struct loader_section s, struct config_
 	c->reauth_rand_ms = rand_of(l, s, c->reauth_time_ms);
 }
 
+static int load_fallback(struct loader *l, struct loader_section s, struct config_conn *c)
+{
+	const char *text = loader_text(l, s, "on_500_blocked");
+	char shown[CONFIG_SHOWN_MAX];
+	uint64_t port;
+
+	c->fallback_port = 0;
+	if (strcmp(text, "report") == 0)
+		return 0;
+	if (strcmp(text, "try_4500") == 0)
+		port = 4500;
+	else if (value_uint(text, 1, UINT16_MAX, &port) != 0 || port == 500)
+		return config_node_error(l->err, -EINVAL, loader_place(l, s, "on_500_blocked"),
+					 "'%s' is none of report, try_4500 and a port other than "
+					 "500",
+					 config_shown(text, shown, sizeof(shown)));
+	if (c->remote_port != 500)
+		return config_node_error(l->err, -EINVAL, loader_place(l, s, "on_500_blocked"),
+					 "goes with remote_port = 500 alone, and here that is %u",
+					 c->remote_port);
+	c->fallback_port = (uint16_t)port;
+	return 0;
+}
+
 static enum config_unique unique_of(const char *text)
 {
 	return strcmp(text, "never") == 0     ? UNIQUE_NEVER
@@ -248,6 +272,8 @@ static int load_conn(struct loader *l, const struct config_node *n, struct confi
 	rc = load_endpoints(l, s, "local_addrs", false, c->local, &c->n_local);
 	if (rc == 0)
 		rc = load_endpoints(l, s, "remote_addrs", true, c->remote, &c->n_remote);
+	if (rc == 0)
+		rc = load_fallback(l, s, c);
 	if (rc == 0)
 		rc = loader_proposals(l, s, "proposals", PROTO_IKE, &c->ike);
 	if (rc == 0)

@@ -1,4 +1,5 @@
-// The section `gateway.interfaces`, and if_id_in and if_id_out, which name one (config/loader.h).
+// The section `gateway.interfaces`, and if_id_in and if_id_out, which name one, and a child's
+// `interface`, which names a port (config/loader.h).
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +115,52 @@ int load_if_id(struct loader *l, struct loader_section s, uint32_t *out)
 	return 0;
 }
 
+// ---- interface ----
+
+int load_port_name(struct loader *l, struct loader_section s, char out[CONFIG_PORT_NAME_MAX])
+{
+	const char *text =
+		loader_key(l, s, "interface") != NULL ? loader_text(l, s, "interface") : "";
+	char shown[CONFIG_SHOWN_MAX];
+
+	if (strlen(text) >= CONFIG_PORT_NAME_MAX)
+		return config_node_error(l->err, -EINVAL, loader_place(l, s, "interface"),
+					 "'%s' is too long for the name of a port (gateway.ports), "
+					 "of at most %d bytes",
+					 config_shown(text, shown, sizeof(shown)),
+					 CONFIG_PORT_NAME_MAX - 1);
+	snprintf(out, CONFIG_PORT_NAME_MAX, "%s", text);
+	return 0;
+}
+
+// Is there such a port? Else the names of those that there are.
+static int check_port(struct loader *l, const struct config_child *child,
+		      const struct config_node *n)
+{
+	const struct config_gateway *g = &l->config->gateway;
+	char names[CONFIG_PORTS_MAX * (CONFIG_PORT_NAME_MAX + 2)] = "", shown[CONFIG_SHOWN_MAX];
+	size_t used = 0;
+
+	if (child->port[0] == '\0')
+		return 0;
+	if (child->iface[0] != '\0')
+		return config_node_error(
+			l->err, -EINVAL, n,
+			"it is behind the tunnel interface %s, which has policies of "
+			"its own, and so is on no port: leave out interface = %s, or "
+			"if_id_in and if_id_out",
+			child->iface, child->port);
+	for (size_t i = 0; i < g->n_ports; i++) {
+		if (strcmp(g->ports[i].name, child->port) == 0)
+			return 0;
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
+					 i > 0 ? ", " : "", g->ports[i].name);
+	}
+	return config_node_error(l->err, -ENOENT, n,
+				 "interface = %s is none of the ports of gateway.ports: %s",
+				 config_shown(child->port, shown, sizeof(shown)), names);
+}
+
 // ---- the whole ----
 
 static const struct config_node *find(const struct loader *l, const struct config_node *n,
@@ -185,11 +232,9 @@ static const struct config_iface *by_id(const struct config_gateway *g, uint32_t
 }
 
 static int bind_child(struct loader *l, const struct config_conn *c, struct config_child *child,
-		      bool *used)
+		      const struct config_node *conn, const struct config_node *n, bool *used)
 {
 	const struct config_gateway *g = &l->config->gateway;
-	const struct config_node *conn = find(l, find(l, l->tree->root, "connections"), c->name);
-	const struct config_node *n = find(l, find(l, conn, "children"), child->name);
 	const bool own = child->if_id != 0;
 	const struct config_iface *iface;
 
@@ -223,6 +268,16 @@ static int bind_child(struct loader *l, const struct config_conn *c, struct conf
 	return 0;
 }
 
+static int check_child(struct loader *l, const struct config_conn *c, struct config_child *child,
+		       bool *used)
+{
+	const struct config_node *conn = find(l, find(l, l->tree->root, "connections"), c->name);
+	const struct config_node *n = find(l, find(l, conn, "children"), child->name);
+	int rc = bind_child(l, c, child, conn, n, used);
+
+	return rc != 0 ? rc : check_port(l, child, n);
+}
+
 static int check_used(struct loader *l, const bool *used)
 {
 	const struct config_gateway *g = &l->config->gateway;
@@ -250,7 +305,7 @@ int check_ifaces(struct loader *l)
 		rc = check_iface(l, &c->gateway.ifaces[i]);
 	for (size_t i = 0; i < c->n_conns && rc == 0; i++)
 		for (size_t k = 0; k < c->conns[i].n_children && rc == 0; k++)
-			rc = bind_child(l, &c->conns[i], &c->conns[i].children[k], used);
+			rc = check_child(l, &c->conns[i], &c->conns[i].children[k], used);
 	if (rc == 0)
 		rc = check_used(l, used);
 	free(used);

@@ -58,6 +58,8 @@ int load_device_addrs(struct loader *l, struct loader_section s, struct ip_prefi
 
 // ---- load_iface.c ----
 int load_ifaces(struct loader *l, const struct config_node *gateway);
+// The port that a child's policies are of (`interface`), "" for all. Only a name yet.
+int load_port_name(struct loader *l, struct loader_section s, char out[CONFIG_PORT_NAME_MAX]);
 // if_id_in and if_id_out of a connection or child, which have to agree. 0: none.
 int load_if_id(struct loader *l, struct loader_section s, uint32_t *out);
 // Gives every child its interface, and finds numbers and names that are used twice or not at all.

@@ -9,16 +9,16 @@
 #define MARKS "Linux's packet marks do not exist in this dataplane"
 #define POOLS "virtual addresses are not available: this is a site-to-site gateway"
 
-#define GATEWAY "gateway"
-#define PORT	"gateway.ports.*"
-#define IFACE	"gateway.interfaces.*"
-#define GW_IKE	"gateway.ike"
+#define GATEWAY	 "gateway"
+#define PORT	 "gateway.ports.*"
+#define IFACE	 "gateway.interfaces.*"
+#define GW_IKE	 "gateway.ike"
 #define GW_GUARD "gateway.guard"
-#define CONN	"connections.*"
-#define LOCAL	"connections.*.local*"
-#define REMOTE	"connections.*.remote*"
-#define CHILD	"connections.*.children.*"
-#define IKE_PSK "secrets.ike*"
+#define CONN	 "connections.*"
+#define LOCAL	 "connections.*.local*"
+#define REMOTE	 "connections.*.remote*"
+#define CHILD	 "connections.*.children.*"
+#define IKE_PSK	 "secrets.ike*"
 
 #define LOCAL_CERT  "connections.*.local*.cert*"
 #define REMOTE_CERT "connections.*.remote*.cert*"
@@ -58,8 +58,10 @@ const struct schema_section schema_sections[] = {
 	 "IKE with all peers: what strangers can make the gateway hold, and how long it waits. In "
 	 "strongSwan these are settings of charon in strongswan.conf. They change with a reload."},
 	{GW_GUARD, "gateway.guard", KEY_SUPPORTED, NULL,
-	 "The guard of UDP/500 and 4500, which stands in the dataplane in front of Linux: messages of "
-	 "IKE SAs that we have pass first, then those of configured peers, then strangers'. Rates are "
+	 "The guard of UDP/500 and 4500, which stands in the dataplane in front of Linux: messages "
+	 "of "
+	 "IKE SAs that we have pass first, then those of configured peers, then strangers'. Rates "
+	 "are "
 	 "messages a second, with half a second's worth at once. `port500 show guard` has what it "
 	 "counts. They change with a reload."},
 	{"connections", "connections", KEY_SUPPORTED, NULL, "The peers, one connection each."},
@@ -203,11 +205,13 @@ const struct schema_key schema_keys[] = {
 	{GW_GUARD, "enable", FORM_BOOL, .def = "yes",
 	 .doc = "no: whatever comes is Linux's, as long as there is room on the way to it."},
 	{GW_GUARD, "peer_rate", FORM_NUMBER, .def = "1000", .min = 1, .max = LIMIT_GUARD_RATE,
-	 .doc = "Openers (IKE_SA_INIT) from each address in a remote_addrs, that show no cookie; the "
+	 .doc = "Openers (IKE_SA_INIT) from each address in a remote_addrs, that show no cookie; "
+		"the "
 		"next ones are asked for one (RFC 7296 2.6). As many of other messages, such as "
 		"those of IKE SAs that we do not have any more."},
 	{GW_GUARD, "proven_rate", FORM_NUMBER, .def = "2000", .min = 1, .max = LIMIT_GUARD_RATE,
-	 .doc = "Openers that show a cookie of ours, and so have not forged their address: from each "
+	 .doc = "Openers that show a cookie of ours, and so have not forged their address: from "
+		"each "
 		"address in a remote_addrs, and from all strangers together."},
 	{GW_GUARD, "stranger_rate", FORM_NUMBER, .def = "1000", .min = 1, .max = LIMIT_GUARD_RATE,
 	 .doc = "Openers from all other addresses together, that show no cookie; the next ones are "
@@ -244,6 +248,15 @@ const struct schema_key schema_keys[] = {
 	{CONN, "proposals", FORM_PROPOSALS, .def = "default",
 	 .doc = "IKE proposals in strongSwan's keywords, separated by commas: "
 		"\"aes256gcm16-prfsha384-ecp384\". See below for the keywords."},
+	{CONN, "on_500_blocked", FORM_TEXT, .def = "report",
+	 .doc = "When nothing answers on the peer's UDP 500, three messages long. report: say so. "
+		"try_4500: begin on its port 4500 instead (RFC 7296 2.23), and if that answers, "
+		"stay "
+		"there while 500 is silent; 500 is asked again after 15 s, 30 s, ... half an hour, "
+		"and "
+		"used as soon as it answers. A number: the same with that port, which the peer's "
+		"side has to lead to its port 4500. ESP goes on as it is, unless a NAT is found. "
+		"Only with remote_port = 500. strongSwan has nothing like it."},
 	{CONN, "encap", FORM_BOOL, .def = "no",
 	 .doc = "Put ESP into UDP even when there is no NAT, to get through firewalls that drop "
 		"protocol 50."},
@@ -487,8 +500,11 @@ const struct schema_key schema_keys[] = {
 		"here."},
 	{CHILD, "policies", FORM_BOOL, KEY_REFUSED, .def = "yes", .quiet = "yes true enabled 1",
 	 .why = "without policies no packet would be protected", .doc = "Install policies."},
-	{CHILD, "interface", FORM_TEXT, KEY_REFUSED, .why = "policies hold on all ports",
-	 .doc = "Interface that the policies hold on."},
+	{CHILD, "interface", FORM_TEXT, .def_doc = "all ports",
+	 .doc = "A port (gateway.ports), by its name: the child's policies then hold for what is "
+		"routed to this port, and for what comes in by it in clear, and for nothing else. "
+		"In strongSwan it restricts outbound policies only. A child behind a tunnel "
+		"interface has none."},
 	{CHILD, "mark_in", FORM_TEXT, KEY_REFUSED, .quiet = "0 0/0x00000000", .why = MARKS,
 	 .doc = "Packet mark."},
 	{CHILD, "mark_out", FORM_TEXT, KEY_REFUSED, .quiet = "0 0/0x00000000", .why = MARKS,
@@ -511,7 +527,8 @@ const struct schema_key schema_keys[] = {
 		"its "
 		"size does not show (RFC 4303 2.7); \"mtu\": as many as the way to the peer "
 		"carries in one piece, which is the limit of any number as well. Not towards a "
-		"peer that says ESP_TFC_PADDING_NOT_SUPPORTED, nor in transport mode. 0: no padding."},
+		"peer that says ESP_TFC_PADDING_NOT_SUPPORTED, nor in transport mode. 0: no "
+		"padding."},
 	{CHILD, "dummy_packets", FORM_NUMBER, .def = "0", .max = 10000,
 	 .doc = "Packets without content that are sent to the peer each second, at random "
 		"intervals, "
@@ -525,7 +542,8 @@ const struct schema_key schema_keys[] = {
 	{CHILD, "copy_df", FORM_BOOL, .def = "yes",
 	 .doc = "An outer header of IPv4 has the DF bit of the inner one (RFC 4301 8.1); around "
 		"IPv6 it is set (RFC 4213 3.2.2). no: outer_df says what it has. Whether a packet "
-		"that does not fit is cut or answered with ICMP, its own DF bit says either way. This "
+		"that does not fit is cut or answered with ICMP, its own DF bit says either way. "
+		"This "
 		"and the other options of the outer header are for tunnel mode: in transport mode "
 		"the header is the packet's own."},
 	{CHILD, "outer_df", FORM_CHOICE, .def = "clear", .choices = "clear set",
@@ -581,10 +599,10 @@ const struct schema_key schema_keys[] = {
 		"start and again long before it runs out, \"file:///etc/port500/ca.crl\" is "
 		"read. Others are not fetched: a warning."},
 	{AUTHORITY, "ocsp_uris", FORM_TEXT,
-	 .doc = "Its OCSP responders, separated by commas: \"http://ocsp.example/\". They are "
-		"asked "
-		"before those that a certificate names. Others than http are not asked: a "
-		"warning."},
+	 .doc = "Its OCSP responders, separated by commas: \"http://ocsp.example/\", or by "
+		"address \"http://[2001:db8::80]:8080/\". They are asked in this order, before "
+		"those that a certificate names, until one answers. An https or ldap URL is "
+		"not asked: a warning."},
 	{AUTHORITY, "cert_uri_base", FORM_TEXT, KEY_IGNORED, .why = NO_FETCH,
 	 .doc = "Base of URLs to fetch certificates from."},
 	{AUTHORITY, "handle", FORM_TEXT, KEY_REFUSED, .why = TOKEN, .doc = "On a token."},

@@ -129,7 +129,8 @@ static void report_child(FILE *out, const struct config_child *child)
 	print_selectors(out, &child->local_ts, child->local_dynamic);
 	fprintf(out, " === ");
 	print_selectors(out, &child->remote_ts, child->remote_dynamic);
-	fprintf(out, "%s%s\n", child->iface[0] ? ", what is routed to " : "", child->iface);
+	fprintf(out, "%s%s", child->iface[0] ? ", what is routed to " : "", child->iface);
+	fprintf(out, "%s%s\n", child->port[0] ? ", on port " : "", child->port);
 	if (!config_mode_has_sa(child->mode))
 		return;
 	fprintf(out, "      proposals    ");

@@ -107,6 +107,13 @@ nomem:
 	return -ENOMEM;
 }
 
+void conn_child_destroy(struct conn_child *child)
+{
+	if (child->roll_link.le_prev)
+		LIST_REMOVE(child, roll_link);
+	free(child);
+}
+
 bool conn_child_is_running(const struct conn_child *child)
 {
 	const struct conn *c = child->conn;
@@ -122,7 +129,7 @@ void conn_plan_drop(struct conn *c)
 	for (size_t i = 0; i < c->plan.n; i++) {
 		c->plan.child[i]->planned = false;
 		if (!conn_child_is_running(c->plan.child[i]))
-			free(c->plan.child[i]);
+			conn_child_destroy(c->plan.child[i]);
 	}
 	free(c->plan.child);
 	free(c->plan.ike);
@@ -216,6 +223,9 @@ unsigned conn_update(struct conn *c, const struct config_conn *want)
 							  : SEND_CERT_IFASKED;
 	ike->send_certreq = want->send_certreq;
 	c->unique = want->unique;
+	if (ike->fallback_port != want->fallback_port)
+		port_choice_healed(&c->ports); // and all is tried anew
+	ike->fallback_port = want->fallback_port;
 	ike->fragmentation = want->fragmentation == FRAGMENT_NO	      ? IKE_FRAG_NO
 			     : want->fragmentation == FRAGMENT_ACCEPT ? IKE_FRAG_ACCEPT
 								      : IKE_FRAG_YES;
@@ -304,13 +314,16 @@ void conn_put(struct conn *c)
 	}
 	conn_plan_drop(c);
 	for (size_t i = 0; i < c->n_children; i++)
-		free(c->children[i]);
+		conn_child_destroy(c->children[i]);
 	while ((child = TAILQ_FIRST(&c->old))) {
 		TAILQ_REMOVE(&c->old, child, old_link);
-		free(child);
+		conn_child_destroy(child);
 	}
 	free(c->children);
 	free(c->ike.children);
+	free(c->probed);
+	if (c->roll_link.le_prev)
+		LIST_REMOVE(c, roll_link);
 	free(c);
 }
 

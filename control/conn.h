@@ -14,10 +14,13 @@
 
 #include "config/config.h"
 #include "control/ike/ike.h"
+#include "control/ike/port_choice.h"
+#include "control/tally.h"
 
 #define CONN_WHY_MAX 400
 
 struct conn;
+struct doctor_probe_facts;
 struct event;
 struct ike_run;
 struct pace_peer;
@@ -70,6 +73,7 @@ struct conn_child { // a child with mode = tunnel
 	struct conn_child
 		*heir; // retired: the child of that name now, which has its tunnel; or NULL
 	TAILQ_ENTRY(conn_child) old_link;
+	LIST_ENTRY(conn_child) roll_link; // while it lives (control/ike_run_roll.c)
 };
 
 TAILQ_HEAD(conn_child_list, conn_child);
@@ -97,6 +101,20 @@ struct conn_name { // one of remote_addrs, in its place there (control/ike_run_n
 	bool failed; // the last time
 };
 
+// What has happened to a connection since it was configured as it is now: the doctor's evidence.
+struct conn_notes {
+	struct tally established, lost, dead_peer, restarts, rekeys_failed; // within an hour
+	struct tally moved;			  // the peer, within ten minutes
+	struct tally unanswered, unanswered_auth; // initiations that were given up; of these, after
+						  // IKE_SA_INIT was answered
+	uint64_t unanswered_len;		  // bytes of the last one's last message
+	uint16_t unanswered_port;		  // where it went
+	unsigned unanswered_tries;
+	uint64_t established_ms;			      // when last, 0: never
+	struct tally esp_in, esp_out, replays, auth_failures; // of all children
+	uint64_t esp_in_total, esp_out_total;		       // when the last one in was seen
+};
+
 struct conn {
 	struct ike_conn ike;
 	struct config_endpoint local[CONFIG_ENDPOINTS_MAX], remote[CONFIG_ENDPOINTS_MAX];
@@ -106,6 +124,10 @@ struct conn {
 	uint64_t names_at_ms;	      // when they were last looked up, 0: never
 	char names_why[CONN_WHY_MAX]; // the last failure
 	uint16_t local_port, remote_port;
+	struct port_choice ports;	       // with on_500_blocked (control/ike_run_port.c)
+	struct doctor_probe_facts *probed; // what the last probe has found out, NULL: none yet
+	uint64_t probed_ms;
+	uint8_t port_check[8];		       // SPI of the question whether 500 answers again
 	uint64_t reauth_time_ms, over_time_ms; // of the IKE SA; 0: never
 	uint64_t reauth_rand_ms;	       // taken off reauth_time_ms, at random
 	struct conn_child **children;
@@ -115,11 +137,14 @@ struct conn {
 	TAILQ_ENTRY(conn) sweep_link;
 	bool swept;		  // is to be looked at for those that nobody holds any more
 	TAILQ_HEAD(, run_sa) sas; // those of this connection that are not closed
+	LIST_ENTRY(conn) roll_link; // while it lives (control/ike_run_roll.c)
+	size_t place;		    // in the running configuration, from 1; 0: not in it
 	unsigned refs;
 	enum config_unique unique;
 	bool own_cas; // remote.cacerts says which CAs it accepts; else all of the gateway's
 	bool retired; // no longer in the configuration
 	bool planned; // stands in the configuration that is being applied
+	struct conn_notes notes;
 };
 
 // One reference is the caller's. -ENOMEM.
@@ -147,6 +172,7 @@ bool conn_child_owns_tunnel(const struct conn_child *child);
 bool conn_child_is_running(const struct conn_child *child);
 // Is it, or its connection, no longer in the configuration?
 bool conn_child_is_gone(const struct conn_child *child);
+void conn_child_destroy(struct conn_child *child);
 // Takes over what holds for all connections, whenever it may have changed.
 void conn_set_times(struct conn *c, const struct config_ike *ike);
 // Takes over the numbers of its interfaces, which may change while the interfaces stay.

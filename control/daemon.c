@@ -12,6 +12,7 @@
 #include "config/diff.h"
 #include "control/creds.h"
 #include "control/crl_fetch.h"
+#include "control/doctor_watch.h"
 #include "control/links.h"
 #include "control/ike_socket.h"
 #include "control/recorder_feed.h"
@@ -232,7 +233,11 @@ int daemon_start(struct daemon *d, struct error *err)
 		recorder_feed_set_ike(d->feed, d->ike);
 		netmirror_observe(d->netmirror, on_addresses, d);
 		on_addresses(d);
-		rc = start_fetching(d, err);
+		rc = doctor_watch_create(d->base, d->dp, d->ike, &d->doctor);
+		if (rc)
+			error_set(err, rc, "out of memory");
+		else
+			rc = start_fetching(d, err);
 		ike_run_swap_creds(d->ike, d->creds);
 		d->creds = NULL;
 	}
@@ -270,6 +275,8 @@ void daemon_stop(struct daemon *d)
 	d->crl_fetch = NULL;
 	if (d->netmirror)
 		netmirror_observe(d->netmirror, NULL, NULL);
+	doctor_watch_destroy(d->doctor); // borrows ike
+	d->doctor = NULL;
 	if (d->feed)
 		recorder_feed_set_ike(d->feed, NULL);
 	if (d->ike)

@@ -13,6 +13,7 @@
 
 struct crl_fetch;
 struct cred;
+struct doctor_watch;
 struct event;
 struct event_base;
 struct links;
@@ -32,6 +33,7 @@ struct daemon {
 	struct recorder *recorder;
 	struct recorder_feed *feed;
 	struct ike_run *ike;
+	struct doctor_watch *doctor;
 	struct crl_fetch *crl_fetch;
 	struct revocation_fetch *revocation;
 	struct vici_server *vici;

@@ -1,6 +1,5 @@
 #include "control/http_fetch.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,9 +117,10 @@ static void on_answer(struct evhttp_request *req, void *arg)
 
 static void add_headers(const struct http_fetch *f, struct evkeyvalq *headers)
 {
-	char host[HTTP_URL_HOST_MAX + 8];
+	char host[HTTP_URL_HOST_MAX + 10];
+	bool ipv6 = strchr(f->url.host, ':') != NULL;
 
-	snprintf(host, sizeof(host), "%s:%u", f->url.host, f->url.port);
+	snprintf(host, sizeof(host), ipv6 ? "[%s]:%u" : "%s:%u", f->url.host, f->url.port);
 	if (f->url.port == 80)
 		*strrchr(host, ':') = '\0';
 	evhttp_add_header(headers, "Host", host);
@@ -171,7 +171,7 @@ int http_fetch_start(struct event_base *base, struct resolver *resolver,
 {
 	struct timeval t = {params->timeout_ms / 1000, (params->timeout_ms % 1000) * 1000};
 	struct http_fetch *f = calloc(1, sizeof(*f));
-	struct in_addr numeric;
+	struct ip_addr numeric;
 
 	if (!f)
 		return -ENOMEM;
@@ -191,7 +191,7 @@ int http_fetch_start(struct event_base *base, struct resolver *resolver,
 	if (params->body_len)
 		memcpy(f->body, params->body, params->body_len);
 	f->body_len = params->body_len;
-	if (inet_pton(AF_INET, f->url.host, &numeric) == 1) {
+	if (ip_addr_parse(f->url.host, &numeric) == 0) {
 		ask(f, f->url.host);
 	} else if (resolver_ask(resolver, f->url.host, on_address, f, &f->query)) {
 		fetch_free(f);

@@ -145,6 +145,7 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 	TAILQ_INIT(&run->closed);
 	TAILQ_INIT(&run->to_sweep);
 	TAILQ_INIT(&run->watches);
+	TAILQ_INIT(&run->probes);
 	TAILQ_INIT(&run->pace.ready);
 	rc = ike_openssl_create(&run->crypto);
 	if (rc) {
@@ -167,7 +168,9 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 	rc = ike_socket_open(&run->sock, err);
 	if (rc)
 		goto fail;
-	rc = run_linger_start(run);
+	rc = peer_notes_create(&run->notes);
+	if (!rc)
+		rc = run_linger_start(run);
 	if (!rc)
 		rc = rx_start(run);
 	if (!rc)
@@ -176,6 +179,8 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 		rc = run_addrs_create(run);
 	if (!rc)
 		rc = run_guard_create(run);
+	if (!rc)
+		rc = run_port_create(run);
 	if (rc) {
 		error_set(err, rc, "out of memory");
 		goto fail;
@@ -196,6 +201,7 @@ void ike_run_destroy(struct ike_run *run)
 	run->shutting_down = true;
 	run->observer = NULL;
 	watch_destroy_all(run);
+	run_probe_destroy(run);
 	run_enter(run);
 	while ((s = TAILQ_FIRST(&run->sas)))
 		run_sa_drop(s);
@@ -207,6 +213,7 @@ void ike_run_destroy(struct ike_run *run)
 	names_destroy(run);
 	run_addrs_destroy(run);
 	run_guard_destroy(run);
+	run_port_destroy(run);
 	free(run->conns);
 	conn_index_destroy(run->index);
 	free(run->by_tunnel);
@@ -215,6 +222,7 @@ void ike_run_destroy(struct ike_run *run)
 	cookie_jar_fini(&run->cookies);
 	half_open_fini(&run->unproved);
 	ike_socket_close(&run->sock);
+	peer_notes_destroy(run->notes);
 	ike_openssl_destroy(run->crypto);
 	cred_destroy(run->creds);
 	free(run);

@@ -19,6 +19,7 @@
 #include "lib/error.h"
 
 struct cred;
+struct doctor_probe_facts;
 struct event_base;
 struct ike_refusal;
 struct ike_run;
@@ -114,6 +115,23 @@ void ike_run_set_recorder(struct ike_run *run, struct recorder *recorder);
 void ike_run_follow_children(struct ike_run *run, void (*changed)(void *ctx, unsigned iface),
 			     void *ctx);
 
+// Follows one probe. Either may be NULL.
+struct ike_run_probe_watch {
+	void (*progress)(void *ctx, const char *question, unsigned sent, unsigned of);
+	void (*done)(void *ctx); // exactly once, unless it is unwatched
+	void *ctx;
+};
+
+// Asks the peer of a connection whether and how it can be reached (control/probe.h); takes a few
+// seconds, meanwhile everything goes on. -ENOENT, -EINVAL (%any), -EAGAIN (probed lately), -EPERM
+// and others with a sentence. On error `done` is not called.
+int ike_run_probe(struct ike_run *run, const char *conn, const struct ike_run_probe_watch *watch,
+		  struct error *err);
+void ike_run_probe_unwatch(struct ike_run *run, void *ctx);
+// What the last probe of the connection has found out. False: there was none.
+bool ike_run_probe_facts(const struct ike_run *run, const char *conn,
+			 struct doctor_probe_facts *out);
+
 struct ike_run_sa { // one IKE SA as the API shows it
 	uint32_t id; // unique, from 1
 	struct ike_sa_info info;
@@ -132,9 +150,11 @@ struct ike_run_child { // one child SA as the API shows it
 	uint64_t rekey_in_ms, expires_in_ms; // IKE_NEVER: not limited
 };
 
-// Calls fn for each IKE SA in order of id. fn must not change the SAs.
-void ike_run_each(struct ike_run *run, void (*fn)(void *ctx, const struct ike_run_sa *sa),
-		  void *ctx);
+// Calls fn for each IKE SA with an id above `after`, in order of id, until fn returns false. With
+// `sel` only those of its connection or id; its child is not looked at. fn must not change the SAs.
+// -ENOMEM: fn was not called; never without `sel`.
+int ike_run_each(struct ike_run *run, const struct ike_run_select *sel, uint32_t after,
+		 bool (*fn)(void *ctx, const struct ike_run_sa *sa), void *ctx);
 // -ENOENT when there are no i children.
 int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run_child *out);
 
@@ -149,3 +169,17 @@ struct ike_run_stats {
 void ike_run_stats(const struct ike_run *run, struct ike_run_stats *out);
 // Does a remote_addrs name that address (not only by %any)?
 bool ike_run_names(const struct ike_run *run, const struct ip_addr *remote);
+
+// ---- the doctor's evidence ----
+
+struct doctor_facts;
+
+size_t ike_run_conn_count(const struct ike_run *run);
+// Fills in what IKE knows of the connection at that place of the configuration; *facts is zeroed
+// before, or filled by others. -ENOENT.
+int ike_run_doctor(struct ike_run *run, size_t conn, struct doctor_facts *facts);
+// Looks at the counters of all connections, so that what is read is of the last minute. Every few
+// seconds.
+void ike_run_sample(struct ike_run *run);
+// What the guard has counted of a source, if it is a peer.
+void ike_run_note_guard(struct ike_run *run, const struct dp_guard_source *s);

@@ -18,12 +18,9 @@ static int unknown_name(const struct ike_run *run, const char *conn, const char 
 {
 	const char *names[NAMES_MAX], *nearest, *word = conn;
 	const char *what = "connection";
-	bool conn_known = false;
 	size_t n = 0;
 
-	for (size_t i = 0; i < run->n_conns; i++)
-		conn_known |= conn && strcmp(run->conns[i]->ike.name, conn) == 0;
-	if (!conn || conn_known) {
+	if (!conn || run_roll_conn(run, conn)) {
 		word = child;
 		what = "child";
 	}
@@ -46,35 +43,36 @@ static int unknown_name(const struct ike_run *run, const char *conn, const char 
 static bool find_goal(const struct ike_run *run, const char *conn, const char *child,
 		      struct conn **conn_out, struct conn_child **child_out)
 {
-	for (size_t i = 0; i < run->n_conns; i++) {
-		struct conn *c = run->conns[i];
+	struct conn_child *found = NULL;
+	struct conn *c;
 
-		if (conn && strcmp(c->ike.name, conn) != 0)
-			continue;
-		*conn_out = c;
-		*child_out = child ? conn_child_find(c, child) : NULL;
-		if (!child || *child_out)
-			return true;
+	if (conn) {
+		c = run_roll_conn(run, conn);
+		found = c && child ? conn_child_find(c, child) : NULL;
+	} else {
+		found = run_roll_next_child(run, child, NULL);
+		c = found ? found->conn : NULL;
 	}
-	return false;
+	if (!c || (child && !found))
+		return false;
+	*conn_out = c;
+	*child_out = found;
+	return true;
 }
 
-int ike_run_tunnel(const struct ike_run *run, const char *conn, const char *child,
-		   uint32_t *tunnel, struct error *err)
+int ike_run_tunnel(const struct ike_run *run, const char *conn, const char *child, uint32_t *tunnel,
+		   struct error *err)
 {
 	struct conn_child *found = NULL, *other;
 	struct conn *c;
 
 	if (!find_goal(run, conn, child, &c, &found))
 		return unknown_name(run, conn, child, err);
-	for (size_t i = 0; i < run->n_conns && !conn; i++) {
-		other = conn_child_find(run->conns[i], child);
-		if (other && other != found)
-			return error_set(err, -ENOTUNIQ,
-					 "'%s' is a child of %s and of %s: say which as "
-					 "CONNECTION/CHILD",
-					 child, c->ike.name, run->conns[i]->ike.name);
-	}
+	other = conn ? NULL : run_roll_next_child(run, child, found);
+	if (other)
+		return error_set(err, -ENOTUNIQ,
+				 "'%s' is a child of %s and of %s: say which as CONNECTION/CHILD",
+				 child, c->ike.name, other->conn->ike.name);
 	*tunnel = found->tunnel;
 	return 0;
 }
@@ -240,63 +238,75 @@ static int target_add(struct watch *w, uint32_t ike_id, uint32_t spi_in)
 	return 0;
 }
 
+static int select_in(struct ike_run *run, const struct ike_run_select *sel, struct run_sa *s,
+		     struct watch *w)
+{
+	bool children = sel->child || sel->child_id;
+	struct run_child_sa *c;
+
+	if (s->goal && (!sel->child || strcmp(sel->child, s->goal->name) == 0) &&
+	    !sel->child_id) { // still being set up
+		start_rest(run, s->goal, REST_BY_USER);
+		return target_add(w, s->id, 0);
+	}
+	TAILQ_FOREACH(c, &s->children, link)
+	{
+		if (!child_selected(sel, c))
+			continue;
+		start_rest(run, c->child, REST_BY_USER);
+		if (children && target_add(w, s->id, c->spi_in))
+			return -ENOMEM;
+	}
+	return children ? 0 : target_add(w, s->id, 0);
+}
+
 // What matches, into the watch; and what has been taken down stays down.
 static int select_targets(struct ike_run *run, const struct ike_run_select *sel, struct watch *w)
 {
-	bool children = sel->child || sel->child_id;
-	struct run_sa *s;
+	struct run_pick may = {0};
+	int rc = run_roll_pick(run, sel, &may);
 
-	TAILQ_FOREACH(s, &run->sas, link)
-	{
-		struct run_child_sa *c;
+	for (size_t i = 0; i < may.n && rc == 0; i++)
+		if (sa_selected(sel, may.sa[i]))
+			rc = select_in(run, sel, may.sa[i], w);
+	free(may.sa);
+	return rc;
+}
 
-		if (!sa_selected(sel, s))
-			continue;
-		if (s->goal && (!sel->child || strcmp(sel->child, s->goal->name) == 0) &&
-		    !sel->child_id) { // still being set up
-			start_rest(run, s->goal, REST_BY_USER);
-			if (target_add(w, s->id, 0))
-				return -ENOMEM;
-			continue;
-		}
-		TAILQ_FOREACH(c, &s->children, link)
-		{
-			if (!child_selected(sel, c))
-				continue;
-			start_rest(run, c->child, REST_BY_USER);
-			if (children && target_add(w, s->id, c->spi_in))
-				return -ENOMEM;
-		}
-		if (!children && target_add(w, s->id, 0))
-			return -ENOMEM;
-	}
-	return 0;
+static unsigned cancel(struct ike_run *run, struct conn_child *child)
+{
+	if (!child->retry || (!child->waits && !event_pending(child->retry, EV_TIMEOUT, NULL)))
+		return 0;
+	pace_cancel(child);
+	event_del(child->retry);
+	start_rest(run, child, REST_BY_USER);
+	return 1;
+}
+
+static unsigned cancel_in(struct ike_run *run, struct conn *c, const char *name)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; c && i < c->n_children; i++)
+		if (!name || strcmp(c->children[i]->name, name) == 0)
+			n += cancel(run, c->children[i]);
+	return n;
 }
 
 // Attempts that are only planned have no IKE SA yet.
 static unsigned cancel_planned(struct ike_run *run, const struct ike_run_select *sel)
 {
+	struct conn_child *child = NULL;
 	unsigned n = 0;
 
 	if (sel->ike_id || sel->child_id)
 		return 0;
-	for (size_t i = 0; i < run->n_conns; i++) {
-		struct conn *c = run->conns[i];
-
-		if (sel->conn && strcmp(c->ike.name, sel->conn) != 0)
-			continue;
-		for (size_t k = 0; k < c->n_children; k++) {
-			struct conn_child *child = c->children[k];
-
-			if ((sel->child && strcmp(child->name, sel->child) != 0) || !child->retry ||
-			    (!child->waits && !event_pending(child->retry, EV_TIMEOUT, NULL)))
-				continue;
-			pace_cancel(child);
-			event_del(child->retry);
-			start_rest(run, child, REST_BY_USER);
-			n++;
-		}
-	}
+	if (sel->conn)
+		return cancel_in(run, run_roll_conn(run, sel->conn), sel->child);
+	while (sel->child && (child = run_roll_next_child(run, sel->child, child)))
+		n += cancel(run, child);
+	for (size_t i = 0; i < run->n_conns && !sel->child; i++)
+		n += cancel_in(run, run->conns[i], NULL);
 	return n;
 }
 
@@ -376,16 +386,20 @@ static unsigned rekey_children(struct run_sa *s, const struct ike_run_select *se
 int ike_run_rekey(struct ike_run *run, const struct ike_run_select *sel, bool reauth,
 		  unsigned *matched, struct error *err)
 {
-	struct run_sa *s, *next;
+	struct run_pick may = {0};
 	unsigned n = 0;
 
 	run_enter(run);
-	for (s = TAILQ_FIRST(&run->sas); s; s = next) {
+	if (run_roll_pick(run, sel, &may)) {
+		run_leave(run);
+		return error_set(err, -ENOMEM, "out of memory");
+	}
+	for (size_t i = 0; i < may.n; i++) {
 		struct ike_event ev = {.type = IKE_EV_REKEY};
+		struct run_sa *s = may.sa[i];
 		struct ike_sa_info info;
 
-		next = TAILQ_NEXT(s, link);
-		if (s->superseded || !sa_selected(sel, s))
+		if (s->closed || s->superseded || !sa_selected(sel, s))
 			continue;
 		ike_sa_info(s->sa, &info);
 		if (!ike_state_is_up(info.state))
@@ -400,6 +414,7 @@ int ike_run_rekey(struct ike_run *run, const struct ike_run_select *sel, bool re
 		else
 			run_sa_step(s, &ev);
 	}
+	free(may.sa);
 	run_leave(run);
 	*matched = n;
 	return n ? 0 : error_set(err, -ENOENT, "no matching SA");

@@ -78,7 +78,8 @@ static struct conn_child **children_to_be(const struct conn *c, size_t *n)
 	return c->planned ? c->plan.child : c->children;
 }
 
-// A child that replaces one of the same name goes on in its tunnel, unless its interface is another.
+// A child that replaces one of the same name goes on in its tunnel, unless its interface is
+// another.
 static int conn_add_tunnels(struct ike_run *run, struct conn *c, struct error *err)
 {
 	size_t n;
@@ -117,17 +118,6 @@ struct plan { // the connections of a new configuration, before anything is chan
 	struct conn_child **by_tunnel;
 	size_t n_by_tunnel;
 };
-
-// Most stand where they stood: that place is looked at first.
-static struct conn *conn_running(const struct ike_run *run, const char *name, size_t at)
-{
-	if (at < run->n_conns && strcmp(run->conns[at]->ike.name, name) == 0)
-		return run->conns[at];
-	for (size_t i = 0; i < run->n_conns; i++)
-		if (strcmp(run->conns[i]->ike.name, name) == 0)
-			return run->conns[i];
-	return NULL;
-}
 
 static void plan_fini(struct ike_run *run, struct plan *p)
 {
@@ -184,7 +174,9 @@ static int plan_make(struct ike_run *run, const struct config *config, struct pl
 		return error_set(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < config->n_conns; i++) {
 		const struct config_conn *want = &config->conns[i], *have = NULL;
-		struct conn *c = conn_running(run, want->name, i);
+		struct conn *c = run_roll_conn(run, want->name);
+		struct conn_child **children;
+		size_t n;
 		int rc;
 
 		if (c && run->config)
@@ -201,6 +193,8 @@ static int plan_make(struct ike_run *run, const struct config *config, struct pl
 		if (rc)
 			return error_set(err, rc, "%s: out of memory", want->name);
 		p->conns[p->n++] = c;
+		children = children_to_be(c, &n);
+		run_roll_add(run, c, children, n);
 		rc = conn_add_tunnels(run, c, err);
 		if (rc)
 			return rc;
@@ -238,8 +232,8 @@ static void plan_addrs(void *ctx, const struct config_conn *conn, struct ip_addr
 	conn_remote(c, 0, &r);
 	if (!conn_local(c, r.addr.family, &l) && r.addr.family != IP_NONE &&
 	    ike_socket_source(&r.addr, &l.addr, &err) && !p->again)
-		log_warn(LOG_CFG, "%s: 'dynamic' has no address yet, and no policy: %s",
-			 conn->name, err.text);
+		log_warn(LOG_CFG, "%s: 'dynamic' has no address yet, and no policy: %s", conn->name,
+			 err.text);
 	*local = l.addr;
 	*remote = r.addr;
 }
@@ -283,8 +277,7 @@ void run_policies_renew(struct ike_run *run)
 	};
 	struct error err;
 
-	if (run->config && has_dynamic(run->config) &&
-	    plan_policies(run, run->config, &now, &err))
+	if (run->config && has_dynamic(run->config) && plan_policies(run, run->config, &now, &err))
 		log_error(LOG_CFG, "'dynamic' does not follow the new addresses: %s", err.text);
 }
 
@@ -366,6 +359,8 @@ static void take_over(struct ike_run *run, const struct config *config, const st
 {
 	conn_index_destroy(run->index);
 	free(run->by_tunnel);
+	for (size_t i = 0; i < run->n_conns; i++)
+		run->conns[i]->place = 0;
 	run->conns = plan->conns;
 	run->n_conns = plan->n;
 	run->index = plan->index;
@@ -373,8 +368,10 @@ static void take_over(struct ike_run *run, const struct config *config, const st
 	run->n_by_tunnel = plan->n_by_tunnel;
 	run->config = config;
 	run->env.half_open_ms = config->gateway.ike.half_open_timeout_ms;
-	for (size_t i = 0; i < run->n_conns; i++)
+	for (size_t i = 0; i < run->n_conns; i++) {
+		run->conns[i]->place = i + 1;
 		conn_set_times(run->conns[i], &config->gateway.ike);
+	}
 	names_ask_new(run);
 }
 

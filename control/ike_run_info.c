@@ -1,21 +1,61 @@
 #include "control/ike_run_priv.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
-void ike_run_each(struct ike_run *run, void (*fn)(void *ctx, const struct ike_run_sa *sa),
-		  void *ctx)
+static bool show(struct ike_run *run, struct run_sa *s,
+		 bool (*fn)(void *ctx, const struct ike_run_sa *sa), void *ctx)
 {
-	struct run_sa *s;
+	struct ike_run_sa shown = {.id = s->id, .sa = s->sa};
+	bool more;
 
-	TAILQ_FOREACH(s, &run->sas, link)
-	{
-		struct ike_run_sa shown = {.id = s->id, .sa = s->sa};
-
-		ike_sa_info(s->sa, &shown.info);
-		run->shown = s;
-		fn(ctx, &shown);
-	}
+	ike_sa_info(s->sa, &shown.info);
+	run->shown = s;
+	more = fn(ctx, &shown);
 	run->shown = NULL;
+	return more;
+}
+
+// The first one above that id. Whoever goes on mostly stands at one that is still there.
+static struct run_sa *first_above(struct ike_run *run, uint32_t id)
+{
+	struct run_sa *s = id ? run_sa_by_id(run, id) : NULL;
+
+	if (s)
+		return TAILQ_NEXT(s, link);
+	TAILQ_FOREACH(s, &run->sas, link)
+	if (s->id > id)
+		break;
+	return s;
+}
+
+int ike_run_each(struct ike_run *run, const struct ike_run_select *sel, uint32_t after,
+		 bool (*fn)(void *ctx, const struct ike_run_sa *sa), void *ctx)
+{
+	struct ike_run_select of = {0};
+	struct run_pick may = {0};
+	struct run_sa *s;
+	int rc;
+
+	if (!sel || (!sel->conn && !sel->ike_id)) {
+		for (s = first_above(run, after); s; s = TAILQ_NEXT(s, link))
+			if (!show(run, s, fn, ctx))
+				break;
+		return 0;
+	}
+	of.conn = sel->conn;
+	of.ike_id = sel->ike_id;
+	rc = run_roll_pick(run, &of, &may);
+	for (size_t i = 0; i < may.n; i++) {
+		s = may.sa[i];
+		if (s->id > after &&
+		    (!of.conn || (s->conn && !strcmp(s->conn->ike.name, of.conn))) &&
+		    !show(run, s, fn, ctx))
+			break;
+	}
+	free(may.sa);
+	return rc;
 }
 
 static uint64_t left(uint64_t at_ms, uint64_t now_ms)

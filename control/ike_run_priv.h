@@ -11,12 +11,16 @@
 //   ike_run_succ.c   the successor of a rekeyed IKE SA
 //   ike_run_addrs.c  our own addresses, for MOBIKE
 //   ike_run_pace.c   how many initiations at once
+//   ike_run_probe.c  probes of peers
+//   ike_run_port.c   another port than 500 while that is filtered (on_500_blocked)
 //   ike_run_start.c  bringing configured children up and keeping them up
 //   ike_run_cmd.c    commands: initiate, terminate, shutdown
 //   ike_run_watch.c  who follows a command
 //   ike_run_record.c what the flight recorder hears
 //   ike_run_idle.c   closing children without traffic
 //   ike_run_info.c   what the API shows
+//   ike_run_doctor.c the doctor's facts
+//   ike_run_notes.c  what the doctor wants to know
 //
 // Threads:   control only.
 // Lifetime:  a run_sa that is closed is unlinked at once and freed when the outermost
@@ -30,6 +34,8 @@
 #include "control/ike/cookie.h"
 #include "control/ike_run.h"
 #include "control/ike_socket.h"
+#include "control/probe.h"
+#include "control/peer_notes.h"
 #include "control/recorder.h"
 #include "control/refusals.h"
 #include "control/resolver.h"
@@ -68,9 +74,10 @@ struct run_sa {			       // an IKE SA
 	struct event *timer; // the core's
 	uint64_t timer_at_ms;
 	struct event *age;    // ours: the nearest of the deadlines below
-	uint64_t rekey_at_ms; // another IKE SA is to be initiated in its place (reauthentication)
-	uint64_t end_at_ms;   // to be deleted
-	uint64_t kill_at_ms;  // to be dropped without further words
+	uint64_t rekey_at_ms; // another IKE SA is to be initiated in its place: the plan or a retry
+	uint64_t reauth_at_ms;	       // the plan of reauthentication alone
+	uint64_t end_at_ms;	       // to be deleted
+	uint64_t kill_at_ms;	       // to be dropped without further words
 	uint64_t began, authenticated; // in the order of all such moments of this ike_run
 	bool half_open;		       // responder before authentication
 	bool unproved;		       // and counted by source: it has not shown a cookie
@@ -80,6 +87,10 @@ struct run_sa {			       // an IKE SA
 	uint64_t asked_ms;	       // when our last request was first sent, 0: never
 	uint8_t asked_what;	       // and its exchange
 	uint64_t last_tx_ms;	       // of IKE, or a NAT keepalive
+	uint64_t last_rx_ms;	       // of IKE, 0: nothing yet
+	uint64_t last_tx_len;	       // bytes, of IKE
+	bool repeating;		       // the request that waits
+	struct ip_endpoint remote;     // once it is established
 	bool superseded;	       // another SA carries its child
 	bool aged;		       // its lifetime is over
 	bool duplicate;	  // another one of that peer takes its place (unique = replace)
@@ -87,6 +98,7 @@ struct run_sa {			       // an IKE SA
 	bool only;	  // the peer says that it has no other one with us
 	bool peer_lost;	  // it did not answer
 	bool suspect;	  // it does not answer just now
+	bool renewing;	  // a successor is wanted whether it answers or not (age, command)
 	bool send_failed; // the last message could not be sent
 	uint32_t wait;	  // what its IKE_AUTH waits for (IKE_ACT_WAIT), 0: nothing yet
 	bool closed;
@@ -130,7 +142,9 @@ struct ike_run {
 	const struct config *config; // NULL before the first configure
 	struct conn **conns;	     // in the order of the file
 	size_t n_conns;
-	struct conn_index *index; // of conns; NULL before the first configure
+	struct conn_index *index;		 // of conns; NULL before the first configure
+	LIST_HEAD(, conn) conn_roll[SA_BUCKETS]; // by name: all that live, retired ones as well
+	LIST_HEAD(, conn_child) child_roll[SA_BUCKETS];
 	struct conn_child **by_tunnel;
 	size_t n_by_tunnel;
 	struct run_sas sas, closed;
@@ -160,13 +174,18 @@ struct ike_run {
 	struct event *names_timer, *names_moved;
 	struct ip_addr *addrs; // our own, on the ports
 	size_t n_addrs;
+	TAILQ_HEAD(, run_probe) probes;
+	unsigned n_probes;
+	struct probe_budget probe_budget;
+	struct event *port_tick; // with connections that have left port 500
 	struct event *guard_tick, *guard_soon;
-	uint8_t guard_version;	// of the keys of cookies that the guard has, 0: none
-	uint64_t guard_held;	// messages that the guard had held back at the last tick
-	uint64_t guard_held_ms; // when it last held one back, 0: calm
-	struct event *addrs_timer; // to tell the IKE SAs that they have changed
-	uint64_t addrs_told_ms;	   // when last
+	uint8_t guard_version;	    // of the keys of cookies that the guard has, 0: none
+	uint64_t guard_held;	    // messages that the guard had held back at the last tick
+	uint64_t guard_held_ms;	    // when it last held one back, 0: calm
+	struct event *addrs_timer;  // to tell the IKE SAs that they have changed
+	uint64_t addrs_told_ms;	    // when last
 	struct ike_run_stats stats; // the counters of it
+	struct peer_notes *notes;
 	struct recorder *recorder; // NULL: none
 	enum record_fate fate;	   // of the message under way; _COUNT: it is recorded
 	ike_run_observer observer;
@@ -202,6 +221,8 @@ void run_record_step(struct run_sa *s, const struct ike_event *ev, const struct 
 // Something about an IKE SA that the core does not know of.
 void run_record_sa(struct run_sa *s, enum record_kind kind, const char *code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+// Something about a connection as a whole.
+void run_record_conn(struct ike_run *run, const struct conn *c, const char *code, const char *text);
 void run_record_guard(struct ike_run *run, enum record_level level, const char *code,
 		      const char *text);
 
@@ -272,6 +293,43 @@ struct run_sa *run_sa_by_peer(struct ike_run *run, const struct ip_addr *peer, u
 int run_sa_half_open(struct run_sa *s, const struct ip_addr *peer, uint64_t peer_spi, bool proved);
 void run_sa_half_open_over(struct run_sa *s); // authenticated, or gone
 
+// ---- ike_run_notes.c ----
+// `error`: 0 or -errno.
+void note_sent(struct run_sa *s, const struct ip_endpoint *local, const struct ip_endpoint *remote,
+	       size_t len, int error);
+// `s` may be NULL. Before the message is acted on.
+void note_received(struct ike_run *run, struct run_sa *s, const struct ip_endpoint *local,
+		   const struct ip_endpoint *remote, bool repeated);
+void note_report(struct run_sa *s, enum ike_report_code code);
+void note_established(struct run_sa *s);
+// A child's last SA has gone.
+void note_lost(const struct run_sa *s, struct conn_child *child, bool by_us);
+void note_only(struct run_sa *s); // the peer says that it has no other IKE SA with us
+void note_moves(struct run_sa *s, const struct ike_sa_info *info); // if its peer has moved
+void note_icmp(struct ike_run *run, const struct ike_socket_icmp *e);
+
+// ---- ike_run_port.c ----
+int run_port_create(struct ike_run *run); // -ENOMEM
+void run_port_destroy(struct ike_run *run);
+// The ports that an initiation begins with.
+void run_port_begin(const struct conn *c, struct ip_endpoint *local, struct ip_endpoint *remote);
+// Port 500 was silent so many times, and that port answers (IKE_ACT_PORT).
+void run_port_blocked(struct run_sa *s, const struct ip_endpoint *remote, unsigned silent);
+// An initiation was given up; another port that is silent as well is left.
+void run_port_silent(struct run_sa *s);
+// An IKE SA was established: from port 500, that is not filtered any more.
+void run_port_established(struct run_sa *s, const struct ike_sa_info *info);
+// Is it the answer to a question whether 500 answers again?
+bool run_port_answer(struct ike_run *run, const struct ike_header *h,
+		     const struct ip_endpoint *remote);
+
+// ---- ike_run_probe.c ----
+// Is it the answer to a probe?
+bool run_probe_answer(struct ike_run *run, const struct ike_header *h,
+		      const struct ip_endpoint *remote);
+bool run_probe_is_on(const struct ike_run *run, const struct ip_addr *peer);
+void run_probe_destroy(struct ike_run *run);
+
 // ---- ike_run_rx.c ----
 int rx_start(struct ike_run *run); // -ENOMEM
 void rx_stop(struct ike_run *run);
@@ -324,6 +382,27 @@ void run_rival_established(struct run_sa *s);
 void run_rival_settle(struct run_sa *s, const struct conn_child *child);
 // The peer has no other IKE SA with us (INITIAL_CONTACT): what we have of it is dead.
 void run_rival_drop_stale(struct run_sa *s);
+
+// ---- ike_run_roll.c ----
+// Who bears which name: looked up, where there may be thousands.
+//
+// Enters a connection and its children, or those that it plans; who is entered already stays so.
+// They leave by themselves when they are freed.
+void run_roll_add(struct ike_run *run, struct conn *c, struct conn_child **children, size_t n);
+// The connection of the running configuration, or NULL.
+struct conn *run_roll_conn(const struct ike_run *run, const char *name);
+// The first child of that name in the running configuration, or the next one after one; or NULL.
+struct conn_child *run_roll_next_child(const struct ike_run *run, const char *name,
+				       const struct conn_child *after);
+
+struct run_pick { // some IKE SAs, in order of id
+	struct run_sa **sa;
+	size_t n, cap;
+};
+
+// Those that may be what is selected: they still have to be compared with it. -ENOMEM. The caller
+// frees out->sa, which is good until run_leave.
+int run_roll_pick(struct ike_run *run, const struct ike_run_select *sel, struct run_pick *out);
 
 // ---- ike_run_succ.c ----
 // Registers the successor of `s`. NULL when memory ran out; it is destroyed then.
@@ -382,6 +461,9 @@ void start_succeeded(struct ike_run *run, struct conn_child *child);
 void start_successor(struct run_sa *s);
 // A request of an established IKE SA was repeated.
 void start_suspect(struct run_sa *s);
+// Its peer has answered after all: it carries further children again, and no successor is tried
+// for that reason any more. One that is under way may still take its place.
+void start_trusted(struct run_sa *s);
 
 // ---- ike_run_watch.c ----
 struct watch *watch_add(struct ike_run *run, const struct ike_run_watch *watch); // NULL: no memory

@@ -103,6 +103,8 @@ static enum record_kind kind_of(enum ike_report_code code, enum ike_severity sev
 	case IKE_REPORT_TS_MISMATCH:
 	case IKE_REPORT_ESP_MISMATCH:
 	case IKE_REPORT_DEAD_PEER:
+	case IKE_REPORT_PORT_BLOCKED:
+	case IKE_REPORT_IKE_SILENT:
 	case IKE_REPORT_INVALID_MESSAGE:
 		return RECORD_FAILURE;
 	case IKE_REPORT_INFO:
@@ -112,6 +114,7 @@ static enum record_kind kind_of(enum ike_report_code code, enum ike_severity sev
 	case IKE_REPORT_RETRANSMIT:
 	case IKE_REPORT_MOVED:
 	case IKE_REPORT_PEER_DELETED:
+	case IKE_REPORT_PORT_BACK:
 	case IKE_REPORT_CLOSED:
 		break;
 	}
@@ -250,6 +253,22 @@ void run_record_sa(struct run_sa *s, enum record_kind kind, const char *code, co
 		.text = text,
 	};
 	recorder_event(s->run->recorder, &e);
+}
+
+void run_record_conn(struct ike_run *run, const struct conn *c, const char *code, const char *text)
+{
+	const struct record_event e = {
+		.time_ms = wall_ms(),
+		.kind = RECORD_IKE,
+		.level = RECORD_NOTICE,
+		.took_ms = RECORD_UNKNOWN,
+		.code = code,
+		.conn = c->ike.name,
+		.text = text,
+	};
+
+	if (run->recorder)
+		recorder_event(run->recorder, &e);
 }
 
 void run_record_guard(struct ike_run *run, enum record_level level, const char *code,

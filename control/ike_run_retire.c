@@ -139,7 +139,7 @@ void retire_sweep(struct ike_run *run)
 			retire_stop(old);
 			retire_tunnel(run, old);
 			TAILQ_REMOVE(&c->old, old, old_link);
-			free(old);
+			conn_child_destroy(old);
 		}
 		run_conn_put(run, c);
 	}

@@ -109,12 +109,12 @@ static void notice_v1(struct ike_run *run, const struct ip_endpoint *remote, uns
 
 // The IKE SA a message is for. NULL: none, or a stranger's IKE_SA_INIT (*fresh).
 static struct run_sa *find(struct ike_run *run, const struct ike_header *h,
-			   const struct ip_endpoint *remote, bool *fresh)
+			   const struct ip_endpoint *remote, bool *fresh, bool *repeated)
 {
 	uint64_t spi_i = spi_key(h->spi_i), spi_r = spi_key(h->spi_r);
 	struct run_sa *s;
 
-	*fresh = false;
+	*fresh = *repeated = false;
 	// The flag says who made the IKE SA: our own SPI is then the other one (RFC 7296 3.1).
 	if (!h->from_original_initiator)
 		return spi_i ? run_sa_by_spi(run, spi_i) : NULL;
@@ -122,6 +122,7 @@ static struct run_sa *find(struct ike_run *run, const struct ike_header *h,
 		return run_sa_by_spi(run, spi_r);
 	// A repeated IKE_SA_INIT request still has no SPI of ours (RFC 7296 2.1).
 	s = run_sa_by_peer(run, &remote->addr, spi_i);
+	*repeated = s && !h->is_response && h->exchange == EXCHANGE_IKE_SA_INIT;
 	if (!s && spi_i && !h->is_response && h->message_id == 0 &&
 	    h->exchange == EXCHANGE_IKE_SA_INIT)
 		*fresh = true;
@@ -164,7 +165,7 @@ static void message(struct ike_run *run, const uint8_t *bytes, size_t len,
 	};
 	struct ike_header h;
 	struct run_sa *s;
-	bool fresh;
+	bool fresh, repeated;
 
 	run->stats.rx_messages++;
 	// The version stands before the length that ike_header_parse checks: IKEv1 is named, not
@@ -180,15 +181,24 @@ static void message(struct ike_run *run, const uint8_t *bytes, size_t len,
 		return;
 	}
 	run->fate = RECORD_FATE_NO_SA;
-	s = find(run, &h, remote, &fresh);
+	s = find(run, &h, remote, &fresh, &repeated);
+	note_received(run, s, local, remote, repeated);
 	if (!s && fresh)
 		s = responder_create(run, &h, &ev);
-	else if (!s)
+	else if (!s && !run_port_answer(run, &h, remote) &&
+		 !run_probe_answer(run, &h, remote))
 		run->stats.rx_unknown_sa++;
 	if (s)
 		run_sa_step(s, &ev);
 	if (run->fate != RECORD_FATE_COUNT) // nobody's, or a stranger's that was turned away
 		run_record_in(run, s, &ev, run->fate);
+}
+
+static void on_icmp(void *ctx, const struct ike_socket_icmp *e)
+{
+	// What a probe's small TTLs call for says nothing of the way.
+	if (!run_probe_is_on(ctx, &e->remote.addr))
+		note_icmp(ctx, e);
 }
 
 static void on_readable(int fd, short what, void *arg)
@@ -211,9 +221,13 @@ static void on_readable(int fd, short what, void *arg)
 				run->stats.rx_malformed++;
 			continue;
 		}
-		// Other errors are those of packets sent before (ICMP), and clear themselves.
-		if (rc)
+		if (rc) {
+			// Errors are those of messages sent before (ICMP). They wake us until they
+			// have been taken, also when the reading above has not met them.
+			if (rc != -EAGAIN || i == 0)
+				ike_socket_errors(&run->sock, which, on_icmp, run);
 			break;
+		}
 		message(run, run->rx_buf, len, &local, &remote);
 	}
 	run_leave(run);

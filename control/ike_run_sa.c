@@ -82,6 +82,7 @@ void run_sa_wake(struct run_sa *s)
 	struct ike_event ev = {
 		.type = IKE_EV_TIMER,
 		.last_inbound_esp_ms = run_child_last_inbound_ms(s, run_now_ms()),
+		.under_attack = s->run->guard_held_ms != 0,
 	};
 
 	run_sa_step(s, &ev);
@@ -164,7 +165,7 @@ struct run_sa *run_sa_add(struct ike_run *run, struct ike_sa *sa, struct conn *c
 	s->id = ++run->last_ike_id;
 	s->began = ++run->order;
 	s->born_ms = run_now_ms();
-	s->rekey_at_ms = s->end_at_ms = s->kill_at_ms = NO_DEADLINE;
+	s->rekey_at_ms = s->reauth_at_ms = s->end_at_ms = s->kill_at_ms = NO_DEADLINE;
 	TAILQ_INIT(&s->children);
 	sa_join(s, conn);
 	TAILQ_INSERT_TAIL(&run->sas, s, link);
@@ -238,12 +239,13 @@ void run_sa_reauth_plan(struct run_sa *s)
 	const struct conn *c = s->conn;
 	uint64_t now = run_now_ms(), soft = c->reauth_time_ms;
 
-	s->rekey_at_ms = s->end_at_ms = NO_DEADLINE;
+	s->reauth_at_ms = s->end_at_ms = NO_DEADLINE;
 	if (soft) {
 		// Earlier by chance, so that the two sides do not act at once.
-		s->rekey_at_ms = now + soft - run_random(s->run, c->reauth_rand_ms);
+		s->reauth_at_ms = now + soft - run_random(s->run, c->reauth_rand_ms);
 		s->end_at_ms = now + soft + (c->over_time_ms ? c->over_time_ms : soft / 10);
 	}
+	s->rekey_at_ms = s->reauth_at_ms;
 	run_sa_age_arm(s);
 }
 
@@ -258,8 +260,10 @@ static void on_established(struct run_sa *s, const struct ike_sa_info *info)
 		s->run->stats.initiated_ok++;
 	else
 		s->run->stats.responded_ok++;
+	note_established(s);
 	run_sa_reauth_plan(s);
 	run_rival_established(s);
+	run_port_established(s, info);
 }
 
 // Takes over what a step has changed in the core.
@@ -277,6 +281,7 @@ static void refresh(struct run_sa *s)
 		sa_join(s, info.conn->user);
 	if (!s->established && ike_state_is_up(info.state) && s->conn)
 		on_established(s, &info);
+	note_moves(s, &info);
 }
 
 static void act_send(struct run_sa *s, const struct ike_action *a)
@@ -292,6 +297,7 @@ static void act_send(struct run_sa *s, const struct ike_action *a)
 		.len = a->send.len,
 	};
 
+	note_sent(s, &a->send.local, &a->send.remote, a->send.len, rc);
 	run_record_out(run, s, &sent, rc);
 	if (!a->send.is_response && !a->send.is_repeat) {
 		s->asked_ms = run_now_ms();
@@ -352,6 +358,7 @@ static void act_report(struct run_sa *s, const struct ike_action *a)
 		start_suspect(s);
 	else if (code == IKE_REPORT_RETRANSMIT)
 		pace_over(s);
+	note_report(s, code);
 	watch_report(s, a);
 }
 
@@ -399,6 +406,9 @@ static bool carry_out(struct run_sa *s, struct ike_action *a)
 		break;
 	case IKE_ACT_ONLY_SA:
 		s->only = true;
+		break;
+	case IKE_ACT_PORT:
+		run_port_blocked(s, &a->port.remote, a->port.silent);
 		break;
 	case IKE_ACT_WAIT:
 		s->wait = a->wait;
@@ -472,6 +482,7 @@ static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_ref
 	watch_established(s);
 	if (s->only) {
 		s->only = false;
+		note_only(s);
 		run_rival_drop_stale(s);
 	}
 	if (!s->asked && !s->closed) {
@@ -484,6 +495,18 @@ static void after_step(struct run_sa *s, const uint32_t *refused, unsigned n_ref
 		if (!run_child_carries(s, goal))
 			goal_missed(s, goal);
 	}
+}
+
+// One request is under way at a time (RFC 7296 2.3), so none that waits means: it was answered.
+static void look_answered(struct run_sa *s)
+{
+	struct ike_sa_info info;
+
+	if (!s->suspect || s->peer_lost || s->closed)
+		return;
+	ike_sa_info(s->sa, &info);
+	if (ike_state_is_up(info.state) && info.retransmits == 0)
+		start_trusted(s);
 }
 
 enum { WOKEN_MAX = 4 };
@@ -549,6 +572,8 @@ void run_sa_step(struct run_sa *s, struct ike_event *ev)
 		    (acts.a[i].report.code == IKE_REPORT_DEAD_PEER ||
 		     acts.a[i].report.code == IKE_REPORT_NO_ANSWER))
 			s->peer_lost = true;
+	if (rc == 0 && s->peer_lost && !s->established)
+		run_port_silent(s);
 	for (size_t i = 0; i < acts.n; i++) {
 		uint32_t spi =
 			acts.a[i].type == IKE_ACT_INSTALL_CHILD ? acts.a[i].install->in.spi : 0;
@@ -561,6 +586,7 @@ void run_sa_step(struct run_sa *s, struct ike_event *ev)
 		log_error(LOG_IKE, "IKE SA #%u ended: %s", s->id, strerror(-rc));
 		sa_close(s);
 	}
+	look_answered(s);
 	after_step(s, refused, n_refused);
 	for (unsigned i = 0; i < n_woken; i++)
 		run_sa_step(woken[i], &wake);

@@ -116,6 +116,7 @@ int start_initiate(struct ike_run *run, struct conn *conn, struct conn_child *ch
 	rc = choose_addrs(conn, child ? child->failures : 0, &local, &remote, err);
 	if (rc)
 		return error_prefix(err, rc, "%s", conn->ike.name);
+	run_port_begin(conn, &local, &remote);
 	rc = ike_sa_create_initiator(&run->env, &conn->ike, &local, &remote, &sa);
 	if (rc)
 		return error_set(err, rc, "%s: no IKE SA: %s", conn->ike.name, strerror(-rc));
@@ -328,7 +329,8 @@ void start_failed(struct ike_run *run, struct conn_child *child)
 
 		TAILQ_FOREACH(s, &child->conn->sas, conn_link)
 		{
-			if (!run_child_carries(s, child) || s->superseded)
+			if (!run_child_carries(s, child) || s->superseded ||
+			    !(s->suspect || s->renewing))
 				continue;
 			s->rekey_at_ms = run_now_ms() + run_jitter(run, SUCCESSOR_RETRY_MS);
 			run_sa_age_arm(s);
@@ -352,6 +354,7 @@ void start_lost(struct ike_run *run, struct conn_child *child, const struct run_
 	if (run->shutting_down || conn_child_is_gone(child) || child->rest == REST_BY_USER ||
 	    child->rest == REST_IDLING)
 		return;
+	note_lost(s, child, by_us);
 	if (s->superseded || s->aged || by_us) {
 		start_rest(run, child, REST_IDLE);
 		if (child->start_action & START_START)
@@ -419,6 +422,7 @@ void start_successor(struct run_sa *s)
 		return;
 	log_info(LOG_IKE, "%s: IKE SA #%u %s: setting up its successor", s->conn->ike.name, s->id,
 		 s->suspect ? "is not answered" : "grows old");
+	s->renewing |= !s->suspect;
 	if (start_initiate(s->run, s->conn, child, &n, &err) == 0) {
 		n->succeeds = s->id;
 		// The others follow when it is established.
@@ -449,6 +453,19 @@ void start_suspect(struct run_sa *s)
 		return;
 	s->suspect = true;
 	s->rekey_at_ms = run_now_ms();
+	run_sa_age_arm(s);
+}
+
+void start_trusted(struct run_sa *s)
+{
+	char name[IKE_NAME_MAX + IP_ENDPOINT_TEXT_MAX];
+
+	s->suspect = false;
+	log_info(LOG_IKE, "%s: IKE SA #%u is answered again", run_sa_name(s, name, sizeof(name)),
+		 s->id);
+	if (s->superseded || s->duplicate || s->renewing)
+		return; // it goes for another reason, or is to be replaced for one
+	s->rekey_at_ms = s->reauth_at_ms;
 	run_sa_age_arm(s);
 }
 

@@ -38,6 +38,8 @@ struct run_sa *run_succ_adopt(struct ike_run *run, const struct ike_sa *from_sa,
 		s->succeeds = to->id;
 	// Reauthentication counts from the authentication.
 	to->rekey_at_ms = from->rekey_at_ms;
+	to->reauth_at_ms = from->reauth_at_ms;
+	to->renewing = from->renewing;
 	to->end_at_ms = from->end_at_ms;
 	to->superseded = from->superseded;
 	from->rekey_at_ms = from->end_at_ms = NO_DEADLINE;

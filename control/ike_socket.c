@@ -5,7 +5,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
+
+#include <linux/errqueue.h> // needs time.h
 
 #include "control/ike/ike.h"
 
@@ -13,6 +16,8 @@
 // What arrives while the control thread is busy waits here. A message takes about 1 kB of it, so
 // this holds a burst of some thousands; Linux's default, 200 kB, loses what a few hundred peers
 // send at once when this gateway comes back, and each loss costs its sender four seconds.
+#define ERRORS_AT_ONCE	   64
+#define SEND_TRIES	   3
 #define RECEIVE_BUFFER_LEN (4 * 1024 * 1024)
 
 // A socket address of either family.
@@ -91,8 +96,13 @@ static int set_options(int fd, int family)
 	// With CAP_NET_ADMIN beyond net.core.rmem_max; otherwise as much as that allows.
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer)) < 0)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	// Without these Linux keeps to itself what ICMP says about messages that we have sent.
+	if (family == AF_INET && setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)) < 0)
+		return -1;
 	if (family == AF_INET)
 		return setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on)) < 0)
+		return -1;
 	if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
 		return -1;
 	return setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
@@ -244,12 +254,36 @@ static size_t put_source(struct cmsghdr *c, const struct ip_addr *a)
 	return CMSG_SPACE(len);
 }
 
+// The same for its TTL or hop limit.
+static size_t put_ttl(struct cmsghdr *c, enum ip_family family, int ttl)
+{
+	c->cmsg_level = family == IP_V6 ? IPPROTO_IPV6 : IPPROTO_IP;
+	c->cmsg_type = family == IP_V6 ? IPV6_HOPLIMIT : IP_TTL;
+	c->cmsg_len = CMSG_LEN(sizeof(ttl));
+	memcpy(CMSG_DATA(c), &ttl, sizeof(ttl));
+	return CMSG_SPACE(sizeof(ttl));
+}
+
+static bool is_of_icmp(int code)
+{
+	return code == ECONNREFUSED || code == EHOSTUNREACH || code == ENETUNREACH ||
+	       code == EACCES || code == EPROTO || code == ENOPROTOOPT || code == EMSGSIZE ||
+	       code == EHOSTDOWN || code == ENONET || code == EOPNOTSUPP;
+}
+
 int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 		    const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
 		    size_t len)
 {
+	return ike_socket_send_ttl(s, local, remote, non_esp_marker, bytes, len, 0);
+}
+
+int ike_socket_send_ttl(struct ike_socket *s, const struct ip_endpoint *local,
+			const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
+			size_t len, uint8_t ttl)
+{
 	union {
-		char bytes[CMSG_SPACE(sizeof(union any_pktinfo))];
+		char bytes[CMSG_SPACE(sizeof(union any_pktinfo)) + CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control = {.bytes = {0}};
 	static const uint8_t marker[NON_ESP_MARKER_LEN];
@@ -270,8 +304,71 @@ int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 	if (local->addr.family == remote->addr.family) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = put_source(&control.align, &local->addr);
+		if (ttl > 0)
+			msg.msg_controllen += put_ttl(
+				(struct cmsghdr *)(void *)(control.bytes + msg.msg_controllen),
+				remote->addr.family, ttl);
 	}
-	return sendmsg(s->fd[which], &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	// An error of a message before (ICMP, see ike_socket_errors) stands in the way of the next
+	// one, once: then it is gone.
+	for (unsigned i = 1; sendmsg(s->fd[which], &msg, MSG_NOSIGNAL) < 0; i++)
+		if (i == SEND_TRIES || !is_of_icmp(errno))
+			return -errno;
+	return 0;
+}
+
+// One error; false: none waits, or it is not one of ICMP (*e is not filled then).
+static bool icmp_of(struct msghdr *msg, const union any_sockaddr *to, struct ike_socket_icmp *e)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		struct sock_extended_err ee;
+		union any_sockaddr from = {0};
+
+		if (!(c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) &&
+		    !(c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
+			continue;
+		memcpy(&ee, CMSG_DATA(c), sizeof(ee));
+		if (ee.ee_origin != SO_EE_ORIGIN_ICMP && ee.ee_origin != SO_EE_ORIGIN_ICMP6)
+			return false;
+		// The offender's address follows (ip(7), IP_RECVERR).
+		memcpy(&from, CMSG_DATA(c) + sizeof(ee),
+		       c->cmsg_len - CMSG_LEN(sizeof(ee)) < sizeof(from)
+			       ? c->cmsg_len - CMSG_LEN(sizeof(ee))
+			       : sizeof(from));
+		*e = (struct ike_socket_icmp){.from = endpoint_of(&from).addr,
+					      .remote = endpoint_of(to),
+					      .type = ee.ee_type,
+					      .code = ee.ee_code};
+		return true;
+	}
+	return false;
+}
+
+void ike_socket_errors(struct ike_socket *s, unsigned which,
+		       void (*fn)(void *ctx, const struct ike_socket_icmp *e), void *ctx)
+{
+	for (unsigned i = 0; i < ERRORS_AT_ONCE; i++) {
+		union {
+			char bytes[256];
+			struct cmsghdr align;
+		} control;
+		union any_sockaddr to = {0};
+		struct ike_socket_icmp e;
+		struct iovec iov = {0};
+		struct msghdr msg = {
+			.msg_name = &to,
+			.msg_namelen = sizeof(to),
+			.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control.bytes,
+			.msg_controllen = sizeof(control.bytes),
+		};
+
+		if (recvmsg(s->fd[which], &msg, MSG_ERRQUEUE) < 0)
+			return;
+		if (icmp_of(&msg, &to, &e))
+			fn(ctx, &e);
+	}
 }
 
 static bool is_loopback(const union any_sockaddr *s)

@@ -37,6 +37,21 @@ int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_
 int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 		    const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
 		    size_t len);
+// The same with a TTL (hop limit) of its own; 0: Linux's.
+int ike_socket_send_ttl(struct ike_socket *s, const struct ip_endpoint *local,
+			const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,
+			size_t len, uint8_t ttl);
+// What ICMP said about a message of ours. Anybody can send that: it is evidence, no proof.
+struct ike_socket_icmp {
+	struct ip_addr from; // who said so; our own address: Linux, whose ARP was not answered
+	struct ip_endpoint remote; // where the message went
+	uint8_t type, code;	   // of the remote's family
+};
+
+// Takes the errors that wait on a socket, at most 64. They have to be taken: as long as any waits,
+// the socket counts as readable.
+void ike_socket_errors(struct ike_socket *s, unsigned which,
+		       void (*fn)(void *ctx, const struct ike_socket_icmp *e), void *ctx);
 // The address Linux would send from, which is what its routes prefer. -ENETUNREACH and others with
 // a sentence.
 int ike_socket_source(const struct ip_addr *remote, struct ip_addr *local, struct error *err);

@@ -440,6 +440,12 @@ int netmirror_set_mtu(struct netmirror *m, unsigned iface, uint16_t mtu)
 	return d ? netlink_mtu_set(m->ask, d->ifindex, mtu) : -ENODEV;
 }
 
+bool netmirror_neigh(struct netmirror *m, unsigned port, const struct ip_addr *a,
+		     struct doctor_count *changes)
+{
+	return neighs_known(m->neighs, port, a, changes);
+}
+
 // ---- create and destroy ----
 
 static int open_all(struct netmirror *m, struct event_base *base, struct error *err)

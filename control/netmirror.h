@@ -6,7 +6,10 @@
 // Ownership: borrows the event base, dp and config.
 #pragma once
 
+#include <stdbool.h>
+
 #include "config/config.h"
+#include "control/doctor/doctor.h"
 #include "dataplane/dp.h"
 #include "lib/error.h"
 
@@ -31,3 +34,7 @@ void netmirror_forget(struct netmirror *m, unsigned iface);
 int netmirror_set_mtu(struct netmirror *m, unsigned iface, uint16_t mtu);
 // Asks Linux to resolve a neighbour (DP_EV_NO_NEIGHBOUR).
 void netmirror_resolve(struct netmirror *m, unsigned port, const struct ip_addr *a);
+// Does Linux know the MAC address of a neighbour on a port? *changes (may be NULL): how often that
+// has become another one.
+bool netmirror_neigh(struct netmirror *m, unsigned port, const struct ip_addr *a,
+		     struct doctor_count *changes);

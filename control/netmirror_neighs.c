@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/log.h"
 
@@ -13,9 +14,18 @@ struct node {
 	uint32_t port;
 	struct ip_addr addr;
 	struct mac_addr mac;
+	struct tally changes; // of its MAC address
 	bool stale;
 	unsigned generation;
 };
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
 
 struct neighs {
 	struct dp *dp;
@@ -111,6 +121,8 @@ int neighs_set(struct neighs *n, uint32_t port, const struct netlink_neigh *neig
 			return 0;
 		}
 		node->mac = neigh->mac;
+		if (!fresh)
+			tally_note(&node->changes, 1, now_ms(), TALLY_MINUTE_MS);
 	}
 	node->stale = neigh->state == NEIGH_STALE;
 	node->generation = n->generation;
@@ -149,4 +161,15 @@ void neighs_each_stale(struct neighs *n,
 			}
 		}
 	}
+}
+
+bool neighs_known(struct neighs *n, uint32_t port, const struct ip_addr *a,
+		  struct doctor_count *changes)
+{
+	const struct node *node = *find(n, port, a);
+
+	if (changes)
+		*changes = node ? tally_read(&node->changes, now_ms(), TALLY_MINUTE_MS)
+				: (struct doctor_count){0};
+	return node != NULL;
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "control/netlink.h"
+#include "control/tally.h"
 #include "dataplane/dp.h"
 
 struct neighs;
@@ -28,3 +29,8 @@ void neighs_sweep(struct neighs *n);
 // next call goes on where that one stopped.
 void neighs_each_stale(struct neighs *n,
 		       bool (*each)(uint32_t port, const struct ip_addr *a, void *ctx), void *ctx);
+
+// Does the kernel know its MAC address, and how often has that become another one within a minute?
+// NULL-safe in *changes.
+bool neighs_known(struct neighs *n, uint32_t port, const struct ip_addr *a,
+		  struct doctor_count *changes);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/ike/ike.h"
 
@@ -50,6 +51,16 @@ static int entry_compare(const void *pa, const void *pb)
 	return a->seq < b->seq ? -1 : a->seq > b->seq;
 }
 
+// Bits of struct dp_policy's `ports`; the dataplane numbers its ports as the configuration does. A
+// name that is none was refused by the checker.
+static uint16_t ports_of(const struct config_gateway *gw, const struct config_child *child)
+{
+	for (size_t i = 0; i < gw->n_ports && child->port[0]; i++)
+		if (strcmp(gw->ports[i].name, child->port) == 0)
+			return (uint16_t)(1u << i);
+	return 0;
+}
+
 // The configured selectors, with "dynamic" replaced by the address.
 static struct selector_list expand(const struct selector_list *list, bool dynamic,
 				   const struct ip_addr *addr)
@@ -61,8 +72,8 @@ static struct selector_list expand(const struct selector_list *list, bool dynami
 	return out;
 }
 
-static int child_add(struct table *t, const struct spd_env *env, const struct config_conn *conn,
-		     const struct config_child *child)
+static int child_add(struct table *t, const struct spd_env *env, const struct config_gateway *gw,
+		     const struct config_conn *conn, const struct config_child *child)
 {
 	static const struct {
 		unsigned group;
@@ -78,7 +89,9 @@ static int child_add(struct table *t, const struct spd_env *env, const struct co
 	struct entry e = {
 		.group = by_mode[child->mode].group,
 		.priority = child->priority ? child->priority : UINT32_MAX,
-		.policy = {.action = by_mode[child->mode].action, .tunnel = DP_TUNNEL_NONE},
+		.policy = {.action = by_mode[child->mode].action,
+			   .tunnel = DP_TUNNEL_NONE,
+			   .ports = ports_of(gw, child)},
 	};
 
 	if (config_mode_has_sa(child->mode)) {
@@ -150,7 +163,8 @@ int spd_build(const struct config *config, const struct spd_env *env, struct dp_
 	rc = own_ike_add(&t, &config->gateway);
 	for (size_t c = 0; c < config->n_conns && rc == 0; c++)
 		for (size_t i = 0; i < config->conns[c].n_children && rc == 0; i++)
-			rc = child_add(&t, env, &config->conns[c], &config->conns[c].children[i]);
+			rc = child_add(&t, env, &config->gateway, &config->conns[c],
+				       &config->conns[c].children[i]);
 	if (rc)
 		goto out;
 	if (t.n) {

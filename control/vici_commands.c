@@ -5,9 +5,11 @@
 #include "control/daemon.h"
 #include "control/vici_capture.h"
 #include "control/vici_control.h"
+#include "control/vici_doctor.h"
 #include "control/vici_guard.h"
 #include "control/vici_lists.h"
 #include "control/vici_recorder.h"
+#include "control/vici_probe.h"
 #include "control/vici_refusal.h"
 #include "control/vici_session.h"
 #include "control/vici_show.h"
@@ -50,6 +52,8 @@ static const struct vici_command commands[] = {
 	{"list-events", vici_run_list_events, NULL},
 	{"list-ike-headers", vici_run_list_ike_headers, NULL},
 	{"list-seconds", vici_run_list_seconds, NULL},
+	{"probe", vici_run_probe, NULL},
+	{"doctor", vici_run_doctor, NULL},
 	{"capture", vici_run_capture, NULL},
 	{"capture-stop", vici_run_capture_stop, NULL},
 	// refused with a sentence

@@ -121,12 +121,7 @@ static struct vici_failure *failure_slot(struct vici_events *e, const char *conn
 
 static bool is_configured(const struct vici_events *e, const char *conn)
 {
-	const struct config *config = e->server->d->config;
-
-	for (size_t i = 0; i < config->n_conns; i++)
-		if (strcmp(config->conns[i].name, conn) == 0)
-			return true;
-	return false;
+	return config_conn_find(e->server->d->config, conn) != NULL;
 }
 
 // A peer that fits no connection is reported under its address: those share one record, or
@@ -249,16 +244,17 @@ static void see(struct vici_events *e, const struct ike_run_sa *sa,
 	vici_builder_fini(&up);
 }
 
-static void see_ike(void *ctx, const struct ike_run_sa *sa)
+static bool see_ike(void *ctx, const struct ike_run_sa *sa)
 {
 	struct vici_events *e = ctx;
 	struct ike_run_child child;
 
 	if (!ike_state_is_up(sa->info.state))
-		return;
+		return true;
 	see(e, sa, NULL);
 	for (size_t i = 0; ike_run_child(e->server->d->ike, sa->id, i, &child) == 0; i++)
 		see(e, sa, &child);
+	return true;
 }
 
 static void compare(struct vici_events *e)
@@ -267,7 +263,7 @@ static void compare(struct vici_events *e)
 
 	for (size_t i = 0; i < e->n_known; i++)
 		e->known[i].seen = false;
-	ike_run_each(e->server->d->ike, see_ike, e);
+	ike_run_each(e->server->d->ike, NULL, 0, see_ike, e);
 	// In order of ids a child stands after its IKE SA and goes before it, so backwards.
 	for (size_t i = e->n_known; i-- > 0;) {
 		struct known_sa *k = &e->known[i];
@@ -327,6 +323,9 @@ const char *vici_report_group(enum ike_report_code code)
 	case IKE_REPORT_INIT_SENT:
 	case IKE_REPORT_RETRANSMIT:
 	case IKE_REPORT_NO_ANSWER:
+	case IKE_REPORT_IKE_SILENT:
+	case IKE_REPORT_PORT_BLOCKED:
+	case IKE_REPORT_PORT_BACK:
 		return "NET";
 	case IKE_REPORT_NO_CONNECTION:
 	case IKE_REPORT_NO_PSK:

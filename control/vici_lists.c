@@ -8,6 +8,7 @@
 #include "control/daemon.h"
 #include "control/vici_events.h"
 #include "control/vici_sa.h"
+#include "lib/log.h"
 
 // Starts a list with the filters most of them take.
 static enum vici_outcome start_list(struct vici_session *s, const struct vici_request *req,
@@ -38,23 +39,20 @@ struct sas_pass {
 	bool more; // stopped because the client's buffer is full
 };
 
-static void put_sa(void *ctx, const struct ike_run_sa *sa)
+static bool put_sa(void *ctx, const struct ike_run_sa *sa)
 {
 	struct sas_pass *pass = ctx;
 	struct vici_stream *st = pass->st;
 	struct vici_builder b = {0};
 	struct ike_run_child child;
 
-	// The cursor is the id of the SA sent last: they come in order of id.
-	if (sa->id <= st->cursor || pass->more)
-		return;
 	if (vici_session_full(pass->s)) {
 		pass->more = true;
-		return;
+		return false;
 	}
 	st->cursor = sa->id;
 	if (!name_fits(st->ike, vici_sa_name(sa)) || (st->ike_id && st->ike_id != sa->id))
-		return;
+		return true;
 	vici_section(&b, vici_sa_name(sa));
 	vici_sa_ike(&b, sa, 0);
 	vici_section(&b, "child-sas");
@@ -65,13 +63,17 @@ static void put_sa(void *ctx, const struct ike_run_sa *sa)
 	vici_section_end(&b);
 	vici_section_end(&b);
 	vici_session_event(pass->s, VICI_EV_LIST_SA, &b);
+	return true;
 }
 
 static bool next_sas(struct vici_session *s, struct vici_stream *st)
 {
+	const struct ike_run_select sel = {.conn = *st->ike ? st->ike : NULL, .ike_id = st->ike_id};
 	struct sas_pass pass = {.s = s, .st = st};
 
-	ike_run_each(s->server->d->ike, put_sa, &pass);
+	// The cursor is the id of the SA sent last: they come in order of id.
+	if (ike_run_each(s->server->d->ike, &sel, (uint32_t)st->cursor, put_sa, &pass))
+		log_error(LOG_API, "list-sas ends early: out of memory");
 	return !pass.more;
 }
 
@@ -252,6 +254,8 @@ static void put_policy(struct vici_session *s, const struct vici_stream *st,
 		vici_kvf(&b, "priority", "%u", child->priority);
 	if (child->iface[0])
 		vici_kv(&b, "interface", child->iface);
+	if (child->port[0])
+		vici_kv(&b, "port", child->port);
 	vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);
 	vici_sa_selectors(&b, "remote-ts", &child->remote_ts, child->remote_dynamic);
 	vici_section_end(&b);
@@ -335,16 +339,17 @@ static void add_state(struct state_list *list, const char *conn, const char *chi
 	st->state = state;
 }
 
-static void collect_state(void *ctx, const struct ike_run_sa *sa)
+static bool collect_state(void *ctx, const struct ike_run_sa *sa)
 {
 	struct state_list *list = ctx;
 	struct ike_run_child child;
 
 	add_state(list, vici_sa_name(sa), "", sa->info.state);
 	if (!ike_state_is_up(sa->info.state))
-		return;
+		return true;
 	for (size_t i = 0; ike_run_child(list->run, sa->id, i, &child) == 0; i++)
 		add_state(list, vici_sa_name(sa), child.info.conf->name, IKE_ST_ESTABLISHED);
+	return true;
 }
 
 // "up" when one such SA is established, "connecting" when one is on its way, else "down".
@@ -417,6 +422,8 @@ static void put_show_conn(struct vici_session *s, const struct vici_stream *st,
 			put_totals(&b, s->server->d, st->cursor, child->name);
 		if (child->iface[0])
 			vici_kv(&b, "interface", child->iface);
+		if (child->port[0])
+			vici_kv(&b, "port", child->port);
 		vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);
 		vici_sa_selectors(&b, "remote-ts", &child->remote_ts, child->remote_dynamic);
 		vici_section_end(&b);
@@ -446,7 +453,7 @@ enum vici_outcome vici_run_show_conns(struct vici_session *s, const struct vici_
 {
 	struct state_list list = {.run = s->server->d->ike};
 
-	ike_run_each(list.run, collect_state, &list);
+	ike_run_each(list.run, NULL, 0, collect_state, &list);
 	if (list.failed) {
 		free(list.a);
 		vici_reply_result(reply, "out of memory");

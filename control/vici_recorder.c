@@ -211,21 +211,19 @@ static void put_peer(struct vici_builder *b, const struct daemon *d, size_t i,
 struct wanted { // addresses of the peers that are asked for
 	struct ip_addr *addr;
 	size_t n;
-	const char *conn;
 };
 
-static void add_sa(void *ctx, const struct ike_run_sa *sa)
+static bool add_sa(void *ctx, const struct ike_run_sa *sa)
 {
 	struct wanted *w = ctx;
 	struct ip_addr *more;
 
-	if (!sa->info.conn || strcmp(sa->info.conn->name, w->conn) != 0)
-		return;
 	more = realloc(w->addr, (w->n + 1) * sizeof(*more));
 	if (!more)
-		return; // the addresses of the configuration have to do
+		return false; // the addresses of the configuration have to do
 	w->addr = more;
 	w->addr[w->n++] = sa->info.remote.addr;
+	return true;
 }
 
 static bool names(const struct config_endpoint *e, const struct ip_addr *a)
@@ -281,14 +279,15 @@ enum vici_outcome vici_run_list_ike_headers(struct vici_session *s, const struct
 					    struct vici_builder *reply)
 {
 	struct vici_stream st = {.next = next_headers};
-	struct wanted w = {.conn = st.ike};
+	const struct ike_run_select sel = {.conn = st.ike};
+	struct wanted w = {0};
 
 	if (!vici_request_text(req, "ike", st.ike, sizeof(st.ike))) {
 		vici_reply_result(reply, "malformed filter");
 		return VICI_REPLY;
 	}
 	if (*st.ike)
-		ike_run_each(s->server->d->ike, add_sa, &w);
+		ike_run_each(s->server->d->ike, &sel, 0, add_sa, &w);
 	st.snapshot = w.addr;
 	st.n = w.n;
 	s->stream = st;

@@ -35,12 +35,14 @@ static const char *const event_names[VICI_EV_COUNT] = {
 	[VICI_EV_SHOW_CONN] = "show-conn",
 	[VICI_EV_SHOW_ROUTE] = "show-route",
 	[VICI_EV_LIST_REFUSAL] = "list-refusal",
+	[VICI_EV_DOCTOR] = "doctor",
 	[VICI_EV_REFUSAL] = "refusal",
 	[VICI_EV_CAPTURE] = "capture",
 	[VICI_EV_LIST_EVENT] = "list-event",
 	[VICI_EV_EVENT] = "event",
 	[VICI_EV_LIST_IKE_HEADER] = "list-ike-header",
 	[VICI_EV_LIST_SECOND] = "list-second",
+	[VICI_EV_PROBE] = "probe",
 };
 
 static void stream_fini(struct vici_stream *st)
@@ -79,6 +81,8 @@ void vici_sessions_reap(struct vici_server *server, bool all)
 		*at = s->next;
 		if (s->op.active)
 			ike_run_unwatch(server->d->ike, s);
+		if (s->probing)
+			ike_run_probe_unwatch(server->d->ike, s);
 		if (s->capture)
 			vici_capture_abandon(s);
 		stream_fini(&s->stream);
@@ -227,7 +231,7 @@ static void run_packet(struct vici_session *s, const uint8_t *data, size_t len)
 
 static bool is_busy(const struct vici_session *s)
 {
-	return s->stream.next || s->op.active || s->capture;
+	return s->stream.next || s->op.active || s->capture || s->probing;
 }
 
 static void on_read(struct bufferevent *bev, void *ctx)

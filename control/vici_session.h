@@ -41,12 +41,14 @@ enum vici_event_id {
 	VICI_EV_SHOW_CONN,
 	VICI_EV_SHOW_ROUTE,
 	VICI_EV_LIST_REFUSAL,
+	VICI_EV_DOCTOR,
 	VICI_EV_REFUSAL,
 	VICI_EV_CAPTURE,
 	VICI_EV_LIST_EVENT,
 	VICI_EV_EVENT,
 	VICI_EV_LIST_IKE_HEADER,
 	VICI_EV_LIST_SECOND,
+	VICI_EV_PROBE,
 	VICI_EV_COUNT,
 };
 
@@ -109,6 +111,8 @@ struct vici_session {
 	struct vici_stream stream; // active when .next is set
 	struct vici_operation op;
 	struct vici_capture *capture; // its own, under way; else NULL
+	bool probing;		      // it waits for the end of a probe
+	char probed[CONFIG_NAME_MAX]; // of that connection
 };
 
 struct vici_server {

@@ -69,7 +69,7 @@ static bool put_together(struct worker *w, struct batch *in, uint16_t i)
 		worker_handover(w, owner, in->pkt[i], in->port[i]);
 		return false;
 	}
-	m = reass_put(w, in->pkt[i]);
+	m = reass_put(w, in->pkt[i], false);
 	if (!m)
 		return false;
 	in->pkt[i] = m;
@@ -237,7 +237,7 @@ static bool put_together6(struct worker *w, struct batch *in, uint16_t i)
 		worker_handover(w, owner, in->pkt[i], in->port[i]);
 		return false;
 	}
-	m = reass6_put(w, in->pkt[i]);
+	m = reass6_put(w, in->pkt[i], false);
 	if (!m)
 		return false;
 	in->pkt[i] = m;

@@ -20,6 +20,7 @@
 #include "dataplane/fib.h"
 #include "dataplane/guard.h"
 #include "dataplane/iface.h"
+#include "dataplane/numa.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/policy.h"
 #include "dataplane/port.h"
@@ -28,6 +29,7 @@
 #include "dataplane/sad.h"
 #include "dataplane/telemetry.h"
 #include "dataplane/tunnel.h"
+#include "lib/log.h"
 
 enum {
 	EVENTS_SIZE = 1024,
@@ -37,6 +39,8 @@ enum {
 	MBUFS_SHARED = 8192,
 	MBUFS_MIN = 4096, // of each device: its descriptors both ways, and what is under way
 	MBUF_CACHE = 256,
+	FREE_US = 500,	// of one dp_housekeeping, for what is freed late
+	FREE_PART = 16, // of what waits, this part is freed however long it takes
 };
 
 // ---- packet memory ----
@@ -48,6 +52,20 @@ static unsigned count_devices(const struct dp_params *p)
 	for (unsigned i = 0; i < p->n_ports; i++)
 		n += device_first(p->ports, i) == i;
 	return n;
+}
+
+// On the node of dp->node, or on any other if that has too little.
+static struct rte_mempool *create_pool_of(const struct dp *dp, const char *name, unsigned n,
+					  unsigned cache, uint16_t room, const char *ops)
+{
+	struct rte_mempool *pool =
+		rte_pktmbuf_pool_create_by_ops(name, n, cache, 0, room, dp->node, ops);
+
+	if (pool || dp->node == SOCKET_ID_ANY)
+		return pool;
+	log_warn(LOG_NET, "NUMA node %d has too little memory for %s: they are on another",
+		 dp->node, name);
+	return rte_pktmbuf_pool_create_by_ops(name, n, cache, 0, room, SOCKET_ID_ANY, ops);
 }
 
 static int create_pool(struct dp *dp, const struct dp_params *p, struct error *err)
@@ -72,15 +90,14 @@ static int create_pool(struct dp *dp, const struct dp_params *p, struct error *e
 		n = fit;
 	// When workers share CPUs with others, one may lose its CPU with the ring half moved: RTS
 	// lets the others go on.
-	dp->pool =
-		rte_pktmbuf_pool_create_by_ops("packets", n, MBUF_CACHE, 0, buf_size, SOCKET_ID_ANY,
-					       p->n_cpus ? "ring_mp_mc" : "ring_mt_rts");
+	dp->pool = create_pool_of(dp, "packets", n, MBUF_CACHE, buf_size,
+				  p->n_cpus ? "ring_mp_mc" : "ring_mt_rts");
 	if (!dp->pool)
 		return error_set(err, -rte_errno, "cannot get %u MB of packet memory from DPDK: %s",
 				 n / 1024 * size / 1024, rte_strerror(rte_errno));
-	dp->large_pool = rte_pktmbuf_pool_create_by_ops(
-		"large packets", REASS_BUFS, 0, 0, REASS_BUF_LEN + RTE_PKTMBUF_HEADROOM,
-		SOCKET_ID_ANY, p->n_cpus ? "ring_mp_mc" : "ring_mt_rts");
+	dp->large_pool = create_pool_of(dp, "large packets", REASS_BUFS, 0,
+					REASS_BUF_LEN + RTE_PKTMBUF_HEADROOM,
+					p->n_cpus ? "ring_mp_mc" : "ring_mt_rts");
 	if (!dp->large_pool)
 		return error_set(err, -rte_errno, "cannot get %u MB of packet memory from DPDK: %s",
 				 REASS_BUFS * REASS_BUF_LEN / 1024 / 1024 + 1,
@@ -117,18 +134,27 @@ void dp_defer_free(struct dp *dp, void (*free_fn)(void *), void *p)
 	};
 	*dp->deferred_tail = d;
 	dp->deferred_tail = &d->next;
+	dp->n_deferred++;
 }
 
+// Not all at once: thousands of SAs, or policies of megabytes, would hold control up for long. But
+// so many that what waits cannot grow without end.
 static void free_deferred(struct dp *dp, bool all)
 {
-	while (dp->deferred) {
+	const uint64_t end = rte_rdtsc() + dp->tsc_hz / 1000000 * FREE_US;
+	const size_t least = (dp->n_deferred + FREE_PART - 1) / FREE_PART;
+
+	for (size_t freed = 0; dp->deferred; freed++) {
 		struct deferred *d = dp->deferred;
 
+		if (!all && freed >= least && rte_rdtsc() > end)
+			return;
 		if (!all && rte_rcu_qsbr_check(dp->qsbr, d->token, false) != 1)
 			return;
 		dp->deferred = d->next;
 		if (!dp->deferred)
 			dp->deferred_tail = &dp->deferred;
+		dp->n_deferred--;
 		d->free_fn(d->p);
 		free(d);
 	}
@@ -250,6 +276,17 @@ static int create_tables(struct dp *dp, struct error *err)
 	return 0;
 }
 
+static int open_ports(struct dp *dp, const struct dp_params *p, struct error *err)
+{
+	for (unsigned i = 0; i < p->n_ports; i++) {
+		int ret = port_open(dp, i, p, err);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 static int start_ports(struct dp *dp, const struct dp_params *p, struct error *err)
 {
 	for (unsigned i = 0; i < p->n_ports; i++) {
@@ -365,6 +402,10 @@ int dp_start(const struct dp_params *p, struct dp **out, struct error *err)
 	if (ret)
 		goto out;
 	dp->tsc_hz = rte_get_tsc_hz();
+	ret = open_ports(dp, p, err);
+	if (ret)
+		goto out;
+	numa_choose(dp);
 	ret = create_tables(dp, err); // first: the table of routes is one large piece
 	if (!ret)
 		ret = create_pool(dp, p, err);

@@ -225,12 +225,16 @@ struct dp_policy {
 	struct selector local, remote;
 	uint32_t tunnel; // of DP_PROTECT
 	unsigned iface;	 // DP_IFACE_NONE: of the ports. Else DP_PROTECT only
+	// Bit k: it is one of port k's. 0: of all ports. Not with `iface`.
+	uint16_t ports;
 };
 
-// Replaces all policies at once, those of both families. First match wins, among those of the
-// ports, or of the tunnel interface that the packet is routed to. What matches none is discarded
+// Replaces all policies at once, those of both families. First match wins, among those of the port
+// that the packet is routed to or came in by, or of the tunnel interface that it is routed to. A
+// packet without a route meets those of all ports alone. What matches none is discarded
 // between ports and on tunnel interfaces; to and from Linux itself, on the ports, it passes.
-// -EAFNOSUPPORT when a policy's selectors are of two families.
+// -EAFNOSUPPORT when a policy's selectors are of two families, -EINVAL for ports that there are
+// not.
 int dp_policies_set(struct dp *dp, const struct dp_policy *p, size_t n);
 
 // ---- events from the workers ----
@@ -272,7 +276,8 @@ size_t dp_events(struct dp *dp, struct dp_event *out, size_t max);
 // Becomes readable when events may be waiting (an eventfd that the punt thread rings, since
 // workers make no system call); dp_events re-arms it.
 int dp_event_fd(const struct dp *dp);
-// Frees what every worker has let go of, and looks at the ports' links. Called from time to time (100 ms) by control.
+// Frees what every worker has let go of, and looks at the ports' links. Called from time to time
+// (100 ms) by control; frees for half a millisecond, or a 16th of what waits if that takes longer.
 void dp_housekeeping(struct dp *dp);
 
 // ---- the guard of UDP/500 and 4500 ----

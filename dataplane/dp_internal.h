@@ -29,6 +29,7 @@ struct dp {
 	struct worker **workers; // n_workers
 	unsigned n_workers;
 	int *cpus; // of the workers, -1: not pinned
+	int node;  // NUMA node of packets and tables (numa.h), SOCKET_ID_ANY: one is as good as another
 	struct rte_mempool *pool;
 	struct rte_mempool *large_pool; // for packets put together from fragments (reass.h)
 	struct rte_rcu_qsbr *qsbr;
@@ -40,6 +41,7 @@ struct dp {
 	struct tunnels *tunnels; // and their outbound SAs
 	struct dummies *_Atomic dummies;   // immutable but for its times (tfc.c); NULL: none
 	struct policies *_Atomic policies; // immutable snapshot
+	_Atomic uint32_t changes;	   // of tables but routes: dp_epoch
 	struct ifaces *ifaces;		   // tunnel interfaces: control and the punt thread
 	_Atomic uint32_t n_ifaces; // control: rw, workers: ro; without any, no route leads to one
 	struct guard *guard;		   // of UDP/500
@@ -53,9 +55,19 @@ struct dp {
 	uint16_t capture_runs;	   // control only: number of the last one
 	struct deferred *deferred; // control only: what waits for a grace period, oldest first
 	struct deferred **deferred_tail;
+	size_t n_deferred;
 	char version[128];
 };
 
+// Control has changed what workers decide by, and the change is there to be seen: what they
+// remember is old.
+static inline void dp_changed(struct dp *dp)
+{
+	atomic_fetch_add_explicit(&dp->changes, 1, memory_order_release);
+}
+
+// Another number after each change of any table. Workers.
+uint32_t dp_epoch(const struct dp *dp);
 // Frees `p` with `free_fn` once every worker has been quiescent. Control only. Never blocks.
 void dp_defer_free(struct dp *dp, void (*free_fn)(void *), void *p);
 // Worker side: reports an event; lost when the ring is full. Repeats are the caller's to limit.

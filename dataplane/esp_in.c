@@ -464,7 +464,9 @@ void esp_in(struct worker *w, struct batch *b)
 
 	esp_in_locate(w, b, at);
 	esp_in_check(w, b, at, in, job);
+	stage_end(&w->times, STAGE_ESP_IN_CHECK);
 	crypto_open(w->crypto, job, b->n); // step 5; every job is finished on return
+	stage_end(&w->times, STAGE_ESP_IN_OPEN);
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
 		const enum drop_reason reason = esp_in_accept(w, b->sa[i], m, &in[i], &job[i]);
@@ -487,4 +489,5 @@ void esp_in(struct worker *w, struct batch *b)
 	if (worker_captures(w))
 		capture_batch(w, DP_CAPTURE_PLAIN_IN, b);
 	counter_add(&w->esp_in_packets, kept);
+	stage_end(&w->times, STAGE_ESP_IN_ACCEPT);
 }

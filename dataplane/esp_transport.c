@@ -141,9 +141,9 @@ static struct rte_mbuf *join(struct worker *w, struct rte_mbuf *m)
 	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
 
 	if (!ip_is_v6(ip))
-		return reass_put(w, m);
+		return reass_put(w, m, true);
 	if (ip[IPV6_NEXT_AT] == IPPROTO_FRAGMENT)
-		return reass6_put(w, m);
+		return reass6_put(w, m, true);
 	drop(w, m, DROP_FRAGMENT);
 	return NULL;
 }

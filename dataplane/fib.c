@@ -116,6 +116,14 @@ uint32_t fib_generation(const struct fib *fib)
 	return atomic_load_explicit(&fib->generation, memory_order_acquire);
 }
 
+// The sum of two counters that only go up never comes again. From 1 on: an entry of zeros is old.
+uint32_t dp_epoch(const struct dp *dp)
+{
+	return 1 + fib_generation(dp->fib) +
+	       atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&dp->changes,
+				    memory_order_acquire);
+}
+
 // The slot where an address stands, or would stand.
 static inline unsigned local_slot(const struct locals *l, uint32_t addr_be)
 {
@@ -538,7 +546,7 @@ int dp_neigh_del(struct dp *dp, unsigned port, const struct ip_addr *a)
 
 // ---- control: create and destroy ----
 
-static int create_tables(struct fib *fib)
+static int create_tables(struct fib *fib, int node)
 {
 	const struct rte_lpm_config lpm = {.max_rules = FIB_ROUTES_MAX, .number_tbl8s = FIB_TBL8};
 	struct rte_lpm_rcu_config lpm_rcu = {.v = fib->qsbr, .mode = RTE_LPM_QSBR_MODE_DQ};
@@ -550,7 +558,9 @@ static int create_tables(struct fib *fib)
 	};
 	struct rte_hash_rcu_config neigh_rcu = {.v = fib->qsbr, .mode = RTE_HASH_QSBR_MODE_DQ};
 
-	fib->lpm = rte_lpm_create("routes", SOCKET_ID_ANY, &lpm);
+	fib->lpm = rte_lpm_create("routes", node, &lpm);
+	if (!fib->lpm && node != SOCKET_ID_ANY)
+		fib->lpm = rte_lpm_create("routes", SOCKET_ID_ANY, &lpm);
 	if (!fib->lpm || rte_lpm_rcu_qsbr_add(fib->lpm, &lpm_rcu) != 0)
 		return -rte_errno;
 	fib->neigh = rte_hash_create(&neigh);
@@ -572,7 +582,7 @@ int fib_create(struct dp *dp)
 	atomic_init(&fib->locals, calloc(1, sizeof(struct locals)));
 	fib->route = calloc(FIB_ROUTES_MAX, sizeof(fib->route[0]));
 	if (atomic_load(&fib->locals) && fib->route)
-		err = create_tables(fib);
+		err = create_tables(fib, dp->node);
 	if (!err)
 		err = fib6_create(dp);
 	if (err)

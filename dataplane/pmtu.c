@@ -200,28 +200,6 @@ void pmtu6_hear(struct worker *w, const struct rte_mbuf *m)
 
 // ---- control ----
 
-static bool goes_to(const struct sa_out *sa, const struct ip_addr *peer)
-{
-	if (sa->v6 != (peer->family == IP_V6))
-		return false;
-	return sa->v6 ? memcmp(sa->outer + SA_OUT_DST6, peer->bytes, 16) == 0
-		      : sa->remote_be == rte_cpu_to_be_32(ip_addr_to_v4(peer));
-}
-
-static bool sends_on(const struct dp *dp, const struct dp_event *ev, uint32_t *tunnel)
-{
-	for (uint32_t i = 0; i < dp->tunnels->n_slots; i++) {
-		const struct tunnel *t = dp->tunnels->slot[i];
-		const struct sa_out *sa = t ? tunnel_sa(t) : NULL;
-
-		if (sa && sa->spi == ev->spi && goes_to(sa, &ev->addr)) {
-			*tunnel = i;
-			return true;
-		}
-	}
-	return false;
-}
-
 // The peer's slot, else a free one, else the one that ends first.
 static uint32_t choose_slot(const struct pmtu *p, uint64_t key)
 {
@@ -248,17 +226,23 @@ bool pmtu_learn(struct dp *dp, struct dp_event *ev)
 	const uint16_t before = v6 ? pmtu6_to(dp, ev->addr.bytes)
 				   : pmtu_to(dp, rte_cpu_to_be_32(ip_addr_to_v4(&ev->addr)));
 	const uint16_t min = v6 ? PMTU_MIN6 : PMTU_MIN;
+	const struct sa_out *sa;
 	uint32_t at;
 
 	if (ev->mtu < min)
 		ev->mtu = min;
 	// RFC 1191 3: it never makes a path wider.
-	if (ev->mtu > before || !sends_on(dp, ev, &ev->tunnel))
+	if (ev->mtu > before)
 		return false;
+	sa = tunnels_sa_to(dp->tunnels, ev->spi, &ev->addr);
+	if (sa == NULL)
+		return false;
+	ev->tunnel = sa->tunnel;
 	at = choose_slot(p, key);
 	if (p->slot[at] == 0)
 		atomic_fetch_add_explicit(&p->used, 1, memory_order_relaxed);
 	atomic_store_explicit(&p->slot[at], key | ev->mtu, memory_order_relaxed);
+	dp_changed(dp);
 	p->expires_tsc[at] = rte_rdtsc() + PMTU_AGE_S * dp->tsc_hz;
 	return ev->mtu < before;
 }
@@ -275,6 +259,7 @@ void pmtu_age(struct dp *dp)
 		if (p->slot[i] == 0 || now < p->expires_tsc[i])
 			continue;
 		atomic_store_explicit(&p->slot[i], 0, memory_order_relaxed);
+		dp_changed(dp);
 		atomic_fetch_sub_explicit(&p->used, 1, memory_order_relaxed);
 	}
 }

@@ -1,6 +1,7 @@
-// The Security Policy Database (RFC 4301 4.4.1): ordered lists, first match wins. One is for the
-// ports, and every tunnel interface has its own (RFC 4301 4.4.1.1: the SPD is chosen by where a
-// packet is forwarded to).
+// The Security Policy Database (RFC 4301 4.4.1): ordered lists, first match wins. Every port and
+// every tunnel interface has its own (RFC 4301 4.4.1.1: the SPD is chosen by where a packet is
+// forwarded to). Those of the ports are one list in memory, in which an entry says whose it is:
+// most are of all ports (docs/decisions/policy-per-port.md).
 //
 // A policy's two selectors are of one family, so each family has lists of its own in the order of
 // the whole: no policy of the other family could match before. Those of IPv6 are in policy6.h.
@@ -29,8 +30,18 @@ struct tunnel;
 struct policy_entry {
 	struct ts4 local, remote;
 	struct tunnel *tunnel; // of DP_PROTECT
+	uint32_t ports;	       // whose it is: bits as of policy_port(); POLICY_ALL_PORTS
 	uint8_t action;	       // enum dp_action
 };
+
+// The port of a packet as a bit; any other number: it has no route.
+static inline uint32_t policy_port(unsigned port)
+{
+	return 1u << (port < DP_PORTS_MAX ? port : DP_PORTS_MAX);
+}
+#define POLICY_ALL_PORTS ((1u << (DP_PORTS_MAX + 1)) - 1)
+// Bits of struct dp_policy's `ports`, of `n_ports` that there are. 0: it names others.
+uint32_t policy_ports(uint16_t ports, unsigned n_ports);
 
 // What the policies say of a packet.
 struct policy_verdict {
@@ -42,18 +53,23 @@ struct policy_verdict {
 struct policies {
 	size_t n;     // of the ports: the first ones
 	size_t n_all; // with those of tunnel interfaces behind them
+	bool by_port; // one of any family is not of all ports
+	bool by_address; // none of the ports' names protocols or ports
 	struct policies6 *v6;
 	struct policy_index *index;		 // of the ports; NULL: the entries are walked
 	uint32_t iface_first[DP_IFACES_MAX + 1]; // entries of interface k: from [k] to [k + 1]
 	struct policy_entry entry[];
 };
 
-// First entry that matches, or NULL. A packet whose ports are not known (a later fragment)
-// matches a protect or discard entry by address and protocol alone, and never a bypass entry
-// that names ports: what might be protected does not leave in clear (RFC 4301 7).
-const struct policy_entry *policy_find_out(const struct policies *p, const struct flow *f);
-// The same for a packet that came in: its source is the remote end.
-const struct policy_entry *policy_find_in(const struct policies *p, const struct flow *f);
+// First entry that matches, or NULL; `port` is policy_port() of where it leaves. A packet whose
+// ports are not known (a later fragment) matches a protect or discard entry by address and protocol
+// alone, and never a bypass entry that names ports: what might be protected does not leave in clear
+// (RFC 4301 7).
+const struct policy_entry *policy_find_out(const struct policies *p, const struct flow *f,
+					   uint32_t port);
+// The same for a packet that came in by `port`: its source is the remote end.
+const struct policy_entry *policy_find_in(const struct policies *p, const struct flow *f,
+					  uint32_t port);
 
 // The same as policy_find_out for a packet routed to a tunnel interface.
 const struct policy_entry *policy_find_iface(const struct policies *p, unsigned iface,

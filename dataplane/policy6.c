@@ -21,6 +21,9 @@ static int entry_init(const struct dp *dp, struct policy_entry6 *e, const struct
 	e->iface = (uint16_t)p->iface;
 	if (p->iface != DP_IFACE_NONE && p->action != DP_PROTECT)
 		return -EINVAL; // nothing leaves a tunnel interface in clear
+	e->ports = policy_ports(p->ports, dp->n_ports);
+	if (e->ports == 0 || (p->iface != DP_IFACE_NONE && p->ports != 0))
+		return -EINVAL;
 	if (p->action != DP_PROTECT)
 		return 0;
 	e->tunnel = tunnel_get(dp, p->tunnel);
@@ -38,7 +41,7 @@ static struct policy_entry6 *make_room(struct policies6 *p, unsigned iface)
 	return &p->entry[at];
 }
 
-int policies6_create(const struct dp *dp, const struct dp_policy *policy, size_t n,
+int policies6_create(const struct dp *dp, const struct dp_policy *policy, size_t n, bool *by_port,
 		     struct policies6 **out)
 {
 	struct policies6 *p;
@@ -57,6 +60,7 @@ int policies6_create(const struct dp *dp, const struct dp_policy *policy, size_t
 		if (policy[i].local.family != IP_V6)
 			continue;
 		p->n += policy[i].iface == DP_IFACE_NONE;
+		*by_port = *by_port || policy[i].ports != 0;
 		err = entry_init(dp, make_room(p, policy[i].iface), &policy[i]);
 	}
 	if (err == 0)
@@ -76,43 +80,36 @@ void policies6_destroy(struct policies6 *p)
 	rte_free(p);
 }
 
-void policies6_count(const struct policies6 *p, bool add)
-{
-	for (size_t i = 0; p != NULL && i < p->n_all; i++) {
-		struct tunnel *t = p->entry[i].tunnel;
-
-		if (t == NULL)
-			continue;
-		if (add)
-			t->n_policies++;
-		else
-			t->n_policies--;
-	}
-}
-
 // ---- workers ----
 
-static inline bool entry_match(const struct policy_entry6 *e, const struct flow6 *f, addr6 local,
-			       uint16_t local_port, addr6 remote, uint16_t remote_port)
+// As of policy.c.
+struct ends6 {
+	addr6 local, remote;
+	uint32_t port;
+	uint16_t local_port, remote_port;
+};
+
+static inline bool entry_match(const struct policy_entry6 *e, const struct flow6 *f,
+			       const struct ends6 *s)
 {
 	const bool closes = e->action != DP_BYPASS;
 
+	if ((e->ports & s->port) == 0)
+		return false;
 	if (f->proto == IPV6_PROTO_UNKNOWN && closes)
-		return ts6_match_host(&e->local, local, e->local.proto) &&
-		       ts6_match_host(&e->remote, remote, e->remote.proto);
-	if (!ts6_match_host(&e->local, local, f->proto) ||
-	    !ts6_match_host(&e->remote, remote, f->proto))
+		return ts6_match_host(&e->local, s->local, e->local.proto) &&
+		       ts6_match_host(&e->remote, s->remote, e->remote.proto);
+	if (!ts6_match_host(&e->local, s->local, f->proto) ||
+	    !ts6_match_host(&e->remote, s->remote, f->proto))
 		return false;
 	if (f->ports == FLOW_PORTS_UNKNOWN && closes)
 		return true;
-	return ts6_match_port(&e->local, f->ports, local_port) &&
-	       ts6_match_port(&e->remote, f->ports, remote_port);
+	return ts6_match_port(&e->local, f->ports, s->local_port) &&
+	       ts6_match_port(&e->remote, f->ports, s->remote_port);
 }
 
-// Seen from the local and the remote end, whichever way the packet goes.
 static inline const struct policy_entry6 *find(const struct policies6 *p, const struct flow6 *f,
-					       addr6 local, uint16_t local_port, addr6 remote,
-					       uint16_t remote_port)
+					       const struct ends6 *s)
 {
 	const uint32_t *candidate;
 	uint32_t n;
@@ -121,28 +118,37 @@ static inline const struct policy_entry6 *find(const struct policies6 *p, const 
 		return NULL;
 	if (p->index == NULL) {
 		for (size_t i = 0; i < p->n; i++)
-			if (entry_match(&p->entry[i], f, local, local_port, remote, remote_port))
+			if (entry_match(&p->entry[i], f, s))
 				return &p->entry[i];
 		return NULL;
 	}
-	candidate = policy_index_find6(p->index, local, remote, &n);
+	candidate = policy_index_find6(p->index, s->local, s->remote, &n);
 	for (uint32_t i = 0; i < n; i++) {
 		const struct policy_entry6 *e = &p->entry[candidate[i]];
 
-		if (entry_match(e, f, local, local_port, remote, remote_port))
+		if (entry_match(e, f, s))
 			return e;
 	}
 	return NULL;
 }
 
-const struct policy_entry6 *policy6_find_out(const struct policies6 *p, const struct flow6 *f)
+static inline struct ends6 ends_out(const struct flow6 *f, uint32_t port)
 {
-	return find(p, f, f->src, f->src_port, f->dst, f->dst_port);
+	return (struct ends6){f->src, f->dst, port, f->src_port, f->dst_port};
+}
+
+const struct policy_entry6 *policy6_find_out(const struct policies6 *p, const struct flow6 *f,
+					     uint32_t port)
+{
+	const struct ends6 s = ends_out(f, port);
+
+	return find(p, f, &s);
 }
 
 const struct policy_entry6 *policy6_find_iface(const struct policies6 *p, unsigned iface,
 					       const struct flow6 *f)
 {
+	const struct ends6 s = ends_out(f, POLICY_ALL_PORTS);
 	size_t lo, hi;
 
 	if (p == NULL)
@@ -158,14 +164,17 @@ const struct policy_entry6 *policy6_find_iface(const struct policies6 *p, unsign
 			hi = mid;
 	}
 	for (; lo < p->n_all && p->entry[lo].iface == iface; lo++)
-		if (entry_match(&p->entry[lo], f, f->src, f->src_port, f->dst, f->dst_port))
+		if (entry_match(&p->entry[lo], f, &s))
 			return &p->entry[lo];
 	return NULL;
 }
 
-const struct policy_entry6 *policy6_find_in(const struct policies6 *p, const struct flow6 *f)
+const struct policy_entry6 *policy6_find_in(const struct policies6 *p, const struct flow6 *f,
+					    uint32_t port)
 {
-	return find(p, f, f->dst, f->dst_port, f->src, f->src_port);
+	const struct ends6 s = {f->dst, f->src, port, f->dst_port, f->src_port};
+
+	return find(p, f, &s);
 }
 
 static bool is_ike(const struct fib *fib, const struct flow6 *f, const uint8_t *own_addr,
@@ -191,20 +200,30 @@ static struct policy_verdict verdict_of(const struct policy_entry6 *e)
 	return (struct policy_verdict){.found = true, .action = e->action, .tunnel = e->tunnel};
 }
 
-// Which tunnel interface does a packet leave by? What Linux sends by a port has been routed.
-static unsigned iface_out(const struct worker *w, const struct batch *in, uint16_t i)
+// Where a packet leaves, as way_out() of policy.c.
+static unsigned way_out(const struct worker *w, bool by_port, const struct batch *in, uint16_t i,
+			uint32_t *port)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(in->pkt[i], const uint8_t *);
 	struct fib6_hop hop;
+	enum fib_result r;
 
-	if (in->origin[i] == FROM_TAP)
+	*port = policy_port(UINT16_MAX);
+	if (in->origin[i] == FROM_TAP) {
+		*port = policy_port(in->port[i]);
 		return in->port[i] >= DP_IFACE_FIRST ? in->port[i] : DP_IFACE_NONE;
-	if (!iface_any(w->dp) || fib6_lookup(w->dp->fib6, ip + IPV6_DST_AT, &hop) != FIB_IFACE)
+	}
+	if (!by_port && !iface_any(w->dp))
 		return DP_IFACE_NONE;
-	return hop.port;
+	r = fib6_lookup(w->dp->fib6, ip + IPV6_DST_AT, &hop);
+	if (r == FIB_IFACE)
+		return hop.port;
+	if (r != FIB_NO_ROUTE)
+		*port = policy_port(hop.port);
+	return DP_IFACE_NONE;
 }
 
-void policy6_out(struct worker *w, const struct policies6 *p, struct policy6_last *last,
+void policy6_out(struct worker *w, const struct policies *p, struct policy6_last *last,
 		 struct batch *in, uint16_t i, struct batch *protect, struct batch *pass)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(in->pkt[i], const uint8_t *);
@@ -217,9 +236,10 @@ void policy6_out(struct worker *w, const struct policies6 *p, struct policy6_las
 	}
 	if (!last->valid || in->port[i] != in->port[i - 1] || in->origin[i] != in->origin[i - 1] ||
 	    !flow6_equal(&f, &last->flow)) {
-		last->iface = iface_out(w, in, i);
-		last->entry = last->iface == DP_IFACE_NONE ? policy6_find_out(p, &f)
-							   : policy6_find_iface(p, last->iface, &f);
+		last->iface = way_out(w, p->by_port, in, i, &last->port);
+		last->entry = last->iface == DP_IFACE_NONE
+				      ? policy6_find_out(p->v6, &f, last->port)
+				      : policy6_find_iface(p->v6, last->iface, &f);
 	}
 	last->valid = true;
 	last->flow = f;
@@ -240,7 +260,7 @@ static bool source_is_behind_iface(const struct worker *w, const struct flow6 *f
 	return f->src != 0 && fib6_lookup(w->dp->fib6, ip + IPV6_SRC_AT, &hop) == FIB_IFACE;
 }
 
-bool policy6_in_clear(struct worker *w, const struct policies6 *p, struct policy6_last *last,
+bool policy6_in_clear(struct worker *w, const struct policies *p, struct policy6_last *last,
 		      struct batch *b, uint16_t i)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(b->pkt[i], const uint8_t *);
@@ -248,8 +268,10 @@ bool policy6_in_clear(struct worker *w, const struct policies6 *p, struct policy
 
 	if (!read_flow(w, b->pkt[i], &f))
 		return false;
-	if (!last->valid || !flow6_equal(&f, &last->flow)) {
-		last->entry = policy6_find_in(p, &f);
+	if (!last->valid || policy_port(b->port[i]) != last->port ||
+	    !flow6_equal(&f, &last->flow)) {
+		last->port = policy_port(b->port[i]);
+		last->entry = policy6_find_in(p->v6, &f, last->port);
 		last->behind = last->entry == NULL && iface_any(w->dp) &&
 			       source_is_behind_iface(w, &f, ip);
 	}

@@ -145,12 +145,15 @@ static int make_plan(unsigned side, const struct range *r, size_t n, addr6 max, 
 
 static void fill_top(struct policy_index *x, const addr6 *start)
 {
-	uint32_t k = 0;
+	uint32_t i = 0;
 
-	for (uint32_t i = 0; i < 65536; i++) {
-		while (k + 1 < x->n && start[k + 1] <= i << 16)
-			k++;
-		x->top[i] = k;
+	// Interval by interval: most rows hold none of their own, and are filled in one go.
+	for (uint32_t k = 0; k < x->n; k++) {
+		const uint32_t end =
+			k + 1 < x->n ? (uint32_t)((start[k + 1] + 0xffff) >> 16) : 65536;
+
+		while (i < end)
+			x->top[i++] = k;
 	}
 	x->top[65536] = x->n - 1;
 }
@@ -240,19 +243,33 @@ no_memory:
 	return -ENOMEM;
 }
 
+// Then that side tells none of the policies from another, and is not worth a plan.
+static bool all_same(const struct range *r, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (r[i].lo != r[0].lo || r[i].hi != r[0].hi)
+			return false;
+	return true;
+}
+
 // `range` has those of the local side and behind them those of the remote one.
 static int create(const struct range *range, size_t n, bool v6, struct policy_index **out)
 {
 	const addr6 max = v6 ? ~(addr6)0 : UINT32_MAX;
+	const bool one_remote = all_same(range + n, n),
+		   one_local = !one_remote && all_same(range, n);
 	struct plan local = {0}, remote = {0};
 	bool by_local;
-	int err;
+	int err = 0;
 
-	err = make_plan(0, range, n, max, &local);
-	if (err == 0)
+	if (!one_local)
+		err = make_plan(0, range, n, max, &local);
+	if (err == 0 && !one_remote)
 		err = make_plan(1, range + n, n, max, &remote);
 	if (err == 0) {
-		by_local = local.total * remote.n < remote.total * local.n; // shorter lists
+		by_local = one_remote ||
+			   (!one_local &&
+			    local.total * remote.n < remote.total * local.n); // shorter lists
 		if ((by_local ? local.total : remote.total) <= (uint64_t)n * LISTS_FACTOR)
 			err = build(by_local ? &local : &remote, n, by_local, v6, out);
 	}

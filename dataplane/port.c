@@ -64,30 +64,24 @@ static int open_rings(struct port *port, bool tap, struct error *err)
 	return tap_open(port->name, &port->mac, port->mtu, &port->tap_fd, &port->tap_ifindex, err);
 }
 
-// What a NIC that can hashes to choose the receive queue: the SPI of ESP, the ports of the rest.
 // A packet of ESP that lands at another worker than its SA's owner is handed over (worker.h).
-static uint64_t rss_of(const struct rte_eth_dev_info *info)
+uint64_t port_rss(uint64_t offers)
 {
-	return info->flow_type_rss_offloads &
-	       (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_ESP);
+	return offers & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_ESP);
 }
 
 // The af_packet and af_xdp drivers spread packets over all queues that the device string asks
 // for, polled or not. A NIC that spreads by a hash gets one for each worker; anything else gets
 // one, as nothing would come by the others.
-static uint16_t choose_rx_queues(const struct rte_eth_dev_info *info, unsigned n_workers)
+uint16_t port_rx_queues(const char *driver, uint64_t rss_offers, uint16_t max, unsigned n_workers)
 {
-	const char *driver = info->driver_name;
-
 	if (strstr(driver, "af_packet") || strstr(driver, "af_xdp"))
-		return info->max_rx_queues;
-	if (rss_of(info) == 0)
-		return 1;
-	return (uint16_t)RTE_MIN(n_workers, info->max_rx_queues);
+		return max;
+	return port_rss(rss_offers) == 0 ? 1 : (uint16_t)RTE_MIN(n_workers, max);
 }
 
-// memif has as many queues as the process at the other end wants to receive on, whatever we ask for:
-// what is sent on more of them goes nowhere.
+// memif has as many queues as the process at the other end wants to receive on, whatever we ask
+// for: what is sent on more of them goes nowhere.
 static bool counts_queues_by_peer(const struct rte_eth_dev_info *info)
 {
 	return strstr(info->driver_name, "memif") != NULL;
@@ -105,9 +99,9 @@ static void choose_offloads(struct port *port, const struct rte_eth_dev_info *in
 								  RTE_ETH_RX_OFFLOAD_VLAN_FILTER);
 		conf->txmode.offloads |= info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
 	}
-	if (port->n_rxq > 1 && rss_of(info) != 0) {
+	if (port->n_rxq > 1 && port_rss(info->flow_type_rss_offloads) != 0) {
 		conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-		conf->rx_adv_conf.rss_conf.rss_hf = rss_of(info);
+		conf->rx_adv_conf.rss_conf.rss_hf = port_rss(info->flow_type_rss_offloads);
 	}
 	port->vlan_insert = (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0;
 	port->vlan_filter = (conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER) != 0;
@@ -188,8 +182,23 @@ static void filter_vlans(const struct port *port)
 	}
 }
 
-static int open_device(struct dp *dp, struct port *port, const struct dp_params *p,
-		       struct error *err)
+int port_open(struct dp *dp, unsigned index, const struct dp_params *p, struct error *err)
+{
+	struct port *port = &dp->ports[index];
+	const unsigned first = device_first(p->ports, index);
+	struct dp_port_params device;
+	int ret;
+
+	snprintf(port->name, sizeof(port->name), "%s", p->ports[index].name);
+	port->device_port = first;
+	if (first < index)
+		return 0;
+	ret = gather(dp, index, p, &device, err);
+	return ret ? ret : device_open(&device, &port->id, err);
+}
+
+static int start_device(struct dp *dp, struct port *port, const struct dp_params *p,
+			struct error *err)
 {
 	struct dp_port_params device;
 	struct rte_eth_dev_info info;
@@ -198,13 +207,11 @@ static int open_device(struct dp *dp, struct port *port, const struct dp_params 
 
 	if (ret)
 		return ret;
-	ret = device_open(&device, &port->id, err);
-	if (ret)
-		return ret;
 	ret = rte_eth_dev_info_get(port->id, &info);
 	if (ret)
 		return dev_error(port, ret, "ask it what it can do", err);
-	port->n_rxq = choose_rx_queues(&info, dp->n_workers);
+	port->n_rxq = port_rx_queues(info.driver_name, info.flow_type_rss_offloads,
+				     info.max_rx_queues, dp->n_workers);
 	port->shared_tx = info.max_tx_queues < dp->n_workers || counts_queues_by_peer(&info);
 	ret = open_queues(dp, port, &device, &info, err);
 	if (ret)
@@ -245,7 +252,7 @@ int port_start(struct dp *dp, unsigned index, const struct dp_params *p, struct 
 	if (first < index)
 		join_device(port, &dp->ports[first]);
 	else
-		ret = open_device(dp, port, p, err);
+		ret = start_device(dp, port, p, err);
 	if (!ret)
 		ret = open_rings(port, params->tap, err);
 	if (ret || first < index)

@@ -44,13 +44,19 @@ struct port { // read only once started, but for the counters
 	counter punt_packets, from_linux_packets; // punt thread
 };
 
-// Opens, configures and starts the device of port `index`, or joins that of a port before it.
-// Packets come from dp->pool.
+// Opens the device of port `index`, if it is no port's before it. Its id is known from then on.
+int port_open(struct dp *dp, unsigned index, const struct dp_params *params, struct error *err);
+// Configures and starts that device, or joins that of a port before it. Packets come from dp->pool.
 int port_start(struct dp *dp, unsigned index, const struct dp_params *params, struct error *err);
 // Stops and closes the device and frees its rings and the packets in them. The workers and the
 // punt thread must have stopped.
 void port_stop(struct port *port);
 // Reports ports whose link has gone or come since the last call (DP_EV_LINK). Control only.
 void port_watch_links(struct dp *dp);
+// What a NIC hashes to choose the receive queue, of the RTE_ETH_RSS_* that it offers: the SPI of ESP
+// where it can, addresses and ports of the rest. Pure.
+uint64_t port_rss(uint64_t offers);
+// How many receive queues a device gets. Pure.
+uint16_t port_rx_queues(const char *driver, uint64_t rss_offers, uint16_t max, unsigned n_workers);
 // Largest frame buffer that a port of these parameters needs, headroom included.
 uint16_t port_buf_size(const struct dp_port_params *ports, unsigned n);

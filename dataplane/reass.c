@@ -15,6 +15,7 @@
 
 #include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
+#include "dataplane/guard.h"
 #include "lib/ipv6.h"
 
 enum {
@@ -22,8 +23,12 @@ enum {
 	EXPIRE_EVERY_MS = 100,
 };
 
+// Whose fragments a table holds. Anybody can send us some that never get whole; those are in
+// nobody's way but other strangers'.
+enum whose { OF_PEERS, OF_STRANGERS, WHOSE };
+
 struct reass {
-	struct rte_ip_frag_tbl *table;
+	struct rte_ip_frag_tbl *table[WHOSE];
 	struct rte_ip_frag_death_row lost; // what the library gives up
 	uint64_t last_expire_tsc;
 	bool used; // has ever held a fragment
@@ -35,11 +40,14 @@ int reass_create(struct dp *dp, struct reass **out)
 
 	if (!r)
 		return -ENOMEM;
-	r->table = rte_ip_frag_table_create(REASS_PACKETS / BUCKET, BUCKET, REASS_PACKETS,
-					    dp->tsc_hz / 1000 * REASS_MS, SOCKET_ID_ANY);
-	if (!r->table) {
-		rte_free(r);
-		return -ENOMEM;
+	for (unsigned i = 0; i < WHOSE; i++) {
+		r->table[i] =
+			rte_ip_frag_table_create(REASS_PACKETS / BUCKET, BUCKET, REASS_PACKETS,
+						 dp->tsc_hz / 1000 * REASS_MS, SOCKET_ID_ANY);
+		if (!r->table[i]) {
+			reass_destroy(r);
+			return -ENOMEM;
+		}
 	}
 	*out = r;
 	return 0;
@@ -50,7 +58,8 @@ void reass_destroy(struct reass *r)
 	if (!r)
 		return;
 	rte_ip_frag_free_death_row(&r->lost, 0);
-	rte_ip_frag_table_destroy(r->table);
+	for (unsigned i = 0; i < WHOSE; i++)
+		rte_ip_frag_table_destroy(r->table[i]);
 	rte_free(r);
 }
 
@@ -130,15 +139,27 @@ static struct rte_mbuf *finish(struct worker *w, struct rte_mbuf *whole)
 	return flat;
 }
 
-struct rte_mbuf *reass_put(struct worker *w, struct rte_mbuf *m)
+static struct rte_ip_frag_tbl *table_of(const struct worker *w, const struct ip_addr *src,
+					bool from_linux)
+{
+	struct guard_peers *peers =
+		atomic_load_explicit(&w->dp->guard->peers, memory_order_acquire);
+	const bool known = from_linux || guard_peers_find(peers, src) != NULL;
+
+	return w->reass->table[known ? OF_PEERS : OF_STRANGERS];
+}
+
+struct rte_mbuf *reass_put(struct worker *w, struct rte_mbuf *m, bool from_linux)
 {
 	struct reass *r = w->reass;
 	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
+	const struct ip_addr src = ip_addr_v4(rte_be_to_cpu_32(ip->src_addr));
 
 	m->l2_len = 0;
 	m->l3_len = rte_ipv4_hdr_len(ip);
 	r->used = true;
-	m = finish(w, rte_ipv4_frag_reassemble_packet(r->table, &r->lost, m, w->now_tsc, ip));
+	m = finish(w, rte_ipv4_frag_reassemble_packet(table_of(w, &src, from_linux), &r->lost, m,
+						      w->now_tsc, ip));
 	if (!m)
 		return NULL;
 	ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
@@ -159,17 +180,19 @@ unsigned reass6_owner(const struct dp *dp, const uint8_t *ip)
 	return rte_hash_crc(addrs, sizeof(addrs), id) % dp->n_workers;
 }
 
-struct rte_mbuf *reass6_put(struct worker *w, struct rte_mbuf *m)
+struct rte_mbuf *reass6_put(struct worker *w, struct rte_mbuf *m, bool from_linux)
 {
 	struct reass *r = w->reass;
 	struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv6_hdr *);
 	struct rte_ipv6_fragment_ext *ext = (struct rte_ipv6_fragment_ext *)(ip + 1);
+	const struct ip_addr src = ip_addr_from_bytes(ip->src_addr, 16);
 	uint8_t *p;
 
 	m->l2_len = 0;
 	m->l3_len = sizeof(*ip) + sizeof(*ext);
 	r->used = true;
-	m = rte_ipv6_frag_reassemble_packet(r->table, &r->lost, m, w->now_tsc, ip, ext);
+	m = rte_ipv6_frag_reassemble_packet(table_of(w, &src, from_linux), &r->lost, m, w->now_tsc,
+					    ip, ext);
 	if (m) {
 		// The IP header has moved over the fragment header; the Ethernet header follows.
 		p = rte_pktmbuf_mtod(m, uint8_t *) - RTE_ETHER_HDR_LEN;
@@ -185,7 +208,8 @@ void reass_expire(struct worker *w)
 	if (!r->used || w->now_tsc - r->last_expire_tsc < w->dp->tsc_hz / 1000 * EXPIRE_EVERY_MS)
 		return;
 	r->last_expire_tsc = w->now_tsc;
-	rte_ip_frag_table_del_expired_entries(r->table, &r->lost, w->now_tsc);
+	for (unsigned i = 0; i < WHOSE; i++)
+		rte_ip_frag_table_del_expired_entries(r->table[i], &r->lost, w->now_tsc);
 	if (r->lost.cnt > 0)
 		drop_lost(w);
 }

@@ -9,6 +9,7 @@
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp_transport.h"
+#include "dataplane/numa.h"
 #include "dataplane/outer.h"
 #include "dataplane/tunnel.h"
 #include "dataplane/tunnel_count.h"
@@ -121,7 +122,7 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 		return error_set(err, -ENOENT, "inbound SPI 0x%08x was not reserved", esp->spi);
 	if (sad_lookup(sad, esp->spi) != NULL)
 		return error_set(err, -EEXIST, "inbound SPI 0x%08x is in use", esp->spi);
-	sa = rte_zmalloc("sa_in", size, _Alignof(struct sa_in));
+	sa = numa_zalloc(dp->node, "sa_in", size, _Alignof(struct sa_in));
 	if (sa == NULL)
 		return error_set(err, -ENOMEM, "no memory for an inbound SA: raise gateway.memory");
 	sa->size = size;

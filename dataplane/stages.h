@@ -47,6 +47,8 @@ void tx_put(struct worker *w, unsigned port, struct rte_mbuf *m);
 // Hands all queued frames to the ports, and those that other workers left for a port of ours.
 // Returns how many of the latter.
 unsigned tx_flush(struct worker *w);
+// Hands the queued frames of one device, by the index of its port, to it.
+void tx_flush_port(struct worker *w, unsigned port);
 
 // Outbound policy (RFC 4301 5.1): moves each packet of `in` to `protect` (tunnel set) or `pass`,
 // or drops it. Packets with from_linux set that match no policy pass; so does IKE of our

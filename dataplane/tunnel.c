@@ -9,6 +9,7 @@
 #include <rte_random.h>
 
 #include "dataplane/dp_internal.h"
+#include "dataplane/numa.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/tfc.h"
 #include "dataplane/tunnel_count.h"
@@ -25,6 +26,7 @@ int tunnels_create(struct dp *dp)
 		free(t);
 		return err;
 	}
+	t->policies_set = 1; // 0: none named it yet
 	dp->tunnels = t;
 	return 0;
 }
@@ -61,9 +63,41 @@ void tunnels_destroy(struct dp *dp)
 			tunnel_free(t->slot[i]);
 	tfc_destroy(dp);
 	free(t->slot);
+	free(t->named);
 	crypto_destroy(t->crypto);
 	free(t);
 	dp->tunnels = NULL;
+}
+
+// Any peer may choose its SPIs as it likes, and have a row of its own to look through.
+static uint32_t spi_row(uint32_t spi)
+{
+	return spi & (TUNNEL_SPI_ROWS - 1);
+}
+
+static void index_sa(struct tunnels *tunnels, const struct tunnel *t, struct sa_out *sa)
+{
+	sa->tunnel = t->id;
+	LIST_INSERT_HEAD(&tunnels->by_spi[spi_row(sa->spi)], sa, spi_link);
+}
+
+static bool goes_to(const struct sa_out *sa, const struct ip_addr *peer)
+{
+	if (sa->v6 != (peer->family == IP_V6))
+		return false;
+	return sa->v6 ? memcmp(sa->outer + SA_OUT_DST6, peer->bytes, 16) == 0
+		      : sa->remote_be == rte_cpu_to_be_32(ip_addr_to_v4(peer));
+}
+
+const struct sa_out *tunnels_sa_to(const struct tunnels *t, uint32_t spi,
+				   const struct ip_addr *peer)
+{
+	const struct sa_out *sa;
+
+	LIST_FOREACH(sa, &t->by_spi[spi_row(spi)], spi_link)
+	if (sa->spi == spi && goes_to(sa, peer))
+		return sa;
+	return NULL;
 }
 
 struct tunnel *tunnel_get(const struct dp *dp, uint32_t id)
@@ -77,6 +111,7 @@ static int find_free_slot(struct tunnels *t, uint32_t *slot)
 	const uint32_t n = t->n_slots;
 	const uint32_t grown = n == 0 ? 64 : 2 * n;
 	struct tunnel **p;
+	uint32_t *named;
 
 	for (uint32_t i = t->first_free; i < n; i++) {
 		if (t->slot[i] == NULL) {
@@ -89,6 +124,11 @@ static int find_free_slot(struct tunnels *t, uint32_t *slot)
 		return -ENOMEM;
 	memset(p + n, 0, (grown - n) * sizeof(*p));
 	t->slot = p;
+	named = realloc(t->named, grown * sizeof(*named));
+	if (named == NULL)
+		return -ENOMEM;
+	memset(named + n, 0, (grown - n) * sizeof(*named));
+	t->named = named;
 	t->n_slots = grown;
 	*slot = t->first_free = n;
 	return 0;
@@ -103,7 +143,7 @@ int dp_tunnel_add(struct dp *dp, const char *name, uint32_t *id)
 	err = find_free_slot(dp->tunnels, &slot);
 	if (err != 0)
 		return err;
-	t = rte_zmalloc("tunnel", sizeof(*t), 64);
+	t = numa_zalloc(dp->node, "tunnel", sizeof(*t), 64);
 	if (t == NULL)
 		return -ENOMEM;
 	t->count = tunnel_count_create();
@@ -130,12 +170,16 @@ const char *dp_tunnel_name(const struct dp *dp, uint32_t id)
 int dp_tunnel_del(struct dp *dp, uint32_t id)
 {
 	struct tunnel *t = tunnel_get(dp, id);
+	struct sa_out *sa;
 
 	if (t == NULL)
 		return -ENOENT;
-	if (t->n_policies != 0)
+	if (dp->tunnels->named[id] == dp->tunnels->policies_set)
 		return -EBUSY;
 	tfc_forget(dp, t);
+	sa = tunnel_sa(t);
+	if (sa != NULL)
+		LIST_REMOVE(sa, spi_link);
 	// No policy leads to it any more; a worker may still be in the batch of an older snapshot.
 	dp->tunnels->slot[id] = NULL;
 	dp->tunnels->first_free = RTE_MIN(dp->tunnels->first_free, id);
@@ -270,7 +314,7 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	res = esp_sa_check(esp, err);
 	if (res != 0)
 		return res;
-	sa = rte_zmalloc("sa_out", sizeof(*sa), _Alignof(struct sa_out));
+	sa = numa_zalloc(dp->node, "sa_out", sizeof(*sa), _Alignof(struct sa_out));
 	if (sa == NULL)
 		return error_set(err, -ENOMEM,
 				 "no memory for an outbound SA: raise gateway.memory");
@@ -292,9 +336,13 @@ int dp_tunnel_set_out(struct dp *dp, uint32_t id, struct esp_sa *esp, struct err
 	build_outer(sa, &esp->local, &esp->remote, esp->udp_encap);
 	set_life(sa, esp);
 	tunnel_count_join_out(t->count, sa);
+	index_sa(dp->tunnels, t, sa);
 	old = atomic_exchange_explicit(&t->sa, sa, memory_order_acq_rel);
-	if (old != NULL)
+	dp_changed(dp);
+	if (old != NULL) {
+		LIST_REMOVE(old, spi_link);
 		dp_defer_free(dp, sa_out_free, old);
+	}
 	esp_sa_fini(esp);
 	return 0;
 out:
@@ -312,7 +360,7 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 		return -ENOENT;
 	if (local->addr.family != remote->addr.family || local->addr.family == IP_NONE)
 		return -EAFNOSUPPORT;
-	sa = rte_zmalloc("sa_out", sizeof(*sa), _Alignof(struct sa_out));
+	sa = numa_zalloc(dp->node, "sa_out", sizeof(*sa), _Alignof(struct sa_out));
 	if (sa == NULL)
 		return -ENOMEM;
 	sa->spi = old->spi;
@@ -344,7 +392,10 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 	sa->bytes = atomic_load_explicit(&old->bytes, memory_order_relaxed);
 	sa->last_tsc = atomic_load_explicit(&old->last_tsc, memory_order_relaxed);
 	tunnel_count_move_out(old, sa);
+	LIST_REMOVE(old, spi_link);
+	index_sa(dp->tunnels, t, sa);
 	atomic_store_explicit(&t->sa, sa, memory_order_release);
+	dp_changed(dp);
 	dp_defer_free(dp, sa_out_free, old);
 	return 0;
 }
@@ -356,7 +407,9 @@ int dp_tunnel_clear_out(struct dp *dp, uint32_t id, uint32_t spi)
 
 	if (sa == NULL || sa->spi != spi)
 		return -ENOENT;
+	LIST_REMOVE(sa, spi_link);
 	atomic_store_explicit(&t->sa, NULL, memory_order_release);
+	dp_changed(dp);
 	dp_defer_free(dp, sa_out_free, sa);
 	return 0;
 }

@@ -37,6 +37,8 @@
 #define SA_OUT_SEQ_MAX_ESN (SA_OUT_SEALED - 1)
 #define TUNNEL_EVENT_MS	   100 // an event of one tunnel or SA is repeated at most that often
 
+#define TUNNEL_SPI_ROWS 4096u // a power of two
+
 struct tunnel_count;
 
 struct sa_out {
@@ -68,13 +70,14 @@ struct sa_out {
 	struct crypto_key key;
 	struct tunnel_count *count; // control
 	LIST_ENTRY(sa_out) count_link;
+	LIST_ENTRY(sa_out) spi_link; // control: in a row of struct tunnels' by_spi, while in use
+	uint32_t tunnel;	     // its number
 };
 
 struct tunnel {
 	_Atomic(struct sa_out *) sa; // control: store, workers: load
 	uint32_t id;
 	uint16_t iface;		    // control: its tunnel interface, DP_IFACE_NONE without
-	uint32_t n_policies;	    // control: entries of the current snapshot that name it
 	_Atomic bool hold;	    // control: rw, workers: ro; packets without an SA wait for one
 	_Atomic uint64_t no_sa_tsc; // workers: when the event was last reported
 	uint32_t label_seed;	    // control: of the flow labels of all its SAs
@@ -87,7 +90,10 @@ struct tunnel {
 struct tunnels {
 	struct tunnel **slot; // control: by id, NULL when free
 	uint32_t n_slots;
-	uint32_t first_free; // control: none before it
+	uint32_t first_free;   // control: none before it
+	uint32_t *named;       // control: by id, the last set of policies that names it
+	uint32_t policies_set; // control: number of the current one
+	LIST_HEAD(, sa_out) by_spi[TUNNEL_SPI_ROWS]; // control: all that are in use
 	_Atomic uint32_t removed; // control: rw, workers: ro; counts removed tunnels
 	struct crypto *crypto;	  // control: expands keys
 };
@@ -147,6 +153,10 @@ static inline uint16_t sa_out_inner_mtu(const struct sa_out *sa, uint16_t path_m
 	return (uint16_t)(carried +
 			  (sa->v6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr)));
 }
+
+// The outbound SA in use with that SPI to that peer, or NULL. Control only.
+const struct sa_out *tunnels_sa_to(const struct tunnels *t, uint32_t spi,
+				   const struct ip_addr *peer);
 
 // MTU in bytes of the way to the peer; 0 without a route. Any worker, and control.
 uint16_t sa_out_path_mtu(const struct dp *dp, const struct sa_out *sa);

@@ -36,6 +36,11 @@ static void flush_port(struct worker *w, const struct port *port)
 	tx->n = 0;
 }
 
+void tx_flush_port(struct worker *w, unsigned port)
+{
+	flush_port(w, &w->dp->ports[port]);
+}
+
 void tx_put(struct worker *w, unsigned port, struct rte_mbuf *m)
 {
 	const struct port *p = &w->dp->ports[port], *device = &w->dp->ports[p->device_port];

@@ -9,6 +9,7 @@
 #include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_malloc.h>
 #include <rte_pause.h>
 #include <rte_random.h>
 
@@ -16,6 +17,8 @@
 #include "dataplane/census.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/fib.h"
+#include "dataplane/known.h"
+#include "dataplane/numa.h"
 #include "dataplane/patience.h"
 #include "dataplane/port.h"
 #include "dataplane/reass.h"
@@ -92,29 +95,27 @@ static void send_clear(struct worker *w, struct batch *pass)
 	route(w, pass);
 }
 
-unsigned worker_step(struct worker *w, const struct source *src)
+// What came in, and what has come out of tunnels already, through all stages.
+static void all_stages(struct worker *w, struct batch *in, struct batch *inner)
 {
-	struct batch in, first, protect, pass;
+	struct batch first, protect, pass;
 	struct sorted s;
-	unsigned n;
 
-	receive(w, src, &in);
-	n = in.n;
-	if (n == 0)
-		return 0;
-	if (worker_captures(w))
-		capture_received(w, (enum source_type)src->type, &in);
 	batch_clear(&first);
 	batch_clear(&protect);
 	batch_clear(&pass);
-	classify(w, &in, &s);
+	classify(w, in, &s);
 	w->traffic += s.esp.n + s.transit.n;
+	stage_end(&w->times, STAGE_CLASSIFY);
 
 	// Inbound: ESP is taken apart; clear text must not be what ESP is due for.
 	policy_in_clear(w, &s.local);
 	policy_in_clear(w, &s.transit);
+	stage_end(&w->times, STAGE_POLICY_IN);
 	esp_in(w, &s.esp);
 	classify_inner(w, &s.esp, &s);
+	classify_inner(w, inner, &s);
+	stage_end(&w->times, STAGE_CLASSIFY_INNER);
 
 	// Linux.
 	guard(w, &s.punt, &first);
@@ -122,14 +123,47 @@ unsigned worker_step(struct worker *w, const struct source *src)
 	punt_first(w, &first);
 	punt(w, &s.punt);
 	punt(w, &s.local);
+	stage_end(&w->times, STAGE_LINUX);
 
 	// Outbound: what is forwarded, what Linux sends, ICMP errors of our own.
 	forward(w, &s.transit, &s.out);
+	stage_end(&w->times, STAGE_FORWARD);
 	policy_out(w, &s.out, &protect, &pass);
+	stage_end(&w->times, STAGE_POLICY_OUT);
 	w->traffic += protect.n;
 	esp_out(w, &protect, &w->self);
 	route(w, &protect);
 	send_clear(w, &pass);
+	stage_end(&w->times, STAGE_ROUTE);
+}
+
+unsigned worker_step(struct worker *w, const struct source *src)
+{
+	struct batch in, esp;
+	unsigned n;
+
+	stage_start(&w->times);
+	receive(w, src, &in);
+	n = in.n;
+	if (n == 0) {
+		stage_stop(&w->times);
+		return 0;
+	}
+	stage_end(&w->times, STAGE_RX);
+	if (worker_captures(w))
+		capture_received(w, (enum source_type)src->type, &in);
+	batch_clear(&esp);
+	if (src->type == SOURCE_NIC && known_usable(w)) {
+		known_frames(w, &in, &esp);
+		w->traffic += esp.n;
+		if (esp.n > 0) {
+			esp_in(w, &esp);
+			known_inner(w, &esp);
+		}
+	}
+	if (in.n + esp.n > 0)
+		all_stages(w, &in, &esp);
+	stage_stop(&w->times);
 	return n;
 }
 
@@ -216,25 +250,28 @@ int worker_main(void *arg)
 int worker_create(struct dp *dp, unsigned id, struct worker **out)
 {
 	const size_t size = (sizeof(struct worker) + 63) / 64 * 64;
-	struct worker *w = aligned_alloc(64, size);
+	const int node = numa_of_worker(dp, id);
+	struct worker *w = numa_zalloc(node, "worker", size, 64);
 	char name[RTE_RING_NAMESIZE];
 
 	if (!w)
 		return -ENOMEM;
-	memset(w, 0, size);
 	w->id = id;
 	w->lcore = id + 1;
 	w->dp = dp;
 	w->frag6_id = (uint32_t)rte_rand();
 	w->tx = calloc(dp->n_ports, sizeof(w->tx[0]));
 	w->iface_count = calloc(DP_IFACES_MAX, sizeof(w->iface_count[0]));
+	w->known = known_create();
 	w->census = calloc(1, sizeof(*w->census));
 	w->port_count = calloc(dp->n_ports, sizeof(w->port_count[0]));
 	snprintf(name, sizeof(name), "handover%u", id);
 	// RTS: a producer that the kernel puts to sleep in the middle holds nobody up.
-	w->handover = rte_ring_create(name, HANDOVER_SIZE, SOCKET_ID_ANY,
-				      RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
-	if (!w->tx || !w->iface_count || !w->census || !w->port_count || !w->handover ||
+	w->handover = rte_ring_create(name, HANDOVER_SIZE, node, RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
+	if (!w->handover && node != SOCKET_ID_ANY)
+		w->handover = rte_ring_create(name, HANDOVER_SIZE, SOCKET_ID_ANY,
+					      RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
+	if (!w->tx || !w->known || !w->iface_count || !w->census || !w->port_count || !w->handover ||
 	    reass_create(dp, &w->reass) != 0) {
 		worker_destroy(w);
 		return -ENOMEM;
@@ -261,8 +298,9 @@ void worker_destroy(struct worker *w)
 	rte_ring_free(w->handover);
 	reass_destroy(w->reass);
 	free(w->census);
+	known_destroy(w->known);
 	free(w->iface_count);
 	free(w->port_count);
 	free(w->tx);
-	free(w);
+	rte_free(w);
 }

@@ -16,11 +16,13 @@
 #include "dataplane/batch.h"
 #include "dataplane/dp.h"
 #include "dataplane/drop.h"
+#include "dataplane/stage_time.h"
 
 struct capture_ring;
 struct census;
 struct crypto;
 struct dp;
+struct known;
 struct port;
 struct reass;
 
@@ -90,6 +92,7 @@ struct worker {
 	unsigned lcore;
 	struct dp *dp; // tables: workers read pointers, control swaps them
 	struct crypto *crypto;
+	struct known *known; // flows whose way is known; NULL: none is remembered
 	struct reass *reass; // fragments of what is for ourselves
 	_Atomic(struct capture_ring *) capture; // control: rw, worker: ro; NULL: none under way
 	uint64_t now_tsc;    // taken once per step
@@ -122,6 +125,7 @@ struct worker {
 	counter icmp_errors;		     // made
 	counter dummies;		     // sent, among esp_out_packets
 	counter handed_over;		     // to the worker whose packets they are
+	struct stage_times times;
 };
 
 // Is a capture under way? All that the packet path pays when there is none.

@@ -56,6 +56,7 @@ enum {
 	LIMIT_IKE_REFUSAL_MS = 10000,
 	LIMIT_IKE_REFUSALS_PER_SOURCE = 8,
 	LIMIT_IKE_REFUSALS_EXPLAINED = 200,
+	LIMIT_PEER_NOTES = 16384, // addresses of which control counts messages
 	// The flight recorder.
 	LIMIT_RECORD_EVENTS = 4096,		   // of configured peers and of the gateway itself
 	LIMIT_RECORD_EVENTS_LEN = 1024 * 1024,	   // bytes of them
@@ -67,6 +68,13 @@ enum {
 	LIMIT_RECORD_FILE_LEN = 16 * 1024 * 1024, // bytes that a new daemon reads
 	LIMIT_RECORD_SAVE_S = 60,		  // so old may the file be
 	LIMIT_IPV6_EXT_HEADERS = 8,	     // of one packet, to find what it carries (RFC 8200 4)
+	// Probes of "port500 doctor --probe", to configured peers only.
+	LIMIT_PROBES = 4,	     // at once
+	LIMIT_PROBE_PACKETS = 80,    // of one
+	LIMIT_PROBE_BUCKET = 160,    // packets to one peer at once,
+	LIMIT_PROBE_PER_MINUTE = 60, // earned back
+	LIMIT_PROBE_PEERS = 64,	     // whose buckets are not full
+	LIMIT_PROBE_SPACING_US = 20000,
 	LIMIT_VICI_MESSAGE_LEN = 512 * 1024, // bytes (strongSwan's)
 	LIMIT_VICI_CLIENTS = 64,
 	LIMIT_VICI_DEPTH = 16, // nested sections

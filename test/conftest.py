@@ -9,20 +9,20 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "net
 pytest.register_assert_rewrite("peers")
 
 from gateways import Charon, Port500  # noqa: E402
-from topology import A, B, Network  # noqa: E402
+from topology import A, B, Network, prefix_of_tests  # noqa: E402
 
 
 @pytest.fixture
 def net():
     """A fresh network with nothing running in it."""
-    with Network("t-") as n:
+    with Network(prefix_of_tests()) as n:
         yield n
 
 
 @pytest.fixture(scope="class")
 def shared_net():
     """The same, for all tests of one class."""
-    with Network("t-") as n:
+    with Network(prefix_of_tests()) as n:
         yield n
 
 
@@ -57,15 +57,28 @@ def charon_b(net, tmp_path):
     return Charon(net, B, tmp_path)
 
 
-def pytest_terminal_summary(terminalreporter):
-    """The rows that test_matrix.py recorded, as one table, whether they passed or not."""
-    rows = [dict(value) for outcome in ("passed", "failed")
-            for report in terminalreporter.stats.get(outcome, [])
+def recorded(reporter, name):
+    """What tests recorded under a name, whether they passed or not."""
+    return [dict(value) for outcome in ("passed", "failed")
+            for report in reporter.stats.get(outcome, [])
             if getattr(report, "when", "") == "call"
-            for key, value in report.user_properties if key == "matrix"]
-    if not rows:
-        return
+            for key, value in report.user_properties if key == name]
+
+
+def write_table(reporter, title, rows):
     width = {column: max(len(column), *(len(r[column]) for r in rows)) for column in rows[0]}
-    terminalreporter.section("port500 and strongSwan")
+    reporter.section(title)
     for r in [{column: column for column in width}, *rows]:
-        terminalreporter.write_line("  ".join(r[c].ljust(width[c]) for c in width).rstrip())
+        reporter.write_line("  ".join(r[c].ljust(width[c]) for c in width).rstrip())
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The rows that test_matrix.py and test_faults.py recorded, as tables."""
+    for name, title in (("matrix", "port500 and strongSwan"), ("fault", "the doctor's answers")):
+        rows = recorded(terminalreporter, name)
+        if rows:
+            write_table(terminalreporter, title, rows)
+        if rows and name == "fault":
+            right = sum(r["right"] == "yes" for r in rows)
+            terminalreporter.write_line(
+                f"{right} of {len(rows)} answers right, on {len({r['fault'] for r in rows})} faults")

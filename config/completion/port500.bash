@@ -83,14 +83,15 @@ _port500()
 	case $command in
 	"" | help)
 		mapfile -t COMPREPLY < <(compgen -W \
-			"status show up down rekey reload capture version help" -- "$cur")
+			"status doctor show up down rekey reload capture version help" -- "$cur")
 		;;
 	show)
 		[[ $subject ]] || mapfile -t COMPREPLY < <(compgen -W \
-			"ike child policies routes ports interfaces workers guard refusals drops" \
+			"ike child policies routes ports interfaces workers guard refusals \
+events ike-headers history drops" \
 			-- "$cur")
 		;;
-	up | down | rekey)
+	up | down | rekey | doctor)
 		[[ $subject ]] || mapfile -t COMPREPLY < <(compgen -W "$(_port500_names)" -- "$cur")
 		;;
 	esac

@@ -24,6 +24,7 @@ static const struct option long_options[] = {
 	{"child-id", required_argument, NULL, 'C'},
 	{"drops", no_argument, NULL, 'd'},
 	{"xstats", no_argument, NULL, 'x'},
+	{"probe", no_argument, NULL, 'p'},
 	{"count", required_argument, NULL, VALUE_FIRST + VALUE_COUNT},
 	{"duration", required_argument, NULL, VALUE_FIRST + VALUE_DURATION},
 	{"sample", required_argument, NULL, VALUE_FIRST + VALUE_SAMPLE},
@@ -44,6 +45,7 @@ static const struct {
 } special_options[] = {
 	{OPTION_ALL, "--all", "also what has never happened (zero counters)"},
 	{OPTION_XSTATS, "--xstats", "also the counters of the ports' drivers"},
+	{OPTION_PROBE, "--probe", "ask the peer first: ICMP, IKE to 500 and 4500, hop by hop"},
 	{OPTION_TIMEOUT, "--timeout S", "give up waiting after S seconds (default 30)"},
 	{OPTION_IKE_ID, "--ike-id N", "the IKE SA with this id (see: port500 show ike)"},
 	{OPTION_CHILD_ID, "--child-id N", "the child SA with this id (see: port500 show child)"},
@@ -151,6 +153,10 @@ static int read_options(int argc, char **argv, struct options *o, unsigned *used
 		case 'x':
 			o->xstats = true;
 			*used |= OPTION_XSTATS;
+			break;
+		case 'p':
+			o->probe = true;
+			*used |= OPTION_PROBE;
 			break;
 		case 'w':
 			o->values[VALUE_WRITE] = optarg;
@@ -296,7 +302,8 @@ static void print_general(FILE *out)
 	      "  --json           one JSON object instead of text\n"
 	      "  --help           help for the command\n"
 	      "\n"
-	      "Exit status: 0 done, 1 it failed, 2 wrong usage, 3 the daemon cannot be reached.\n",
+	      "Exit status: 0 done, 1 it failed, 2 wrong usage, 3 the daemon cannot be reached;\n"
+	      "doctor has its own.\n",
 	      out);
 }
 

@@ -18,6 +18,7 @@ enum { // options that only some commands take
 	OPTION_CHILD_ID = 1 << 3,
 	OPTION_DROPS = 1 << 4,
 	OPTION_XSTATS = 1 << 5,
+	OPTION_PROBE = 1 << 6,
 };
 
 // Options whose value the daemon looks at: they are keys of the command capture, but for the last.
@@ -54,7 +55,7 @@ struct command {
 struct options {
 	const struct command *command; // NULL: none was given
 	const char *socket;
-	bool json, help, version, all, drops, xstats;
+	bool json, help, version, all, drops, xstats, probe;
 	unsigned timeout_s;
 	uint32_t ike_id, child_id; // 0: not given
 	const char *values[OPTION_VALUES]; // NULL: not given

@@ -201,7 +201,8 @@ static void put_policy(struct table *t, const struct node *policy)
 	table_cell(t, "%s", tree_join(tree_get(policy, "local-ts"), text, sizeof(text)));
 	table_cell(t, "%s", tree_join(tree_get(policy, "remote-ts"), text, sizeof(text)));
 	table_cell(t, "%s", strcmp(tree_text(policy, "trap", "no"), "yes") == 0 ? "trap" : "");
-	table_cell(t, "%s", tree_text(policy, "interface", ""));
+	// Behind a tunnel interface, else on one port, else on all.
+	table_cell(t, "%s", tree_text(policy, "interface", tree_text(policy, "port", "")));
 }
 
 void show_policies(FILE *out, const struct node *root)

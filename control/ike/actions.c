@@ -180,6 +180,16 @@ bool act_successor(struct step *st, struct ike_sa *successor)
 	return true;
 }
 
+void act_port(struct step *st, unsigned silent)
+{
+	struct ike_action *a = action_add(st, IKE_ACT_PORT);
+
+	if (!a)
+		return;
+	a->port.remote = st->sa->remote;
+	a->port.silent = silent;
+}
+
 bool act_wait(struct step *st, uint32_t wait)
 {
 	struct ike_action *a = action_add(st, IKE_ACT_WAIT);

@@ -38,7 +38,8 @@ static struct esp_sa esp_sa_of(const struct ike_sa *sa, const struct ike_child_i
 		.esn = info->esn,
 		.transport = info->transport,
 		.udp_encap = info->udp_encap,
-		.either_form = sa->mobike.on,
+		// RFC 7296 2.23: without a NAT each side sends as it likes on port 4500.
+		.either_form = sa->mobike.on || sa->local.port == IKE_NATT_PORT,
 		.local = {sa->esp.local.addr, 0},
 		.remote = {sa->esp.remote.addr, 0},
 		.replay_window = info->conf->replay_window,
@@ -112,9 +113,10 @@ static struct ike_child *child_create(struct step *st, const struct child_new *n
 	};
 	if (integ && !transform_find(encr)->aead)
 		child->info.integ = *integ;
-	if (new->shared && ke && ke->id != KE_NONE) // the offer of IKE_AUTH may name one that is not used
+	if (new->shared && ke &&
+	    ke->id != KE_NONE) // the offer of IKE_AUTH may name one that is not used
 		child->info.ke = *ke;
-	child->drop_ms = child->probe_ms = IKE_NEVER;
+	child->drop_ms = child->probe_ms = child->end_ms = IKE_NEVER;
 	lifetime_start(st->sa, &child->info, st->ev->now_ms);
 	return child;
 }
@@ -133,7 +135,7 @@ static void report_up(struct step *st, const struct child_new *new, const struct
 	text_add(&text, ", SPIs %08x in %08x out%s%s", new->spi_in, new->spi_out,
 		 new->mode.transport ? ", transport mode" : "",
 		 child->info.udp_encap ? ", in UDP" : "");
-	if (new->no_tfc && new->conf->tfc_padding)
+	if (new->no_tfc &&new->conf->tfc_padding)
 		text_add(&text, ", without the padding of tfc_padding: the peer takes none");
 	if (new->replaces)
 		text_add(&text, ", after %08x in %08x out", new->replaces->info.spi_in,
@@ -282,7 +284,7 @@ static uint64_t child_due_ms(const struct ike_child *c)
 	uint64_t due = c->info.expires_ms;
 
 	if (c->deleting || c->want_delete)
-		return IKE_NEVER;
+		return c->end_ms;
 	due = c->drop_ms < due ? c->drop_ms : due;
 	due = c->probe_ms < due ? c->probe_ms : due;
 	if (rekeyable(c) && c->want_rekey && c->retry_ms > 0 && c->retry_ms < due)
@@ -326,6 +328,8 @@ static void child_timer(struct step *st, struct ike_child *c)
 			   "lifetime of child '%s' is over, SPIs %08x in %08x out",
 			   c->info.conf->name, c->info.spi_in, c->info.spi_out);
 		c->want_delete = true;
+		// Hard means hard (RFC 4301 4.4.2.1), also while no DELETE gets through.
+		c->end_ms = now + IKE_EXPIRED_WAIT_MS;
 	}
 	if (now >= c->drop_ms)
 		c->want_delete = true;
@@ -333,9 +337,13 @@ static void child_timer(struct step *st, struct ike_child *c)
 
 void children_timer(struct step *st)
 {
-	for (struct ike_child *c = st->sa->children; c; c = c->next)
+	for (struct ike_child *c = st->sa->children, *next; c; c = next) {
+		next = c->next;
 		if (!c->deleting && !c->want_delete)
 			child_timer(st, c);
+		else if (st->ev->now_ms >= c->end_ms)
+			child_remove(st, c, false);
+	}
 }
 
 // Sends on what replaces a child, unless what replaces that in turn is in use already.

@@ -73,6 +73,9 @@ struct ike_conn {
 	bool send_certreq;
 	bool force_encap; // always ESP in UDP
 	bool mobike;	  // announced (RFC 4555); needs the callbacks of ike_env
+	// A port of the peer to begin with when nothing answers on 500, 0: none. With the non-ESP
+	// marker, from our 4500 (RFC 7296 2.23).
+	uint16_t fallback_port;
 	enum ike_fragmentation fragmentation;
 	size_t fragment_size;  // bytes of an IP datagram: larger messages are fragmented; 0: never
 	uint64_t dpd_delay_ms; // 0: never
@@ -165,6 +168,7 @@ struct ike_event {
 	bool first_contact; // IKE_EV_INITIATE: we have no other IKE SA with that peer
 	uint32_t spi_in;    // IKE_EV_TERMINATE_CHILD, IKE_EV_REKEY_CHILD, IKE_EV_PEER_MOVED
 	uint64_t last_inbound_esp_ms; // IKE_EV_TIMER: last ESP decrypted for this peer, 0: never
+	bool under_attack; // IKE_EV_TIMER: more IKE comes to our ports than passes the guard
 };
 
 // ---- actions ----
@@ -180,6 +184,7 @@ enum ike_action_type {
 	IKE_ACT_ONLY_SA,      // the peer says that it has no other IKE SA with us
 	IKE_ACT_ADOPT,	      // the children of one IKE SA belong to another one now
 	IKE_ACT_MOVE_CHILD,   // its outbound SA goes to other outer addresses from now on
+	IKE_ACT_PORT,	      // nothing answers on port 500 of the peer, and another port does
 	IKE_ACT_WAIT, // IKE_AUTH is put aside until IKE_EV_GO_ON, or for LIMIT_IKE_PARKED_MS
 	IKE_ACT_REPORT,
 	IKE_ACT_CLOSED, // last: the SA is to be destroyed
@@ -197,6 +202,8 @@ enum ike_report_code {
 	IKE_REPORT_EXPIRED,	      // a lifetime is over and rekeying did not succeed
 	IKE_REPORT_RETRANSMIT,	      // a request is repeated
 	IKE_REPORT_NO_ANSWER,	      // given up: the peer never answered (I-SILENT)
+	IKE_REPORT_PORT_BLOCKED,      // UDP/500 is silent, another port answers (F-500)
+	IKE_REPORT_PORT_BACK,	      // UDP/500 answers again
 	IKE_REPORT_PROPOSAL_MISMATCH, // N-PROPOSAL, either side
 	IKE_REPORT_KE_MISMATCH,	      // N-KE
 	IKE_REPORT_AUTH_FAILED,	      // N-PSK: their AUTH does not verify with our key
@@ -210,6 +217,7 @@ enum ike_report_code {
 	IKE_REPORT_MOVED,	      // one side has another address (RFC 4555)
 	IKE_REPORT_PEER_DELETED,      // the peer deleted the IKE SA
 	IKE_REPORT_DEAD_PEER,	      // liveness check unanswered
+	IKE_REPORT_IKE_SILENT,	      // the same, but it is not given up
 	IKE_REPORT_CLOSED,
 };
 
@@ -248,6 +256,10 @@ struct ike_action {
 		} send;
 		uint64_t deadline_ms; // ARM_TIMER: replaces the one before; IKE_NEVER disarms
 		uint32_t wait;	      // what struct ike_cred's verify has given
+		struct {
+			struct ip_endpoint remote; // what answers
+			unsigned silent;	   // messages to port 500
+		} port;
 		struct ike_child_install *install;
 		struct ike_child_use *use;
 		struct {
@@ -346,7 +358,7 @@ struct ike_child_info {
 	struct transform encr, integ;
 	struct transform ke; // of its own key exchange; type 0: it had none
 	bool esn, udp_encap;
-	bool no_tfc; // the peer takes no TFC padding, whatever tfc_padding says
+	bool no_tfc;	// the peer takes no TFC padding, whatever tfc_padding says
 	bool transport; // mode
 	uint64_t installed_ms;
 	uint64_t rekey_ms, expires_ms; // when; IKE_NEVER

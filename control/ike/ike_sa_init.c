@@ -144,6 +144,48 @@ void init_start(struct step *st)
 		   ip_endpoint_format(&sa->remote, remote, sizeof(remote)));
 }
 
+bool init_fall_back(struct step *st)
+{
+	struct ike_sa *sa = st->sa;
+	const struct ike_request *r = &sa->request;
+	char remote[IP_ENDPOINT_TEXT_MAX];
+
+	if (r->kind != REQUEST_INIT || sa->conn->fallback_port == 0 || sa->silent_500 > 0 ||
+	    sa->remote.port != IKE_PORT || sa->init_rounds > 0 || sa->refused ||
+	    (r->repeats < IKE_FALL_BACK_REPEATS && r->repeats < r->tries_max))
+		return false;
+	sa->silent_500 = r->repeats + 1;
+	sa->local.port = IKE_NATT_PORT;
+	sa->remote.port = sa->conn->fallback_port;
+	// Another SPI: should only the answers from 500 be lost, the peer has a half-open IKE SA
+	// of the first one, and would take what comes now for its repetition (RFC 7296 2.1).
+	if (!sa_random_spi(sa->env, sa->spi_i) || nonce_new(sa->env, &sa->ni) || !init_send(st)) {
+		act_close(st, false, "IKE_SA_INIT could not be built");
+		return true;
+	}
+	act_report(st, IKE_REPORT_INIT_SENT, IKE_SEV_NOTICE,
+		   "nothing answers on UDP %u (%u messages): trying %s", IKE_PORT, sa->silent_500,
+		   ip_endpoint_format(&sa->remote, remote, sizeof(remote)));
+	return true;
+}
+
+// An answer on the other port, whatever it says. It is not authenticated, so a forged one may send
+// us to a port; it cannot keep us there, because what does not answer is left again.
+static void other_port_answers(struct step *st)
+{
+	struct ike_sa *sa = st->sa;
+	char peer[IP_ADDR_TEXT_MAX];
+
+	if (sa->silent_500 == 0 || sa->port_told)
+		return;
+	sa->port_told = true;
+	act_port(st, sa->silent_500);
+	act_report(st, IKE_REPORT_PORT_BLOCKED, IKE_SEV_NOTICE,
+		   "UDP/%u to %s is filtered (%u messages unanswered, %u answers): using %u",
+		   IKE_PORT, ip_addr_format(&sa->remote.addr, peer, sizeof(peer)), sa->silent_500,
+		   sa->remote.port, sa->remote.port);
+}
+
 // An answer that ends the attempt. It is not authenticated, so it is only a hint: a true answer
 // may still come (RFC 7296 2.21.1). The operator hears it at once; we wait a moment longer.
 static enum verdict refused(struct step *st, const struct ike_notify *n, enum ike_report_code code,
@@ -302,7 +344,9 @@ static enum verdict on_answer(struct step *st, const struct ike_msg *m)
 	sa->may_fragment = fragmentation_announced(m);
 	// RFC 7296 2.23: the initiator MUST move to 4500; for MOBIKE (RFC 4555 3.3) without a NAT
 	// as well.
-	if (sa->nat.encap || (sa->conn->mobike && sa->nat.supported)) {
+	// What began on another port than 500 stays there: 4500, or what leads to it.
+	if (sa->local.port != IKE_NATT_PORT &&
+	    (sa->nat.encap || (sa->conn->mobike && sa->nat.supported))) {
 		sa->local.port = IKE_NATT_PORT;
 		sa->remote.port = IKE_NATT_PORT;
 	}
@@ -314,6 +358,7 @@ static enum verdict on_response(struct step *st, const struct ike_msg *m)
 {
 	struct ike_notify n;
 
+	other_port_answers(st);
 	if (ike_msg_has(m, HAS(SA) | HAS(KE) | HAS(NONCE), 0))
 		return on_answer(st, m);
 	if (ike_msg_notify(m, N_COOKIE, 0, &n))

@@ -5,3 +5,6 @@
 
 // Sends the first IKE_SA_INIT request; closes the SA when that cannot be.
 void init_start(struct step *st);
+// Nothing has answered on port 500 so far: begins anew on the connection's other port, if it has
+// one and that was not tried. False: nothing is done.
+bool init_fall_back(struct step *st);

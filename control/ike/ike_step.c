@@ -360,6 +360,34 @@ static uint64_t liveness_due_ms(const struct ike_sa *sa)
 	return last_seen_ms(sa) + sa->conn->dpd_delay_ms;
 }
 
+// While our ports are flooded a key exchange is more likely to fail than later; there is time until
+// half of over_time is left.
+static void rekey_due(struct step *st)
+{
+	struct ike_sa *sa = st->sa;
+	const uint64_t now = st->ev->now_ms;
+
+	if (st->ev->under_attack && sa->over_ms != IKE_NEVER &&
+	    now + sa->conn->over_time_ms / 2 < sa->over_ms) {
+		sa->rekey_ms = now + sa_later(sa, IKE_ATTACK_DEFER_MS, IKE_ATTACK_DEFER_MS / 2);
+		act_report(st, IKE_REPORT_INFO, IKE_SEV_INFO,
+			   "rekeying of the IKE SA is put off: our ports are flooded");
+		return;
+	}
+	sa->rekey_ms = IKE_NEVER;
+	sa->want_rekey = true;
+}
+
+// The DELETE waits for the request under way (RFC 7296 2.3), but not for ever.
+static void terminate_soon(struct step *st)
+{
+	struct ike_sa *sa = st->sa;
+
+	sa->want_terminate = true;
+	if (sa->request.kind != REQUEST_NONE)
+		sa->give_up_ms = st->ev->now_ms + IKE_TERMINATE_WAIT_MS;
+}
+
 static void on_timer(struct step *st)
 {
 	struct ike_sa *sa = st->sa;
@@ -392,13 +420,11 @@ static void on_timer(struct step *st)
 	for (size_t i = 0; i < sa->n_wants; i++)
 		if (st->ev->now_ms >= sa->wants[i].retry_ms)
 			sa->wants[i].retry_ms = 0;
-	if (st->ev->now_ms >= sa->rekey_ms) {
-		sa->rekey_ms = IKE_NEVER;
-		sa->want_rekey = true;
-	}
+	if (st->ev->now_ms >= sa->rekey_ms)
+		rekey_due(st);
 	if (st->ev->now_ms >= sa->over_ms) {
 		sa->over_ms = IKE_NEVER;
-		sa->want_terminate = true;
+		terminate_soon(st);
 		act_report(st, IKE_REPORT_EXPIRED, IKE_SEV_NOTICE,
 			   "lifetime of the IKE SA is over");
 	}
@@ -417,12 +443,8 @@ static void on_terminate(struct step *st)
 		break;
 	case PHASE_AUTH_SENT:
 	case PHASE_ESTABLISHED:
-		if (sa->want_terminate)
-			break;
-		// The DELETE waits for the request under way (RFC 7296 2.3), but not for ever.
-		sa->want_terminate = true;
-		if (sa->request.kind != REQUEST_NONE)
-			sa->give_up_ms = st->ev->now_ms + IKE_TERMINATE_WAIT_MS;
+		if (!sa->want_terminate)
+			terminate_soon(st);
 		break;
 	case PHASE_REKEYED:
 		act_close(st, false, "terminated");

@@ -122,6 +122,12 @@ const char *ike_report_code_name(enum ike_report_code code)
 		return "C-ESP";
 	case IKE_REPORT_INVALID_MESSAGE:
 		return "invalid-message";
+	case IKE_REPORT_IKE_SILENT:
+		return "ike-silent";
+	case IKE_REPORT_PORT_BLOCKED:
+		return "F-500";
+	case IKE_REPORT_PORT_BACK:
+		return "port-500-back";
 	case IKE_REPORT_MOVED:
 		return "moved";
 	case IKE_REPORT_PEER_DELETED:

@@ -5,6 +5,7 @@
 
 #include "control/ike/child.h"
 #include "control/ike/create_child.h"
+#include "control/ike/ike_sa_init.h"
 #include "control/ike/informational.h"
 #include "control/ike/mobike.h"
 #include "control/ike/path.h"
@@ -177,9 +178,85 @@ static const char *request_name(enum request_kind kind)
 		return "COOKIE2 to its new address";
 	case REQUEST_ADDRS:
 		return "the list of our addresses";
+	case REQUEST_INIT:
+		return "IKE_SA_INIT";
+	case REQUEST_AUTH:
+		return "IKE_AUTH";
 	default:
 		return "liveness check";
 	}
+}
+
+static void init_never_answered(struct step *st, const char *peer, unsigned sent, unsigned s)
+{
+	const unsigned silent = st->sa->silent_500;
+
+	if (silent > 0)
+		act_refusal(st,
+			    refuse_new(st, IKE_REPORT_NO_ANSWER,
+				       "peer %s never answered IKE_SA_INIT (%u messages in %u "
+				       "s), and on UDP %u neither (%u messages): it is down, or "
+				       "no UDP passes",
+				       peer, sent, s, IKE_PORT, silent));
+	else
+		act_refusal(st,
+			    refuse_new(st, IKE_REPORT_NO_ANSWER,
+				       "peer %s never answered IKE_SA_INIT (%u messages in %u s): "
+				       "check its address, that its IKE service runs, and that UDP "
+				       "%u passes in both directions",
+				       peer, sent, s, st->sa->remote.port));
+}
+
+// Is a request that nobody answers no reason yet to give the IKE SA up? ESP of the peer is a sign
+// of life as good as an answer (RFC 7296 2.4), and while our ports are flooded the answer may be
+// among what is lost. Either way the tunnel goes on, until its lifetime is over.
+static bool is_patient(const struct step *st)
+{
+	const struct ike_sa *sa = st->sa;
+	const struct ike_request *r = &sa->request;
+	const uint64_t now = st->ev->now_ms;
+
+	switch (r->kind) {
+	case REQUEST_INIT:
+	case REQUEST_AUTH:
+		return st->ev->under_attack && r->repeats < r->tries_max + IKE_ATTACK_TRIES;
+	case REQUEST_LIVENESS:
+	case REQUEST_CHILD:
+	case REQUEST_REKEY:
+	case REQUEST_DELETE_CHILD:
+	case REQUEST_ADDRS:
+		if (sa->phase != PHASE_ESTABLISHED)
+			return false;
+		return sa->last_inbound_esp_ms + wait_ms(sa->conn, r->tries_max) > now ||
+		       (st->ev->under_attack && now - r->first_ms < IKE_ATTACK_WAIT_MS);
+	default:
+		return false;
+	}
+}
+
+// The next wait of a request, which grows no more once patience is all that it lives by.
+static uint64_t next_wait_ms(const struct ike_sa *sa)
+{
+	const struct ike_request *r = &sa->request;
+
+	return wait_ms(sa->conn, r->repeats < r->tries_max ? r->repeats : r->tries_max);
+}
+
+static void report_patience(struct step *st)
+{
+	struct ike_sa *sa = st->sa;
+	const struct ike_request *r = &sa->request;
+	char peer[IP_ENDPOINT_TEXT_MAX];
+
+	if (r->repeats != r->tries_max)
+		return;
+	act_report(
+		st, IKE_REPORT_IKE_SILENT, IKE_SEV_NOTICE,
+		"peer %s does not answer %s (%u messages in %llu s), but %s: %s",
+		ip_endpoint_format(&sa->remote, peer, sizeof(peer)), request_name(r->kind),
+		r->repeats + 1, (unsigned long long)((st->ev->now_ms - r->first_ms) / 1000),
+		sa->last_inbound_esp_ms > r->first_ms ? "its ESP arrives" : "our ports are flooded",
+		sa->phase == PHASE_ESTABLISHED ? "the tunnel stays as it is" : "trying for longer");
 }
 
 static void give_up(struct step *st)
@@ -201,13 +278,7 @@ static void give_up(struct step *st)
 		act_close(st, false, "the peer did not confirm the deletion");
 		return;
 	case REQUEST_INIT:
-		act_refusal(
-			st,
-			refuse_new(st, IKE_REPORT_NO_ANSWER,
-				   "peer %s never answered IKE_SA_INIT (%u messages in %llu s): "
-				   "check its address, that its IKE service runs, and that UDP "
-				   "500 passes in both directions",
-				   peer, sent, (unsigned long long)(waited_ms / 1000)));
+		init_never_answered(st, peer, sent, (unsigned)(waited_ms / 1000));
 		act_close(st, true, "no answer to IKE_SA_INIT");
 		return;
 	case REQUEST_AUTH:
@@ -234,14 +305,16 @@ void request_timer(struct step *st)
 	struct ike_request *r = &sa->request;
 	char peer[IP_ENDPOINT_TEXT_MAX];
 
-	if (r->kind == REQUEST_NONE || st->ev->now_ms < r->next_ms)
+	if (r->kind == REQUEST_NONE || st->ev->now_ms < r->next_ms || init_fall_back(st))
 		return;
-	if (r->repeats >= r->tries_max) {
+	if (r->repeats >= r->tries_max && !is_patient(st)) {
 		give_up(st);
 		return;
 	}
+	if (r->repeats >= r->tries_max)
+		report_patience(st);
 	r->repeats++;
-	r->next_ms = st->ev->now_ms + wait_ms(sa->conn, r->repeats);
+	r->next_ms = st->ev->now_ms + next_wait_ms(sa);
 	act_send(st, &r->message, r->exchange, r->message_id, false, true);
 	path_try(st);
 	act_report(st, IKE_REPORT_RETRANSMIT, IKE_SEV_INFO,

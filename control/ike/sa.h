@@ -22,13 +22,18 @@ enum { IKE_RETRY_MS = 10000 };		// after TEMPORARY_FAILURE (RFC 7296 2.25), plus
 enum { IKE_REFUSED_RETRY_MS = 60000 };	// after another refusal of a rekeying
 enum {
 	IKE_REPLACED_WAIT_MS = 180000
-};				     // for the peer to delete what it has replaced: as long as
-				     // it may repeat the request, should our answer be lost
-enum { IKE_DOUBT_RETRY_MS = 2000 };  // for the peer to learn of a child that it has asked for
-enum { IKE_RIVAL_WAIT_MS = 300000 }; // for it to be known which of two successors stays
-enum { IKE_PROBE_MS = 500 };	     // whether the peer uses a new child already
-enum { IKE_TRY_PATHS_REPEATS = 2 };  // of a request, and other pairs of addresses are tried
-enum { IKE_COOKIE2_LEN = 16 };	     // of ours (RFC 4555 4.2.5)
+};				      // for the peer to delete what it has replaced: as long as
+				      // it may repeat the request, should our answer be lost
+enum { IKE_DOUBT_RETRY_MS = 2000 };   // for the peer to learn of a child that it has asked for
+enum { IKE_RIVAL_WAIT_MS = 300000 };  // for it to be known which of two successors stays
+enum { IKE_PROBE_MS = 500 };	      // whether the peer uses a new child already
+enum { IKE_ATTACK_TRIES = 3 };	      // more of them while our ports are flooded
+enum { IKE_ATTACK_WAIT_MS = 600000 }; // for an answer then, when ESP does not arrive either
+enum { IKE_ATTACK_DEFER_MS = 30000 }; // a rekeying of the IKE SA then, plus up to half
+enum { IKE_EXPIRED_WAIT_MS = 10000 }; // for the DELETE of a child whose lifetime is over
+enum { IKE_FALL_BACK_REPEATS = 2 };   // of IKE_SA_INIT to 500, and fallback_port is tried
+enum { IKE_TRY_PATHS_REPEATS = 2 };   // of a request, and other pairs of addresses are tried
+enum { IKE_COOKIE2_LEN = 16 };	      // of ours (RFC 4555 4.2.5)
 
 struct octets { // owned bytes
 	uint8_t *data;
@@ -113,6 +118,7 @@ struct ike_child {
 	uint32_t replacement; // inbound SPI of the child that replaces it, 0: none
 	bool redundant;	      // lost against another replacement: never to be used
 	uint64_t drop_ms;     // to be deleted by us if the peer has not by then
+	uint64_t end_ms;      // to leave the dataplane, whether the peer answers or not
 	// Made by a request of the peer, which may not have our answer yet; it has when it sends
 	// its next request (its window is 1).
 	bool doubtful;
@@ -173,8 +179,10 @@ struct ike_sa {
 	struct ike_nonce ni, nr;
 	size_t cookie_len;
 	uint8_t cookie[LIMIT_IKE_COOKIE_MAX];
-	unsigned init_rounds;			   // COOKIE or INVALID_KE_PAYLOAD answers so far
-	bool refused;				   // an unauthenticated error has come
+	unsigned init_rounds; // COOKIE or INVALID_KE_PAYLOAD answers so far
+	bool refused;	      // an unauthenticated error has come
+	unsigned silent_500; // messages to 500 before it went to conn->fallback_port, 0: it did not
+	bool port_told;	     // that this one answers
 	struct octets init_request, init_response; // the final ones, for AUTH (RFC 7296 2.15)
 	unsigned auth_failures;
 	struct parked parked;
@@ -237,6 +245,7 @@ void act_arm_timer(struct step *st, uint64_t deadline_ms);
 bool act_install(struct step *st, struct ike_child_install *install);
 // Takes the secrets of child->out.
 void act_use(struct step *st, struct ike_child *child);
+void act_port(struct step *st, unsigned silent);
 // False when memory ran out.
 bool act_wait(struct step *st, uint32_t wait);
 void act_child_failed(struct step *st, const struct child_request *r, uint16_t notify);

@@ -80,9 +80,10 @@ static double measure(const struct policies *p, unsigned lookups, bool v6)
 		uint64_t took;
 
 		for (unsigned i = 0; i < lookups && v6; i++)
-			sum += (uintptr_t)policy6_find_out(p->v6, &flow6[i % FLOWS]);
+			sum += (uintptr_t)policy6_find_out(p->v6, &flow6[i % FLOWS],
+							   policy_port(0));
 		for (unsigned i = 0; i < lookups && !v6; i++)
-			sum += (uintptr_t)policy_find_out(p, &flow[i % FLOWS]);
+			sum += (uintptr_t)policy_find_out(p, &flow[i % FLOWS], policy_port(0));
 		took = rte_rdtsc() - start;
 		best = took < best ? took : best;
 	}

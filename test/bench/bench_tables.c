@@ -7,8 +7,10 @@
 // break) as fast as control can; tunnels added and removed with SAs and policies; routes changed.
 // Of each arm it prints the rounds of the workers (from one poll to the next, the work of a batch
 // included) by the CPU time that they took, so without what the kernel gave to others; and the
-// time that passed. Then what a change cost control, what is lost, and memory.
+// time that passed. Then which stalls are due to changes, what a change cost control, what is lost,
+// and memory.
 #include <malloc.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,8 @@ enum arm { QUIET, BUSY, REPLACE, TUNNELS, ROUTES, ARMS };
 enum op { OP_REPLACE, OP_ADD, OP_DEL, OP_ROUTE_SET, OP_ROUTE_DEL, OP_HOUSEKEEPING, OPS };
 
 #define SAMPLES_MAX 1000000
+#define CYCLES_MAX  2000 // turns of each arm
+#define STALL_US    100
 #define TURN_NS	    100000000u
 
 static const char *const arm_names[] = {"nothing", "control busy", "SAs replaced",
@@ -116,9 +120,31 @@ static void burn(void)
 	__asm__ volatile("" ::"r"(memory) : "memory");
 }
 
+// How long the rounds of all workers took in one turn of an arm.
+struct turn {
+	uint32_t cpu_us[LOOP_CPU_US + 1];
+};
+static struct turn *turns[ARMS]; // CYCLES_MAX
+static unsigned cycles;
+
+static struct turn rounds_so_far(enum arm arm)
+{
+	struct turn sum = {{0}};
+
+	for (unsigned w = 0; w < dp_worker_count(dp); w++) {
+		const struct loop_rounds r = loop_rounds(w, arm);
+
+		for (unsigned i = 0; i <= LOOP_CPU_US; i++)
+			sum.cpu_us[i] += r.cpu_us[i];
+	}
+	return sum;
+}
+
 static void take_turn(enum arm arm)
 {
+	const struct turn before = rounds_so_far(arm);
 	const uint64_t end = clock_ns(CLOCK_MONOTONIC) + TURN_NS;
+	struct turn after;
 
 	loop_set_arm(arm);
 	while (clock_ns(CLOCK_MONOTONIC) < end) {
@@ -141,6 +167,9 @@ static void take_turn(enum arm arm)
 	}
 	loop_set_arm(ARMS); // nobody's
 	keep_house();
+	after = rounds_so_far(arm);
+	for (unsigned i = 0; i <= LOOP_CPU_US && cycles < CYCLES_MAX; i++)
+		turns[arm][cycles].cpu_us[i] = after.cpu_us[i] - before.cpu_us[i];
 }
 
 // ---- what is printed ----
@@ -164,6 +193,94 @@ static void print_rounds(unsigned workers)
 			       (double)r.cpu_longer[7] / million, (double)r.max_ns / 1e3,
 			       (unsigned long)r.longer[5]);
 		}
+}
+
+static uint64_t count_rounds(const struct turn *t, unsigned from_us)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = from_us; i <= LOOP_CPU_US; i++)
+		n += t->cpu_us[i];
+	return n;
+}
+
+// Microseconds of CPU time that this part of an arm's rounds take at most.
+static unsigned quantile(enum arm arm, double part)
+{
+	struct turn sum = {{0}};
+	uint64_t n, seen = 0;
+
+	for (unsigned c = 0; c < cycles; c++)
+		for (unsigned i = 0; i <= LOOP_CPU_US; i++)
+			sum.cpu_us[i] += turns[arm][c].cpu_us[i];
+	n = count_rounds(&sum, 0);
+	for (unsigned i = 0; i <= LOOP_CPU_US; i++) {
+		seen += sum.cpu_us[i];
+		if ((double)seen >= part * (double)n)
+			return i + 1;
+	}
+	return LOOP_CPU_US;
+}
+
+// Stalls in a million rounds of all turns of an arm.
+static double stalls(enum arm arm, unsigned longer_us, double *rounds)
+{
+	double k = 0, n = 0;
+
+	for (unsigned c = 0; c < cycles; c++) {
+		k += (double)count_rounds(&turns[arm][c], longer_us);
+		n += (double)count_rounds(&turns[arm][c], 0);
+	}
+	*rounds = n;
+	return n > 0 ? 1e6 * k / n : 0;
+}
+
+// What one turn has more than its share of an arm's stalls, in a million of the arm's rounds.
+static double surplus(enum arm arm, unsigned cycle, unsigned longer_us)
+{
+	const struct turn *t = &turns[arm][cycle];
+	double rounds;
+	const double all = stalls(arm, longer_us, &rounds);
+
+	return rounds > 0 ? (1e6 * (double)count_rounds(t, longer_us) -
+			     all * (double)count_rounds(t, 0)) /
+				    rounds
+			  : 0;
+}
+
+// A stall is a round that takes STALL_US more than its work does, which is the arm's median. What
+// the hypervisor and interrupts take of a round nobody tells, but they strike all arms alike, as
+// these take turns of 100 ms: so the stalls that are due to changes are those that an arm has more
+// than "control busy", give or take twice the standard error, which follows from how the turns side
+// by side differ.
+static void print_stalls(void)
+{
+	const unsigned busy_us = quantile(BUSY, 0.5) + STALL_US;
+	double rounds;
+	const double busy = stalls(BUSY, busy_us, &rounds);
+
+	printf("\nrounds of all workers, us of CPU time; stalls: %d us above the median\n"
+	       "%-16s %7s %7s %7s | %s\n",
+	       STALL_US, "arm", "50 %", "99 %", "99.9 %",
+	       "stalls in a million rounds; of these due to changes");
+	for (unsigned a = 0; a < ARMS; a++) {
+		const unsigned longer_us = quantile(a, 0.5) + STALL_US;
+		const double more = stalls(a, longer_us, &rounds) - busy;
+		double squares = 0, off;
+
+		for (unsigned c = 0; c < cycles; c++) {
+			const double d = surplus(a, c, longer_us) - surplus(BUSY, c, busy_us);
+
+			squares += d * d;
+		}
+		off = 2 * sqrt(squares);
+		printf("%-16s %7u %7u %7u | %8.1f", arm_names[a], quantile(a, 0.5),
+		       quantile(a, 0.99), quantile(a, 0.999), busy + more);
+		if (a > BUSY)
+			printf("; %.1f, give or take %.1f%s", more, off,
+			       more > off ? "" : ": none that can be told from the machine's own");
+		printf("\n");
+	}
 }
 
 static int compare(const void *a, const void *b)
@@ -225,6 +342,9 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < OPS; i++)
 		if (!(samples[i].ns = malloc(SAMPLES_MAX * sizeof(uint32_t))))
 			return 1;
+	for (unsigned i = 0; i < ARMS; i++)
+		if (!(turns[i] = calloc(CYCLES_MAX, sizeof(*turns[i]))))
+			return 1;
 	loop_set_arm(ARMS); // nobody's
 	dp = loop_start(&params);
 	before = memory_used();
@@ -249,12 +369,15 @@ int main(int argc, char **argv)
 	loop_run();
 	usleep(300000); // every SA has met its owner
 	start = clock_ns(CLOCK_MONOTONIC);
-	while (clock_ns(CLOCK_MONOTONIC) - start < seconds * 1000000000ull)
+	while (clock_ns(CLOCK_MONOTONIC) - start < seconds * 1000000000ull) {
 		for (unsigned a = 0; a < ARMS; a++)
 			take_turn((enum arm)a);
+		cycles += cycles < CYCLES_MAX;
+	}
 	all = loop_pause();
 	c = loop_counts();
 	print_rounds(params.workers);
+	print_stalls();
 	print_ops();
 	printf("\npackets sent %lu, delivered %lu, lost %ld, misdirected %lu, handed over %lu\n",
 	       (unsigned long)c.sent, (unsigned long)c.delivered, (long)(c.sent - c.delivered),
@@ -266,5 +389,7 @@ int main(int argc, char **argv)
 	loop_stop();
 	for (unsigned i = 0; i < OPS; i++)
 		free(samples[i].ns);
+	for (unsigned i = 0; i < ARMS; i++)
+		free(turns[i]);
 	return all && c.misdirected == 0 ? 0 : 1;
 }

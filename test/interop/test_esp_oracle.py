@@ -256,7 +256,8 @@ def test_we_read_scapys_of_both_families(suite, outer6):
 
 # ---- transport mode ----
 
-TRANSPORT = [*GCM16, CBC, dataclasses.replace(CBC, udp=True), *(s for s in ETM if "ctr" in s.proposal)]
+# How the suite seals is tested in tunnel mode: of the ETM ones, each cipher with one integrity.
+TRANSPORT = [*GCM16, *AEAD, *ETM[1::4], dataclasses.replace(ETM[1], udp=True)]
 transports = pytest.mark.parametrize(
     "suite, v6", [(suite, v6) for v6 in (False, True) for suite in TRANSPORT],
     ids=lambda v: str(v) if isinstance(v, Suite) else "over6" if v else "over4")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gateways import Charon, Port500
-from topology import A, B, CommandFailed, Network, wait_for
+from topology import A, B, CommandFailed, Network, prefix_of_tests, wait_for
 
 # keyword of esp_proposals -> what both sides show of the SA
 AEAD = {f"aes{bits}gcm{icv}": f"AES_GCM_{icv}-{bits}" for bits in (128, 192, 256)
@@ -22,7 +22,7 @@ ROWS = AEAD | {"chacha20poly1305": "CHACHA20_POLY1305"} | {
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     d = tmp_path_factory.mktemp("esp")
-    with Network("t-") as net:
+    with Network(prefix_of_tests()) as net:
         us, peer = Port500(net, A, d), Charon(net, B, d)
         peer.start("")
         us.start(us.default_config(start=False))

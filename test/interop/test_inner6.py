@@ -137,9 +137,7 @@ def test_nothing_leaves_in_clear(inner6, a, b, tmp_path):
 def test_strongswan(inner6, a, charon_b, outer, initiator, tmp_path):
     net = inner6
     net.linux_gateway6(B)
-    net.sysctl("gw-b", "net.ipv6.conf.all.forwarding", 1)
-    net.sysctl("gw-b", "net.ipv6.conf.lan-b.disable_ipv6", 0)
-    net.run("gw-b", f"ip addr add {B.lan6_addr}/64 dev lan-b nodad")
+    net.linux_gateway6_inner(B)
     text = charon_b.default_config(local_ts=f"{B.lan}, {B.lan6}", remote_ts=f"{A.lan}, {A.lan6}")
     peer = charon_b.start(over6(text, B) if outer == "ipv6" else text)
     start(a, outer)

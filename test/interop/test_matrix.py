@@ -1,5 +1,5 @@
-"""What works between port500 and strongSwan, as a table: role, authentication, algorithms, NAT,
-fragmentation, rekeying.
+"""What works between port500 and strongSwan, as a table: role, authentication, algorithms, both
+address families inside and outside, NAT, fragmentation, rekeying.
 
 One test is one row. All pairs of values of any two axes occur; PORT500_MATRIX=full runs the whole
 product. The daemons keep running and get each row's connection by a reload, as an operator would
@@ -16,9 +16,9 @@ import time
 import pytest
 
 from covering import all_pairs, product
-from gateways import Charon, Port500, both_families, over6
+from gateways import Charon, Port500, both_families, both_families_inside, over6
 from test_strongswan_certs import Pki, sides
-from topology import A, B, CommandFailed, Network, wait_for
+from topology import A, B, CommandFailed, Network, prefix_of_tests, wait_for
 
 AUTH = {  # how both prove who they are -> kind of key for Pki, what strongSwan says of our proof
     "psk": (None, "pre-shared key"),
@@ -39,6 +39,10 @@ ESP = {"aes128gcm16": "AES_GCM_16-128", "aes256gcm16": "AES_GCM_16-256",
        "aes256-sha256": "AES_CBC-256/HMAC_SHA2_256_128",
        "chacha20poly1305": "CHACHA20_POLY1305"}
 PFS = ("no", "yes")  # a key exchange of its own for a child that replaces another, or none
+INNER = {  # what the child carries -> the network of a site, its host
+    "ipv4": (lambda site: site.lan, lambda site: site.host_addr),
+    "ipv6": (lambda site: site.lan6, lambda site: site.host6),
+}
 NAT = ("none", "initiator")  # who stands behind one
 FRAGMENTS = {"no": "fragmentation = no", "forced": "fragmentation = yes"}
 FRAGMENT_SIZE = {"us": 256, "peer": 160}  # too small for any IKE_AUTH
@@ -58,6 +62,7 @@ AXES = {
     "esp": tuple(ESP),
     "pfs": PFS,
     "outer": ("ipv4", "ipv6"),
+    "inner": tuple(INNER),
     "nat": NAT,
     "fragments": tuple(FRAGMENTS),
     "rekey": tuple(REKEY),
@@ -83,16 +88,25 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     d = tmp_path_factory.mktemp("matrix")
-    with Network("t-") as net:
+    with Network(prefix_of_tests()) as net:
         us, peer = Port500(net, A, d), Charon(net, B, d)
         make_certificates(d / "pki", us.dir, peer.swan)
         peer.options = f"fragment_size = {FRAGMENT_SIZE['peer']}"
         net.add_ipv6()
+        net.add_inner_ipv6()
         peer.start("")
         net.linux_gateway6(B)
-        us.start(both_families(us.default_config(start=False), A))
+        net.linux_gateway6_inner(B)
+        us.start(ports(us.default_config(start=False)))
         us.use_ipv6()
+        wait_for("the LAN's address of IPv6", lambda: "tentative" not in net.run(
+            us.ns, "ip -6 addr show dev lan"))
         yield Lab(net, us, peer)
+
+
+def ports(text):
+    """Our configuration with both families on both ports."""
+    return both_families_inside(both_families(text, A), A)
 
 
 def make_certificates(directory, us, peer):
@@ -121,9 +135,9 @@ def test_matrix(lab, row, request):
         check_log(lab.peer.text()[log_size:], row)
         shown = lab.shown()
         check_shown(shown, row)
-        check_pings(lab)
+        check_pings(lab, row)
         if row["rekey"] != "none":
-            check_shown(rekey(lab, shown, *REKEY[row["rekey"]]), row, rekeyed=True)
+            check_shown(rekey(lab, row, shown, *REKEY[row["rekey"]]), row, rekeyed=True)
         check_gone(lab, row)
         result = "ok"
     except (AssertionError, CommandFailed) as e:
@@ -142,7 +156,11 @@ def load(lab, row):
     ours = lab.us.default_config(
         start=False, child=f"esp_proposals = {esp}",
         conn=f"proposals = {proposal}\n{fragments}\nfragment_size = {FRAGMENT_SIZE['us']}")
-    theirs = lab.peer.default_config(proposals=proposal, esp=esp, conn=fragments)
+    network, _ = INNER[row["inner"]]
+    ours = ours.replace(f"_ts = {A.lan}\n", f"_ts = {network(A)}\n")
+    ours = ours.replace(f"_ts = {B.lan}\n", f"_ts = {network(B)}\n")
+    theirs = lab.peer.default_config(proposals=proposal, esp=esp, conn=fragments,
+                                     local_ts=network(B), remote_ts=network(A))
     kind, _ = AUTH[row["auth"]]
     if kind:
         ours = sides(ours, row["auth"], row["auth"], cert=f"gw-a-{kind}")
@@ -155,7 +173,7 @@ def load(lab, row):
         ours = ours.replace(f"remote_addrs = {B.wan_addr}", "remote_addrs = %any")
     if row["outer"] == "ipv6":
         ours, theirs = over6(ours, A), over6(theirs, B)
-    lab.us.write_config(both_families(ours, A))
+    lab.us.write_config(ports(ours))
     lab.us.cli("reload")
     lab.peer.write_config(theirs)
     lab.peer.swanctl("--load-all --noprompt")
@@ -187,15 +205,15 @@ def check_shown(shown, row, rekeyed=False):
         assert out.count("ESTABLISHED") == 1 and out.count("INSTALLED") == 1, out
         assert ike in out, f"'{ike.strip()}' is not shown in\n{out}"
         assert re.search(rf"ESP:{ESP[row['esp']]}{group}\n", out), out
-    if row["nat"] == "initiator":
-        responder = shown[1 if row["initiator"] == "port500" else 0]
-        nat = B if row["initiator"] == "port500" else A
-        nat = re.escape(nat.carrier6 if row["outer"] == "ipv6" else nat.carrier_addr)
-        assert re.search(rf"remote '.*' @ {nat}\[2\d{{4}}\]", responder), responder
+    for out, here, there in ((shown[0], A, B), (shown[1], B, A)):
+        network, _ = INNER[row["inner"]]
+        ts = re.findall(r"INSTALLED, [^#]*?\n\s+local\s+(\S+)\n\s+remote\s+(\S+)\n", out)
+        assert ts == [(network(here), network(there))], out
 
 
-def check_pings(lab):
-    for ns, to in (("host-a", B.host_addr), ("host-b", A.host_addr)):
+def check_pings(lab, row):
+    _, host = INNER[row["inner"]]
+    for ns, to in (("host-a", host(B)), ("host-b", host(A))):
         # With -w it sends until five are answered: without, it would not wait for a late one.
         check_replies(lab.net.run(ns, f"ping -D -i 0.005 -c 5 -w 2 {to}", check=False), 5)
 
@@ -203,19 +221,20 @@ def check_pings(lab):
 def check_replies(text, at_least):
     """None is missing up to the last that came: what was sent at the end may be on its way still.
     Returns when the first and the last came."""
-    replies = re.findall(r"\[([\d.]+)\] \d+ bytes from .* icmp_seq=(\d+) ", text)
+    replies = re.findall(r"\[([\d.]+)\] \d+ bytes from .*icmp_seq=(\d+) ", text)
     assert len(replies) >= at_least, text
     assert [int(seq) for _, seq in replies] == list(range(1, len(replies) + 1)), text
     return float(replies[0][0]), float(replies[-1][0])
 
 
-def rekey(lab, shown, what, command):
+def rekey(lab, row, shown, what, command):
     """While a ping crosses: the SAs that are to be replaced are, no others are, nothing is lost.
     Returns what both sides show then."""
     log = os.path.join(lab.us.dir, "ping")
     if os.path.exists(log):
         os.unlink(log)
-    flow = lab.net.start("host-a", f"ping -D -i 0.01 {B.host_addr}", log)
+    _, host = INNER[row["inner"]]
+    flow = lab.net.start("host-a", f"ping -D -i 0.01 {host(B)}", log)
     try:
         time.sleep(0.1)
         asked = time.time()
@@ -280,6 +299,7 @@ def check_gone(lab, row):
     else:
         lab.us.cli("down lab")
     wait_for("both to forget the tunnel", lambda: not "".join(lab.shown()).strip(), 3)
-    out = lab.net.run("host-a", f"ping -c 1 -W 0.1 {B.host_addr}", check=False)
+    _, host = INNER[row["inner"]]
+    out = lab.net.run("host-a", f"ping -c 1 -W 0.1 {host(B)}", check=False)
     assert " 0 received" in out, f"traffic after the tunnel is down\n{out}"
     assert lab.net.clear_forwarded() == 0

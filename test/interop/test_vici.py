@@ -172,3 +172,24 @@ def test_full_disk_is_a_failure(path):
                              stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
     assert out.returncode == 1
     assert "cannot write the output: No space left on device" in out.stderr
+
+
+def test_doctor(path):
+    """The fixed tables know nothing of any connection: it says so, and does not guess."""
+    out = port500(path, "doctor")
+    assert out.returncode == 3
+    assert "CONNECTION  STATUS" in out.stdout
+    assert re.search(r"site-b +unknown +unknown +unknown", out.stdout)
+    out = port500(path, "doctor", "site-b")
+    assert out.returncode == 3
+    assert out.stdout.startswith("site-b is not up, and why cannot be told\n")
+    assert re.search(r"^\? +route to the peer", out.stdout, re.M)
+    out = port500(path, "--json", "doctor", "site-b")
+    assert out.returncode == 3
+    answer = json.loads(out.stdout)["doctor"][0]["site-b"]
+    assert answer["status"] == "unknown" and len(answer["rungs"]) == 16
+    out = port500(path, "doctor", "nobody")
+    assert out.returncode == 3 and not out.stdout
+    assert "no connection is named 'nobody'" in out.stderr
+    out = port500(f"{path}.not", "doctor")
+    assert out.returncode == 3

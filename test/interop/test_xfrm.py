@@ -12,7 +12,7 @@ from gateways import CLEAR, Capture, Port500, tcp
 from guest import XfrmGuest
 from peers import need, rekey_under_ping, up
 from test_tunnel import child, ping
-from topology import A, B, Network, wait_for
+from topology import A, B, Network, prefix_of_tests, wait_for
 
 BASE = need("xfrm")
 
@@ -23,7 +23,7 @@ BOTH_ROLES = pytest.mark.parametrize("initiator", ["port500", "linux"])
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
-    with Network("t-") as net:
+    with Network(prefix_of_tests()) as net:
         guest = XfrmGuest(net, B, tmp_path_factory.mktemp("guest"), BASE)
         try:
             yield guest.boot()

@@ -25,6 +25,8 @@
 #define LOOP_WORKERS_MAX 4
 #define LOOP_ARMS_MAX	 8
 #define LOOP_ROUND_STEPS 10
+#define LOOP_CPU_US                                                                                \
+	500 // rounds are counted for each microsecond of CPU time; longer ones in the last
 
 enum loop_spread {
 	LOOP_BY_SPI,  // as a NIC does that hashes the SPI: an SA's packets come by one queue
@@ -49,6 +51,7 @@ struct loop_rounds {
 	// taken its CPU from does not stall by anything that the dataplane does.
 	uint64_t max_ns, max_cpu_ns;
 	uint64_t longer[LOOP_ROUND_STEPS], cpu_longer[LOOP_ROUND_STEPS]; // than loop_step_ns[]
+	uint32_t cpu_us[LOOP_CPU_US + 1];
 };
 
 extern const uint64_t loop_step_ns[LOOP_ROUND_STEPS];

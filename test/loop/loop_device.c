@@ -74,6 +74,7 @@ static void note_round(struct loop_queue *q)
 			r->longer[i]++;
 		for (unsigned i = 0; i < LOOP_ROUND_STEPS && took_cpu > loop_step_ns[i]; i++)
 			r->cpu_longer[i]++;
+		r->cpu_us[RTE_MIN(took_cpu / 1000, (uint64_t)LOOP_CPU_US)]++;
 	}
 	q->arm = arm;
 	q->now_tsc = tsc;

@@ -1,14 +1,17 @@
 // Forged openers of IKEv2 (IKE_SA_INIT) in bulk, for tests of the guard in their own namespaces:
 //
-//	flood TO FROM PER-SECOND SECONDS
+//	flood TO FROM PER-SECOND SECONDS [TTL]
 //
-// FROM: the IPv4 address to forge, or "random". PER-SECOND 0: as many as the machine makes. Prints
-// how many were sent. It ends by itself, after a minute at the latest.
+// FROM: the IPv4 address to forge, or "random". PER-SECOND 0: as many as the machine makes. TTL: of
+// the packets, 63 unless said. Each has an SPI and a nonce of its own; SIGTERM ends it, and it ends
+// by itself after the seconds, five minutes at the latest. Prints how many were sent.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
+#include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +22,24 @@
 #include "lib/bytes.h"
 #include "lib/ike_wire.h"
 
-enum { BATCH = 64, SECONDS_MAX = 60, IKE_PORT = 500, MESSAGE_MAX = 512 };
+enum {
+	BATCH = 64,
+	SECONDS_MAX = 300,
+	IKE_PORT = 500,
+	MESSAGE_MAX = 512,
+	IP_LEN = 20,
+	UDP_LEN = 8,
+	IKE_AT = IP_LEN + UDP_LEN,
+	NONCE_LEN = 32,
+};
+
+static volatile sig_atomic_t ended;
+
+static void end(int sig)
+{
+	(void)sig;
+	ended = 1;
+}
 
 static uint64_t rnd_state = 88172645463325252u;
 
@@ -78,45 +98,66 @@ static size_t make_opener(uint8_t *out, size_t cap)
 	return w.failed ? 0 : w.len;
 }
 
-static size_t make_packet(uint8_t *out, in_addr_t from, in_addr_t to)
+static size_t make_packet(uint8_t *out, in_addr_t to, uint8_t ttl)
 {
-	struct iphdr ip = {.ihl = 5, .version = 4, .ttl = 63, .protocol = IPPROTO_UDP};
+	struct iphdr ip = {.ihl = 5, .version = 4, .ttl = ttl, .protocol = IPPROTO_UDP};
 	struct udphdr udp = {.source = htons(IKE_PORT), .dest = htons(IKE_PORT)};
-	const size_t len =
-		make_opener(out + sizeof(ip) + sizeof(udp), MESSAGE_MAX - sizeof(ip) - sizeof(udp));
+	const size_t len = make_opener(out + IKE_AT, MESSAGE_MAX - IKE_AT);
 
-	ip.saddr = from;
 	ip.daddr = to;
-	ip.tot_len = htons((uint16_t)(sizeof(ip) + sizeof(udp) + len)); // Linux sums it up
-	udp.len = htons((uint16_t)(sizeof(udp) + len));
+	ip.tot_len = htons((uint16_t)(IKE_AT + len)); // Linux sums it up
+	udp.len = htons((uint16_t)(UDP_LEN + len));
 	memcpy(out, &ip, sizeof(ip));
-	memcpy(out + sizeof(ip), &udp, sizeof(udp));
-	return sizeof(ip) + sizeof(udp) + len;
+	memcpy(out + IP_LEN, &udp, sizeof(udp));
+	return IKE_AT + len;
 }
 
-static unsigned send_batch(int fd, const char *from, in_addr_t to)
+// A new SPI and some new bytes in the nonce, which is last: another opener.
+static void renew(uint8_t *packet, size_t len, in_addr_t from)
 {
-	static uint8_t packet[BATCH][MESSAGE_MAX];
-	struct sockaddr_in dst = {.sin_family = AF_INET, .sin_addr.s_addr = to};
-	struct mmsghdr msg[BATCH] = {0};
+	const uint64_t spi = rnd() | 1, nonce = rnd();
+
+	memcpy(packet + offsetof(struct iphdr, saddr), &from, sizeof(from));
+	memcpy(packet + IKE_AT, &spi, sizeof(spi));
+	memcpy(packet + len - NONCE_LEN, &nonce, sizeof(nonce));
+}
+
+struct generator {
+	uint8_t packet[BATCH][MESSAGE_MAX];
+	size_t len;
+	struct sockaddr_in to;
 	struct iovec iov[BATCH];
-	int n;
+	struct mmsghdr msg[BATCH];
+	bool random;
+	in_addr_t from;
+};
 
+static void prepare(struct generator *g, const char *to, const char *from, uint8_t ttl)
+{
+	g->to = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(to)};
+	g->random = strcmp(from, "random") == 0;
+	g->from = g->random ? 0 : inet_addr(from);
 	for (unsigned i = 0; i < BATCH; i++) {
-		// 100.64.0.0/10: nobody's
-		const in_addr_t source = strcmp(from, "random") == 0
-						 ? htonl(0x64400000u | (uint32_t)(rnd() & 0x3fffff))
-						 : inet_addr(from);
-
-		iov[i] = (struct iovec){packet[i], make_packet(packet[i], source, to)};
-		msg[i].msg_hdr = (struct msghdr){
-			.msg_name = &dst,
-			.msg_namelen = sizeof(dst),
-			.msg_iov = &iov[i],
+		g->len = make_packet(g->packet[i], g->to.sin_addr.s_addr, ttl);
+		g->iov[i] = (struct iovec){g->packet[i], g->len};
+		g->msg[i].msg_hdr = (struct msghdr){
+			.msg_name = &g->to,
+			.msg_namelen = sizeof(g->to),
+			.msg_iov = &g->iov[i],
 			.msg_iovlen = 1,
 		};
 	}
-	n = sendmmsg(fd, msg, BATCH, 0);
+}
+
+static unsigned send_batch(int fd, struct generator *g)
+{
+	int n;
+
+	for (unsigned i = 0; i < BATCH; i++)
+		renew(g->packet[i], g->len,
+		      // 100.64.0.0/10: nobody's
+		      g->random ? htonl(0x64400000u | (uint32_t)(rnd() & 0x3fffff)) : g->from);
+	n = sendmmsg(fd, g->msg, BATCH, 0);
 	return n > 0 ? (unsigned)n : 0;
 }
 
@@ -125,26 +166,29 @@ int main(int argc, char **argv)
 	const int fd = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
 	const double start = now_s();
 	uint64_t sent = 0;
+	static struct generator g;
 	double rate, seconds;
 
-	if (argc != 5) {
-		fprintf(stderr, "usage: flood TO FROM|random PER-SECOND SECONDS\n");
+	if (argc != 5 && argc != 6) {
+		fprintf(stderr, "usage: flood TO FROM|random PER-SECOND SECONDS [TTL]\n");
 		return 2;
 	}
+	signal(SIGTERM, end);
 	rate = atof(argv[3]);
 	seconds = atof(argv[4]) < SECONDS_MAX ? atof(argv[4]) : SECONDS_MAX;
 	if (fd < 0) {
 		perror("flood: raw socket");
 		return 1;
 	}
-	for (double t = 0; t < seconds; t = now_s() - start) {
+	prepare(&g, argv[1], argv[2], argc == 6 ? (uint8_t)atoi(argv[5]) : 63);
+	for (double t = 0; t < seconds && !ended; t = now_s() - start) {
 		if (rate > 0 && (double)sent > rate * t) {
 			const struct timespec nap = {.tv_nsec = 200000};
 
 			nanosleep(&nap, NULL);
 			continue;
 		}
-		sent += send_batch(fd, argv[2], inet_addr(argv[1]));
+		sent += send_batch(fd, &g);
 	}
 	printf("%llu\n", (unsigned long long)sent);
 	return 0;

@@ -40,6 +40,12 @@ def both_families(text, site):
                         f"addrs = {site.wan_addr}/24, {site.wan6}/64\n")
 
 
+def both_families_inside(text, site):
+    """The same of its LAN port."""
+    return text.replace(f"addrs = {site.lan_addr}/24\n",
+                        f"addrs = {site.lan_addr}/24, {site.lan6_addr}/64\n")
+
+
 def over6(text, site):
     """The configuration of a gateway whose connections go over IPv6."""
     to = {"local": site.wan6, "remote": other(site).wan6}

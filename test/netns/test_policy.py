@@ -1,7 +1,11 @@
 """Policies on real packets: protected traffic never leaves in clear, and never comes in so."""
+import re
+
+import pytest
+
 from gateways import Capture
 from test_tunnel import ping
-from topology import A, B
+from topology import A, B, CommandFailed
 
 
 def test_no_sa_no_packet(net, a, tmp_path):
@@ -54,6 +58,34 @@ def test_bypass_and_discard_by_rule(net, a):
     assert ping(net, to=A.carrier_addr) == (20, 20)
     assert ping(net, to="203.0.113.9", count=5)[1] == 0
     assert a.drops()["policy-discard"] == 5
+
+
+def test_policies_of_one_port(net, a):
+    """`interface`: what may leave by the WAN may not leave by the LAN, nor the other way round; a
+    reload moves the policy, and a name that is no port's is refused."""
+    rule = f"""children {{
+            out {{
+                mode = pass
+                interface = PORT
+                local_ts = {A.lan}
+                remote_ts = {A.carrier_addr}/32
+            }}
+"""
+    conf = a.default_config(start=False)
+    a.start(conf.replace("children {\n", rule.replace("PORT", "wan")))
+    net.run("carrier", f"ip route add {A.lan} via {A.wan_addr}")
+    assert ping(net, to=A.carrier_addr) == (20, 20)
+    table = a.cli("show policies")
+    assert re.search(r"lab/out +bypass .* wan *$", table, re.M), table
+    a.write_config(conf.replace("children {\n", rule.replace("PORT", "lan")))
+    a.cli("reload")
+    before = a.drops()["no-policy"]
+    assert ping(net, to=A.carrier_addr, count=5)[1] == 0
+    assert a.drops()["no-policy"] - before == 5
+    a.write_config(conf.replace("children {\n", rule.replace("PORT", "eth7")))
+    with pytest.raises(CommandFailed, match="eth7 is none of the ports"):
+        a.cli("reload")
+    assert ping(net, to=A.carrier_addr, count=5)[1] == 0
 
 
 def test_forged_and_replayed_esp_is_refused(net, a, b, tmp_path):

@@ -37,6 +37,11 @@ SITES = {"a": A, "b": B}
 C = Site("c", "10.3.0.0/24", "10.3.0.1", "10.3.0.2", "203.0.113.1", "203.0.113.254")
 
 
+def prefix_of_tests():
+    """Of the namespaces of a test: each of pytest-xdist's workers has its own."""
+    return f"t{os.environ.get('PYTEST_XDIST_WORKER', '').removeprefix('gw')}-"
+
+
 class CommandFailed(Exception):
     pass
 
@@ -73,10 +78,12 @@ class Network:
         for s in SITES.values():
             self.wire_site(s)
         # What the carrier forwards in clear between the two sites is counted for ever.
-        self.nft("carrier", "table ip watch {\n chain forwarded {\n"
+        self.nft("carrier", "table inet watch {\n chain forwarded {\n"
                  "  type filter hook forward priority 0; policy accept;\n"
                  f"  ip saddr {{ {A.lan}, {B.lan} }} counter comment \"clear\"\n"
-                 f"  ip daddr {{ {A.lan}, {B.lan} }} counter comment \"clear\"\n }}\n}}\n")
+                 f"  ip daddr {{ {A.lan}, {B.lan} }} counter comment \"clear\"\n"
+                 f"  ip6 saddr {{ {A.lan6}, {B.lan6} }} counter comment \"clear\"\n"
+                 f"  ip6 daddr {{ {A.lan6}, {B.lan6} }} counter comment \"clear\"\n }}\n}}\n")
 
     def add_namespace(self, name):
         ip("netns", "add", self.ns(name))
@@ -98,8 +105,8 @@ class Network:
             self.names.append(name)
             self.add_namespace(name)
         self.wire_site(s)
-        self.nft("carrier", f"add rule ip watch forwarded ip saddr {s.lan} counter\n"
-                 f"add rule ip watch forwarded ip daddr {s.lan} counter\n")
+        self.nft("carrier", f"add rule inet watch forwarded ip saddr {s.lan} counter\n"
+                 f"add rule inet watch forwarded ip daddr {s.lan} counter\n")
 
     def wire(self, ns1, dev1, ns2, dev2):
         ip("-n", self.ns(ns1), "link", "add", dev1, "type", "veth",
@@ -161,6 +168,13 @@ class Network:
         self.run(gw, f"ip addr add {site.wan6}/64 dev {wan} nodad")
         self.run(gw, f"ip route add default via {site.carrier6} dev {wan}")
 
+    def linux_gateway6_inner(self, site):
+        """The same for its LAN."""
+        gw, lan = f"gw-{site.letter}", f"lan-{site.letter}"
+        self.sysctl(gw, "net.ipv6.conf.all.forwarding", 1)
+        self.sysctl(gw, f"net.ipv6.conf.{lan}.disable_ipv6", 0)
+        self.run(gw, f"ip addr add {site.lan6_addr}/64 dev {lan} nodad")
+
     def nat(self, site, ports):
         """Hides a site's gateway behind the carrier's address on the other side, its UDP ports
         replaced by some of `ports`. None: no NAT, for nobody."""
@@ -183,7 +197,7 @@ class Network:
 
     def clear_forwarded(self):
         """Packets between the sites' networks that the carrier has forwarded in clear."""
-        text = self.run("carrier", "nft list table ip watch")
+        text = self.run("carrier", "nft list table inet watch")
         words = text.split()
         return sum(int(words[i + 1]) for i, w in enumerate(words) if w == "packets")
 

@@ -100,12 +100,18 @@ static struct ip_endpoint translate(const struct sim *s, const struct sim_peer *
 		e.port = (uint16_t)(e.port + s->nat_port + nat_shift(&e.addr));
 		e.addr = s->nat_addr;
 	}
+	if (s->forwarded && from == &s->b && e.port == IKE_NATT_PORT)
+		e.port = s->forwarded;
 	return e;
 }
 
 static struct ip_endpoint translate_back(const struct sim *s, const struct sim_peer *to,
 					 struct ip_endpoint e)
 {
+	if (s->forwarded && to == &s->b && e.port == IKE_NATT_PORT)
+		return (struct ip_endpoint){0};
+	if (s->forwarded && to == &s->b && e.port == s->forwarded)
+		e.port = IKE_NATT_PORT;
 	if (s->nat && to == &s->a) {
 		for (unsigned i = 0; ip_addr_equal(&e.addr, &s->nat_addr) && i < to->n_addrs; i++) {
 			uint16_t port = (uint16_t)(e.port - s->nat_port - nat_shift(&to->addrs[i]));
@@ -172,6 +178,9 @@ static void wire_send(struct sim *s, struct sim_peer *from, const struct ike_act
 		sim_broken(s, "%s: message to nowhere", from->name);
 	if (s->down || !sim_owns(from, &a->send.local.addr) || is_dead(s, &a->send.local.addr) ||
 	    is_dead(s, &a->send.remote.addr))
+		return;
+	if (s->blocked && (!s->blocked_to || s->blocked_to != from) &&
+	    (a->send.local.port == s->blocked || to.port == s->blocked))
 		return;
 	if (s->drop_next > 0) {
 		s->drop_next--;
@@ -373,6 +382,10 @@ static bool carry_out(struct sim_peer *p, struct sim_sa *x, struct ike_action *a
 	case IKE_ACT_CHILD_FAILED:
 		p->failed++;
 		break;
+	case IKE_ACT_PORT:
+		port_choice_blocked(&p->ports, &a->port.remote.addr, a->port.remote.port,
+				    a->port.silent, s->now_ms, 0);
+		break;
 	case IKE_ACT_WAIT:
 		p->waits++;
 		p->last_wait = a->wait;
@@ -558,7 +571,9 @@ void sim_run_until(struct sim *s, uint64_t ms)
 		} else if (timer) {
 			struct ike_event ev = {
 				.type = IKE_EV_TIMER,
-				.last_inbound_esp_ms = timer_peer->last_inbound_esp_ms,
+				.last_inbound_esp_ms =
+					s->esp_alive ? s->now_ms : timer_peer->last_inbound_esp_ms,
+				.under_attack = s->under_attack,
 			};
 
 			timer->deadline_ms = IKE_NEVER;
@@ -587,6 +602,8 @@ struct ike_sa *sim_initiate(struct sim *s, struct sim_peer *p)
 	struct sim_sa *x = slot_new(p);
 
 	sim_peer_configure(p);
+	remote.port = port_choice_begin(&p->ports, &remote.addr, IKE_PORT);
+	local.port = remote.port == IKE_PORT ? IKE_PORT : IKE_NATT_PORT;
 	if (s->nat && p == &s->b) { // b reaches a through the NAT
 		remote = translate(s, &s->a, remote);
 	}

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/ike/port_choice.h"
 #include "control/ike/refusal.h"
 #include "test/sim/fake_cred.h"
 #include "test/sim/fake_crypto.h"
@@ -41,7 +42,8 @@ struct sim_conf {	       // of one peer; strings are borrowed
 	const char *extra_child_local_ts, *extra_child_remote_ts; // a second child, NULL: none
 	// Lifetimes of the IKE SA and of its children, as in struct ike_conn; 0: never.
 	uint64_t ike_rekey_ms, ike_over_ms, rekey_ms, life_ms;
-	unsigned tries; // retransmissions, at even intervals; 0: five, as by default
+	uint16_t fallback_port; // as in struct ike_conn
+	unsigned tries;		// retransmissions, at even intervals; 0: five, as by default
 	bool mobike, transport;
 	uint16_t tfc_padding; // of its children
 	const char *denied;   // an address of the peer that the configuration does not allow
@@ -102,8 +104,9 @@ struct sim_peer {
 	uint32_t sends_on[2]; // outbound SPI of each configured child, 0: none
 	uint32_t used[8];     // inbound SPIs that data came on lately
 	unsigned n_used;
-	unsigned failed; // IKE_ACT_CHILD_FAILED
-	unsigned waits;	 // IKE_ACT_WAIT, and what the last one named
+	unsigned failed;	  // IKE_ACT_CHILD_FAILED
+	struct port_choice ports; // follows IKE_ACT_PORT; sim_initiate goes by it
+	unsigned waits;		  // IKE_ACT_WAIT, and what the last one named
 	uint32_t last_wait;
 	uint64_t last_inbound_esp_ms;
 	struct sim_report *report; // grows
@@ -137,8 +140,13 @@ struct sim {
 	// Faults, in thousandths of the messages.
 	unsigned drop, dup, corrupt;
 	uint64_t delay_ms, jitter_ms;
-	unsigned drop_next;	  // that many messages from now on
-	bool down;		  // nothing passes
+	unsigned drop_next;	     // that many messages from now on
+	bool down;		     // nothing of IKE passes
+	uint16_t blocked;	     // nothing passes from or to that port, 0: none
+	uint16_t forwarded;	  // of b, and alone leads to its 4500; 0: none
+	struct sim_peer *blocked_to; // only what goes there; NULL: both ways
+	bool esp_alive;		     // ESP arrives all the time, as far as IKE is told
+	bool under_attack;	     // both hear so
 	struct ip_endpoint spoof; // where sim_inject's bytes come from; port 0: from the other side
 	struct ip_addr dead;	  // nothing passes from or to that address
 	uint64_t dead_until_ms;	  // 0: for ever

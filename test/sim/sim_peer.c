@@ -179,6 +179,7 @@ void sim_peer_configure(struct sim_peer *p)
 		.send_certreq = !c->no_certreq,
 		.force_encap = c->force_encap,
 		.mobike = c->mobike,
+		.fallback_port = c->fallback_port,
 		.dpd_delay_ms = c->dpd_delay_ms,
 		.fragmentation = c->fragmentation,
 		.fragment_size = c->fragment_size,

@@ -53,6 +53,15 @@ static const struct row errors[] = {
 	 "2d"},
 	{CONN, "encap = perhaps", "f:12: connections.a.encap: 'perhaps' is not yes or no"},
 	{CONN, "mobike = often", "f:12: connections.a.mobike: 'often' is not yes or no"},
+	{CONN, "on_500_blocked = 4500x",
+	 "f:12: connections.a.on_500_blocked: '4500x' is none of report, try_4500 and a port other "
+	 "than 500"},
+	{CONN, "on_500_blocked = 500",
+	 "f:12: connections.a.on_500_blocked: '500' is none of report, try_4500 and a port other "
+	 "than 500"},
+	{CONN, "on_500_blocked = try_4500\nremote_port = 4500",
+	 "f:12: connections.a.on_500_blocked: goes with remote_port = 500 alone, and here that is "
+	 "4500"},
 	{CONN, "remote_port = 70000",
 	 "f:12: connections.a.remote_port: '70000' is not a number from 1 to 65535"},
 	{GATEWAY, "poll = bussy",
@@ -295,6 +304,18 @@ static const struct row errors[] = {
 #define IFACE(text) "gateway { interfaces { " text " } }\n"
 
 static const struct row iface_errors[] = {
+	{CHILD, "interface = eth7",
+	 "f:22: connections.a.children.n: interface = eth7 is none of the ports of gateway.ports: "
+	 "wan"},
+	{CHILD, "interface = a-name-of-16-byt",
+	 "f:24: connections.a.children.n.interface: 'a-name-of-16-byt' is too long for the name of "
+	 "a port (gateway.ports), of at most 15 bytes"},
+	{TOP,
+	 IFACE("vti0 { if_id = 5 }") "connections { a { children { n { interface = wan\nif_id_in = "
+				     "5\nif_id_out = 5 } } } }",
+	 "f:22: connections.a.children.n: it is behind the tunnel interface vti0, which has "
+	 "policies of its own, and so is on no port: leave out interface = wan, or if_id_in and "
+	 "if_id_out"},
 	{CHILD, "if_id_in = 7\nif_id_out = 7",
 	 "f:22: connections.a.children.n: no interface has if_id 7; write gateway { interfaces { "
 	 "vti7 { if_id = 7 } } }"},

@@ -69,6 +69,7 @@ static void test_defaults(void **state)
 	assert_int_equal(conn->local_port, 500);
 	assert_int_equal(conn->remote_port, 500);
 	assert_false(conn->encap);
+	assert_int_equal(conn->fallback_port, 0);
 	assert_true(conn->mobike);
 	assert_int_equal(conn->fragmentation, FRAGMENT_YES);
 	assert_int_equal(conn->fragment_size, 1280);
@@ -168,6 +169,29 @@ static void test_gateway(void **state)
 	config_destroy(c);
 }
 
+static void test_connections_are_found_by_name(void **state)
+{
+	static const char *const names[] = {"m", "b", "z", "a", "bb", "y", "c"};
+	char text[4096] = "gateway { ports { wan { device = d\n addrs = 192.0.2.1/24 } } }\n"
+			  "connections {\n";
+	struct config *c;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+			 "%s { local_addrs = 192.0.2.1\n remote_addrs = 192.0.2.%zu\n"
+			 " local { auth = psk\n id = x }\n remote { auth = psk\n id = %s } }\n",
+			 names[i], i + 10, names[i]);
+	strcat(text, "}\nsecrets { ike-1 { secret = s } }\n");
+	c = load(text);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_ptr_equal(config_conn_find(c, names[i]), &c->conns[i]);
+	assert_null(config_conn_find(c, ""));
+	assert_null(config_conn_find(c, "ba"));
+	assert_null(config_conn_find(c, "zz"));
+	config_destroy(c);
+}
+
 static void test_connection(void **state)
 {
 	struct config *c = load(full);
@@ -185,6 +209,7 @@ static void test_connection(void **state)
 	assert_int_equal(conn->remote[2].lo.family, IP_NONE);
 	assert_int_equal(conn->remote_port, 4500);
 	assert_true(conn->encap);
+	assert_int_equal(conn->fallback_port, 0);
 	assert_false(conn->mobike);
 	assert_int_equal(conn->dpd_delay_ms, 0);
 	assert_int_equal(conn->reauth_time_ms, 24 * HOUR_MS);
@@ -491,6 +516,23 @@ static void test_many_connections(void **state)
 	free(text);
 }
 
+static void test_policies_of_one_port(void **state)
+{
+	struct config *c = load_with(
+		TOP, "connections { a { children { n { interface = wan }\n"
+		     "rule { mode = pass\ninterface = wan\nlocal_ts = 0.0.0.0/0\n"
+		     "remote_ts = 10.3.0.0/16 }\n"
+		     "all { mode = drop\nlocal_ts = 0.0.0.0/0\nremote_ts = 10.4.0.0/16 } } } }");
+	const struct config_child *child = c->conns[0].children;
+
+	(void)state;
+	assert_string_equal(child[0].port, "wan");
+	assert_string_equal(child[1].port, "wan");
+	assert_string_equal(child[2].port, "");
+	assert_int_equal(c->n_warnings, 0);
+	config_destroy(c);
+}
+
 static void test_interfaces(void **state)
 {
 	struct config *c = load_with(
@@ -608,6 +650,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_gateway),
+		cmocka_unit_test(test_connections_are_found_by_name),
 		cmocka_unit_test(test_connection),
 		cmocka_unit_test(test_children),
 		cmocka_unit_test(test_ipv6_selectors),
@@ -623,6 +666,7 @@ int main(void)
 		cmocka_unit_test(test_responders),
 		cmocka_unit_test(test_many_connections),
 		cmocka_unit_test(test_interfaces),
+		cmocka_unit_test(test_policies_of_one_port),
 		cmocka_unit_test(test_limits),
 	};
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/doctor_gather.h"
 #include "control/links.h"
 #include "control/recorder.h"
 
@@ -15,6 +16,7 @@ static struct ike_conn conn_b = {.name = "site-b"};
 static struct ike_child_conf child_net = {.name = "net"};
 static struct config_child children_b[2], children_c[1];
 static struct config_conn conns[2];
+static const struct config_conn *conns_by_name[] = {&conns[0], &conns[1]};
 static struct config_port port;
 static char *warnings[] = {"port500.conf:3: connections.site-b.mobike: no effect"};
 static ike_run_observer observer;
@@ -44,6 +46,7 @@ static void init_config(const char *socket_path)
 	children_b[0].rekey_time_ms = 3600000;
 	set_name(children_b[1].name, "local");
 	children_b[1].mode = MODE_PASS;
+	snprintf(children_b[1].port, sizeof(children_b[1].port), "lan");
 	add_ts(&children_b[1].local_ts, "10.1.0.0/16");
 	add_ts(&children_b[1].remote_ts, "10.1.0.0/16");
 	set_name(children_c[0].name, "voice");
@@ -74,6 +77,7 @@ static void init_config(const char *socket_path)
 	port.n_addrs = 1;
 	fake.config.conns = conns;
 	fake.config.n_conns = 2;
+	fake.config.conns_by_name = conns_by_name;
 	fake.config.gateway.ports = &port;
 	fake.config.gateway.n_ports = 1;
 	fake.config.gateway.socket = strdup(socket_path);
@@ -123,6 +127,31 @@ void fake_refusal(const struct ike_refusal *r)
 	char text[IKE_REPORT_TEXT_MAX];
 
 	observer(observer_ctx, r->code, IKE_SEV_ERROR, r->conn, 1, refusal_text(r, text), r);
+}
+
+int ike_run_probe(struct ike_run *run, const char *conn, const struct ike_run_probe_watch *watch,
+		  struct error *err)
+{
+	(void)run;
+	if (strcmp(conn, "lab") != 0)
+		return error_set(err, -ENOENT, "no connection '%s'", conn);
+	fake.probe = *watch;
+	return 0;
+}
+
+void ike_run_probe_unwatch(struct ike_run *run, void *ctx)
+{
+	(void)run;
+	if (fake.probe.ctx == ctx)
+		fake.probe = (struct ike_run_probe_watch){0};
+}
+
+bool ike_run_probe_facts(const struct ike_run *run, const char *conn,
+			 struct doctor_probe_facts *out)
+{
+	(void)run;
+	*out = fake.probed;
+	return strcmp(conn, "lab") == 0;
 }
 
 void fake_done(int result, const char *text)
@@ -269,16 +298,22 @@ static void fill_sa(struct ike_run_sa *sa, uint32_t id)
 	info->n_children = fake.n_children;
 }
 
-void ike_run_each(struct ike_run *run, void (*fn)(void *ctx, const struct ike_run_sa *sa),
-		  void *ctx)
+int ike_run_each(struct ike_run *run, const struct ike_run_select *sel, uint32_t after,
+		 bool (*fn)(void *ctx, const struct ike_run_sa *sa), void *ctx)
 {
 	(void)run;
-	for (uint32_t id = 1; id <= fake.n_sas; id++) {
+	for (uint32_t id = after + 1; id <= fake.n_sas; id++) {
 		struct ike_run_sa sa;
 
 		fill_sa(&sa, id);
-		fn(ctx, &sa);
+		if (sel && sel->ike_id && sel->ike_id != id)
+			continue;
+		if (sel && sel->conn && strcmp(sel->conn, sa.info.conn->name) != 0)
+			continue;
+		if (!fn(ctx, &sa))
+			break;
 	}
+	return 0;
 }
 
 int ike_run_child(struct ike_run *run, uint32_t ike_id, size_t i, struct ike_run_child *out)
@@ -536,8 +571,8 @@ size_t dp_routes(const struct dp *dp, struct dp_route_info *out, size_t max)
 	return fake.n_routes;
 }
 
-int ike_run_tunnel(const struct ike_run *run, const char *conn, const char *child,
-		   uint32_t *tunnel, struct error *err)
+int ike_run_tunnel(const struct ike_run *run, const char *conn, const char *child, uint32_t *tunnel,
+		   struct error *err)
 {
 	(void)run;
 	if ((conn && strcmp(conn, "site-b") != 0) || strcmp(child, "net") != 0)
@@ -610,4 +645,13 @@ void dp_capture_end(struct dp *dp)
 	(void)dp;
 	fake.captures_ended += fake.capturing;
 	fake.capturing = false;
+}
+
+int doctor_gather(struct daemon *d, size_t conn, struct doctor_facts *out)
+{
+	if (conn >= d->config->n_conns)
+		return -ENOENT;
+	*out = fake.facts;
+	snprintf(out->conn.name, sizeof(out->conn.name), "%.60s", d->config->conns[conn].name);
+	return 0;
 }

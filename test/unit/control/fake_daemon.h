@@ -6,9 +6,11 @@
 #pragma once
 
 #include "control/daemon.h"
+#include "control/doctor/doctor.h"
 #include "control/ike/refusal.h"
 
 struct fake {
+	struct doctor_facts facts; // of every connection, but for its name
 	struct daemon d;
 	struct config config;
 	// ike_run_initiate: what it does next
@@ -17,7 +19,7 @@ struct fake {
 	struct ike_run_watch watch; // of the operation under way; done is NULL when there is none
 	unsigned initiations, terminations, unwatched;
 	bool reauth;
-	bool trapped; // site-b's net
+	bool trapped;		  // site-b's net
 	char conn[64], child[64]; // of the last initiate or terminate
 	uint32_t ike_id, child_id;
 	unsigned n_sas;	     // IKE SAs to show: 1 is site-b, further ones are copies
@@ -28,6 +30,8 @@ struct fake {
 	// A capture: dp_capture_next gives n_packets of these.
 	struct dp_capture_params capture; // of the last dp_capture_start
 	bool capturing, capture_stopped;
+	struct ike_run_probe_watch probe; // done is NULL when there is none
+	struct doctor_probe_facts probed;
 	unsigned captures_ended;
 	struct dp_capture_packet *packets;
 	size_t n_packets;

@@ -724,6 +724,41 @@ static void test_restarted_peer_is_found_by_liveness(void **state)
 	assert_int_equal(n->a.dp.tunnel[0].gaps, 0);
 }
 
+// The successor that is tried beside an IKE SA that is not answered comes to nothing, and then the
+// answer comes after all: all is as before, and nothing tries again.
+static void test_peer_that_answers_again_is_trusted(void **state)
+{
+	struct pair *n = *state;
+	struct run_sa *s;
+	uint64_t failed;
+	char *other;
+
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, pair_config('a', "dpd_delay = 1s\n reauth_time = 100d",
+					     START "\n dpd_action = start"));
+	quick(&n->a, 200, 100); // far from given up
+	WAIT(n->base, pair_joined(n));
+	s = TAILQ_FIRST(&n->a.run->sas);
+	// Whoever is new would have to know another key.
+	other = pair_config('b', "", "");
+	strstr(other, "secret = ")[10] = 'X';
+	gateway_configure(&n->b, other);
+	assert_int_equal(established(&n->a), 1);
+	n->b.deaf = true;
+	WAIT(n->base, s->suspect);
+	n->b.deaf = false;
+	WAIT(n->base, !s->suspect);
+	WAIT(n->base, n->a.run->n_sas == 1); // the successor is refused
+	failed = n->a.run->stats.initiated_failed;
+	assert_true(failed > 0);
+	assert_true(s->rekey_at_ms == s->reauth_at_ms && s->rekey_at_ms != NO_DEADLINE);
+	assert_true(pair_joined(n));
+	turn(n->base, 500);
+	assert_int_equal(n->a.run->stats.initiated_failed, failed);
+	assert_int_equal(n->a.run->n_sas, 1);
+	assert_ptr_equal(TAILQ_FIRST(&n->a.run->sas), s);
+}
+
 static void test_reload_touches_only_what_changed(void **state)
 {
 	struct pair *n = *state;
@@ -954,6 +989,7 @@ int main(void)
 		T(test_lifetime_is_a_hard_end),
 		T(test_restarted_peer_replaces_the_old),
 		T(test_restarted_peer_is_found_by_liveness),
+		T(test_peer_that_answers_again_is_trusted),
 		T(test_reload_touches_only_what_changed),
 		T(test_dataplane_refuses_the_child),
 		T(test_initiations_take_turns),

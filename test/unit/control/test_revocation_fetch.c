@@ -36,6 +36,7 @@ static struct { // the server
 	uint16_t port;
 	enum manner manner;
 	unsigned posts, gets; // so far
+	char host[64];	      // that the last one named
 } server;
 
 static void keep_log(void *ctx, enum log_level level, enum log_group group, const char *text)
@@ -91,6 +92,8 @@ static void on_request(struct evhttp_request *req, void *arg)
 	struct evbuffer *out;
 
 	(void)arg;
+	snprintf(server.host, sizeof(server.host), "%s",
+		 evhttp_find_header(evhttp_request_get_input_headers(req), "Host"));
 	*(post ? &server.posts : &server.gets) += 1;
 	if (server.manner == SILENT)
 		return;
@@ -245,6 +248,32 @@ static void test_crl(void **state)
 	revocation_fetch_destroy(c.fetch);
 }
 
+// RFC 3986 3.2.2, RFC 9110 7.2: the address of IPv6 stands in brackets in the URL and in Host.
+static void test_server_with_an_address_of_ipv6(void **state)
+{
+	struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(server.http, "::1", 0);
+	const struct revocation_entry *e;
+	struct sockaddr_in6 sin;
+	socklen_t len = sizeof(sin);
+	struct client c;
+	char host[64];
+	uint32_t wait;
+
+	(void)state;
+	if (!bound)
+		skip(); // a machine without IPv6
+	getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&sin, &len);
+	begin(&c, ANSWERS, server.port, 20000);
+	snprintf(host, sizeof(host), "[::1]:%u", ntohs(sin.sin6_port));
+	snprintf(c.url, sizeof(c.url), "http://%s/a", host);
+	e = asks(&c, true, &wait);
+	await(&c, wait);
+	assert_int_equal(e->status.word, OCSP_SAYS_REVOKED);
+	assert_string_equal(server.host, host);
+	evhttp_del_accept_socket(server.http, bound);
+	revocation_fetch_destroy(c.fetch);
+}
+
 // Whoever waits is told of failures as well, and the log names the server.
 static void test_failures(void **state)
 {
@@ -339,8 +368,11 @@ static void test_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ocsp),	 cmocka_unit_test(test_crl),
-		cmocka_unit_test(test_failures), cmocka_unit_test(test_line),
+		cmocka_unit_test(test_ocsp),
+		cmocka_unit_test(test_crl),
+		cmocka_unit_test(test_server_with_an_address_of_ipv6),
+		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_end),
 	};
 

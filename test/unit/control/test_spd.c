@@ -140,6 +140,36 @@ static void test_behind_interfaces(void **state)
 	free(f);
 }
 
+// Policies of one port are told from those of all, whatever the child is for.
+static void test_on_ports(void **state)
+{
+	static const enum config_mode modes[] = {MODE_PASS, MODE_TUNNEL, MODE_TRANSPORT, MODE_DROP};
+	// Pass, protect by the one connection and the other, drop.
+	static const bool lan[] = {true, false, true, true, false, false, true, false};
+	struct config_port ports[2] = {{.name = "wan"}, {.name = "lan"}};
+	struct fixture *f = fixture();
+	struct spd_env env = {.ctx = f, .tunnel = tunnel_of, .addrs = addrs_of};
+	struct dp_policy *p = NULL;
+	size_t n = 0;
+
+	(void)state;
+	f->config.gateway.ports = ports;
+	f->config.gateway.n_ports = 2;
+	for (unsigned i = 0; i < 4; i++) {
+		struct config_child *child =
+			add_child(f, 0, "a", modes[i], "10.1.0.0/24", "10.2.0.0/24");
+
+		snprintf(child->port, sizeof(child->port), "lan");
+		add_child(f, 1, "b", modes[i], "10.1.0.0/24", "10.2.0.0/24");
+	}
+	assert_int_equal(spd_build(&f->config, &env, &p, &n), 0);
+	assert_int_equal(n, 8);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(p[i].ports, lan[i] ? 1 << 1 : 0);
+	free(p);
+	free(f);
+}
+
 static void test_the_more_specific_first(void **state)
 {
 	struct fixture *f = fixture();
@@ -333,6 +363,7 @@ int main(void)
 		cmocka_unit_test(test_pass_before_protect_before_drop),
 		cmocka_unit_test(test_the_more_specific_first),
 		cmocka_unit_test(test_behind_interfaces),
+		cmocka_unit_test(test_on_ports),
 		cmocka_unit_test(test_order_of_the_file_among_equals),
 		cmocka_unit_test(test_explicit_priority_beats_specificity),
 		cmocka_unit_test(test_every_pair_of_selectors),

@@ -604,6 +604,8 @@ static void expect_policy_trap(struct client *c, const char *value)
 	expect_event(c, "show-conn", &p);
 	expect_text(&p, "site-b.children.net.trap", value);
 	expect_absent(&p, "site-b.children.local.trap"); // a rule
+	expect_text(&p, "site-b.children.local.port", "lan");
+	expect_absent(&p, "site-b.children.net.port");
 	expect_event(c, "show-conn", &p);
 	assert_true(client_packet(c, &p));
 }
@@ -622,6 +624,24 @@ static void test_install_and_uninstall_a_trap(void **state)
 	expect_policy_trap(&c, "no");
 	ask_trap(&c, "install", "nothing", "no");
 	ask_trap(&c, "install", "", "no");
+	client_close(&c);
+}
+
+static void test_policies_of_one_port(void **state)
+{
+	struct client c = client_open();
+	struct vici_builder b = {0};
+	struct vici_packet p;
+
+	(void)state;
+	client_register(&c, "list-policy");
+	vici_kv(&b, "pass", "yes");
+	client_ask(&c, VICI_CMD_REQUEST, "list-policies", &b);
+	expect_event(&c, "list-policy", &p);
+	expect_text(&p, "site-b/local.mode", "PASS");
+	expect_text(&p, "site-b/local.port", "lan");
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
 	client_close(&c);
 }
 
@@ -773,6 +793,56 @@ static void test_refusals_are_listed_and_announced(void **state)
 	free(r);
 }
 
+// ---- doctor ----
+
+static void test_doctor(void **state)
+{
+	struct client c = client_open();
+	struct doctor_facts *f = &fake.facts;
+	struct vici_packet p;
+
+	(void)state;
+	f->route.peer_known = DOCTOR_YES;
+	f->route.have = DOCTOR_NO;
+	snprintf(f->route.why, sizeof(f->route.why), "no route to 192.0.2.2");
+	f->ike.tx_500 = (struct doctor_count){
+		.known = true, .n = 4, .window_ms = 60000, .ever = true, .ago_ms = 1500};
+	client_register(&c, "doctor");
+	client_ask(&c, VICI_CMD_REQUEST, "doctor", NULL);
+	expect_event(&c, "doctor", &p);
+	expect_text(&p, "site-b.status", "down");
+	expect_text(&p, "site-b.exit", "2");
+	expect_text(&p, "site-b.code", "R-NOROUTE");
+	expect_text(&p, "site-b.owner", "us");
+	expect_text(&p, "site-b.confidence", "high");
+	expect_text(&p, "site-b.keep-config", "no");
+	expect_text(&p, "site-b.verdict", "site-b is down: no route to the peer through a port");
+	expect_text(&p, "site-b.rungs.route.state", "fail");
+	expect_text(&p, "site-b.rungs.route.evidence", "no route to 192.0.2.2");
+	expect_text(&p, "site-b.rungs.route.replaces", "show ip route PEER");
+	expect_text(&p, "site-b.rungs.esp.state", "not-reached");
+	expect_text(&p, "site-b.facts.tx-500.count", "4");
+	expect_text(&p, "site-b.facts.tx-500.ago-ms", "1500");
+	expect_event(&c, "doctor", &p);
+	expect_text(&p, "site-c.code", "R-NOROUTE");
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+
+	struct vici_builder only = request("ike", "site-c", NULL);
+	struct vici_builder nobody = request("ike", "site-x", NULL);
+
+	client_ask(&c, VICI_CMD_REQUEST, "doctor", &only);
+	expect_event(&c, "doctor", &p);
+	expect_text(&p, "site-c.exit", "2");
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	client_ask(&c, VICI_CMD_REQUEST, "doctor", &nobody);
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	expect_text(&p, "success", "no");
+	client_close(&c);
+}
+
 // ---- initiate and terminate ----
 
 static void test_initiate_with_progress(void **state)
@@ -805,6 +875,67 @@ static void test_initiate_with_progress(void **state)
 	assert_true(client_packet(&c, &p));
 	expect_text(&p, "daemon", "port500d");
 	client_close(&c);
+}
+
+static void test_a_probe(void **state)
+{
+	struct client c = client_open(), d = client_open();
+	struct vici_builder b = request("ike", "nobody", NULL);
+	struct vici_packet p;
+
+	(void)state;
+	client_ask(&c, VICI_CMD_REQUEST, "probe", &b);
+	expect_result(&c, "no connection 'nobody'");
+	client_ask(&c, VICI_CMD_REQUEST, "probe", NULL);
+	expect_result(&c, "missing connection name (ike)");
+
+	client_register(&c, "probe");
+	b = request("ike", "lab", NULL);
+	client_ask(&c, VICI_CMD_REQUEST, "probe", &b);
+	pump();
+	assert_non_null(fake.probe.done);
+	fake.probe.progress(fake.probe.ctx, "500-large", 3, 70);
+	expect_event(&c, "probe", &p);
+	expect_text(&p, "question", "500-large");
+	expect_text(&p, "sent", "3");
+	expect_text(&p, "of", "70");
+	assert_false(client_packet(&c, &p)); // nobody waits for it but this client
+	client_ask(&d, VICI_CMD_REQUEST, "version", NULL);
+	assert_true(client_packet(&d, &p));
+	fake.probed = (struct doctor_probe_facts){
+		.ago_ms = 12,
+		.echo = {.answer = DOCTOR_ANSWERED, .sent = 5, .answered = 4, .rtt_us = 9, .ttl = 61},
+		.echo_fits = 1400,
+		.ike_500 = {.answer = DOCTOR_SILENT, .sent = 4},
+		.ike_4500 = {.answer = DOCTOR_REFUSED,
+			     .sent = 4,
+			     .icmp = DOCTOR_ICMP_ADMIN,
+			     .by = ip_addr_v4(0xc0000201)},
+		.hops_500 = {.probed = true, .last = 3, .last_addr = ip_addr_v4(0xc0000202)},
+	};
+	fake.probe.done(fake.probe.ctx);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "success", "yes");
+	expect_text(&p, "lab.echo.answered", "4");
+	expect_text(&p, "lab.echo.rtt-us", "9");
+	expect_text(&p, "lab.echo.ttl", "61");
+	expect_text(&p, "lab.echo-fits", "1400");
+	expect_text(&p, "lab.500.answer", "silent");
+	expect_text(&p, "lab.4500.answer", "refused");
+	expect_text(&p, "lab.4500.icmp", "prohibited");
+	expect_text(&p, "lab.4500.icmp-from", "192.0.2.1");
+	expect_text(&p, "lab.hops-500.last", "3");
+	expect_text(&p, "lab.hops-500.arrived", "no");
+
+	fake.probe = (struct ike_run_probe_watch){0};
+	b = request("ike", "lab", NULL);
+	client_ask(&c, VICI_CMD_REQUEST, "probe", &b);
+	pump();
+	assert_non_null(fake.probe.done);
+	client_close(&c); // nobody is told any more
+	pump();
+	assert_null(fake.probe.done);
+	client_close(&d);
 }
 
 static void test_initiate_results(void **state)
@@ -1536,9 +1667,12 @@ int main(void)
 		TEST(test_list_sas_filters),
 		TEST(test_long_list_to_a_slow_reader),
 		TEST(test_disconnect_during_a_stream),
+		TEST(test_policies_of_one_port),
 		TEST(test_events_only_when_registered),
 		TEST(test_list_conns_and_states),
+		TEST(test_doctor),
 		TEST(test_initiate_with_progress),
+		TEST(test_a_probe),
 		TEST(test_initiate_results),
 		TEST(test_disconnect_during_initiate),
 		TEST(test_destroy_during_initiate),

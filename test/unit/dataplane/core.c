@@ -29,6 +29,7 @@
 enum { POOL_SIZE = 1023, LARGE_POOL_SIZE = 15 };
 
 struct core core;
+unsigned core_memory_mb = 160;
 
 const struct mac_addr core_port_mac[2] = {{{2, 0, 0, 0, 0, 1}}, {{2, 0, 0, 0, 0, 2}}};
 const struct mac_addr core_host_mac = {{2, 0, 0, 0, 1, 1}}, core_gw_mac = {{2, 0, 0, 0, 1, 2}};
@@ -38,14 +39,15 @@ static struct rte_ring *events;
 
 int core_group_setup(void **state)
 {
-	char prefix[64];
+	char prefix[64], memory[16];
 	char *argv[] = {"test",		prefix,		  "--no-huge",
 			"--no-pci",	"--no-shconf",	  "-m",
-			"160",		"--no-telemetry", "--log-level=warning",
+			memory,		"--no-telemetry", "--log-level=warning",
 			"--lcores=0@0", (char *)NULL};
 
 	(void)state;
 	snprintf(prefix, sizeof(prefix), "--file-prefix=core%d", (int)getpid());
+	snprintf(memory, sizeof(memory), "%u", core_memory_mb);
 	if (rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])) - 1, argv) < 0)
 		return -1;
 	pool = rte_pktmbuf_pool_create("test", POOL_SIZE, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
@@ -134,7 +136,8 @@ int core_teardown(void **state)
 	worker_destroy(core.w);
 	punt_destroy(dp);
 	guard_destroy(dp);
-	dp_housekeeping(dp);
+	for (unsigned i = 0; i < 1000 && dp->deferred; i++)
+		dp_housekeeping(dp);
 	ifaces_destroy(dp);
 	policies_destroy(dp);
 	tunnels_destroy(dp);

@@ -27,6 +27,7 @@ struct core {
 };
 
 extern struct core core;
+extern unsigned core_memory_mb; // of core_group_setup
 extern const struct mac_addr core_port_mac[2], core_host_mac, core_gw_mac;
 
 int core_group_setup(void **state); // EAL, once per program

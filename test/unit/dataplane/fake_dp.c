@@ -149,17 +149,18 @@ struct rte_mbuf *icmp6_error(struct worker *w, const struct rte_mbuf *offending,
 	return fake.no_icmp ? NULL : rte_pktmbuf_alloc(pool);
 }
 
-struct rte_mbuf *reass_put(struct worker *w, struct rte_mbuf *m)
+struct rte_mbuf *reass_put(struct worker *w, struct rte_mbuf *m, bool from_linux)
 {
+	(void)from_linux;
 	(void)w;
 	fake.n_fragments++;
 	rte_pktmbuf_free(m);
 	return fake.whole;
 }
 
-struct rte_mbuf *reass6_put(struct worker *w, struct rte_mbuf *m)
+struct rte_mbuf *reass6_put(struct worker *w, struct rte_mbuf *m, bool from_linux)
 {
-	return reass_put(w, m);
+	return reass_put(w, m, from_linux);
 }
 
 void route(struct worker *w, struct batch *b)

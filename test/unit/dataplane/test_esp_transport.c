@@ -526,6 +526,36 @@ static void test_in_other_source(void **state)
 	assert_int_equal(dropped(DROP_ESP_SELECTOR), 1);
 }
 
+// Too short for its ports: those behind it are not the packet's, whatever they say.
+static void test_in_cut_short(void **state)
+{
+	const uint8_t port[] = {0, 8};
+
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		struct esp_sa sa = transport_sa(0, v6, false);
+		const struct fake_esp how = {.spi = 0, .seq = 1, .key_bits = 128};
+		struct fake_esp with = how;
+		uint8_t text[64], v4[256], packet[256];
+		size_t len;
+
+		sa.remote_ts.s[0].proto = sa.local_ts.s[0].proto = IPPROTO_UDP;
+		sa.remote_ts.s[0].port_lo = 8; // with the padding: 8 to port 0x0102
+		sa.remote_ts.s[0].port_hi = 8;
+		with.spi = publish(&sa);
+		memcpy(text, port, sizeof(port));
+		len = make_esp(v4, &with, text, put_trailer(text, sizeof(port), 4, IPPROTO_UDP));
+		if (v6)
+			len = over_ipv6(v4, len, packet);
+		else
+			memcpy(packet, v4, len);
+		batch_put(&b, mbuf_of(packet, len));
+		esp_in(fake.w, &b);
+		assert_int_equal(b.n, 0);
+		assert_int_equal(dropped(DROP_ESP_SELECTOR) + dropped(DROP_ESP_INNER), v6 + 1);
+	}
+}
+
 static void test_in_ext_headers(void **state)
 {
 	struct esp_sa sa = transport_sa(0, true, false);
@@ -711,6 +741,7 @@ int main(void)
 		T(test_in_all_sizes),
 		T(test_next_headers),
 		T(test_in_other_source),
+		T(test_in_cut_short),
 		T(test_in_ext_headers),
 		T(test_in_fragment6),
 		T(test_nat_checksums),

@@ -13,7 +13,7 @@
 #include "core.h"
 #include "dataplane/frag.h"
 
-enum { PORT = 1, CONTENT = 600 };
+enum { PORT = 1, CONTENT = 1200 };
 
 static uint8_t content[CONTENT];
 static struct batch one, pieces;
@@ -114,6 +114,22 @@ static void test_pieces(void **state)
 	}
 }
 
+// Offsets of more than a byte.
+static void test_large_pieces(void **state)
+{
+	enum { LEN = 1100, DATA = 352 };
+
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		put_packet(v6, LEN);
+		assert_int_equal(cut(v6, (uint16_t)((v6 ? 48 : 20) + DATA)), 0);
+		assert_int_equal(pieces.n, 4);
+		for (uint16_t i = 0; i < pieces.n; i++)
+			check_piece(v6, pieces.pkt[i], i * DATA, i == 3);
+		core_free(&pieces);
+	}
+}
+
 // The packet stays the caller's, and nothing is counted.
 static void check_failure(bool v6, uint16_t mtu, int err)
 {
@@ -185,10 +201,8 @@ static void test_ids_differ(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_pieces),
-		T(test_limits),
-		T(test_no_memory),
-		T(test_ids_differ),
+		T(test_pieces),	   T(test_large_pieces), T(test_limits),
+		T(test_no_memory), T(test_ids_differ),
 	};
 
 	return cmocka_run_group_tests_name("frag", tests, core_group_setup, core_group_teardown);

@@ -204,6 +204,24 @@ static void test_selectors_choose_within_one_interface(void **state)
 	assert_int_equal(core_dropped(DROP_NO_POLICY), 1);
 }
 
+// What fits none of an interface's children is not for those of the next one.
+static void test_policies_are_of_one_interface(void **state)
+{
+	struct dp_policy p[2] = {{.action = DP_PROTECT, .tunnel = tunnel[0], .iface = RED},
+				 {.action = DP_PROTECT, .tunnel = tunnel[1], .iface = BLUE}};
+
+	(void)state;
+	p[0].local = p[1].local = p[1].remote = everything();
+	assert_int_equal(selector_parse("10.2.0.0/16", &p[0].remote), 0);
+	assert_int_equal(dp_policies_set(&core.dp, p, 2), 0);
+	core_route("10.0.0.0/8", RED, NULL);
+	from_lan("10.1.0.9", "10.2.0.9");
+	assert_int_equal(sent_to(), core_be32(GW_1));
+	from_lan("10.1.0.9", "10.3.0.9");
+	assert_int_equal(sent_to(), 0);
+	assert_int_equal(core_dropped(DROP_NO_POLICY), 1);
+}
+
 static void test_what_linux_routes_there_is_protected(void **state)
 {
 	const struct packet p = {.src = "10.99.0.1", .dst = "172.16.0.1"};
@@ -724,6 +742,7 @@ int main(void)
 		T(test_without_a_route_no_tunnel_interface_takes_it),
 		T(test_policies_of_the_ports_do_not_hold_on_it),
 		T(test_selectors_choose_within_one_interface),
+		T(test_policies_are_of_one_interface),
 		T(test_what_linux_routes_there_is_protected),
 		T(test_one_flow_on_two_interfaces_is_told_apart),
 		T(test_icmp_about_linuxs_own_packet_is_given_to_linux),

@@ -388,16 +388,20 @@ static void test_bad_policies_change_nothing(void **state)
 	p[1].tunnel = DP_TUNNEL_NONE;
 	assert_int_equal(dp_policies_set(&fake.dp, p, 2), -ENOENT);
 	assert_int_equal(go_out(&packet, FROM_NIC), PROTECT);
-	assert_int_equal(tunnel_get(&fake.dp, tunnel)->n_policies, 2);
+	assert_int_equal(dp_tunnel_del(&fake.dp, tunnel), -EBUSY);
 }
 
+enum { PORTS = 3 }; // of the random rules and packets; as a number: no route
+
 // The straightforward reading of the rules, on random rules and packets.
-static bool slow_match(const struct dp_policy *p, const struct flow *f, bool out)
+static bool slow_match(const struct dp_policy *p, const struct flow *f, bool out, unsigned at)
 {
 	const struct selector *s[2] = {&p->local, &p->remote};
 	const uint32_t addr[2] = {out ? f->src : f->dst, out ? f->dst : f->src};
 	const uint16_t port[2] = {out ? f->src_port : f->dst_port, out ? f->dst_port : f->src_port};
 
+	if (p->ports != 0 && (at == PORTS || !(p->ports >> at & 1)))
+		return false;
 	for (unsigned i = 0; i < 2; i++) {
 		const bool any_port = s[i]->port_lo == 0 && s[i]->port_hi == UINT16_MAX;
 
@@ -443,15 +447,16 @@ static struct flow random_flow(void)
 // Both directions of a flow; how many policies were hit.
 static unsigned compare_with_slow(const struct dp_policy *p, unsigned n, const struct flow *f)
 {
+	const unsigned at = (unsigned)random() % (PORTS + 1);
 	const struct policies *snapshot = fake.dp.policies;
 	unsigned hits = 0;
 
 	for (unsigned out = 0; out < 2; out++) {
-		const struct policy_entry *e =
-			out ? policy_find_out(snapshot, f) : policy_find_in(snapshot, f);
+		const struct policy_entry *e = out ? policy_find_out(snapshot, f, policy_port(at))
+						   : policy_find_in(snapshot, f, policy_port(at));
 		unsigned i = 0;
 
-		while (i < n && !slow_match(&p[i], f, out))
+		while (i < n && !slow_match(&p[i], f, out, at))
 			i++;
 		if (i == n)
 			assert_null(e);
@@ -468,12 +473,17 @@ static void test_random_rules_against_a_slow_reading(void **state)
 	unsigned hits = 0, walked = 0;
 
 	(void)state;
+	fake.dp.n_ports = PORTS;
 	for (unsigned round = 0; round < 500; round++) {
 		const unsigned n = round & 1 ? 12 : 40;
 
 		for (unsigned i = 0; i < n; i++)
-			p[i] = (struct dp_policy){(enum dp_action)(random() % 3), random_selector(),
-						  random_selector(), tunnel};
+			p[i] = (struct dp_policy){(enum dp_action)(random() % 3),
+						  random_selector(),
+						  random_selector(),
+						  tunnel,
+						  DP_IFACE_NONE,
+						  (uint16_t)(random() % (1 << PORTS))};
 		assert_int_equal(dp_policies_set(&fake.dp, p, n), 0);
 		walked += fake.dp.policies->index == NULL;
 		for (unsigned k = 0; k < 200; k++) {
@@ -485,6 +495,7 @@ static void test_random_rules_against_a_slow_reading(void **state)
 	}
 	assert_in_range(hits, 10000, 190000);
 	assert_int_equal(walked, 250);
+	fake.dp.n_ports = 0;
 }
 
 // Sites as a hub has them, some inside of others, over the whole range of addresses, asked for at

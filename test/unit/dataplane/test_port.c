@@ -1,4 +1,5 @@
-// Ports on real devices of DPDK that need no hardware: two VLANs on one, and links that go and come.
+// Ports on real devices of DPDK that need no hardware: two VLANs on one, and links that go and
+// come.
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 
 #include "dataplane/dp.h"
 #include "dataplane/dp_internal.h"
+#include "dataplane/numa.h"
 #include "dataplane/port.h"
 #include "dataplane/vlan.h"
 
@@ -39,6 +41,74 @@ static struct dp_params params_of(const struct dp_port_params *of, unsigned n)
 		.file_prefix = prefix,
 		.eal_args = "",
 	};
+}
+
+// No NIC here can do most of this.
+static void test_what_a_nic_hashes_and_how_many_queues_it_gets(void **state)
+{
+	static const struct {
+		const char *driver;
+		uint64_t offers;
+		uint16_t max;
+		unsigned workers;
+		uint64_t hashed;
+		uint16_t queues;
+		const char *why;
+	} rows[] = {
+		{"net_ice", RTE_ETH_RSS_ESP | RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP, 64,
+		 4, RTE_ETH_RSS_ESP | RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP, 4,
+		 "the SPI of ESP, where it can"},
+		{"net_ice", RTE_ETH_RSS_ESP, 64, 2, RTE_ETH_RSS_ESP, 2, "that alone"},
+		{"net_ixgbe", RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV4_UDP,
+		 16, 4, RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV4_UDP, 4,
+		 "addresses and ports, without ESP"},
+		{"net_ice", RTE_ETH_RSS_ESP | RTE_ETH_RSS_L2_PAYLOAD | RTE_ETH_RSS_GTPU, 8, 4,
+		 RTE_ETH_RSS_ESP, 4, "what is of no use is not asked for"},
+		{"net_odd", RTE_ETH_RSS_L2_PAYLOAD, 8, 4, 0, 1, "and does not spread anything"},
+		{"net_virtio", RTE_ETH_RSS_IPV4, 2, 8, RTE_ETH_RSS_IPV4, 2,
+		 "fewer queues than workers"},
+		{"net_virtio", RTE_ETH_RSS_IPV4, 8, 1, RTE_ETH_RSS_IPV4, 1, "one worker"},
+		{"net_ring", 0, 16, 4, 0, 1, "no hash: nothing would come by the others"},
+		{"net_af_packet", 0, 3, 8, 0, 3, "as many as its device string asks for"},
+		{"net_af_xdp", 0, 4, 1, 0, 4, "the same"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (port_rss(rows[i].offers) != rows[i].hashed)
+			fail_msg("%s: hashes %lx", rows[i].why, port_rss(rows[i].offers));
+		if (port_rx_queues(rows[i].driver, rows[i].offers, rows[i].max, rows[i].workers) !=
+		    rows[i].queues)
+			fail_msg("%s: another number of queues", rows[i].why);
+	}
+}
+
+static void test_which_numa_node_is_home(void **state)
+{
+	static const struct {
+		int port[3], worker[4];
+		unsigned n_ports, n_workers;
+		int home;
+		const char *why;
+	} rows[] = {
+		{{1, 1}, {1, 1}, 2, 2, 1, "all on one node"},
+		{{1, 1, 0}, {0, 0, 0, 0}, 3, 4, 1, "most ports, before workers"},
+		{{0, 1}, {1, 1, 0}, 2, 3, 1, "as many ports: most workers"},
+		{{0, 1}, {0, 1}, 2, 2, 0, "as many of both: the lowest"},
+		{{-1, -1}, {1, 1, 0}, 2, 3, 1, "ports without a node (af_packet): most workers"},
+		{{-1, 1}, {0, 0}, 2, 2, 1, "one port that has a node"},
+		{{-1}, {-1}, 1, 1, SOCKET_ID_ANY, "nothing is known"},
+		{{3}, {-1}, 1, 1, 3, "workers that are not pinned"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const int home =
+			numa_home(rows[i].port, rows[i].n_ports, rows[i].worker, rows[i].n_workers);
+
+		if (home != rows[i].home)
+			fail_msg("%s: %d", rows[i].why, home);
+	}
 }
 
 static void test_what_is_no_pair(void **state)
@@ -134,6 +204,8 @@ static void test_ports_of_one_device(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_a_nic_hashes_and_how_many_queues_it_gets),
+		cmocka_unit_test(test_which_numa_node_is_home),
 		cmocka_unit_test(test_what_is_no_pair),
 		cmocka_unit_test(test_ports_of_one_device), // EAL starts once per process
 	};

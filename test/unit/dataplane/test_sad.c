@@ -416,6 +416,45 @@ static void test_totals_over_all_sas_of_a_tunnel(void **state)
 	assert_int_equal(dp_tunnel_totals(&fake.dp, id, &t), -ENOENT);
 }
 
+// A router's word on the way to a peer counts when we send on the SPI that it quotes.
+static void test_which_sa_sends_on_an_spi(void **state)
+{
+	const struct tunnels *t = fake.dp.tunnels;
+	struct ip_endpoint from = {.port = 0}, to = {.port = 0};
+	struct ip_addr b, other;
+	struct esp_sa sa;
+	uint32_t id[2];
+
+	(void)state;
+	assert_int_equal(ip_addr_parse(GW_A, &from.addr), 0);
+	assert_int_equal(ip_addr_parse(GW_B, &b), 0);
+	assert_int_equal(ip_addr_parse("198.51.100.77", &other), 0);
+	to.addr = other;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(dp_tunnel_add(&fake.dp, "t", &id[i]), 0);
+		sa = fake_esp_sa(0x1001 + i * TUNNEL_SPI_ROWS, 128, false); // one row
+		assert_int_equal(dp_tunnel_set_out(&fake.dp, id[i], &sa, NULL), 0);
+	}
+	assert_int_equal(tunnels_sa_to(t, 0x1001, &b)->tunnel, id[0]);
+	assert_int_equal(tunnels_sa_to(t, 0x1001 + TUNNEL_SPI_ROWS, &b)->tunnel, id[1]);
+	assert_null(tunnels_sa_to(t, 0x1001, &other));
+	assert_null(tunnels_sa_to(t, 0x1002, &b));
+	// Moved to another address, and replaced.
+	assert_int_equal(dp_tunnel_move(&fake.dp, id[0], 0x1001, &from, &to), 0);
+	assert_null(tunnels_sa_to(t, 0x1001, &b));
+	assert_int_equal(tunnels_sa_to(t, 0x1001, &other)->tunnel, id[0]);
+	sa = fake_esp_sa(0x2002, 128, false);
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, id[0], &sa, NULL), 0);
+	fake_reclaim();
+	assert_null(tunnels_sa_to(t, 0x1001, &other));
+	assert_int_equal(tunnels_sa_to(t, 0x2002, &b)->tunnel, id[0]);
+	assert_int_equal(dp_tunnel_clear_out(&fake.dp, id[0], 0x2002), 0);
+	assert_int_equal(dp_tunnel_del(&fake.dp, id[1]), 0);
+	fake_reclaim();
+	assert_null(tunnels_sa_to(t, 0x2002, &b));
+	assert_null(tunnels_sa_to(t, 0x1001 + TUNNEL_SPI_ROWS, &b));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +469,7 @@ int main(void)
 		T(test_rekey_starts_at_one),
 		T(test_inner_mtu),
 		T(test_totals_over_all_sas_of_a_tunnel),
+		T(test_which_sa_sends_on_an_spi),
 	};
 
 	return cmocka_run_group_tests_name("sad", tests, fake_group_setup, fake_group_teardown);

@@ -197,6 +197,36 @@ static void test_lies(void **state)
 	assert_int_equal(core_dropped_total(), 2 + n);
 }
 
+// What strangers leave unfinished is in no peer's way.
+static void test_strangers_do_not_take_peers_room(void **state)
+{
+	struct dp_guard_peer peer;
+	unsigned whole = 0;
+
+	(void)state;
+	fill_content(0, false);
+	for (uint16_t i = 0; i < 600; i++)
+		put(IPPROTO_ESP, (uint16_t)(1000 + i), 0, 8, true);
+	for (uint16_t i = 0; i < 64; i++) { // their own others
+		put(IPPROTO_ESP, i, 0, 1480, true);
+		put(IPPROTO_ESP, i, 1480, 1576, false);
+		whole += sorted.esp.n;
+		free_sorted();
+	}
+	assert_true(whole < 64);
+	peer.lo = peer.hi = core_addr("10.1.0.9");
+	assert_int_equal(dp_guard_set_peers(&core.dp, &peer, 1), 0);
+	for (uint16_t i = 0; i < 64; i++) {
+		put(IPPROTO_ESP, i, 0, 1480, true);
+		put(IPPROTO_ESP, i, 1480, 1576, false);
+		check_whole(&sorted.esp, 1576);
+		free_sorted();
+	}
+	core.w->now_tsc += core.dp.tsc_hz * 2;
+	reass_expire(core.w);
+	assert_int_equal(core_dropped_total(), 600 + 2 * (64 - whole));
+}
+
 // With several workers one of them, the same for all fragments, puts the packet together.
 static void test_one_worker_gets_all_fragments(void **state)
 {
@@ -427,6 +457,7 @@ int main(void)
 		T(test_large),
 		T(test_what_never_gets_whole),
 		T(test_lies),
+		T(test_strangers_do_not_take_peers_room),
 		T(test_one_worker_gets_all_fragments),
 		T(test_a_router_is_believed),
 		T(test_who_is_not_believed),

@@ -177,6 +177,36 @@ static void test_what_never_gets_whole(void **state)
 	assert_int_equal(core_dropped_total(), 4);
 }
 
+// What strangers leave unfinished is in no peer's way.
+static void test_strangers_do_not_take_peers_room(void **state)
+{
+	struct dp_guard_peer peer;
+	unsigned whole = 0;
+
+	(void)state;
+	fill_content(0, false);
+	for (uint16_t i = 0; i < 600; i++)
+		put(IPPROTO_ESP, (uint16_t)(1000 + i), 0, 8, true);
+	for (uint16_t i = 0; i < 64; i++) { // their own others
+		put(IPPROTO_ESP, i, 0, 1280, true);
+		put(IPPROTO_ESP, i, 1280, 1376, false);
+		whole += sorted.esp.n;
+		free_sorted();
+	}
+	assert_true(whole < 64);
+	peer.lo = peer.hi = core_addr(OTHER);
+	assert_int_equal(dp_guard_set_peers(&core.dp, &peer, 1), 0);
+	for (uint16_t i = 0; i < 64; i++) {
+		put(IPPROTO_ESP, i, 0, 1280, true);
+		put(IPPROTO_ESP, i, 1280, 1376, false);
+		check_whole(&sorted.esp, IPPROTO_ESP, 1376);
+		free_sorted();
+	}
+	core.w->now_tsc += core.dp.tsc_hz * 2;
+	reass_expire(core.w);
+	assert_int_equal(core_dropped_total(), 600 + 2 * (64 - whole));
+}
+
 static void test_one_worker_gets_all_fragments(void **state)
 {
 	unsigned here = 0, there = 0;
@@ -439,6 +469,7 @@ int main(void)
 		T(test_whole_with_a_fragment_header),
 		T(test_what_is_linuxs),
 		T(test_what_never_gets_whole),
+		T(test_strangers_do_not_take_peers_room),
 		T(test_one_worker_gets_all_fragments),
 		T(test_a_router_is_believed),
 		T(test_who_is_not_believed),

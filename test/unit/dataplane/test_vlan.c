@@ -229,6 +229,30 @@ static void test_priority_alone_is_no_vlan(void **state)
 }
 
 // Linux sees a frame of the port's own TAP, without a tag.
+// The device has one port, which is untagged, and its driver takes tags off by itself: the frame is
+// of another network, and Linux's with its tag.
+static void test_a_tag_that_nobody_wanted_cut(void **state)
+{
+	static const uint8_t tag[] = {0x81, 0x00, 0x00, 0x05};
+	const struct packet p = {THROUGH};
+	struct sorted s = {0};
+	struct rte_mbuf *m = core_frame(&p);
+	const uint32_t len = m->pkt_len;
+
+	(void)state;
+	free(core.port[LAN].vlans);
+	core.port[LAN].vlans = NULL;
+	strip(m, 5);
+	receive(m, &s);
+	assert_int_equal(core_dropped_total(), 0);
+	assert_int_equal(count(&s), 1);
+	assert_int_equal(s.punt.n, 1);
+	// The Ethernet header stands in front.
+	assert_int_equal(s.punt.pkt[0]->pkt_len, len + TAG_LEN - RTE_ETHER_HDR_LEN);
+	assert_memory_equal(rte_pktmbuf_mtod(s.punt.pkt[0], const uint8_t *) - 2, tag, sizeof(tag));
+	free_sorted(&s);
+}
+
 static void test_punted_frames_have_no_tag(void **state)
 {
 	const struct packet p = {.src = "10.1.0.9",
@@ -408,6 +432,7 @@ int main(void)
 		T(test_a_cut_tag),
 		T(test_an_untagged_port_beside),
 		T(test_priority_alone_is_no_vlan),
+		T(test_a_tag_that_nobody_wanted_cut),
 		T(test_punted_frames_have_no_tag),
 		T(test_frames_leave_with_their_tag),
 		T(test_each_port_has_its_counters),

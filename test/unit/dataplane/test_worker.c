@@ -9,9 +9,11 @@
 #include <string.h>
 
 #include <rte_icmp.h>
+#include <rte_malloc.h>
 
 #include "core.h"
 #include "dataplane/icmp.h"
+#include "dataplane/numa.h"
 #include "dataplane/patience.h"
 
 static const uint8_t text[64] = "the payload";
@@ -802,6 +804,50 @@ static void test_what_is_freed_later(void **state)
 	rte_rcu_qsbr_thread_unregister(core.dp.qsbr, 0);
 }
 
+// What takes too long for one call.
+static void free_slowly(void *p)
+{
+	const uint64_t end = rte_rdtsc() + core.dp.tsc_hz / 1000; // a millisecond
+
+	while (rte_rdtsc() < end)
+		;
+	++*(unsigned *)p;
+}
+
+static void test_not_all_is_freed_at_once(void **state)
+{
+	unsigned freed = 0;
+
+	(void)state;
+	while (core.dp.deferred) // what the set-up left behind
+		dp_housekeeping(&core.dp);
+	for (unsigned i = 0; i < 40; i++)
+		dp_defer_free(&core.dp, free_slowly, &freed);
+	dp_housekeeping(&core.dp);
+	assert_int_equal(freed, 3); // a 16th
+	dp_housekeeping(&core.dp);
+	assert_int_equal(freed, 6);
+	for (unsigned calls = 1; freed < 40; calls++) {
+		const unsigned before = freed;
+
+		dp_housekeeping(&core.dp);
+		assert_in_range(freed, before + 1, before + 3);
+		assert_true(calls < 40); // it comes to an end
+	}
+	assert_null(core.dp.deferred);
+	assert_int_equal(core.dp.n_deferred, 0);
+}
+
+// A node that has no memory, as on a machine where some have none.
+static void test_memory_of_another_node_is_better_than_none(void **state)
+{
+	void *p = numa_zalloc(RTE_MAX_NUMA_NODES - 1, "test", 64, 64);
+
+	(void)state;
+	assert_non_null(p);
+	rte_free(p);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, core_setup, core_teardown)
@@ -833,6 +879,8 @@ int main(void)
 		T(test_patience),
 		T(test_handover_ring_full),
 		T(test_what_is_freed_later),
+		T(test_not_all_is_freed_at_once),
+		T(test_memory_of_another_node_is_better_than_none),
 	};
 
 	return cmocka_run_group_tests(tests, core_group_setup, core_group_teardown);

@@ -21,6 +21,8 @@ static void test_good(void **state)
 		{"http://h", "h", "/", 80},
 		{"http://h:65535", "h", "/", 65535},
 		{"http://h?q=%20", "h", "/?q=%20", 80},
+		{"http://[2001:db8::1]/o", "2001:db8::1", "/o", 80},
+		{"http://[::1]:8080", "::1", "/", 8080},
 	};
 
 	(void)state;
@@ -44,7 +46,15 @@ static void test_bad(void **state)
 		{"https://h/", -ENOTSUP},
 		{"ldap://h/", -ENOTSUP},
 		{"", -ENOTSUP},
-		{"http://[2001:db8::1]/", -ENOTSUP},
+		{"http://2001:db8::1/", -EINVAL},
+		{"http://[2001:db8::1/", -EINVAL},
+		{"http://[2001:db8::1]x/", -EINVAL},
+		{"http://[2001:db8::1]:/", -EINVAL},
+		{"http://[fe80::1%25eth0]/", -EINVAL},
+		{"http://[192.0.2.1]/", -EINVAL},
+		{"http://[h]/", -EINVAL},
+		{"http://[]/", -EINVAL},
+		{"http://[/]", -EINVAL},
 		{"http://", -EINVAL},
 		{"http:///x", -EINVAL},
 		{"http://user@h/", -EINVAL},

@@ -1,0 +1,236 @@
+// doctor: what is wrong with a connection, whose problem it is, what to do next.
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/cli/cli.h"
+#include "control/cli/json.h"
+#include "control/cli/table.h"
+
+#define LINE_MAX_LEN 2048
+
+// Exit statuses of this command; the daemon's answer has them too.
+enum { HEALTHY, DEGRADED, DOWN, COULD_NOT_TELL };
+
+static void line(FILE *out, const char *label, const char *text)
+{
+	char buf[LINE_MAX_LEN];
+
+	snprintf(buf, sizeof(buf), "%s%s", label, text);
+	fprintf(out, "%s\n", make_printable(buf));
+}
+
+static const char *state_word(const char *state)
+{
+	if (strcmp(state, "pass") == 0)
+		return "ok";
+	if (strcmp(state, "fail") == 0)
+		return "FAIL";
+	if (strcmp(state, "warn") == 0)
+		return "WARN";
+	return strcmp(state, "unknown") == 0 ? "?" : "-";
+}
+
+static void print_candidates(FILE *out, const struct node *candidates)
+{
+	char buf[LINE_MAX_LEN];
+
+	if (!candidates)
+		return;
+	fprintf(out, "It may be:\n");
+	for (const struct node *c = candidates->first; c; c = c->next) {
+		snprintf(buf, sizeof(buf), "%-16s %-8s %s", tree_text(c, "code", "?"),
+			 tree_text(c, "owner", "?"), tree_text(c, "text", ""));
+		line(out, "  ", buf);
+	}
+}
+
+// They say nothing: one line is enough.
+static void print_not_reached(FILE *out, const struct node *rungs)
+{
+	const char *before = "Not reached: ";
+
+	for (const struct node *r = rungs ? rungs->first : NULL; r; r = r->next) {
+		if (strcmp(tree_text(r, "state", "?"), "not-reached") != 0)
+			continue;
+		fprintf(out, "%s%s", before, tree_text(r, "title", r->name));
+		before = ", ";
+	}
+	if (before[0] == ',')
+		putc('\n', out);
+}
+
+static void print_rungs(FILE *out, const struct node *rungs)
+{
+	static const char *const heads[] = {"STATE", "RUNG", "EVIDENCE", NULL};
+	struct table t;
+
+	table_init(&t, heads);
+	for (const struct node *r = rungs ? rungs->first : NULL; r; r = r->next) {
+		const char *state = tree_text(r, "state", "?"), *code = tree_text(r, "code", "?");
+		bool named = strcmp(code, "ok") != 0 && strcmp(code, "unknown") != 0;
+
+		if (strcmp(state, "not-reached") == 0)
+			continue;
+		table_row(&t);
+		table_cell(&t, "%s", state_word(state));
+		table_cell(&t, "%s", tree_text(r, "title", r->name));
+		table_cell(&t, "%s%s%s", named ? code : "", named ? ": " : "",
+			   tree_text(r, "evidence", ""));
+		if (strcmp(state, "fail") == 0 || strcmp(state, "warn") == 0) {
+			table_note(&t, "     next: %s", tree_text(r, "next", "-"));
+			table_note(&t, "     in place of: %s", tree_text(r, "replaces", "-"));
+		}
+	}
+	table_print(&t, out);
+	table_fini(&t);
+	print_not_reached(out, rungs);
+}
+
+static void print_conn(FILE *out, const struct node *conn)
+{
+	char buf[LINE_MAX_LEN];
+
+	line(out, "", tree_text(conn, "verdict", "?"));
+	snprintf(buf, sizeof(buf), "%s, owner: %s, confidence: %s, at %s",
+		 tree_text(conn, "code", "?"), tree_text(conn, "owner", "?"),
+		 tree_text(conn, "confidence", "?"), tree_text(conn, "time", "?"));
+	line(out, "", buf);
+	print_candidates(out, tree_get(conn, "candidates"));
+	if (tree_get(conn, "next"))
+		line(out, "Next: ", tree_text(conn, "next", ""));
+	if (strcmp(tree_text(conn, "keep-config", "no"), "yes") == 0)
+		fprintf(out, "Do not change your configuration: the fault is outside.\n");
+	putc('\n', out);
+	print_rungs(out, tree_get(conn, "rungs"));
+}
+
+static void print_summary(FILE *out, const struct node *list)
+{
+	static const char *const heads[] = {"CONNECTION",  "STATUS",  "CODE", "OWNER",
+					    "KEEP-CONFIG", "VERDICT", NULL};
+	struct table t;
+
+	table_init(&t, heads);
+	for (const struct node *ev = list->first; ev; ev = ev->next)
+		for (const struct node *c = ev->first; c; c = c->next) {
+			table_row(&t);
+			table_cell(&t, "%s", c->name);
+			table_cell(&t, "%s", tree_text(c, "status", "?"));
+			table_cell(&t, "%s", tree_text(c, "code", "?"));
+			table_cell(&t, "%s", tree_text(c, "owner", "?"));
+			table_cell(&t, "%s", tree_text(c, "keep-config", "?"));
+			table_cell(&t, "%s", tree_text(c, "verdict", "?"));
+		}
+	table_print(&t, out);
+	table_fini(&t);
+	fprintf(out, "\n'port500 doctor CONNECTION' shows the ladder of one\n");
+}
+
+// The worst of all: down, then what cannot be told, then degraded.
+static int worst(const struct node *list, size_t *n)
+{
+	static const int rank[] = {[HEALTHY] = 0, [DEGRADED] = 1, [COULD_NOT_TELL] = 2, [DOWN] = 3};
+	int status = HEALTHY;
+
+	for (const struct node *ev = list ? list->first : NULL; ev; ev = ev->next)
+		for (const struct node *c = ev->first; c; c = c->next) {
+			uint64_t exit = tree_number(c, "exit");
+			int of = exit <= COULD_NOT_TELL ? (int)exit : COULD_NOT_TELL;
+
+			(*n)++;
+			if (rank[of] > rank[status])
+				status = of;
+		}
+	return *n ? status : COULD_NOT_TELL;
+}
+
+// ---- probing first ----
+
+enum { PROBES_MAX = 8, PROBE_TIMEOUT_MS = 15000 }; // a probe takes 4 s
+
+static int probe_one(struct cli *cli, const char *conn)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	struct vici_builder request = {0};
+	int status;
+
+	if (!root)
+		return cli_fail(COULD_NOT_TELL, "out of memory");
+	if (!cli->options.json)
+		fprintf(stderr, "probing the peer of %s ...\n", conn);
+	vici_kv(&request, "ike", conn);
+	status = cli_query_slow(cli, "probe", NULL, &request, root, PROBE_TIMEOUT_MS, NULL);
+	vici_builder_fini(&request);
+	// Without it there is the gateway's own evidence left.
+	if (!status && strcmp(tree_text(root, "success", "yes"), "yes") != 0)
+		cli_fail(COULD_NOT_TELL, "%s: not probed: %s", conn,
+			 tree_text(root, "errmsg", "it failed"));
+	tree_free(root);
+	return status ? COULD_NOT_TELL : HEALTHY;
+}
+
+static int probe_all(struct cli *cli)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	const struct node *conns;
+	size_t n = 0;
+	int status;
+
+	if (!root)
+		return cli_fail(COULD_NOT_TELL, "out of memory");
+	status = cli_query(cli, "get-conns", NULL, NULL, root) ? COULD_NOT_TELL : HEALTHY;
+	conns = tree_get(root, "conns");
+	for (const struct node *c = conns ? conns->first : NULL; c; c = c->next)
+		n++;
+	if (n > PROBES_MAX)
+		status = cli_fail(COULD_NOT_TELL,
+				  "%zu connections are too many to probe all peers at once: name "
+				  "one",
+				  n);
+	for (const struct node *c = conns ? conns->first : NULL; c && !status; c = c->next)
+		status = probe_one(cli, c->value);
+	tree_free(root);
+	return status;
+}
+
+int cli_doctor(struct cli *cli)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	const struct options *o = &cli->options;
+	struct vici_builder request = {0};
+	const struct node *list;
+	size_t n = 0;
+	int status;
+
+	if (!root)
+		return cli_fail(COULD_NOT_TELL, "out of memory");
+	if (o->probe) {
+		status = o->n_args > 0 ? probe_one(cli, o->args[0]) : probe_all(cli);
+		if (status) {
+			tree_free(root);
+			return status;
+		}
+	}
+	if (o->n_args > 0)
+		vici_kv(&request, "ike", o->args[0]);
+	status = cli_query(cli, "doctor", "doctor", &request, root) ? COULD_NOT_TELL : HEALTHY;
+	vici_builder_fini(&request);
+	if (!status && strcmp(tree_text(root, "success", "yes"), "yes") != 0)
+		status = cli_fail(COULD_NOT_TELL, "%s", tree_text(root, "errmsg", "it failed"));
+	if (status) {
+		tree_free(root);
+		return status;
+	}
+	list = tree_get(root, "doctor");
+	status = worst(list, &n);
+	if (o->json)
+		json_write(cli->out, root);
+	else if (n == 0)
+		fprintf(cli->out, "no connections are configured\n");
+	else if (n == 1)
+		print_conn(cli->out, list->first->first);
+	else
+		print_summary(cli->out, list);
+	tree_free(root);
+	return status;
+}

@@ -1,0 +1,123 @@
+// Negotiation: IKE_SA_INIT, authentication, child.
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "control/doctor/rungs.h"
+
+// How a failure is told, by kind.
+static const struct {
+	enum doctor_code code;
+	enum doctor_rung rung;
+	enum doctor_owner owner; // when we refused
+	const char *next;
+} failures[] = {
+	[DOCTOR_FAILED_PROPOSAL] = {DOCTOR_N_PROPOSAL, RUNG_INIT, DOCTOR_BOTH,
+				    "make 'proposals' of both sides have one in common: 'port500 "
+				    "show refusals' compares them"},
+	[DOCTOR_FAILED_KE] = {DOCTOR_N_KE, RUNG_INIT, DOCTOR_BOTH,
+			      "put a group into 'proposals' that both sides have: 'port500 show "
+			      "refusals' compares them"},
+	[DOCTOR_FAILED_VERSION] = {DOCTOR_N_VERSION, RUNG_INIT, DOCTOR_PEER,
+				   "have the peer speak IKEv2 (keyexchange = ikev2, version = 2)"},
+	[DOCTOR_FAILED_PSK] = {DOCTOR_N_PSK, RUNG_AUTH, DOCTOR_BOTH,
+			       "compare the secret of these two identities on both sides, byte by "
+			       "byte: blanks and line ends count"},
+	[DOCTOR_FAILED_PEER_SAID_NO] = {DOCTOR_N_PEERSAIDNO, RUNG_AUTH, DOCTOR_BOTH,
+					"only the peer's log says why: secret, our identity, our "
+					"certificate"},
+	[DOCTOR_FAILED_ID] = {DOCTOR_N_ID, RUNG_AUTH, DOCTOR_BOTH,
+			      "make remote.id here the same as the peer's own identity, with its "
+			      "type: 'port500 show refusals' has both"},
+	[DOCTOR_FAILED_NO_SECRET] =
+		{DOCTOR_N_NOSECRET, RUNG_AUTH, DOCTOR_US,
+		 "add a secret for these two identities, then 'port500 reload'"},
+	[DOCTOR_FAILED_CERT] =
+		{DOCTOR_N_CERT, RUNG_AUTH, DOCTOR_PEER,
+		 "'port500 show refusals' has the certificate: its dates, its issuer "
+		 "and whether that is one of our cacerts"},
+	[DOCTOR_FAILED_TS] = {DOCTOR_C_TS, RUNG_CHILD, DOCTOR_BOTH,
+			      "local_ts here has to be remote_ts there, and the other way round"},
+	[DOCTOR_FAILED_ESP] = {DOCTOR_C_ESP, RUNG_CHILD, DOCTOR_BOTH,
+			       "make 'esp_proposals' of both sides have one in common: 'port500 "
+			       "show refusals' compares them"},
+	[DOCTOR_FAILED_PFS] = {DOCTOR_C_PFS, RUNG_CHILD, DOCTOR_BOTH,
+			       "put the same group into 'esp_proposals' of both sides, or none"},
+};
+
+// True when the newest failure belongs to that rung.
+static bool failed_at(const struct doctor_facts *f, enum doctor_rung rung,
+		      struct doctor_finding *out)
+{
+	const struct doctor_failure_facts *x = &f->conn.failure;
+	enum doctor_owner owner = failures[x->what].owner;
+	char age[DOCTOR_AGE_TEXT_MAX];
+
+	if (x->what == DOCTOR_FAILED_NOT || failures[x->what].rung != rung)
+		return false;
+	if (x->what == DOCTOR_FAILED_CERT && x->by_peer)
+		owner = DOCTOR_US;
+	// A refusal that came in clear may be anybody's; what we refuse, we have seen.
+	finding_set(out, f->conn.stage == DOCTOR_STAGE_UP ? DOCTOR_WARN : DOCTOR_FAIL,
+		    failures[x->what].code, owner,
+		    x->by_peer && !x->authenticated ? DOCTOR_MEDIUM : DOCTOR_HIGH,
+		    "%" PRIu64 " times, last %s ago, refused by %s%s: %.300s", x->count,
+		    age_text(x->ago_ms, age), x->by_peer ? "the peer" : "us",
+		    x->by_peer && !x->authenticated ? " (not authenticated)" : "", x->text);
+	finding_next(out, "%s", failures[x->what].next);
+	return true;
+}
+
+// Did the newest failure come after that rung?
+static bool failed_above(const struct doctor_facts *f, enum doctor_rung rung)
+{
+	return f->conn.failure.what != DOCTOR_FAILED_NOT &&
+	       failures[f->conn.failure.what].rung > rung;
+}
+
+void rung_init(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	if (failed_at(f, RUNG_INIT, out))
+		return;
+	if (f->conn.stage >= DOCTOR_STAGE_AUTH)
+		finding_pass(out, "answered");
+	else if (failed_above(f, RUNG_INIT))
+		finding_pass(out, "was answered");
+	else
+		finding_unknown(out, "no answer yet");
+}
+
+void rung_auth(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	char age[DOCTOR_AGE_TEXT_MAX];
+
+	if (failed_at(f, RUNG_AUTH, out))
+		return;
+	if (f->conn.stage >= DOCTOR_STAGE_ESTABLISHED)
+		finding_pass(out, "both sides have proved who they are, %s ago",
+			     f->conn.established_ms.known ? age_text(f->conn.established_ms.n, age)
+							  : "?");
+	else if (failed_above(f, RUNG_AUTH))
+		finding_pass(out, "both sides had proved who they are");
+	else
+		finding_unknown(out, "not got so far");
+}
+
+void rung_child(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	const struct doctor_conn_facts *c = &f->conn;
+
+	if (failed_at(f, RUNG_CHILD, out))
+		return;
+	if (c->stage == DOCTOR_STAGE_UP) {
+		finding_pass(out, "%" PRIu64 " of %" PRIu64 " children are up", c->children_up.n,
+			     c->children.n);
+	} else if (c->stage == DOCTOR_STAGE_ESTABLISHED) {
+		finding_set(out, c->children_up.n ? DOCTOR_WARN : DOCTOR_FAIL, DOCTOR_C_DOWN,
+			    DOCTOR_US, DOCTOR_MEDIUM, "%" PRIu64 " of %" PRIu64 " children are up",
+			    c->children_up.n, c->children.n);
+		finding_next(out,
+			     "'port500 show conns' says which; 'port500 initiate' brings one up");
+	} else {
+		finding_unknown(out, "no IKE SA yet");
+	}
+}

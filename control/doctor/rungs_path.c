@@ -1,0 +1,255 @@
+// The path of UDP/500 and 4500: the truth table.
+//
+// One side cannot tell a lost request from a lost answer. What can: an ICMP error that quotes us, a
+// peer that repeats a request which we have answered, ESP that comes on while IKE does not, and
+// probes: of another port, from another port, of other sizes, hop by hop.
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "control/doctor/rungs.h"
+
+#define REPEATS	    2	 // of the peer's first request, before our answers count as lost
+#define LOSSES	    2	 // requests that had to be repeated
+#define BIG_MESSAGE 1000 // bytes
+
+static const char *who(const struct ip_addr *a, char buf[IP_ADDR_TEXT_MAX])
+{
+	return a->family == IP_NONE ? "somebody" : ip_addr_format(a, buf, IP_ADDR_TEXT_MAX);
+}
+
+static void refused(const struct doctor_facts *f, struct doctor_finding *out, enum doctor_icmp what,
+		    const struct ip_addr *by, unsigned port, const char *last)
+{
+	bool by_peer = ip_addr_equal(by, &f->route.peer);
+	char text[IP_ADDR_TEXT_MAX];
+
+	if (what == DOCTOR_ICMP_PORT) {
+		finding_set(out, DOCTOR_FAIL, DOCTOR_F_NOTLISTENING, DOCTOR_PEER, DOCTOR_MEDIUM,
+			    "%s says of UDP/%u: port unreachable%s", who(by, text), port, last);
+		finding_next(out,
+			     "tell the peer's people: nothing listens on UDP/%u there. Is the "
+			     "IKE daemon running?",
+			     port);
+		return;
+	}
+	finding_set(out, DOCTOR_FAIL, DOCTOR_F_ADMIN, by_peer ? DOCTOR_PEER : DOCTOR_CARRIER,
+		    DOCTOR_MEDIUM, "%s says of UDP/%u: administratively prohibited%s",
+		    who(by, text), port, last);
+	finding_next(out, "ask who runs %s to let UDP 500 and 4500 and ESP through", text);
+}
+
+// Row: an ICMP error quotes our messages.
+static bool by_icmp(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	const struct doctor_icmp_facts *i = &f->ike.icmp;
+	const struct doctor_probe *p = &f->probe.ike_500;
+	char last[DOCTOR_AGE_TEXT_MAX + 16];
+
+	if (icmp_is_fresh(f) && (i->last == DOCTOR_ICMP_PORT || i->last == DOCTOR_ICMP_ADMIN)) {
+		refused(f, out, i->last, &i->from, i->port, last_text(&i->errors, last));
+		return true;
+	}
+	if (p->answer == DOCTOR_REFUSED &&
+	    (p->icmp == DOCTOR_ICMP_PORT || p->icmp == DOCTOR_ICMP_ADMIN)) {
+		refused(f, out, p->icmp, &p->by, 500, "");
+		return true;
+	}
+	return false;
+}
+
+// Row: the peer's requests come, and it repeats them.
+static bool by_repeats(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	const struct doctor_count *c = &f->ike.peer_repeats;
+	char last[DOCTOR_AGE_TEXT_MAX + 16];
+
+	if (!c->known || c->n < REPEATS || f->guard.forged == DOCTOR_YES)
+		return false;
+	finding_set(out, DOCTOR_FAIL, DOCTOR_F_500OUT, DOCTOR_CARRIER, DOCTOR_HIGH,
+		    "the peer sent its first request again %" PRIu64 " times in %" PRIu64
+		    " s although we answered each%s",
+		    c->n, c->window_ms / 1000, last_text(c, last));
+	finding_next(out, "give the carrier the evidence: UDP/500 from us to the peer is lost "
+			  "('port500 doctor --evidence')");
+	return true;
+}
+
+// IKE_SA_INIT was answered on 500, IKE_AUTH is not.
+static bool by_auth(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	const struct doctor_ike_facts *i = &f->ike;
+	const struct doctor_probe_facts *p = &f->probe;
+	bool waits = f->conn.stage == DOCTOR_STAGE_AUTH && i->asking_tries > 1;
+	bool big = i->longest >= BIG_MESSAGE, moved = i->asking_port == 4500;
+
+	if ((!waits && !some(&i->unanswered_auth)) || ike_works(f))
+		return false;
+	if (moved && none(&i->rx_4500) && p->ike_4500.answer != DOCTOR_ANSWERED) {
+		finding_set(out, DOCTOR_FAIL, DOCTOR_F_4500, DOCTOR_CARRIER,
+			    p->ike_4500.answer == DOCTOR_SILENT ? DOCTOR_HIGH : DOCTOR_MEDIUM,
+			    "IKE_SA_INIT was answered on 500; IKE_AUTH went to 4500 %" PRIu64
+			    " times, %" PRIu64 " bytes, and nothing has come from there in %" PRIu64
+			    " s",
+			    i->asking_tries, i->longest, i->rx_4500.window_ms / 1000);
+		finding_next(out, "ask the carrier to let UDP/4500 through; both are needed behind "
+				  "a NAT");
+		return true;
+	}
+	finding_set(out, DOCTOR_FAIL, big ? DOCTOR_F_BIGUDP : DOCTOR_F_500LOSS, DOCTOR_CARRIER,
+		    big ? DOCTOR_MEDIUM : DOCTOR_LOW,
+		    "IKE_SA_INIT was answered; IKE_AUTH, %" PRIu64 " bytes, went to UDP/%u %" PRIu64
+		    " times without an answer",
+		    i->longest, i->asking_port ? (unsigned)i->asking_port : 500u, i->asking_tries);
+	finding_next(out, big ? "ask the carrier to let UDP fragments through, or set "
+				"fragment_size = 576 here and see"
+			      : "the peer's log says whether IKE_AUTH arrives there");
+	return true;
+}
+
+// Row: 500 is silent and another port answers.
+static void only_500(const struct doctor_facts *f, struct doctor_finding *out,
+		     enum doctor_state state)
+{
+	const struct doctor_probe_facts *p = &f->probe;
+	const struct doctor_hops *h5 = &p->hops_500, *h45 = &p->hops_4500;
+	bool stepped = h5->probed && h45->probed && h45->last > 0;
+	char text[IP_ADDR_TEXT_MAX];
+
+	if (p->ike_500_other_source.answer == DOCTOR_ANSWERED) {
+		finding_set(out, state, DOCTOR_F_500SPORT, DOCTOR_CARRIER, DOCTOR_HIGH,
+			    "UDP/500 is silent from our port 500 and answers from another");
+		finding_next(out, "ask the carrier not to filter UDP from source port 500");
+	} else if (stepped && !h5->arrived && h5->last < h45->last) {
+		finding_set(out, state, DOCTOR_F_500OUT, DOCTOR_CARRIER, DOCTOR_HIGH,
+			    "500 silent, 4500 answers; by hops 500 ends after hop %u (%s), 4500 "
+			    "gets to hop %u",
+			    h5->last, who(&h5->last_addr, text), h45->last);
+		finding_next(out, "give the carrier this: UDP/500 is lost after hop %u, %s",
+			     h5->last, text);
+	} else if (stepped && (h5->arrived || h5->last >= h45->last)) {
+		finding_set(out, state, DOCTOR_F_500IN, DOCTOR_CARRIER, DOCTOR_MEDIUM,
+			    "500 silent, 4500 answers; by hops our UDP/500 gets as far as 4500, to "
+			    "hop %u: the answers are lost",
+			    h5->last);
+		finding_next(out,
+			     "ask the peer whether it sees our requests, and the carrier about "
+			     "UDP/500 towards us");
+	} else {
+		finding_set(out, state, under_attack(f) ? DOCTOR_F_500SCRUB : DOCTOR_F_500,
+			    DOCTOR_CARRIER, DOCTOR_MEDIUM,
+			    "500 silent, %s answers; %" PRIu64 " messages a second on our UDP/500",
+			    p->ike_4500.answer == DOCTOR_ANSWERED ||
+					    p->ike_alt.answer != DOCTOR_ANSWERED
+				    ? "4500"
+				    : "another port",
+			    f->guard.per_second);
+		finding_next(out,
+			     "give the carrier the evidence ('port500 doctor --evidence'); until "
+			     "then 'on_500_blocked = try_4500'");
+	}
+}
+
+// Rows of the probe.
+static bool by_probe(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	const struct doctor_probe_facts *p = &f->probe;
+	const struct doctor_probe *small = &p->ike_500;
+	enum doctor_state state = ike_works(f) ? DOCTOR_WARN : DOCTOR_FAIL;
+	bool other = p->ike_4500.answer == DOCTOR_ANSWERED ||
+		     p->ike_alt.answer == DOCTOR_ANSWERED ||
+		     p->ike_500_other_source.answer == DOCTOR_ANSWERED;
+
+	if (small->answer == DOCTOR_SILENT && (other || some(&f->ike.rx_4500))) {
+		only_500(f, out, state);
+	} else if (small->answer == DOCTOR_SILENT && !ike_works(f)) {
+		if (p->ike_4500.answer == DOCTOR_NOT_PROBED)
+			return false;
+		finding_set(out, DOCTOR_FAIL, DOCTOR_F_PEERDOWN, DOCTOR_OWNER_UNKNOWN,
+			    DOCTOR_MEDIUM, "500 and 4500 are silent, ping %s",
+			    p->echo.answer == DOCTOR_ANSWERED ? "works" : "does not work either");
+		finding_next(out, "ask the peer's people: is the IKE daemon running, does a filter "
+				  "there name our address?");
+	} else if (small->answer == DOCTOR_ANSWERED &&
+		   (p->ike_500_large.answer == DOCTOR_SILENT ||
+		    p->ike_500_fragment.answer == DOCTOR_SILENT)) {
+		finding_set(out, state, DOCTOR_F_BIGUDP, DOCTOR_CARRIER, DOCTOR_HIGH,
+			    "UDP/500: small requests are answered, %s are not",
+			    p->ike_500_large.answer == DOCTOR_SILENT ? "those of 1200 bytes"
+								     : "fragmented ones");
+		finding_next(out, "ask the carrier to let UDP fragments through, or set "
+				  "fragment_size = 576 here");
+	} else if (small->answer == DOCTOR_ANSWERED && p->ike_4500.answer == DOCTOR_SILENT) {
+		finding_set(out, DOCTOR_WARN, DOCTOR_F_4500, DOCTOR_CARRIER, DOCTOR_MEDIUM,
+			    "500 answers, 4500 is silent");
+		finding_next(out, "ask the carrier to let UDP/4500 through: behind a NAT, IKE and "
+				  "ESP need it");
+	} else if (small->answer == DOCTOR_ANSWERED && small->answered < small->sent) {
+		finding_set(out, DOCTOR_WARN, DOCTOR_F_500LOSS, DOCTOR_CARRIER, DOCTOR_MEDIUM,
+			    "%u of %u requests to UDP/500 were answered", small->answered,
+			    small->sent);
+		finding_next(out, "ask the carrier whether it limits the rate of UDP/500");
+	} else {
+		return false;
+	}
+	return true;
+}
+
+// Rows without a probe that follow from what works besides.
+static bool by_contrast(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	const struct doctor_ike_facts *i = &f->ike;
+	char esp[DOCTOR_AGE_TEXT_MAX], wait[DOCTOR_AGE_TEXT_MAX];
+	bool esp_alive = f->esp.in.known && f->esp.in.ever && f->conn.suspect_ms >= 4000 &&
+			 f->esp.in.ago_ms < f->conn.suspect_ms;
+	bool heard = f->conn.heard_ms.known && f->conn.heard_ms.n < f->conn.suspect_ms;
+
+	if (esp_alive && !heard) {
+		bool natt = f->conn.port == 4500;
+
+		finding_set(out, DOCTOR_FAIL, natt ? DOCTOR_F_PEERDOWN : DOCTOR_F_500,
+			    natt ? DOCTOR_PEER : DOCTOR_CARRIER, DOCTOR_MEDIUM,
+			    "ESP came %s ago, IKE on UDP/%u has not answered for %s",
+			    age_text(f->esp.in.ago_ms, esp),
+			    f->conn.port ? (unsigned)f->conn.port : 500u,
+			    age_text(f->conn.suspect_ms, wait));
+		finding_next(out, natt ? "the path carries UDP/4500: the peer's IKE daemon hangs"
+				       : "the tunnel goes on; ask the carrier about UDP/500");
+		return true;
+	}
+	if (is_unanswered(f) && i->asking_port == 500 && none(&i->rx_500) && some(&i->rx_4500) &&
+	    f->guard.forged != DOCTOR_YES) {
+		only_500(f, out, DOCTOR_FAIL);
+		return true;
+	}
+	return false;
+}
+
+void rung_path(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	const struct doctor_ike_facts *i = &f->ike;
+	uint64_t rx = i->rx_500.n + i->rx_4500.n;
+	char last[DOCTOR_AGE_TEXT_MAX + 16];
+
+	if (!ike_works(f) && (by_icmp(f, out) || by_repeats(f, out) || by_auth(f, out)))
+		return;
+	if (by_probe(f, out) || by_contrast(f, out))
+		return;
+	// A single one may be a peer that was just starting.
+	if (i->late.known && i->late.n >= LOSSES) {
+		finding_set(out, DOCTOR_WARN, DOCTOR_F_500LOSS, DOCTOR_CARRIER, DOCTOR_MEDIUM,
+			    "%" PRIu64 " requests in %" PRIu64
+			    " s were answered only after they had been repeated%s",
+			    i->late.n, i->late.window_ms / 1000, last_text(&i->late, last));
+		finding_next(out, "ask the carrier whether it limits the rate of UDP/500");
+	} else if (ike_works(f)) {
+		finding_pass(out, "IKE goes both ways on UDP/%u",
+			     f->conn.port ? (unsigned)f->conn.port : 500u);
+	} else if (rx > 0 && f->guard.forged != DOCTOR_YES) {
+		finding_pass(out, "messages come from the peer: %" PRIu64 " in %" PRIu64 " s", rx,
+			     i->rx_500.window_ms / 1000);
+	} else if (f->probe.ike_500.answer == DOCTOR_ANSWERED) {
+		finding_pass(out, "UDP/500 answers the probe");
+	} else {
+		finding_unknown(out, "not probed: 'port500 doctor --probe' asks on 500 and 4500");
+	}
+}

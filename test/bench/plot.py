@@ -1,0 +1,74 @@
+"""Draws a JSON result of devtools/bench gateway, peers or latency as an SVG, with no library.
+
+    plot.py RESULT.json OUT.svg
+"""
+import json
+import sys
+from xml.sax.saxutils import escape
+
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 760, 360, 60, 40, 60
+COLOURS = ("#1f6fb4", "#d9822b", "#3a9a5b", "#8a5ab5", "#b03a48", "#777777")
+
+
+def bars(result):
+    """(title, unit, {group: {series: value}}) of a result."""
+    what, groups = result["bench"], {}
+    rows = result["results"]
+    if what == "gateway":
+        for r in rows:
+            groups.setdefault(str(r["size"]), {})[r["direction"]] = r["net_ns"]["median"]
+        return "port500, one worker: CPU time without the devices", "ns a packet", groups
+    if what == "peers":
+        for r in rows:
+            if r["part"] == "dpdk":
+                group = groups.setdefault(f"{r['size']} {r['direction']}, {r['tunnels']}", {})
+                group["port500"] = r["port500_net_ns"]["median"]
+                group[r["peer"]] = r["peer_net_ns"]["median"]
+        return "CPU time without the devices (size, way, tunnels)", "ns a packet", groups
+    for r in rows:
+        name = f"{r['size']}, {r['per_cent_of_highest']} %"
+        groups[name] = {f"{k} %": v for k, v in r["us"].items() if float(k) <= 99}
+    return "A packet's time through port500 (size, share of the highest rate)", "us", groups
+
+
+def svg(title, unit, groups):
+    series = list(dict.fromkeys(s for g in groups.values() for s in g))
+    top = max(v for g in groups.values() for v in g.values())
+    plot_height, step = HEIGHT - TOP - BOTTOM, (WIDTH - LEFT - 10) / len(groups)
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+           'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>',
+           f'<text x="{LEFT}" y="16" font-size="13">{escape(title)}</text>']
+    for i in range(5):
+        y = TOP + plot_height * (1 - i / 4)
+        out.append(f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+                   f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{top * i / 4:.3g}</text>')
+    out.append(f'<text x="8" y="{TOP - 10}">{escape(unit)}</text>')
+    for g, (name, values) in enumerate(groups.items()):
+        wide = step * 0.8 / len(series)
+        for s, value in values.items():
+            i, high = series.index(s), plot_height * value / top
+            x = LEFT + g * step + step * 0.1 + i * wide
+            out.append(f'<rect x="{x:.1f}" y="{TOP + plot_height - high:.1f}" width="{wide:.1f}" '
+                       f'height="{high:.1f}" fill="{COLOURS[i % len(COLOURS)]}"><title>'
+                       f'{escape(f"{name} {s}: {value:.1f} {unit}")}</title></rect>')
+        x, y = LEFT + (g + 0.5) * step, TOP + plot_height + 12
+        out.append(f'<text x="{x:.1f}" y="{y}" text-anchor="end" font-size="9" '
+                   f'transform="rotate(-30 {x:.1f} {y})">{escape(name)}</text>')
+    for i, s in enumerate(series):
+        x = LEFT + 130 * i
+        out.append(f'<rect x="{x}" y="22" width="10" height="10" fill="{COLOURS[i % len(COLOURS)]}"/>'
+                   f'<text x="{x + 14}" y="31">{escape(s)}</text>')
+    return "\n".join(out) + "\n</svg>\n"
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    with open(sys.argv[1], encoding="utf-8") as f:
+        result = json.load(f)
+    with open(sys.argv[2], "w", encoding="utf-8") as f:
+        f.write(svg(*bars(result)))
+
+
+if __name__ == "__main__":
+    main()
