@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/conn_index.h"
 #include "control/ike/refusal.h"
 #include "control/recorder.h"
 #include "lib/ike_wire.h"
@@ -190,6 +191,19 @@ static bool is_stranger(const struct run_sa *s, const struct ike_sa_info *info,
 	return !refusal || !ike_run_names(s->run, &info->remote.addr);
 }
 
+// Before a connection is chosen: the only one that the addresses leave, or the peer's endpoint.
+static const char *name_of(const struct run_sa *s, const struct ike_sa_info *info, bool stranger,
+			   char *buf, size_t size)
+{
+	const struct ike_conn *const *may = NULL;
+
+	if (!s->conn && !stranger && s->run->index)
+		may = conn_index_find(s->run->index, &info->local.addr, &info->remote.addr);
+	if (may && may[0] && !may[1])
+		return may[0]->name;
+	return run_sa_name(s, buf, size);
+}
+
 static void record_report(struct run_sa *s, const struct ike_event *ev,
 			  const struct ike_actions *acts, size_t at)
 {
@@ -210,10 +224,10 @@ static void record_report(struct run_sa *s, const struct ike_event *ev,
 		.ike_id = s->id,
 		.took_ms = took(s, ev, a->report.code),
 		.code = ike_report_code_name(a->report.code),
-		.conn = run_sa_name(s, name, sizeof(name)),
 		.child = child_of(acts, at),
 		.text = a->report.text,
 	};
+	e.conn = name_of(s, &info, e.stranger, name, sizeof(name));
 	recorder_event(s->run->recorder, &e);
 }
 

@@ -8,6 +8,7 @@
 #include "control/vici_doctor.h"
 #include "control/vici_guard.h"
 #include "control/vici_lists.h"
+#include "control/vici_recorder.h"
 #include "control/vici_probe.h"
 #include "control/vici_refusal.h"
 #include "control/vici_session.h"
@@ -48,6 +49,9 @@ static const struct vici_command commands[] = {
 	{"show-drops", vici_run_show_drops, NULL},
 	{"show-guard", vici_run_show_guard, NULL},
 	{"list-refusals", vici_run_list_refusals, NULL},
+	{"list-events", vici_run_list_events, NULL},
+	{"list-ike-headers", vici_run_list_ike_headers, NULL},
+	{"list-seconds", vici_run_list_seconds, NULL},
 	{"probe", vici_run_probe, NULL},
 	{"doctor", vici_run_doctor, NULL},
 	{"capture", vici_run_capture, NULL},

@@ -9,6 +9,7 @@
 
 #include "control/daemon.h"
 #include "control/refusals.h"
+#include "control/vici_recorder.h"
 #include "control/vici_refusal.h"
 #include "control/vici_sa.h"
 #include "control/vici_session.h"
@@ -449,6 +450,18 @@ static void on_report(void *ctx, enum ike_report_code code, enum ike_severity se
 		event_active(e->scan, EV_TIMEOUT, 0);
 }
 
+static void on_event(void *ctx, const struct record_event *event)
+{
+	struct vici_events *e = ctx;
+	struct vici_builder b = {0};
+
+	if (!vici_server_wanted(e->server, VICI_EV_EVENT))
+		return;
+	vici_record_event_build(&b, event);
+	announce(e, VICI_EV_EVENT, &b);
+	vici_builder_fini(&b);
+}
+
 int vici_events_create(struct vici_server *server, struct vici_events **out)
 {
 	struct vici_events *e = calloc(1, sizeof(*e));
@@ -463,6 +476,8 @@ int vici_events_create(struct vici_server *server, struct vici_events **out)
 	e->generation = server->d->generation;
 	refusals_init(&e->refusals);
 	ike_run_set_observer(server->d->ike, on_report, e);
+	if (server->d->recorder)
+		recorder_follow(server->d->recorder, on_event, e);
 	*out = e;
 	return 0;
 }
@@ -472,6 +487,8 @@ void vici_events_destroy(struct vici_events *e)
 	if (!e)
 		return;
 	ike_run_set_observer(e->server->d->ike, NULL, NULL);
+	if (e->server->d->recorder)
+		recorder_follow(e->server->d->recorder, NULL, NULL);
 	known_drop_all(e);
 	forget_all_failures(e);
 	refusals_fini(&e->refusals);

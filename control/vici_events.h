@@ -1,5 +1,5 @@
 // What the API tells on its own: log, ike-updown and child-updown events, and why a connection
-// last failed; and the event refusal.
+// last failed; and the events refusal and event.
 //
 // Reports of the IKE SAs arrive through ike_run's observer. Updown events are not made from the
 // reports but from comparing the SAs that are there now with those last announced: so each SA is

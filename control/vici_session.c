@@ -38,6 +38,10 @@ static const char *const event_names[VICI_EV_COUNT] = {
 	[VICI_EV_DOCTOR] = "doctor",
 	[VICI_EV_REFUSAL] = "refusal",
 	[VICI_EV_CAPTURE] = "capture",
+	[VICI_EV_LIST_EVENT] = "list-event",
+	[VICI_EV_EVENT] = "event",
+	[VICI_EV_LIST_IKE_HEADER] = "list-ike-header",
+	[VICI_EV_LIST_SECOND] = "list-second",
 	[VICI_EV_PROBE] = "probe",
 };
 

@@ -347,6 +347,13 @@ struct dp_guard_info {
 void dp_guard_info(const struct dp *dp, struct dp_guard_info *out);
 // Those that did most, at most `max`, most messages first; returns how many there are.
 size_t dp_guard_sources(const struct dp *dp, struct dp_guard_source *out, size_t max);
+struct dp_guard_peer_info { // messages from a configured peer's address, since it is configured
+	uint64_t passed, cookies, limited;
+};
+
+// -ENOENT: no configured peer has that address. One that is a range's counts for all of it.
+int dp_guard_peer_info(const struct dp *dp, const struct ip_addr *addr,
+		       struct dp_guard_peer_info *out);
 // Milliseconds since a *_tsc of above.
 uint64_t dp_guard_age_ms(const struct dp *dp, uint64_t tsc);
 

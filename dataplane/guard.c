@@ -321,6 +321,20 @@ void dp_guard_info(const struct dp *dp, struct dp_guard_info *out)
 	}
 }
 
+int dp_guard_peer_info(const struct dp *dp, const struct ip_addr *addr,
+		       struct dp_guard_peer_info *out)
+{
+	struct guard_peers *peers = atomic_load_explicit(&dp->guard->peers, memory_order_relaxed);
+	const struct guard_peer *p = peers ? guard_peers_find(peers, addr) : NULL;
+
+	if (!p)
+		return -ENOENT;
+	out->passed = atomic_load_explicit(&p->passed, memory_order_relaxed);
+	out->cookies = atomic_load_explicit(&p->cookies, memory_order_relaxed);
+	out->limited = atomic_load_explicit(&p->limited, memory_order_relaxed);
+	return 0;
+}
+
 uint64_t dp_guard_age_ms(const struct dp *dp, uint64_t tsc)
 {
 	const uint64_t now = rte_rdtsc();

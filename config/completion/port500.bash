@@ -87,7 +87,8 @@ _port500()
 		;;
 	show)
 		[[ $subject ]] || mapfile -t COMPREPLY < <(compgen -W \
-			"ike child policies routes ports interfaces workers guard refusals drops" \
+			"ike child policies routes ports interfaces workers guard refusals \
+events ike-headers history drops" \
 			-- "$cur")
 		;;
 	up | down | rekey | doctor)

@@ -182,6 +182,34 @@ static int query_refusals(struct cli *cli, struct node *root)
 	return cli_query(cli, "list-refusals", "list-refusal", NULL, root);
 }
 
+// With the connection that is named, if one is.
+static int query_named(struct cli *cli, const char *command, const char *event, struct node *root)
+{
+	struct vici_builder req = {0};
+	int status;
+
+	if (cli->options.n_args > 0)
+		vici_kv(&req, "ike", cli->options.args[0]);
+	status = cli_query(cli, command, event, &req, root);
+	vici_builder_fini(&req);
+	return status;
+}
+
+static int query_events(struct cli *cli, struct node *root)
+{
+	return query_named(cli, "list-events", "list-event", root);
+}
+
+static int query_ike_headers(struct cli *cli, struct node *root)
+{
+	return query_named(cli, "list-ike-headers", "list-ike-header", root);
+}
+
+static int query_history(struct cli *cli, struct node *root)
+{
+	return cli_query(cli, "list-seconds", "list-second", NULL, root);
+}
+
 static int query_drops(struct cli *cli, struct node *root)
 {
 	return cli_query(cli, "show-drops", NULL, NULL, root);
@@ -190,7 +218,8 @@ static int query_drops(struct cli *cli, struct node *root)
 static const struct {
 	const char *subject;
 	int (*query)(struct cli *cli, struct node *root);
-	void (*show)(FILE *out, const struct node *root); // NULL: show_drops
+	void (*show)(FILE *out, const struct node *root);
+	void (*show_all)(FILE *out, const struct node *root, bool all); // in place of it
 } subjects[] = {
 	{"ike", query_sas, show_ike},
 	{"child", query_sas, show_child},
@@ -201,7 +230,10 @@ static const struct {
 	{"workers", query_workers, show_workers},
 	{"guard", query_guard, show_guard},
 	{"refusals", query_refusals, show_refusals},
-	{"drops", query_drops, NULL},
+	{"events", query_events, show_events},
+	{"ike-headers", query_ike_headers, show_ike_headers},
+	{"history", query_history, NULL, show_history},
+	{"drops", query_drops, NULL, show_drops},
 };
 
 int cli_show(struct cli *cli)
@@ -220,7 +252,7 @@ int cli_show(struct cli *cli)
 	else if (!status && subjects[i].show)
 		subjects[i].show(cli->out, root);
 	else if (!status)
-		show_drops(cli->out, root, cli->options.all);
+		subjects[i].show_all(cli->out, root, cli->options.all);
 	tree_free(root);
 	return status;
 }
@@ -313,6 +345,19 @@ const struct command cli_commands[] = {
 	 "selectors offered and wanted, the connections that were looked at and what each lost "
 	 "by, the\n"
 	 "peer's certificates. Never a key.\n"},
+	{"show", "events", 0, 1, cli_show, "[CONNECTION]", "what has happened lately, and why",
+	 "Every change of an IKE SA or child with its reason, negotiations that failed with both\n"
+	 "sides' offers, rekeyings with their duration, alarms of the guard, links, starts and\n"
+	 "reloads; the oldest first, times in UTC. With gateway.state_dir also those before the\n"
+	 "last start.\n"},
+	{"show", "ike-headers", 0, 1, cli_show, "[CONNECTION]",
+	 "the last IKE messages of each peer, and how far they came",
+	 "For each peer the last 32 in both directions. FATE has the hop that a message came to and\n"
+	 "what became of it there. guard-passed less socket-in is what was lost between the guard\n"
+	 "and our socket. Whether a message that Linux took has left the port is not known.\n"},
+	{"show", "history", OPTION_ALL, 0, cli_show, "", "counters of the last minute, by second",
+	 "Packets, IKE messages, busiest worker, what the guard did and what was dropped. With\n"
+	 "--all the last ten minutes.\n"},
 	{"show", "drops", OPTION_ALL, 0, cli_show, "", "dropped packets by reason",
 	 "Reasons for which no packet was dropped are left out unless --all is given.\n"},
 	{"up", NULL, OPTION_TIMEOUT, 1, cli_up, "[CONN[/CHILD] | CHILD]", "bring tunnels up",

@@ -8,6 +8,7 @@
 
 #include "control/doctor_gather.h"
 #include "control/links.h"
+#include "control/recorder.h"
 
 struct fake fake;
 
@@ -99,6 +100,8 @@ void fake_init(struct event_base *base, const char *socket_path)
 	fake.d.dp = (struct dp *)&fake;
 	fake.d.started_ms = fake.now_ms - 7500000;
 	fake.d.generation = 1;
+	if (recorder_create(&fake.d.recorder))
+		abort();
 	observer = NULL;
 }
 
@@ -106,6 +109,8 @@ void fake_fini(void)
 {
 	free(fake.config.gateway.socket);
 	fake.config.gateway.socket = NULL;
+	recorder_destroy(fake.d.recorder);
+	fake.d.recorder = NULL;
 }
 
 void fake_report(enum ike_report_code code, enum ike_severity severity, const char *conn,
@@ -303,6 +308,8 @@ int ike_run_each(struct ike_run *run, const struct ike_run_select *sel, uint32_t
 		fill_sa(&sa, id);
 		if (sel && sel->ike_id && sel->ike_id != id)
 			continue;
+		if (sel && sel->conn && strcmp(sel->conn, sa.info.conn->name) != 0)
+			continue;
 		if (!fn(ctx, &sa))
 			break;
 	}
@@ -492,6 +499,15 @@ size_t dp_guard_sources(const struct dp *dp, struct dp_guard_source *out, size_t
 		.ttl_max = 64,
 	};
 	return 2;
+}
+
+int dp_guard_peer_info(const struct dp *dp, const struct ip_addr *addr,
+		       struct dp_guard_peer_info *out)
+{
+	(void)dp;
+	(void)addr;
+	*out = (struct dp_guard_peer_info){.passed = 100, .cookies = 20, .limited = 3};
+	return 0;
 }
 
 uint64_t dp_guard_age_ms(const struct dp *dp, uint64_t tsc)

@@ -321,6 +321,15 @@ size_t dp_guard_sources(const struct dp *dp, struct dp_guard_source *out, size_t
 	return dp->guard_source.addr.family != IP_NONE;
 }
 
+int dp_guard_peer_info(const struct dp *dp, const struct ip_addr *addr,
+		       struct dp_guard_peer_info *out)
+{
+	(void)dp;
+	(void)addr;
+	*out = (struct dp_guard_peer_info){.passed = 100, .cookies = 20, .limited = 3};
+	return 0;
+}
+
 uint64_t dp_guard_age_ms(const struct dp *dp, uint64_t tsc)
 {
 	(void)dp;

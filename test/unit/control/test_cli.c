@@ -116,7 +116,7 @@ static void test_options_refused(void **state)
 		{"statsu", "did you mean 'status'?"},
 		{"frobnicate", "see 'port500 help'"},
 		{"show", "One of: ike, child, policies, routes, ports, interfaces, workers, "
-			 "guard, refusals, drops"},
+			 "guard, refusals, events, ike-headers, history, drops"},
 		{"show ikee", "did you mean 'show ike'?"},
 		{"status extra", "'extra' is too much"},
 		{"status --all", "'status' does not take --all"},
@@ -578,6 +578,95 @@ static void test_show_refusals(void **state)
 	tree_free(root);
 }
 
+static struct node *streamed(struct node *root, const char *list, const char *name)
+{
+	struct node *l = tree_get(root, list) ? root->first : tree_add(root, NODE_LIST, list);
+
+	return tree_add(tree_add(l, NODE_SECTION, ""), NODE_SECTION, name);
+}
+
+static void test_show_events(void **state)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, ""), *e;
+	FILE *out = open_text();
+
+	(void)state;
+	e = streamed(root, "list-event", "7");
+	tree_add_value(e, "time", "2026-03-01T12:00:00.042Z");
+	tree_add_value(e, "kind", "failure");
+	tree_add_value(e, "code", "N-PSK");
+	tree_add_value(e, "ike", "lab");
+	tree_add_value(e, "msg", "wrong\x1b[2J key");
+	tree_add_value(e, "before-start", "yes");
+	e = streamed(root, "list-event", "8");
+	tree_add_value(e, "kind", "rekey");
+	tree_add_value(e, "code", "child-rekeyed");
+	tree_add_value(e, "ike", "lab");
+	tree_add_value(e, "child", "net");
+	tree_add_value(e, "msg", "new keys");
+	tree_add_value(e, "took-ms", "17");
+	show_events(out, root);
+	fclose(out);
+	assert_non_null(strstr(text, "2026-03-01T12:00:00.042Z failure N-PSK          lab: wrong"));
+	assert_null(strchr(text, '\x1b'));
+	assert_non_null(strstr(text, "-- the daemon was started --\n"));
+	assert_non_null(strstr(text, "lab/net: new keys (17 ms)"));
+	tree_free(root);
+	root = tree_add(NULL, NODE_SECTION, "");
+	out = open_text();
+	show_events(out, root);
+	fclose(out);
+	assert_string_equal(text, "nothing has happened yet\n");
+	tree_free(root);
+}
+
+static void test_show_ike_headers(void **state)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, ""), *p, *h;
+	FILE *out = open_text();
+
+	(void)state;
+	p = streamed(root, "list-ike-header", "192.0.2.2");
+	tree_add_value(tree_add(p, NODE_SECTION, "hops"), "guard-passed", "9");
+	h = tree_add(tree_add(p, NODE_SECTION, "headers"), NODE_SECTION, "1");
+	tree_add_value(h, "exchange", "IKE_AUTH");
+	tree_add_value(h, "message", "request");
+	tree_add_value(h, "hop", "socket");
+	tree_add_value(h, "fate", "send-failed");
+	tree_add_value(h, "error", "Network is unreachable");
+	show_ike_headers(out, root);
+	fclose(out);
+	assert_non_null(strstr(text, "192.0.2.2: last heard never, last sent to never\n"));
+	assert_non_null(strstr(text, "since the start: guard-passed 9\n"));
+	assert_non_null(strstr(text, "IKE_AUTH request"));
+	assert_non_null(strstr(text, "socket: send-failed, Network is unreachable"));
+	tree_free(root);
+}
+
+static void test_show_history(void **state)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, ""), *s;
+	FILE *out;
+
+	(void)state;
+	for (int i = 0; i < 61; i++) {
+		s = streamed(root, "list-second", "1");
+		tree_add_value(s, "time", i ? "2026-03-01T12:00:01.000Z" : "2020-01-01T00:00:00.000Z");
+		tree_add_value(tree_add(s, NODE_SECTION, "guard"), "limited", "7");
+	}
+	out = open_text();
+	show_history(out, root, false);
+	fclose(out);
+	assert_non_null(strstr(text, "2026-03-01T12:00:01 "));
+	assert_non_null(strstr(text, "limited 7"));
+	assert_null(strstr(text, "2020-")); // more than a minute ago
+	out = open_text();
+	show_history(out, root, true);
+	fclose(out);
+	assert_non_null(strstr(text, "2020-01-01T00:00:00 "));
+	tree_free(root);
+}
+
 static void test_show_ike_alias(void **state)
 {
 	static const char *const rows[][2] = {
@@ -623,6 +712,9 @@ int main(void)
 		TEST(test_show_guard),
 		TEST(test_show_drops),
 		TEST(test_show_refusals),
+		TEST(test_show_events),
+		TEST(test_show_ike_headers),
+		TEST(test_show_history),
 		TEST(test_show_ike_alias),
 	};
 

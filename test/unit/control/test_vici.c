@@ -18,6 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "control/recorder.h"
 #include "control/vici_server.h"
 #include "lib/limits.h"
 #include "lib/log.h"
@@ -1284,6 +1285,155 @@ static void test_gateway_answers(void **state)
 	client_close(&c);
 }
 
+// ---- the flight recorder ----
+
+static void note_event(const char *conn, const char *text)
+{
+	const struct record_event e = {
+		.time_ms = 1700000000042,
+		.kind = RECORD_FAILURE,
+		.level = RECORD_ERROR,
+		.took_ms = 17,
+		.ike_id = 5,
+		.code = "N-PSK",
+		.conn = conn,
+		.text = text,
+	};
+
+	recorder_event(fake.d.recorder, &e);
+}
+
+static void test_events_are_listed_and_told(void **state)
+{
+	struct vici_builder msg = {0};
+	struct vici_packet p;
+	struct client c;
+
+	(void)state;
+	c = client_open();
+	note_event("site-b", "first");
+	note_event("site-c", "second");
+	client_register(&c, "list-event");
+	client_register(&c, "event");
+	vici_kv(&msg, "ike", "site-c");
+	client_ask(&c, VICI_CMD_REQUEST, "list-events", &msg);
+	assert_true(client_packet(&c, &p));
+	assert_string_equal(p.name, "list-event");
+	expect_text(&p, "2.time", "2023-11-14T22:13:20.042Z");
+	expect_text(&p, "2.kind", "failure");
+	expect_text(&p, "2.level", "error");
+	expect_text(&p, "2.code", "N-PSK");
+	expect_text(&p, "2.ike", "site-c");
+	expect_text(&p, "2.ike-id", "5");
+	expect_text(&p, "2.took-ms", "17");
+	expect_text(&p, "2.msg", "second");
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	note_event("site-b", "third");
+	assert_true(client_packet(&c, &p));
+	assert_string_equal(p.name, "event");
+	expect_text(&p, "3.msg", "third");
+	msg = (struct vici_builder){0};
+	vici_kv(&msg, "after", "2");
+	client_ask(&c, VICI_CMD_REQUEST, "list-events", &msg);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "3.msg", "third");
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	msg = (struct vici_builder){0};
+	vici_kv(&msg, "after", "-1");
+	client_ask(&c, VICI_CMD_REQUEST, "list-events", &msg);
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "success", "no");
+	client_close(&c);
+}
+
+static void note_header(const char *peer, bool known)
+{
+	static const uint8_t bytes[28] = {
+		1, 2, 3, 4, 5, 6, 7, 8, [17] = 0x20, [18] = 34, [19] = 0x08, [27] = 28,
+	};
+	struct record_header h = {
+		.time_ms = 1700000000042,
+		.local = {ip_addr_v4(0xc0000201), 500},
+		.remote = {.port = 500},
+		.fate = RECORD_FATE_LIMITED,
+	};
+
+	assert_int_equal(ip_addr_parse(peer, &h.remote.addr), 0);
+	record_header_parse(&h, bytes, sizeof(bytes));
+	recorder_header(fake.d.recorder, &h, known);
+}
+
+static void test_headers_of_a_connection(void **state)
+{
+	struct vici_builder msg = {0};
+	struct vici_packet p;
+	struct client c;
+	char text[8];
+
+	(void)state;
+	c = client_open();
+	note_header("192.0.2.2", true);
+	note_header("198.51.100.7", true);
+	note_header("203.0.113.1", false);
+	client_register(&c, "list-ike-header");
+	vici_kv(&msg, "ike", "site-c"); // a range that the second one is in
+	client_ask(&c, VICI_CMD_REQUEST, "list-ike-headers", &msg);
+	assert_true(client_packet(&c, &p));
+	// A name with dots cannot be asked for by a path.
+	assert_non_null(memmem(p.msg, p.msg_len, "198.51.100.7", 12));
+	assert_non_null(memmem(p.msg, p.msg_len, "0102030405060708", 16));
+	assert_non_null(memmem(p.msg, p.msg_len, "IKE_SA_INIT", 11));
+	assert_non_null(memmem(p.msg, p.msg_len, "guard-passed", 12));
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	client_ask(&c, VICI_CMD_REQUEST, "list-ike-headers", NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(client_packet(&c, &p));
+		assert_string_equal(p.name, "list-ike-header");
+	}
+	expect_text(&p, "strangers.hops.limited", "1");
+	expect_text(&p, "strangers.headers.1.remote-host", "203.0.113.1");
+	expect_text(&p, "strangers.headers.1.fate", "limited");
+	expect_text(&p, "strangers.headers.1.hop", "parser");
+	expect_text(&p, "strangers.headers.1.message", "request");
+	assert_int_equal(vici_get(p.msg, p.msg_len, "strangers.hops.guard-passed", text,
+				  sizeof(text)),
+			 -ENOENT); // the guard counts them together with nobody
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	client_close(&c);
+}
+
+static void test_seconds_are_listed(void **state)
+{
+	struct record_totals t = {.n_workers = 1};
+	struct vici_packet p;
+	struct client c;
+
+	(void)state;
+	c = client_open();
+	recorder_tick(fake.d.recorder, 1700000000000, &t);
+	t.guard[GUARD_LIMITED] = 7;
+	t.drops[DROP_ESP_AUTH] = 2;
+	t.busy[0] = t.idle[0] = 1;
+	recorder_tick(fake.d.recorder, 1700000001000, &t);
+	recorder_tick(fake.d.recorder, 1700000002000, &t);
+	client_register(&c, "list-second");
+	client_ask(&c, VICI_CMD_REQUEST, "list-seconds", NULL);
+	assert_true(client_packet(&c, &p));
+	assert_string_equal(p.name, "list-second");
+	expect_text(&p, "1700000001.guard.limited", "7");
+	expect_text(&p, "1700000001.drops.esp-auth", "2");
+	expect_text(&p, "1700000001.busiest-percent", "50");
+	assert_true(client_packet(&c, &p));
+	expect_text(&p, "1700000002.span-ms", "1000");
+	assert_true(client_packet(&c, &p));
+	assert_int_equal(p.type, VICI_CMD_RESPONSE);
+	client_close(&c);
+}
+
 // ---- capture ----
 
 static const uint8_t packet[] = {0x45, 0, 0, 20, 0, 0, 0, 0, 64, 50, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2};
@@ -1534,6 +1684,9 @@ int main(void)
 		TEST(test_deaf_client_is_dropped),
 		TEST(test_reload),
 		TEST(test_gateway_answers),
+		TEST(test_events_are_listed_and_told),
+		TEST(test_headers_of_a_connection),
+		TEST(test_seconds_are_listed),
 		TEST(test_a_capture_to_its_count),
 		TEST(test_a_capture_that_is_stopped),
 		TEST(test_a_capture_ends_with_its_time),
