@@ -5,12 +5,12 @@ The table and the score are printed with the summary of the run.
 import pytest
 
 from faults_lab import FAULTS, Lab, has_doctor, knows
-from topology import Network, wait_for
+from topology import Network, prefix_of_tests, wait_for
 
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory):
-    with Network("t-") as net:
+    with Network(prefix_of_tests()) as net:
         yield Lab(net, tmp_path_factory.mktemp("faults"))
 
 
