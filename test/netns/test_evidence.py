@@ -1,4 +1,6 @@
 """The page for the network operator, of a carrier that drops UDP/500."""
+import json
+import tarfile
 
 
 def block(net):
@@ -25,3 +27,37 @@ def test_the_page_of_a_blocked_port(net, a, b):
     assert "Please" not in chinese
     status, _, err = a.cli("doctor --evidence --lang fr lab", check=False)
     assert status == 3 and "neither en nor zh" in err
+
+
+def test_a_bundle_has_no_secret(net, a, b, tmp_path):
+    """One tar of everything; a configuration with every kind of secret leaves none in it."""
+    secrets = ["who moved my port 500", "eap-SECRET", "token-SECRET", "ppk-SECRET"]
+    more = """secrets {
+    eap-x { id = somebody
+        secret = "eap-SECRET" }
+    token-x { pin = token-SECRET }
+    ppk-x { secret = ppk-SECRET }
+}
+"""
+    b.start(b.default_config(start=False))
+    a.start(a.default_config() + more)
+    a.wait_child()
+    bundle = tmp_path / "gw-a.tar"
+    a.cli(["support-bundle", str(bundle)])
+    assert bundle.stat().st_mode & 0o777 == 0o600
+    raw = bundle.read_bytes()
+    for secret in secrets:
+        assert secret.encode() not in raw
+    with tarfile.open(bundle) as tar:
+        names = set(tar.getnames())
+        assert {"README", "version.json", "status.json", "sas.json", "events.json", "doctor.json",
+                "ike-headers.json", "history.json", "drops.json", "port500.conf"} <= names, names
+        for name in names:
+            content = tar.extractfile(name).read().decode()
+            if name.endswith(".json"):
+                json.loads(content)
+            elif name == "port500.conf":
+                assert f'local_addrs = "{a.site.wan_addr}"' in content, content
+                assert content.count("secret = <removed>") == 3, content
+    status, _, err = a.cli(["support-bundle", str(bundle)], check=False)
+    assert status == 1 and "File exists" in err
