@@ -96,13 +96,15 @@ static char *page(const struct node *conn, enum lang lang)
 
 static void expect(const char *text, const char *part)
 {
-	if (!strstr(text, part))
+	assert_non_null(text);
+	if (text && !strstr(text, part))
 		fail_msg("the page lacks '%s':\n%s", part, text);
 }
 
 static void expect_not(const char *text, const char *part)
 {
-	if (strstr(text, part))
+	assert_non_null(text);
+	if (text && strstr(text, part))
 		fail_msg("the page has '%s':\n%s", part, text);
 }
 
