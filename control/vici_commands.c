@@ -4,6 +4,7 @@
 
 #include "control/daemon.h"
 #include "control/vici_capture.h"
+#include "control/vici_config.h"
 #include "control/vici_control.h"
 #include "control/vici_doctor.h"
 #include "control/vici_guard.h"
@@ -52,6 +53,7 @@ static const struct vici_command commands[] = {
 	{"list-events", vici_run_list_events, NULL},
 	{"list-ike-headers", vici_run_list_ike_headers, NULL},
 	{"list-seconds", vici_run_list_seconds, NULL},
+	{"get-config", vici_run_get_config, NULL},
 	{"probe", vici_run_probe, NULL},
 	{"doctor", vici_run_doctor, NULL},
 	{"capture", vici_run_capture, NULL},

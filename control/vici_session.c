@@ -42,6 +42,7 @@ static const char *const event_names[VICI_EV_COUNT] = {
 	[VICI_EV_EVENT] = "event",
 	[VICI_EV_LIST_IKE_HEADER] = "list-ike-header",
 	[VICI_EV_LIST_SECOND] = "list-second",
+	[VICI_EV_CONFIG_TEXT] = "config-text",
 	[VICI_EV_PROBE] = "probe",
 };
 

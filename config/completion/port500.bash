@@ -83,7 +83,7 @@ _port500()
 	case $command in
 	"" | help)
 		mapfile -t COMPREPLY < <(compgen -W \
-			"status doctor show up down rekey reload capture version help" -- "$cur")
+			"status doctor show up down rekey reload capture support-bundle version help" -- "$cur")
 		;;
 	show)
 		[[ $subject ]] || mapfile -t COMPREPLY < <(compgen -W \

@@ -303,12 +303,14 @@ const struct command cli_commands[] = {
 	 "connecting\n"
 	 "or down with the reason of its last failure, and each child with its traffic and idle "
 	 "time.\n"},
-	{"doctor", NULL, OPTION_PROBE, 1, cli_doctor, "[CONNECTION]", "what is wrong, whose problem it is, what to do",
+	{"doctor", NULL, OPTION_PROBE | OPTION_EVIDENCE | OPTION_VALUE(VALUE_LANG), 1, cli_doctor, "[CONNECTION]", "what is wrong, whose problem it is, what to do",
 	 "Climbs from host and port over route, next hop, UDP/500 both ways, guard and path to\n"
 	 "IKE_SA_INIT, authentication, child, ESP, MTU, load and history. The lowest rung that fails\n"
 	 "is the verdict. Without an argument: one line for each connection. Sends nothing to anybody,\n"
 	 "unless --probe asks the peers: ICMP echo from our own address, IKE_SA_INIT to 500 and 4500\n"
 	 "in three sizes, the same hop by hop; at most 80 packets to each, 4 seconds.\n"
+	 "--evidence writes one page for the network operator instead: times, addresses, counts in\n"
+	 "both directions, probes, what works and what is asked.\n"
 	 "Exit status: 0 healthy, 1 degraded, 2 down, 3 could not tell.\n"},
 	{"show", "ike", 0, 0, cli_show, "", "IKE SAs",
 	 "One row for each IKE SA with its algorithms and SPIs; ALIAS is the state as Cisco's\n"
@@ -385,6 +387,11 @@ const struct command cli_commands[] = {
 	 "comment. All conditions have to hold at one point of a packet's way; from there on it is\n"
 	 "followed. Ends with Ctrl-C.\n"
 	 "The file has what is in the tunnels in clear; keys are never in it.\n"},
+	{"support-bundle", NULL, 0, 1, cli_bundle, "FILE", "everything for support, without secrets",
+	 "Writes a tar with the answers of all show commands, the events, the last IKE headers, the\n"
+	 "doctor's report, versions, and the configuration file without secrets: only values that\n"
+	 "are known to be none are in it. There are addresses, identities and names in it. FILE must\n"
+	 "not exist.\n"},
 	{"version", NULL, 0, 0, cli_version, "", "versions of this program and of the daemon", ""},
 	{"help", NULL, 0, 2, cli_help, "[COMMAND]", "this text, or the help of a command", ""},
 	{0},

@@ -42,5 +42,6 @@ int cli_down(struct cli *cli);
 int cli_rekey(struct cli *cli);
 int cli_reload(struct cli *cli);
 int cli_capture(struct cli *cli);
+int cli_bundle(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_help(struct cli *cli);

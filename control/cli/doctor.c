@@ -1,8 +1,10 @@
 // doctor: what is wrong with a connection, whose problem it is, what to do next.
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/cli/cli.h"
+#include "control/cli/evidence.h"
 #include "control/cli/json.h"
 #include "control/cli/table.h"
 
@@ -193,17 +195,48 @@ static int probe_all(struct cli *cli)
 	return status;
 }
 
+// ---- the page for the operator ----
+
+static int read_lang(const struct options *o, enum lang *lang)
+{
+	const char *text = o->values[VALUE_LANG];
+
+	*lang = LANG_EN;
+	if (text && !o->evidence)
+		return cli_fail(COULD_NOT_TELL, "--lang is of the page that --evidence writes");
+	if (!text || strcmp(text, "en") == 0)
+		return 0;
+	*lang = LANG_ZH;
+	return strcmp(text, "zh") == 0
+		       ? 0
+		       : cli_fail(COULD_NOT_TELL, "--lang: '%s' is neither en nor zh", text);
+}
+
+static int write_evidence(struct cli *cli, const struct node *list, size_t n, enum lang lang,
+			  int status)
+{
+	if (n != 1)
+		return cli_fail(COULD_NOT_TELL, "%zu connections: name one", n);
+	evidence_write(cli->out, list->first->first, lang, (int64_t)time(NULL));
+	return status;
+}
+
 int cli_doctor(struct cli *cli)
 {
 	struct node *root = tree_add(NULL, NODE_SECTION, "");
 	const struct options *o = &cli->options;
 	struct vici_builder request = {0};
 	const struct node *list;
+	enum lang lang;
 	size_t n = 0;
 	int status;
 
 	if (!root)
 		return cli_fail(COULD_NOT_TELL, "out of memory");
+	if (read_lang(o, &lang)) {
+		tree_free(root);
+		return COULD_NOT_TELL;
+	}
 	if (o->probe) {
 		status = o->n_args > 0 ? probe_one(cli, o->args[0]) : probe_all(cli);
 		if (status) {
@@ -225,6 +258,8 @@ int cli_doctor(struct cli *cli)
 	status = worst(list, &n);
 	if (o->json)
 		json_write(cli->out, root);
+	else if (o->evidence)
+		status = write_evidence(cli, list, n, lang, status);
 	else if (n == 0)
 		fprintf(cli->out, "no connections are configured\n");
 	else if (n == 1)

@@ -25,6 +25,7 @@ static const struct option long_options[] = {
 	{"drops", no_argument, NULL, 'd'},
 	{"xstats", no_argument, NULL, 'x'},
 	{"probe", no_argument, NULL, 'p'},
+	{"evidence", no_argument, NULL, 'e'},
 	{"count", required_argument, NULL, VALUE_FIRST + VALUE_COUNT},
 	{"duration", required_argument, NULL, VALUE_FIRST + VALUE_DURATION},
 	{"sample", required_argument, NULL, VALUE_FIRST + VALUE_SAMPLE},
@@ -36,6 +37,7 @@ static const struct option long_options[] = {
 	{"host", required_argument, NULL, VALUE_FIRST + VALUE_HOST},
 	{"l4-port", required_argument, NULL, VALUE_FIRST + VALUE_L4_PORT},
 	{"write", required_argument, NULL, VALUE_FIRST + VALUE_WRITE},
+	{"lang", required_argument, NULL, VALUE_FIRST + VALUE_LANG},
 	{NULL, 0, NULL, 0},
 };
 
@@ -46,6 +48,8 @@ static const struct {
 	{OPTION_ALL, "--all", "also what has never happened (zero counters)"},
 	{OPTION_XSTATS, "--xstats", "also the counters of the ports' drivers"},
 	{OPTION_PROBE, "--probe", "ask the peer first: ICMP, IKE to 500 and 4500, hop by hop"},
+	{OPTION_EVIDENCE, "--evidence", "one page for the network operator"},
+	{OPTION_VALUE(VALUE_LANG), "--lang en|zh", "of that page: English (default) or Chinese"},
 	{OPTION_TIMEOUT, "--timeout S", "give up waiting after S seconds (default 30)"},
 	{OPTION_IKE_ID, "--ike-id N", "the IKE SA with this id (see: port500 show ike)"},
 	{OPTION_CHILD_ID, "--child-id N", "the child SA with this id (see: port500 show child)"},
@@ -157,6 +161,10 @@ static int read_options(int argc, char **argv, struct options *o, unsigned *used
 		case 'p':
 			o->probe = true;
 			*used |= OPTION_PROBE;
+			break;
+		case 'e':
+			o->evidence = true;
+			*used |= OPTION_EVIDENCE;
 			break;
 		case 'w':
 			o->values[VALUE_WRITE] = optarg;

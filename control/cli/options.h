@@ -19,9 +19,11 @@ enum { // options that only some commands take
 	OPTION_DROPS = 1 << 4,
 	OPTION_XSTATS = 1 << 5,
 	OPTION_PROBE = 1 << 6,
+	OPTION_EVIDENCE = 1 << 7,
 };
 
-// Options whose value the daemon looks at: they are keys of the command capture, but for the last.
+// Options whose value the daemon looks at: they are keys of the command capture, up to
+// --write, which is its own.
 enum option_value {
 	VALUE_COUNT,
 	VALUE_DURATION,
@@ -34,11 +36,12 @@ enum option_value {
 	VALUE_HOST,
 	VALUE_L4_PORT,
 	VALUE_WRITE,
+	VALUE_LANG,
 	OPTION_VALUES,
 };
 
 #define OPTION_VALUE(v) (1u << (8 + (v)))
-#define OPTION_CAPTURE	(OPTION_DROPS | (OPTION_VALUE(OPTION_VALUES) - OPTION_VALUE(0)))
+#define OPTION_CAPTURE	(OPTION_DROPS | (OPTION_VALUE(VALUE_WRITE + 1) - OPTION_VALUE(0)))
 
 struct cli;
 
@@ -55,7 +58,7 @@ struct command {
 struct options {
 	const struct command *command; // NULL: none was given
 	const char *socket;
-	bool json, help, version, all, drops, xstats, probe;
+	bool json, help, version, all, drops, xstats, probe, evidence;
 	unsigned timeout_s;
 	uint32_t ike_id, child_id; // 0: not given
 	const char *values[OPTION_VALUES]; // NULL: not given
