@@ -23,4 +23,4 @@ void vici_sa_ike(struct vici_builder *b, const struct ike_run_sa *sa, unsigned f
 void vici_sa_child(struct vici_builder *b, const struct ike_run_child *child, unsigned flags);
 // A list of selectors; "dynamic" in front when the side has one.
 void vici_sa_selectors(struct vici_builder *b, const char *key, const struct selector_list *list,
-		       bool dynamic);
+		       const struct selector_dynamic *dynamic);

@@ -43,7 +43,7 @@ struct ike_child_conf {
 	char name[IKE_NAME_MAX];
 	struct proposal_list esp;
 	struct selector_list local_ts, remote_ts;
-	bool local_dynamic, remote_dynamic; // add the tunnel's own address to that list
+	struct selector_dynamic local_dynamic, remote_dynamic; // beside those: the tunnel's own address
 	bool transport;			    // to be asked for, and agreed to
 	uint32_t replay_window;		    // packets
 	struct outer_rule outer;	    // of ESP's outer header
