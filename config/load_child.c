@@ -42,10 +42,11 @@ static int add_dynamic(struct loader *l, const struct config_node *key, const ch
 	struct selector_upper d;
 
 	if (selector_dynamic_parse(item, &d) != 0)
-		return config_node_error(l->err, -EINVAL, key,
-					 "'%s' is not dynamic, or dynamic with a protocol and ports "
-					 "as in dynamic[gre] or dynamic[tcp/179]",
-					 config_shown(item, text, sizeof(text)));
+		return config_node_error(
+			l->err, -EINVAL, key,
+			"'%s' is not dynamic, or dynamic with a protocol and ports "
+			"as in dynamic[gre] or dynamic[tcp/179]",
+			config_shown(item, text, sizeof(text)));
 	if (dynamic->n == DYNAMIC_MAX)
 		return config_node_error(l->err, -EINVAL, key, "more than %d times 'dynamic'",
 					 DYNAMIC_MAX);

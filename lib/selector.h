@@ -11,15 +11,15 @@
 #include "lib/addr.h"
 
 struct selector {
-	uint8_t family; // enum ip_family
-	uint8_t proto;	// 0 is any
+	uint8_t family;		   // enum ip_family
+	uint8_t proto;		   // 0 is any
 	uint16_t port_lo, port_hi; // host order; 0..65535 is any. For ICMP: type << 8 | code
 	struct ip_addr lo, hi;	   // inclusive
 };
 
 #define SELECTOR_TEXT_MAX 160
-#define SELECTORS_MAX 16 // selectors of one side of a child
-#define DYNAMIC_MAX   4  // of them "dynamic"
+#define SELECTORS_MAX	  16 // selectors of one side of a child
+#define DYNAMIC_MAX	  4  // of them "dynamic"
 
 struct selector_list {
 	uint8_t n;
@@ -31,7 +31,8 @@ struct selector_upper { // a selector without its addresses
 	uint16_t port_lo, port_hi;
 };
 
-// swanctl's "dynamic": the tunnel's own address on that side, which the configuration need not know.
+// swanctl's "dynamic": the tunnel's own address on that side, which the configuration need not
+// know.
 struct selector_dynamic {
 	uint8_t n; // 0: that side has none
 	struct selector_upper s[DYNAMIC_MAX];
