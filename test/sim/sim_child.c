@@ -23,13 +23,14 @@ static void add_dynamic(struct selector_list *list, const struct sim_peer *p,
 	struct ip_prefix net = {.addr = sim_addr(p->sim, 0), .len = p->sim->ipv6 ? 64 : 24};
 
 	for (unsigned i = 0; i < dynamic->n; i++) {
-		struct selector s =
-			p->conf.mobike ? selector_from_prefix(&net) : selector_from_host(a);
+		struct selector may[] = {selector_from_host(a), selector_from_prefix(&net)};
 
-		s.proto = dynamic->s[i].proto;
-		s.port_lo = dynamic->s[i].port_lo;
-		s.port_hi = dynamic->s[i].port_hi;
-		list->s[list->n++] = s;
+		for (unsigned k = 0; k < (p->conf.mobike ? 2 : 1); k++) {
+			may[k].proto = dynamic->s[i].proto;
+			may[k].port_lo = dynamic->s[i].port_lo;
+			may[k].port_hi = dynamic->s[i].port_hi;
+			list->s[list->n++] = may[k];
+		}
 	}
 }
 
@@ -44,8 +45,7 @@ static bool has_family(const struct selector_list *list, uint8_t family)
 // RFC 7296 2.9: nothing beyond the own policy, and nothing that no packet can match.
 static bool selectors_ok(const struct sim_peer *p, const struct selector_list *list,
 			 struct selector_list allowed, const struct selector_dynamic *dynamic,
-			 const struct ip_addr *addr,
-			 const struct selector_list *other_side)
+			 const struct ip_addr *addr, const struct selector_list *other_side)
 {
 	add_dynamic(&allowed, p, dynamic, addr);
 	for (unsigned i = 0; i < list->n; i++) {
