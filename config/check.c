@@ -359,8 +359,8 @@ static int check_families(struct loader *l, const struct config_conn *c,
 	const unsigned outer = tunnel_families(c);
 	const unsigned named_local = selector_families(&child->local_ts);
 	const unsigned named_remote = selector_families(&child->remote_ts);
-	const unsigned local = named_local | (child->local_dynamic ? outer : 0);
-	const unsigned remote = named_remote | (child->remote_dynamic ? outer : 0);
+	const unsigned local = named_local | (child->local_dynamic.n ? outer : 0);
+	const unsigned remote = named_remote | (child->remote_dynamic.n ? outer : 0);
 	const unsigned lonely_local = named_local & ~remote, lonely_remote = named_remote & ~local;
 
 	if ((local & remote) == 0)

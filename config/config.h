@@ -154,7 +154,7 @@ struct config_child {
 	enum config_mode mode;
 	struct proposal_list esp;
 	struct selector_list local_ts, remote_ts;
-	bool local_dynamic, remote_dynamic; // that side holds "dynamic": the tunnel's own address
+	struct selector_dynamic local_dynamic, remote_dynamic; // beside those
 	unsigned start_action;		    // enum config_start
 	enum config_dead dpd_action, close_action;
 	uint64_t rekey_time_ms, life_time_ms; // 0: never

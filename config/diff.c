@@ -67,7 +67,8 @@ bool config_child_fits(const struct config_child *a, const struct config_child *
 	return strcmp(a->name, b->name) == 0 && a->mode == b->mode &&
 	       proposals_equal(&a->esp, &b->esp) && selectors_equal(&a->local_ts, &b->local_ts) &&
 	       selectors_equal(&a->remote_ts, &b->remote_ts) &&
-	       a->local_dynamic == b->local_dynamic && a->remote_dynamic == b->remote_dynamic &&
+	       selector_dynamic_equal(&a->local_dynamic, &b->local_dynamic) &&
+	       selector_dynamic_equal(&a->remote_dynamic, &b->remote_dynamic) &&
 	       a->life_time_ms == b->life_time_ms && limit_compatible(&a->bytes, &b->bytes) &&
 	       limit_compatible(&a->packets, &b->packets) && a->replay_window == b->replay_window &&
 	       outer_rule_equal(&a->outer, &b->outer) && a->tfc_padding == b->tfc_padding &&

@@ -13,10 +13,6 @@ static int add_selector(struct loader *l, const struct config_node *key, const c
 	char text[CONFIG_SHOWN_MAX];
 	struct selector s;
 
-	if (strncmp(item, "dynamic", 7) == 0)
-		return config_node_error(l->err, -ENOTSUP, key,
-					 "'%s': 'dynamic' with a protocol is not available yet",
-					 config_shown(item, text, sizeof(text)));
 	if (selector_parse(item, &s) != 0)
 		return config_node_error(l->err, -EINVAL, key,
 					 "'%s' is not a network such as 10.1.0.0/16, "
@@ -39,8 +35,27 @@ static int add_selector(struct loader *l, const struct config_node *key, const c
 	return 0;
 }
 
+static int add_dynamic(struct loader *l, const struct config_node *key, const char *item,
+		       struct selector_dynamic *dynamic)
+{
+	char text[CONFIG_SHOWN_MAX];
+	struct selector_upper d;
+
+	if (selector_dynamic_parse(item, &d) != 0)
+		return config_node_error(
+			l->err, -EINVAL, key,
+			"'%s' is not dynamic, or dynamic with a protocol and ports "
+			"as in dynamic[gre] or dynamic[tcp/179]",
+			config_shown(item, text, sizeof(text)));
+	if (dynamic->n == DYNAMIC_MAX)
+		return config_node_error(l->err, -EINVAL, key, "more than %d times 'dynamic'",
+					 DYNAMIC_MAX);
+	dynamic->s[dynamic->n++] = d;
+	return 0;
+}
+
 static int load_selectors(struct loader *l, struct loader_section s, const char *name,
-			  struct selector_list *list, bool *dynamic)
+			  struct selector_list *list, struct selector_dynamic *dynamic)
 {
 	const struct config_node *key = loader_key(l, s, name);
 	const char *text = loader_text(l, s, name);
@@ -54,17 +69,14 @@ static int load_selectors(struct loader *l, struct loader_section s, const char 
 	while (value_next(&text, ",", item, sizeof(item), &too_long) != NULL) {
 		int rc;
 
-		if (strcmp(item, "dynamic") == 0) {
-			*dynamic = true;
-			continue;
-		}
-		rc = add_selector(l, key, item, list);
+		rc = strncmp(item, "dynamic", 7) == 0 ? add_dynamic(l, key, item, dynamic)
+						      : add_selector(l, key, item, list);
 		if (rc != 0)
 			return rc;
 	}
-	if (list->n == 0 && !*dynamic)
+	if (list->n == 0 && dynamic->n == 0)
 		return config_node_error(l->err, -EINVAL, key, "no network");
-	if (list->n + *dynamic > SELECTORS_MAX) // its place is taken at run time
+	if (list->n + dynamic->n > SELECTORS_MAX) // their places are taken at run time
 		return config_node_error(l->err, -EINVAL, key,
 					 "more than %d networks with 'dynamic'", SELECTORS_MAX);
 	return 0;
@@ -109,9 +121,9 @@ static enum config_dead load_dead_action(struct loader *l, struct loader_section
 static int load_rule_selectors(struct loader *l, struct loader_section s,
 			       const struct config_child *child)
 {
-	const char *name = child->local_dynamic ? "local_ts" : "remote_ts";
+	const char *name = child->local_dynamic.n ? "local_ts" : "remote_ts";
 
-	if (!child->local_dynamic && !child->remote_dynamic)
+	if (!child->local_dynamic.n && !child->remote_dynamic.n)
 		return 0;
 	return config_node_error(
 		l->err, -EINVAL, loader_place(l, s, name),

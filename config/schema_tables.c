@@ -407,7 +407,8 @@ const struct schema_key schema_keys[] = {
 	 .doc = "Our networks, separated by commas: \"10.1.0.0/16\", \"10.1.0.0/16[tcp/443]\", "
 		"\"fd00:1::/48\", \"10.1.0.10-10.1.0.20\", \"fd00:1::/48[ipv6-icmp/128]\"; "
 		"\"dynamic\" "
-		"is our own address, of the tunnel's family. Both families may stand in one child, "
+		"is our own address, of the tunnel's family, and \"dynamic[gre]\" or "
+		"\"dynamic[tcp/179]\" some of its packets (4 at most). Both families may stand in one child, "
 		"whatever the tunnel itself goes over; each needs networks on both sides. At most "
 		"16."},
 	{CHILD, "remote_ts", FORM_SELECTORS,

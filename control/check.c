@@ -50,15 +50,17 @@ static void report_gateway(FILE *out, const struct config_gateway *gw)
 	}
 }
 
-static void print_selectors(FILE *out, const struct selector_list *list, bool dynamic)
+static void print_selectors(FILE *out, const struct selector_list *list,
+			    const struct selector_dynamic *dynamic)
 {
 	char text[SELECTOR_TEXT_MAX];
 
 	for (unsigned i = 0; i < list->n; i++)
 		fprintf(out, "%s%s", i ? ", " : "",
 			selector_format(&list->s[i], text, sizeof(text)));
-	if (dynamic)
-		fprintf(out, "%sdynamic", list->n ? ", " : "");
+	for (unsigned i = 0; i < dynamic->n; i++)
+		fprintf(out, "%s%s", i || list->n ? ", " : "",
+			selector_dynamic_format(&dynamic->s[i], text, sizeof(text)));
 }
 
 static void print_proposals(FILE *out, const struct proposal_list *list)
@@ -126,9 +128,9 @@ static void report_child(FILE *out, const struct config_child *child)
 	};
 
 	fprintf(out, "    child %-8s %s: ", child->name, modes[child->mode]);
-	print_selectors(out, &child->local_ts, child->local_dynamic);
+	print_selectors(out, &child->local_ts, &child->local_dynamic);
 	fprintf(out, " === ");
-	print_selectors(out, &child->remote_ts, child->remote_dynamic);
+	print_selectors(out, &child->remote_ts, &child->remote_dynamic);
 	fprintf(out, "%s%s", child->iface[0] ? ", what is routed to " : "", child->iface);
 	fprintf(out, "%s%s\n", child->port[0] ? ", on port " : "", child->port);
 	if (!config_mode_has_sa(child->mode))

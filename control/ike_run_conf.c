@@ -261,8 +261,8 @@ static bool has_dynamic(const struct config *config)
 {
 	for (size_t i = 0; i < config->n_conns; i++)
 		for (size_t k = 0; k < config->conns[i].n_children; k++)
-			if (config->conns[i].children[k].local_dynamic ||
-			    config->conns[i].children[k].remote_dynamic)
+			if (config->conns[i].children[k].local_dynamic.n ||
+			    config->conns[i].children[k].remote_dynamic.n)
 				return true;
 	return false;
 }

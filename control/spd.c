@@ -62,13 +62,13 @@ static uint16_t ports_of(const struct config_gateway *gw, const struct config_ch
 }
 
 // The configured selectors, with "dynamic" replaced by the address.
-static struct selector_list expand(const struct selector_list *list, bool dynamic,
+static struct selector_list expand(const struct selector_list *list,
+				   const struct selector_dynamic *dynamic,
 				   const struct ip_addr *addr)
 {
 	struct selector_list out = *list;
 
-	if (dynamic && addr->family != IP_NONE && out.n < SELECTORS_MAX)
-		out.s[out.n++] = selector_from_host(addr);
+	selector_dynamic_add(dynamic, addr, &out);
 	return out;
 }
 
@@ -99,10 +99,10 @@ static int child_add(struct table *t, const struct spd_env *env, const struct co
 		if (e.policy.tunnel == DP_TUNNEL_NONE)
 			return 0;
 	}
-	if (child->local_dynamic || child->remote_dynamic)
+	if (child->local_dynamic.n || child->remote_dynamic.n)
 		env->addrs(env->ctx, conn, &local_addr, &remote_addr);
-	local = expand(&child->local_ts, child->local_dynamic, &local_addr);
-	remote = expand(&child->remote_ts, child->remote_dynamic, &remote_addr);
+	local = expand(&child->local_ts, &child->local_dynamic, &local_addr);
+	remote = expand(&child->remote_ts, &child->remote_dynamic, &remote_addr);
 	for (unsigned l = 0; l < local.n; l++) {
 		for (unsigned r = 0; r < remote.n; r++) {
 			int rc;

@@ -156,8 +156,8 @@ static void put_child_conf(struct vici_builder *b, const struct config_child *ch
 	vici_kv(b, "dpd_action", dead_name(child->dpd_action));
 	vici_kv(b, "close_action", dead_name(child->close_action));
 	vici_kv(b, "start_action", config_start_name(child->start_action));
-	vici_sa_selectors(b, "local-ts", &child->local_ts, child->local_dynamic);
-	vici_sa_selectors(b, "remote-ts", &child->remote_ts, child->remote_dynamic);
+	vici_sa_selectors(b, "local-ts", &child->local_ts, &child->local_dynamic);
+	vici_sa_selectors(b, "remote-ts", &child->remote_ts, &child->remote_dynamic);
 	vici_section_end(b);
 }
 
@@ -256,8 +256,8 @@ static void put_policy(struct vici_session *s, const struct vici_stream *st,
 		vici_kv(&b, "interface", child->iface);
 	if (child->port[0])
 		vici_kv(&b, "port", child->port);
-	vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);
-	vici_sa_selectors(&b, "remote-ts", &child->remote_ts, child->remote_dynamic);
+	vici_sa_selectors(&b, "local-ts", &child->local_ts, &child->local_dynamic);
+	vici_sa_selectors(&b, "remote-ts", &child->remote_ts, &child->remote_dynamic);
 	vici_section_end(&b);
 	vici_session_event(s, VICI_EV_LIST_POLICY, &b);
 }
@@ -424,8 +424,8 @@ static void put_show_conn(struct vici_session *s, const struct vici_stream *st,
 			vici_kv(&b, "interface", child->iface);
 		if (child->port[0])
 			vici_kv(&b, "port", child->port);
-		vici_sa_selectors(&b, "local-ts", &child->local_ts, child->local_dynamic);
-		vici_sa_selectors(&b, "remote-ts", &child->remote_ts, child->remote_dynamic);
+		vici_sa_selectors(&b, "local-ts", &child->local_ts, &child->local_dynamic);
+		vici_sa_selectors(&b, "remote-ts", &child->remote_ts, &child->remote_dynamic);
 		vici_section_end(&b);
 	}
 	vici_section_end(&b);

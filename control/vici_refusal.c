@@ -101,8 +101,8 @@ static void put_comparison(struct vici_builder *b, const struct ike_refusal *r)
 static void put_pair(struct vici_builder *b, const char *name, const struct refusal_selectors *ts)
 {
 	vici_section(b, name);
-	vici_sa_selectors(b, "local-ts", &ts->local, false);
-	vici_sa_selectors(b, "remote-ts", &ts->remote, false);
+	vici_sa_selectors(b, "local-ts", &ts->local, NULL);
+	vici_sa_selectors(b, "remote-ts", &ts->remote, NULL);
 	vici_section_end(b);
 }
 
@@ -121,8 +121,8 @@ static void put_candidate(struct vici_builder *b, const struct refusal_candidate
 	put_identity(b, "local-id", &c->local);
 	put_identity(b, "remote-id", &c->remote);
 	if (c->lost == LOST_SELECTORS) {
-		vici_sa_selectors(b, "local-ts", &c->local_ts, false);
-		vici_sa_selectors(b, "remote-ts", &c->remote_ts, false);
+		vici_sa_selectors(b, "local-ts", &c->local_ts, NULL);
+		vici_sa_selectors(b, "remote-ts", &c->remote_ts, NULL);
 	}
 	vici_section_end(b);
 }

@@ -167,13 +167,13 @@ static void put_counters(struct vici_builder *b, const struct ike_run_child *chi
 }
 
 void vici_sa_selectors(struct vici_builder *b, const char *key, const struct selector_list *list,
-		       bool dynamic)
+		       const struct selector_dynamic *dynamic)
 {
 	char text[SELECTOR_TEXT_MAX];
 
 	vici_list(b, key);
-	if (dynamic)
-		vici_item(b, "dynamic");
+	for (unsigned i = 0; dynamic && i < dynamic->n; i++)
+		vici_item(b, selector_dynamic_format(&dynamic->s[i], text, sizeof(text)));
 	for (unsigned i = 0; i < list->n; i++)
 		vici_item(b, selector_format(&list->s[i], text, sizeof(text)));
 	vici_list_end(b);
@@ -210,7 +210,7 @@ void vici_sa_child(struct vici_builder *b, const struct ike_run_child *child, un
 		vici_kv(b, "esn", "1");
 	if (!(flags & VICI_SA_NO_COUNTERS))
 		put_counters(b, child);
-	vici_sa_selectors(b, "local-ts", &info->local_ts, false);
-	vici_sa_selectors(b, "remote-ts", &info->remote_ts, false);
+	vici_sa_selectors(b, "local-ts", &info->local_ts, NULL);
+	vici_sa_selectors(b, "remote-ts", &info->remote_ts, NULL);
 	vici_section_end(b);
 }

@@ -21,6 +21,6 @@ const char *vici_ike_state(enum ike_state state);
 void vici_sa_ike(struct vici_builder *b, const struct ike_run_sa *sa, unsigned flags);
 // A section "name-id" with the keys of a child SA.
 void vici_sa_child(struct vici_builder *b, const struct ike_run_child *child, unsigned flags);
-// A list of selectors; "dynamic" in front when the side has one.
+// A list of selectors; in front the side's "dynamic" (NULL: none).
 void vici_sa_selectors(struct vici_builder *b, const char *key, const struct selector_list *list,
-		       bool dynamic);
+		       const struct selector_dynamic *dynamic);

@@ -233,6 +233,56 @@ int selector_parse(const char *text, struct selector *out)
 	return 0;
 }
 
+#define DYNAMIC "dynamic"
+
+int selector_dynamic_parse(const char *text, struct selector_upper *out)
+{
+	const size_t word = strlen(DYNAMIC), n = strlen(text);
+	struct selector s = {.port_hi = PORT_MAX};
+	char upper[SELECTOR_TEXT_MAX];
+
+	if (strncmp(text, DYNAMIC, word) != 0 || n >= sizeof(upper))
+		return -EINVAL;
+	if (n > word) {
+		if (text[word] != '[' || text[n - 1] != ']')
+			return -EINVAL;
+		memcpy(upper, text + word + 1, n - word - 1);
+		upper[n - word - 2] = '\0';
+		if (parse_upper(upper, &s))
+			return -EINVAL;
+	}
+	*out = (struct selector_upper){s.proto, s.port_lo, s.port_hi};
+	return 0;
+}
+
+static struct selector with_address(const struct selector_upper *d, const struct ip_addr *a)
+{
+	struct selector s = selector_from_host(a);
+
+	s.proto = d->proto;
+	s.port_lo = d->port_lo;
+	s.port_hi = d->port_hi;
+	return s;
+}
+
+void selector_dynamic_add(const struct selector_dynamic *d, const struct ip_addr *a,
+			  struct selector_list *list)
+{
+	for (unsigned i = 0; i < d->n && list->n < SELECTORS_MAX && a->family != IP_NONE; i++)
+		list->s[list->n++] = with_address(&d->s[i], a);
+}
+
+bool selector_dynamic_equal(const struct selector_dynamic *a, const struct selector_dynamic *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (unsigned i = 0; i < a->n; i++)
+		if (a->s[i].proto != b->s[i].proto || a->s[i].port_lo != b->s[i].port_lo ||
+		    a->s[i].port_hi != b->s[i].port_hi)
+			return false;
+	return true;
+}
+
 // --- printing ---------------------------------------------------------------------------------
 
 // True and the length when lo..hi is exactly one prefix.
@@ -287,6 +337,17 @@ static void format_upper(const struct selector *s, char *buf, size_t size)
 		snprintf(buf, size, "[%s/%s-%s]", proto, lo, hi);
 	else
 		snprintf(buf, size, "[%s/%u-%u]", proto, s->port_lo, s->port_hi);
+}
+
+char *selector_dynamic_format(const struct selector_upper *d, char *buf, size_t size)
+{
+	static const struct ip_addr nowhere;
+	struct selector s = with_address(d, &nowhere);
+	char upper[72];
+
+	format_upper(&s, upper, sizeof(upper));
+	snprintf(buf, size, DYNAMIC "%s", upper);
+	return buf;
 }
 
 char *selector_format(const struct selector *s, char *buf, size_t size)

@@ -6,12 +6,6 @@
 #include "control/ike/child_mode.h"
 #include "control/ike/report.h"
 
-static void add_dynamic(struct selector_list *list, bool dynamic, const struct ip_addr *a)
-{
-	if (dynamic && list->n < SELECTORS_MAX)
-		list->s[list->n++] = selector_from_host(a);
-}
-
 void child_selectors(const struct ike_sa *sa, const struct ike_child_conf *conf,
 		     struct selector_list *local, struct selector_list *remote)
 {
@@ -19,12 +13,14 @@ void child_selectors(const struct ike_sa *sa, const struct ike_child_conf *conf,
 	*remote = conf->remote_ts;
 	// A tunnel whose ends move goes on for the same packets (RFC 4555 2.1). In transport mode
 	// they are those between the ends, wherever these are.
-	add_dynamic(local, conf->local_dynamic,
-		    conf->transport || sa->ts_local.family == IP_NONE ? &sa->local.addr
-								      : &sa->ts_local);
-	add_dynamic(remote, conf->remote_dynamic,
-		    conf->transport || sa->ts_remote.family == IP_NONE ? &sa->remote.addr
-								       : &sa->ts_remote);
+	selector_dynamic_add(&conf->local_dynamic,
+			     conf->transport || sa->ts_local.family == IP_NONE ? &sa->local.addr
+									       : &sa->ts_local,
+			     local);
+	selector_dynamic_add(&conf->remote_dynamic,
+			     conf->transport || sa->ts_remote.family == IP_NONE ? &sa->remote.addr
+										: &sa->ts_remote,
+			     remote);
 }
 
 // One direction without its keys.

@@ -43,12 +43,13 @@ struct ike_child_conf {
 	char name[IKE_NAME_MAX];
 	struct proposal_list esp;
 	struct selector_list local_ts, remote_ts;
-	bool local_dynamic, remote_dynamic; // add the tunnel's own address to that list
-	bool transport;			    // to be asked for, and agreed to
-	uint32_t replay_window;		    // packets
-	struct outer_rule outer;	    // of ESP's outer header
-	uint16_t tfc_padding;		    // as in struct esp_sa
-	uint32_t dummies;		    // as in struct esp_sa
+	struct selector_dynamic local_dynamic,
+		remote_dynamic;	 // beside those: the tunnel's own address
+	bool transport;		 // to be asked for, and agreed to
+	uint32_t replay_window;	 // packets
+	struct outer_rule outer; // of ESP's outer header
+	uint16_t tfc_padding;	 // as in struct esp_sa
+	uint32_t dummies;	 // as in struct esp_sa
 	// A child SA is rekeyed rekey_time_ms, less up to rand_time_ms, after it was made, and
 	// deleted life_time_ms after it. 0: never.
 	uint64_t rekey_time_ms, rand_time_ms, life_time_ms;

@@ -356,45 +356,61 @@ static bool send_orphan_delete(struct step *st)
 	return send_delete_child(st, spi);
 }
 
-void request_next(struct step *st)
+// What is wanted most. *child: it was a child, for which perhaps nothing could be sent this time.
+static bool send_next(struct step *st, bool *child)
 {
 	struct ike_sa *sa = st->sa;
 	uint64_t now = st->ev->now_ms;
 	const struct ike_child_conf *conf;
-	struct ike_child *child;
-	bool sent = true;
+	struct ike_child *c;
+
+	*child = false;
+	if (sa->want_terminate)
+		return send_delete_ike(st);
+	if (sa->mobike.want_update)
+		return send_update(st);
+	if (sa->mobike.want_return)
+		return send_return(st);
+	if (sa->orphan_spi)
+		return send_orphan_delete(st);
+	if ((c = child_wanting_delete(sa)))
+		return send_delete_of(st, c);
+	if (sa->want_rekey && sa->retry_ms <= now) {
+		sa->want_rekey = false;
+		return send_rekey(st);
+	}
+	if ((c = child_wanting_rekey(sa, now))) {
+		*child = true;
+		c->want_rekey = false;
+		return send_child(st, c->info.conf, c);
+	}
+	if ((conf = want_take(sa, now))) {
+		*child = true;
+		return send_child(st, conf, NULL);
+	}
+	if (sa->mobike.want_addrs)
+		return send_addresses(st);
+	if (sa->want_check) {
+		sa->want_check = false;
+		return send_liveness(st);
+	}
+	return true;
+}
+
+void request_next(struct step *st)
+{
+	struct ike_sa *sa = st->sa;
+	bool child = true;
 
 	// The peer has one of these two, and calls us where we were.
 	if ((sa->phase == PHASE_REKEYED || sa->predecessor) && sa->mobike.want_update &&
 	    sa->request.kind == REQUEST_NONE && !send_update(st))
 		act_close(st, false, "no message could be built");
 	// Nothing is begun on a successor of which it is not known yet whether it stays.
-	if (sa->phase != PHASE_ESTABLISHED || sa->request.kind != REQUEST_NONE || sa->predecessor)
-		return;
-	if (sa->want_terminate) {
-		sent = send_delete_ike(st);
-	} else if (sa->mobike.want_update) {
-		sent = send_update(st);
-	} else if (sa->mobike.want_return) {
-		sent = send_return(st);
-	} else if (sa->orphan_spi) {
-		sent = send_orphan_delete(st);
-	} else if ((child = child_wanting_delete(sa))) {
-		sent = send_delete_of(st, child);
-	} else if (sa->want_rekey && sa->retry_ms <= now) {
-		sa->want_rekey = false;
-		sent = send_rekey(st);
-	} else if ((child = child_wanting_rekey(sa, now))) {
-		child->want_rekey = false;
-		sent = send_child(st, child->info.conf, child);
-	} else if ((conf = want_take(sa, now))) {
-		sent = send_child(st, conf, NULL);
-	} else if (sa->mobike.want_addrs) {
-		sent = send_addresses(st);
-	} else if (sa->want_check) {
-		sa->want_check = false;
-		sent = send_liveness(st);
-	}
-	if (!sent)
-		act_close(st, false, "no message could be built");
+	// A child that could not be asked for makes room for what waits behind it: nothing else
+	// would ever wake a liveness check that is due already.
+	while (child && sa->phase == PHASE_ESTABLISHED && sa->request.kind == REQUEST_NONE &&
+	       !sa->predecessor)
+		if (!send_next(st, &child))
+			act_close(st, false, "no message could be built");
 }

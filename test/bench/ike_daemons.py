@@ -35,6 +35,7 @@ from vici import Vici  # noqa: E402
 
 REST_S = 2      # how long idle daemons are measured
 REKEY_S = 3     # after the last command to rekey: all are done long before
+GONE_S = 30     # for the last of what was replaced to go
 LINGER_S = 5    # replaced child SAs still receive for so long (delete_rekeyed_delay)
 SETTLE_S = 0.3  # after the last tunnel, until nobody has anything left to do
 
@@ -320,6 +321,16 @@ def idle(pair, seconds):
     return result
 
 
+def settled(api, n):
+    """How many IKE SAs are up, once those that were replaced are gone. A message that was lost is
+    sent again after 4 s."""
+    for _ in range(GONE_S):
+        if established(api) <= n:
+            break
+        time.sleep(1)
+    return established(api)
+
+
 def rekey(pair, word, prefix):
     """A replaces all its child SAs, or all its IKE SAs; milliseconds for each, on either side."""
     api = Vici(pair.gateways[0].socket)
@@ -332,7 +343,7 @@ def rekey(pair, word, prefix):
         time.sleep(REKEY_S)
 
     used = used_by(pair.pids, replace_all)
-    result = {f"rekey_{word}_up": established(api)}  # charon may lose some, or be late
+    result = {f"rekey_{word}_up": settled(api, pair.n)}  # charon may lose some, or be late
     api.close()
     for side, pid, u, idle_use in zip(("initiator", "responder"), pair.pids, used, rest):
         net = u.without_idle(idle_use)

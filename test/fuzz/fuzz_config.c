@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				 child->if_id != 0 && config_mode_has_sa(child->mode)));
 
 			REQUIRE(child->name[0] != '\0' && child->esp.n > 0);
-			REQUIRE(child->remote_ts.n > 0 || child->remote_dynamic);
+			REQUIRE(child->remote_ts.n > 0 || child->remote_dynamic.n > 0);
 			REQUIRE(!config_mode_has_sa(child->mode) || c->n_psks > 0);
 		}
 	}

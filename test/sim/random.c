@@ -71,7 +71,8 @@ static void configure_inner(struct sim *s, uint64_t *rng)
 					     "fd00:1::/48",
 					     "10.1.0.0/16",
 					     "10.1.0.0/16 dynamic",
-					     "fd00:1::/48 dynamic"};
+					     "fd00:1::/48 dynamic",
+					     "dynamic[tcp/179] dynamic[gre] 10.1.0.0/16"};
 	static const char *const both_b[] = {"10.2.0.0/16 fd00:2::/48",
 					     "fd00:2::/48 10.2.0.0/16",
 					     "::/0 0.0.0.0/0[udp]",
@@ -90,8 +91,8 @@ static void configure_inner(struct sim *s, uint64_t *rng)
 		s->b.conf.local_ts = s->a.conf.remote_ts = "fd00:2::/48";
 		break;
 	default:
-		s->a.conf.local_ts = both_a[below(rng, 7)];
-		s->b.conf.remote_ts = both_a[below(rng, 7)];
+		s->a.conf.local_ts = both_a[below(rng, 8)];
+		s->b.conf.remote_ts = both_a[below(rng, 8)];
 		s->b.conf.local_ts = both_b[below(rng, 6)];
 		s->a.conf.remote_ts = both_b[below(rng, 6)];
 		break;

@@ -18,13 +18,20 @@ static struct sim_child *slot_free(struct sim_peer *p)
 
 // With MOBIKE 'dynamic' is the address that the side had when its IKE SA was set up: any of them.
 static void add_dynamic(struct selector_list *list, const struct sim_peer *p,
-			const struct ip_addr *a)
+			const struct selector_dynamic *dynamic, const struct ip_addr *a)
 {
 	struct ip_prefix net = {.addr = sim_addr(p->sim, 0), .len = p->sim->ipv6 ? 64 : 24};
 
-	list->s[list->n++] = selector_from_host(a);
-	if (p->conf.mobike)
-		list->s[list->n++] = selector_from_prefix(&net);
+	for (unsigned i = 0; i < dynamic->n; i++) {
+		struct selector may[] = {selector_from_host(a), selector_from_prefix(&net)};
+
+		for (unsigned k = 0; k < (p->conf.mobike ? 2 : 1); k++) {
+			may[k].proto = dynamic->s[i].proto;
+			may[k].port_lo = dynamic->s[i].port_lo;
+			may[k].port_hi = dynamic->s[i].port_hi;
+			list->s[list->n++] = may[k];
+		}
+	}
 }
 
 static bool has_family(const struct selector_list *list, uint8_t family)
@@ -37,11 +44,10 @@ static bool has_family(const struct selector_list *list, uint8_t family)
 
 // RFC 7296 2.9: nothing beyond the own policy, and nothing that no packet can match.
 static bool selectors_ok(const struct sim_peer *p, const struct selector_list *list,
-			 struct selector_list allowed, bool dynamic, const struct ip_addr *addr,
-			 const struct selector_list *other_side)
+			 struct selector_list allowed, const struct selector_dynamic *dynamic,
+			 const struct ip_addr *addr, const struct selector_list *other_side)
 {
-	if (dynamic)
-		add_dynamic(&allowed, p, addr);
+	add_dynamic(&allowed, p, dynamic, addr);
 	for (unsigned i = 0; i < list->n; i++) {
 		bool inside = false;
 
@@ -63,9 +69,9 @@ void sim_child_install(struct sim_peer *p, struct ike_child_install *i)
 	if (i->in.encr_key.len == 0 || (i->out.encr_key.len == 0) != i->out_later ||
 	    i->out.spi == 0)
 		sim_broken(p->sim, "%s: a child without keys or SPI", p->name);
-	if (!selectors_ok(p, &i->in.local_ts, i->conf->local_ts, i->conf->local_dynamic,
+	if (!selectors_ok(p, &i->in.local_ts, i->conf->local_ts, &i->conf->local_dynamic,
 			  &i->in.local.addr, &i->in.remote_ts) ||
-	    !selectors_ok(p, &i->in.remote_ts, i->conf->remote_ts, i->conf->remote_dynamic,
+	    !selectors_ok(p, &i->in.remote_ts, i->conf->remote_ts, &i->conf->remote_dynamic,
 			  &i->in.remote.addr, &i->in.local_ts))
 		sim_broken(p->sim, "%s: a child with selectors that it must not have", p->name);
 	if (!c) {

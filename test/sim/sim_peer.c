@@ -136,15 +136,17 @@ static void proposals_from(const char *text, enum protocol_id protocol, struct p
 		must(!proposal_parse(word, protocol, &out->p[out->n++], &err), "proposal", word);
 }
 
-static void selectors_from(const char *text, struct selector_list *out, bool *dynamic)
+static void selectors_from(const char *text, struct selector_list *out,
+			   struct selector_dynamic *dynamic)
 {
 	char copy[512], *save, *word;
 
 	snprintf(copy, sizeof(copy), "%s", text);
 	*out = (struct selector_list){0};
 	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
-		if (strcmp(word, "dynamic") == 0)
-			*dynamic = true;
+		if (strncmp(word, "dynamic", 7) == 0)
+			must(!selector_dynamic_parse(word, &dynamic->s[dynamic->n++]), "selector",
+			     word);
 		else
 			must(!selector_parse(word, &out->s[out->n++]), "selector", word);
 }

@@ -603,6 +603,33 @@ static void test_no_spi_left_at_the_responder(void **state)
 	end(s);
 }
 
+// A child for which no SPI is free stands in front of a liveness check, and the peer dies: that is
+// noticed all the same.
+static void test_a_child_without_spi_does_not_put_liveness_to_sleep(void **state)
+{
+	struct sim *s = start();
+
+	(void)state;
+	s->b.conf.dpd_delay_ms = 30000;
+	sim_initiate(s, &s->a);
+	sim_run_until(s, 2000);
+	CHECK(is_established(&s->a) && is_established(&s->b));
+	sim_check(s, &s->b); // under way: both others wait for its answer
+	s->b.no_spis = true;
+	sim_create_child(s, &s->b, 0);
+	sim_check(s, &s->b);
+	sim_run_until(s, 4000);
+	CHECK(says(&s->b, IKE_REPORT_INFO, "no inbound SPI is free"));
+	CHECK(is_established(&s->b));
+	s->drop = 1000;
+	sim_run_until(s, 600000);
+	CHECK(sim_open(&s->b) == 0);
+	CHECK(says(&s->b, IKE_REPORT_DEAD_PEER, ""));
+	s->drop = 0;
+	sim_run_until(s, 1200000);
+	end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -626,6 +653,7 @@ int main(void)
 		cmocka_unit_test(test_narrowing),
 		cmocka_unit_test(test_the_better_child_is_chosen),
 		cmocka_unit_test(test_no_spi_left_at_the_responder),
+		cmocka_unit_test(test_a_child_without_spi_does_not_put_liveness_to_sleep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,6 +164,41 @@ static void test_dynamic_is_of_the_tunnels_family(void **state)
 	end(s);
 }
 
+// Each side's own address with protocols and ports: the common part is what both name.
+static void test_dynamic_with_ports_is_narrowed(void **state)
+{
+	struct sim *s = start();
+	struct ike_child_info child;
+
+	(void)state;
+	s->a.conf.local_ts = "dynamic[tcp/179] dynamic[gre]";
+	s->b.conf.remote_ts = "dynamic";
+	s->b.conf.local_ts = "dynamic[tcp/100-200] dynamic[gre] dynamic[udp]";
+	s->a.conf.remote_ts = "dynamic[tcp] dynamic[gre]";
+	sim_initiate(s, &s->a);
+	sim_run_until(s, 2000);
+	CHECK(sim_agree(s));
+	child = first_child(&s->b);
+	CHECK(is_ts(&child.remote_ts, "192.0.2.1/32[tcp/bgp] 192.0.2.1/32[gre]"));
+	CHECK(is_ts(&child.local_ts, "192.0.2.2/32[tcp/100-200] 192.0.2.2/32[gre]"));
+	end(s);
+}
+
+static void test_dynamic_with_other_ports_is_refused(void **state)
+{
+	struct sim *s = start();
+
+	(void)state;
+	s->a.conf.local_ts = "dynamic[tcp/179]";
+	s->b.conf.remote_ts = "dynamic[tcp/180]";
+	s->b.conf.local_ts = s->a.conf.remote_ts = "dynamic";
+	sim_initiate(s, &s->a);
+	sim_run_until(s, 20000);
+	CHECK(sim_children(&s->a) == 0 && sim_children(&s->b) == 0);
+	CHECK(says(&s->b, IKE_REPORT_TS_MISMATCH, "192.0.2.1/32[tcp/bgp]"));
+	end(s);
+}
+
 static void test_dynamic_without_counterpart_is_said(void **state)
 {
 	struct sim *s = start();
@@ -287,6 +322,8 @@ int main(void)
 		cmocka_unit_test(test_narrowing),
 		cmocka_unit_test(test_a_refusal_shows_both_families),
 		cmocka_unit_test(test_dynamic_is_of_the_tunnels_family),
+		cmocka_unit_test(test_dynamic_with_ports_is_narrowed),
+		cmocka_unit_test(test_dynamic_with_other_ports_is_refused),
 		cmocka_unit_test(test_dynamic_without_counterpart_is_said),
 		cmocka_unit_test(test_the_first_selectors_are_a_pair),
 		cmocka_unit_test(test_rekeyed_with_both_families),

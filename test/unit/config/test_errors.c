@@ -202,10 +202,14 @@ static const struct row errors[] = {
 	{CHILD, "local_ts = 2001:db8::/32",
 	 "f:22: connections.a.children.n: local_ts has no network of a family that remote_ts has: "
 	 "there is no packet from one to the other"},
-	{CHILD, "local_ts = dynamic[tcp/80]",
-	 "f:24: connections.a.children.n.local_ts: "
-	 "'dynamic[tcp/80]': 'dynamic' with a protocol is not "
-	 "available yet"},
+	{CHILD, "local_ts = dynamic[tcp/80",
+	 "f:24: connections.a.children.n.local_ts: 'dynamic[tcp/80' is not dynamic, or dynamic "
+	 "with a protocol and ports as in dynamic[gre] or dynamic[tcp/179]"},
+	{CHILD, "local_ts = dynamics",
+	 "f:24: connections.a.children.n.local_ts: 'dynamics' is not dynamic, or dynamic "
+	 "with a protocol and ports as in dynamic[gre] or dynamic[tcp/179]"},
+	{CHILD, "local_ts = dynamic, dynamic[1], dynamic[2], dynamic[3], dynamic[4]",
+	 "f:24: connections.a.children.n.local_ts: more than 4 times 'dynamic'"},
 	{CHILD, "local_ts = ,", "f:24: connections.a.children.n.local_ts: no network"},
 	{CHILD, "remote_ts =",
 	 "f:22: connections.a.children.n: remote_ts is missing: which networks are "

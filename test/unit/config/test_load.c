@@ -100,9 +100,9 @@ static void test_defaults(void **state)
 	assert_int_equal(child->dummies, 0);
 	assert_int_equal(child->priority, 0);
 	assert_int_equal(child->local_ts.n, 0);
-	assert_true(child->local_dynamic);
+	assert_int_equal(child->local_dynamic.n, 1);
 	assert_int_equal(child->remote_ts.n, 1);
-	assert_false(child->remote_dynamic);
+	assert_int_equal(child->remote_dynamic.n, 0);
 	assert_string_equal(child->where.file, "f");
 	assert_int_equal(child->where.line, 22);
 	config_destroy(c);
@@ -284,8 +284,8 @@ static void test_children(void **state)
 	assert_string_equal(selector_format(&one->local_ts.s[1], text, sizeof(text)),
 			    "10.2.0.0/16[tcp/http]");
 	assert_int_equal(one->remote_ts.n, 1);
-	assert_true(one->remote_dynamic);
-	assert_false(one->local_dynamic);
+	assert_int_equal(one->remote_dynamic.n, 1);
+	assert_int_equal(one->local_dynamic.n, 0);
 	assert_int_equal(one->esp.n, 1);
 	assert_int_equal(proposal_first(&one->esp.p[0], TRANSFORM_ENCR)->key_bits, 256);
 	assert_int_equal(one->start_action, START_START);

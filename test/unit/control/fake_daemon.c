@@ -50,7 +50,7 @@ static void init_config(const char *socket_path)
 	add_ts(&children_b[1].local_ts, "10.1.0.0/16");
 	add_ts(&children_b[1].remote_ts, "10.1.0.0/16");
 	set_name(children_c[0].name, "voice");
-	children_c[0].local_dynamic = true;
+	children_c[0].local_dynamic = (struct selector_dynamic){1, {{0, 0, 65535}}};
 	add_ts(&children_c[0].remote_ts, "10.3.0.0/24[udp/5060]");
 
 	set_name(conns[0].name, "site-b");

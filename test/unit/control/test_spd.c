@@ -258,13 +258,29 @@ static void test_full_lists_of_selectors(void **state)
 	free(f);
 }
 
+static const struct selector_dynamic any = {1, {{0, 0, 65535}}};
+
+static void test_dynamic_with_protocol_and_ports(void **state)
+{
+	struct fixture *f = fixture();
+	struct config_child *c = add_child(f, 0, "a", MODE_TUNNEL, NULL, NULL);
+
+	(void)state;
+	c->local_dynamic = (struct selector_dynamic){2, {{6, 179, 179}, {47, 0, 65535}}};
+	c->remote_dynamic = any;
+	assert_int_equal(ip_addr_parse("192.0.2.1", &f->local), 0);
+	assert_int_equal(ip_addr_parse("198.51.100.1", &f->remote), 0);
+	expect(f, (const char *[]){"P a 192.0.2.1/32[tcp/bgp]>198.51.100.1/32",
+				   "P a 192.0.2.1/32[gre]>198.51.100.1/32", NULL});
+}
+
 static void test_dynamic_is_the_address(void **state)
 {
 	struct fixture *f = fixture();
 	struct config_child *c = add_child(f, 0, "a", MODE_TUNNEL, NULL, NULL);
 
 	(void)state;
-	c->local_dynamic = c->remote_dynamic = true;
+	c->local_dynamic = c->remote_dynamic = any;
 	assert_int_equal(ip_addr_parse("192.0.2.1", &f->local), 0);
 	assert_int_equal(ip_addr_parse("198.51.100.1", &f->remote), 0);
 	expect(f, (const char *[]){"P a 192.0.2.1/32>198.51.100.1/32", NULL});
@@ -276,7 +292,7 @@ static void test_dynamic_without_an_address_is_left_out(void **state)
 	struct config_child *c = add_child(f, 0, "a", MODE_TUNNEL, "10.1.0.0/24", NULL);
 
 	(void)state;
-	c->remote_dynamic = true;
+	c->remote_dynamic = any;
 	expect(f, (const char *[]){NULL});
 }
 
@@ -352,7 +368,7 @@ static void test_both_families_in_one_child(void **state)
 	ip_addr_parse("2001:db8::2", &f->remote);
 	c->local_ts.s[c->local_ts.n++] = sel("fd00:1::/48");
 	c->remote_ts.s[c->remote_ts.n++] = sel("10.2.0.0/24");
-	c->remote_dynamic = true; // of the tunnel's family
+	c->remote_dynamic = any; // of the tunnel's family
 	expect(f, (const char *[]){"P a fd00:1::/48>2001:db8::2/128", "P a fd00:1::/48>fd00:2::/48",
 				   "P a 10.1.0.0/24>10.2.0.0/24", NULL});
 }
@@ -369,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_every_pair_of_selectors),
 		cmocka_unit_test(test_full_lists_of_selectors),
 		cmocka_unit_test(test_dynamic_is_the_address),
+		cmocka_unit_test(test_dynamic_with_protocol_and_ports),
 		cmocka_unit_test(test_dynamic_without_an_address_is_left_out),
 		cmocka_unit_test(test_child_without_a_tunnel_gets_no_policy),
 		cmocka_unit_test(test_own_ike_is_never_swallowed),

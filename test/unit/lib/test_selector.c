@@ -88,6 +88,60 @@ static void test_parsed_values(void **state)
 	assert_int_equal(s.hi.bytes[15], 0xff);
 }
 
+static void test_dynamic(void **state)
+{
+	static const struct {
+		const char *text, *shown, *expanded; // NULL: refused
+	} rows[] = {
+		{"dynamic", "dynamic", "192.0.2.1/32"},
+		{"dynamic[gre]", "dynamic[gre]", "192.0.2.1/32[gre]"},
+		{"dynamic[47]", "dynamic[gre]", "192.0.2.1/32[gre]"},
+		{"dynamic[tcp/179]", "dynamic[tcp/bgp]", "192.0.2.1/32[tcp/bgp]"},
+		{"dynamic[udp/500-510]", "dynamic[udp/500-510]", "192.0.2.1/32[udp/500-510]"},
+		{"dynamic[icmp/8]", "dynamic[icmp/8]", "192.0.2.1/32[icmp/8]"},
+		{"dynamic[%any]", "dynamic", "192.0.2.1/32"},
+		{.text = "dynamic["},
+		{.text = "dynamic[]"},
+		{.text = "dynamic]"},
+		{.text = "dynamic[tcp/179"},
+		{.text = "dynamic[tcp/]"},
+		{.text = "dynamic[tcp/70000]"},
+		{.text = "dynamic/32"},
+		{.text = "dynamics"},
+		{.text = "dyn"},
+	};
+	struct ip_addr a, nowhere = {0};
+	char text[SELECTOR_TEXT_MAX];
+
+	(void)state;
+	ip_addr_parse("192.0.2.1", &a);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct selector_dynamic d = {.n = 1};
+		struct selector_list list = {0};
+
+		assert_int_equal(selector_dynamic_parse(rows[i].text, &d.s[0]),
+				 rows[i].shown ? 0 : -EINVAL);
+		if (!rows[i].shown)
+			continue;
+		assert_string_equal(selector_dynamic_format(&d.s[0], text, sizeof(text)),
+				    rows[i].shown);
+		selector_dynamic_add(&d, &nowhere, &list);
+		assert_int_equal(list.n, 0);
+		selector_dynamic_add(&d, &a, &list);
+		assert_int_equal(list.n, 1);
+		assert_string_equal(selector_format(&list.s[0], text, sizeof(text)),
+				    rows[i].expanded);
+		assert_true(selector_dynamic_equal(&d, &d));
+		assert_false(selector_dynamic_equal(&d, &(struct selector_dynamic){.n = 0}));
+		assert_false(selector_dynamic_equal(
+			&d, &(struct selector_dynamic){
+				    1, {{d.s[0].proto ^ 1, d.s[0].port_lo, d.s[0].port_hi}}}));
+		list.n = SELECTORS_MAX;
+		selector_dynamic_add(&d, &a, &list);
+		assert_int_equal(list.n, SELECTORS_MAX);
+	}
+}
+
 static void test_malformed_is_refused(void **state)
 {
 	static const struct {
@@ -347,6 +401,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_and_format),
 		cmocka_unit_test(test_parsed_values),
+		cmocka_unit_test(test_dynamic),
 		cmocka_unit_test(test_malformed_is_refused),
 		cmocka_unit_test(test_long_text_is_refused),
 		cmocka_unit_test(test_format_fits_and_ends),
