@@ -98,6 +98,8 @@ static void put_facts(struct vici_builder *b, const struct doctor_facts *f)
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
 		put_count(b, counts[i].key, counts[i].count);
 	put_icmp(b, &f->ike.icmp);
+	if (f->ike.asking_tries)
+		vici_kvf(b, "asking-ms", "%" PRIu64, f->ike.asking_ms);
 	if (f->probe.echo_large_len) {
 		vici_section(b, "probe");
 		vici_probe_put(b, &f->probe);

@@ -239,13 +239,15 @@ static void print_probes(const struct page *p)
 
 // ---- what works, what is asked ----
 
-// With a finding that says the opposite of it a count from before proves nothing: a minute at most.
+// With a finding that says the opposite of it a count from before proves nothing: a minute at most,
+// and not from before the request that waits.
 static bool came_lately(const struct page *p, const char *key)
 {
 	const struct node *c = tree_get(p->facts, key);
+	const bool asking = tree_get(p->facts, "asking-ms") != NULL;
 
 	return c && tree_number(c, "count") > 0 && tree_get(c, "ago-ms") &&
-	       tree_number(c, "ago-ms") < 60000;
+	       tree_number(c, "ago-ms") < (asking ? tree_number(p->facts, "asking-ms") : 60000);
 }
 
 static void print_works(const struct page *p)

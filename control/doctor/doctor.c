@@ -8,6 +8,8 @@
 #include "control/doctor/rungs.h"
 
 #define FLOOD_PER_SECOND 1000 // messages: no crowd of peers sends as many
+#define REPEATED	 3    // times sent: the answer to the first would be here
+#define LOOKS_MS	 3000 // so much later a count may be noticed
 
 // ---- words ----
 
@@ -140,12 +142,36 @@ bool under_attack(const struct doctor_facts *f)
 	       (g->all_cookies.known && g->all_cookies.n >= FLOOD_PER_SECOND);
 }
 
+// When did the request go out that waits, or the last one end that was given up? 0: there is none.
+static uint64_t asked_ago_ms(const struct doctor_facts *f)
+{
+	if (f->ike.asking_tries)
+		return f->ike.asking_ms;
+	return some(&f->ike.unanswered) ? f->ike.unanswered.ago_ms : 0;
+}
+
+bool came_since_asking(const struct doctor_facts *f, const struct doctor_count *c)
+{
+	return some(c) && c->ago_ms < asked_ago_ms(f);
+}
+
+bool silent_since_asking(const struct doctor_facts *f)
+{
+	uint64_t heard_ms;
+
+	if (!peer_heard(f, &heard_ms))
+		return true;
+	// What answers IKE_SA_INIT came before IKE_AUTH went out.
+	return f->conn.stage < DOCTOR_STAGE_AUTH && f->ike.asking_tries >= REPEATED &&
+	       f->ike.asking_ms < heard_ms + LOOKS_MS;
+}
+
 bool is_unanswered(const struct doctor_facts *f)
 {
 	uint64_t heard_ms;
 
 	peer_heard(f, &heard_ms);
-	if (f->ike.asking_tries && f->ike.asking_ms < heard_ms)
+	if (f->ike.asking_tries >= REPEATED || (f->ike.asking_tries && f->ike.asking_ms < heard_ms))
 		return true;
 	return some(&f->ike.unanswered) && f->ike.unanswered.ago_ms < heard_ms;
 }

@@ -69,6 +69,11 @@ bool child_is_up(const struct doctor_facts *f);
 // Has something come from the peer within the window that is not likely to be forged? *ago_ms: when
 // last (UINT64_MAX: never).
 bool peer_heard(const struct doctor_facts *f, uint64_t *ago_ms);
+// Did it come since the request was sent that waits, or since the last one was given up? What came
+// before says nothing of the path of now.
+bool came_since_asking(const struct doctor_facts *f, const struct doctor_count *c);
+// Was nothing heard since then, or within the window?
+bool silent_since_asking(const struct doctor_facts *f);
 // Has an ICMP error come since the peer was heard last?
 bool icmp_is_fresh(const struct doctor_facts *f);
 // Is UDP/500 under attack?

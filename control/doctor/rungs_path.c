@@ -158,6 +158,12 @@ static void only_500(const struct doctor_facts *f, struct doctor_finding *out,
 	}
 }
 
+// Do messages of the peer come to 4500 just now?
+static bool from_4500(const struct doctor_facts *f)
+{
+	return ike_works(f) ? some(&f->ike.rx_4500) : came_since_asking(f, &f->ike.rx_4500);
+}
+
 // Rows of the probe.
 static bool by_probe(const struct doctor_facts *f, struct doctor_finding *out)
 {
@@ -168,7 +174,7 @@ static bool by_probe(const struct doctor_facts *f, struct doctor_finding *out)
 		     p->ike_alt.answer == DOCTOR_ANSWERED ||
 		     p->ike_500_other_source.answer == DOCTOR_ANSWERED;
 
-	if (small->answer == DOCTOR_SILENT && (other || some(&f->ike.rx_4500))) {
+	if (small->answer == DOCTOR_SILENT && (other || from_4500(f))) {
 		only_500(f, out, state);
 	} else if (small->answer == DOCTOR_SILENT && !ike_works(f)) {
 		if (p->ike_4500.answer == DOCTOR_NOT_PROBED)
@@ -225,8 +231,8 @@ static bool by_contrast(const struct doctor_facts *f, struct doctor_finding *out
 				       : "the tunnel goes on; ask the carrier about UDP/500");
 		return true;
 	}
-	if (is_unanswered(f) && i->asking_port == 500 && none(&i->rx_500) && some(&i->rx_4500) &&
-	    f->guard.forged != DOCTOR_YES) {
+	if (is_unanswered(f) && i->asking_port == 500 && !came_since_asking(f, &i->rx_500) &&
+	    i->rx_500.known && from_4500(f) && f->guard.forged != DOCTOR_YES) {
 		only_500(f, out, DOCTOR_FAIL);
 		return true;
 	}
@@ -253,7 +259,8 @@ void rung_path(const struct doctor_facts *f, struct doctor_finding *out)
 	} else if (ike_works(f)) {
 		finding_pass(out, "IKE goes both ways on UDP/%u",
 			     f->conn.port ? (unsigned)f->conn.port : 500u);
-	} else if (rx > 0 && f->guard.forged != DOCTOR_YES) {
+	} else if (rx > 0 && f->guard.forged != DOCTOR_YES &&
+		   !(is_unanswered(f) && silent_since_asking(f))) {
 		finding_pass(out, "messages come from the peer: %" PRIu64 " in %" PRIu64 " s", rx,
 			     i->rx_500.window_ms / 1000);
 	} else if (f->probe.ike_500.answer == DOCTOR_ANSWERED) {

@@ -99,18 +99,19 @@ void rung_udp_in(const struct doctor_facts *f, struct doctor_finding *out)
 {
 	const struct doctor_ike_facts *i = &f->ike;
 	char last[DOCTOR_AGE_TEXT_MAX + 16], wait[DOCTOR_AGE_TEXT_MAX];
-	uint64_t heard_ms;
 
 	if (lost_inside(f, out) || went_silent(f, out))
 		return;
-	if (is_unanswered(f) && !ike_works(f) && !peer_heard(f, &heard_ms)) {
-		finding_set(out, DOCTOR_FAIL, DOCTOR_I_SILENT, DOCTOR_OWNER_UNKNOWN, DOCTOR_HIGH,
-			    "%" PRIu64 " messages out in %" PRIu64 " s, %s in; asked for %s on "
-			    "UDP/%u; whether requests or answers are lost cannot be seen from here",
-			    i->tx_500.n + i->tx_4500.n, i->tx_500.window_ms / 1000,
-			    f->guard.forged == DOCTOR_YES ? "only forged ones" : "none",
-			    age_text(i->asking_ms, wait),
-			    i->asking_port ? (unsigned)i->asking_port : 500u);
+	if (is_unanswered(f) && !ike_works(f) && silent_since_asking(f)) {
+		finding_set(
+			out, DOCTOR_FAIL, DOCTOR_I_SILENT, DOCTOR_OWNER_UNKNOWN, DOCTOR_HIGH,
+			"%" PRIu64 " messages out in %" PRIu64
+			" s, %s in since we asked; asked for %s "
+			"on UDP/%u; whether requests or answers are lost cannot be seen from here",
+			i->tx_500.n + i->tx_4500.n, i->tx_500.window_ms / 1000,
+			f->guard.forged == DOCTOR_YES ? "only forged ones" : "none",
+			age_text(i->asking_ms, wait),
+			i->asking_port ? (unsigned)i->asking_port : 500u);
 		finding_next(out,
 			     "'port500 doctor --probe %s'; ask the peer's people whether our "
 			     "messages arrive there",

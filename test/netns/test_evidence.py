@@ -2,10 +2,7 @@
 import json
 import tarfile
 
-
-def block(net):
-    net.nft("carrier", "table ip filtered {\n chain f {\n  type filter hook forward priority 1; "
-                       "udp dport 500 drop\n }\n}\n")
+from test_port500_blocked import block
 
 
 def test_the_page_of_a_blocked_port(net, a, b):

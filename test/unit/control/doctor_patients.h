@@ -402,7 +402,7 @@ static void f_selfharm(struct doctor_facts *f)
 {
 	silent(f);
 	f->guard.came = few(20);
-	f->guard.came.ago_ms = 40000; // nothing that was let through since we asked
+	f->guard.came.ago_ms = 20000; // since we asked
 	f->guard.limited = few(20);
 }
 
@@ -517,7 +517,28 @@ static void f_4500_answers_passively(struct doctor_facts *f)
 {
 	silent(f);
 	f->ike.rx_4500 = few(2);
-	f->ike.rx_4500.ago_ms = 35000; // before we asked on 500
+}
+
+// What came before we asked says nothing of the path of now: the peer may have gone since.
+static void f_silent_since(struct doctor_facts *f)
+{
+	silent(f);
+	f->ike.rx_500 = f->ike.rx_4500 = f->guard.came = few(2);
+	f->ike.rx_500.ago_ms = f->ike.rx_4500.ago_ms = 32000;
+	f->guard.came.ago_ms = 29000; // noticed when the guard's counts were looked at
+}
+
+static void f_silent_since_4500(struct doctor_facts *f)
+{
+	f_silent_since(f);
+	f->ike.rx_500 = never();
+}
+
+static void f_probed_since_4500(struct doctor_facts *f)
+{
+	f_silent_since_4500(f);
+	f->probe.ike_500.answer = f->probe.ike_4500.answer = DOCTOR_SILENT;
+	f->probe.ike_500.sent = f->probe.ike_4500.sent = 4;
 }
 
 static void f_4500(struct doctor_facts *f)

@@ -196,6 +196,29 @@ static void test_without_probes(void **state)
 	tree_free(conn);
 }
 
+// What came before the request that waits is no proof that anything comes now.
+static void test_what_came_before(void **state)
+{
+	static const char *const asking_ms[] = {"12000", "30000"};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct node *conn = filtered("F-500OUT", "carrier");
+		struct node *facts = (struct node *)(uintptr_t)tree_get(conn, "facts");
+		char *text;
+
+		count(facts, "esp-in", "9", "20000");
+		tree_add_value(facts, "asking-ms", asking_ms[i]);
+		text = page(conn, LANG_EN);
+		if (i == 0)
+			expect_not(text, "ESP from the peer arrives");
+		else
+			expect(text, "ESP from the peer arrives");
+		free(text);
+		tree_free(conn);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +227,7 @@ int main(void)
 		cmocka_unit_test(test_nobody_is_asked_for_what_is_not_his),
 		cmocka_unit_test(test_a_candidate_is_said_to_be_one),
 		cmocka_unit_test(test_without_probes),
+		cmocka_unit_test(test_what_came_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
