@@ -79,6 +79,10 @@ static void put_notes(const struct conn *c, uint64_t now, struct doctor_facts *f
 	h->dead_peer = tally_read(&n->dead_peer, now, TALLY_HOUR_MS);
 	h->restarts = tally_read(&n->restarts, now, TALLY_HOUR_MS);
 	h->rekeys_failed = tally_read(&n->rekeys_failed, now, TALLY_HOUR_MS);
+	if (c->ports.other != 0) {
+		f->conn.left_500_ms = now - c->ports.since_ms;
+		f->conn.left_500_silent = c->ports.silent;
+	}
 	f->conn.worked = n->established.ever ? DOCTOR_YES : DOCTOR_NO;
 	f->esp.moved = tally_read(&n->moved, now, TALLY_TEN_MINUTES_MS);
 	f->ike.unanswered = tally_read(&n->unanswered, now, TALLY_TEN_MINUTES_MS);

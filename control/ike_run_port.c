@@ -73,6 +73,7 @@ static void back_to_500(struct ike_run *run, struct conn *c)
 	if (run->observer)
 		run->observer(run->observer_ctx, IKE_REPORT_PORT_BACK, IKE_SEV_NOTICE, c->ike.name,
 			      0, text, NULL);
+	c->probed_ms = 0; // what a probe has found before is the past
 	TAILQ_FOREACH(s, &c->sas, conn_link)
 	{
 		if (!belongs_on_500(s, was.other))

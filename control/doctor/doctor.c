@@ -171,7 +171,8 @@ bool is_unanswered(const struct doctor_facts *f)
 	uint64_t heard_ms;
 
 	peer_heard(f, &heard_ms);
-	if (f->ike.asking_tries >= REPEATED || (f->ike.asking_tries && f->ike.asking_ms < heard_ms))
+	if ((f->ike.asking_tries >= REPEATED && !ike_works(f)) ||
+	    (f->ike.asking_tries && f->ike.asking_ms < heard_ms))
 		return true;
 	return some(&f->ike.unanswered) && f->ike.unanswered.ago_ms < heard_ms;
 }

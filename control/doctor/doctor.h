@@ -217,6 +217,9 @@ struct doctor_conn_facts {
 	enum doctor_tri encap;		     // ESP in UDP
 	struct doctor_number heard_ms;	     // since something of the IKE SA last came
 	enum doctor_tri worked;		     // it was up before with the configuration of now
+	// Why it goes to another port than 500 (on_500_blocked); 0: it does not.
+	uint64_t left_500_ms;	  // since when
+	unsigned left_500_silent; // messages to 500 that nothing came of before
 	uint64_t suspect_ms; // a request of the established IKE SA waits for so long, 0: none
 	struct doctor_failure_facts failure;
 };

@@ -239,6 +239,23 @@ static bool by_contrast(const struct doctor_facts *f, struct doctor_finding *out
 	return false;
 }
 
+// IKE works, because it goes by another port.
+static bool by_detour(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	char since[DOCTOR_AGE_TEXT_MAX];
+
+	if (f->conn.left_500_ms == 0 || !ike_works(f))
+		return false;
+	finding_set(out, DOCTOR_WARN, DOCTOR_F_500, DOCTOR_CARRIER, DOCTOR_MEDIUM,
+		    "%u messages to UDP/500 were not answered, UDP/%u answers: IKE has gone there "
+		    "for %s",
+		    f->conn.left_500_silent, (unsigned)f->conn.port,
+		    age_text(f->conn.left_500_ms, since));
+	finding_next(out, "the tunnel works; ask the carrier about UDP/500 ('port500 doctor "
+			  "--probe --evidence')");
+	return true;
+}
+
 void rung_path(const struct doctor_facts *f, struct doctor_finding *out)
 {
 	const struct doctor_ike_facts *i = &f->ike;
@@ -247,7 +264,7 @@ void rung_path(const struct doctor_facts *f, struct doctor_finding *out)
 
 	if (!ike_works(f) && (by_icmp(f, out) || by_repeats(f, out) || by_auth(f, out)))
 		return;
-	if (by_probe(f, out) || by_contrast(f, out))
+	if (by_probe(f, out) || by_contrast(f, out) || by_detour(f, out))
 		return;
 	// A single one may be a peer that was just starting.
 	if (i->late.known && i->late.n >= LOSSES) {

@@ -67,6 +67,9 @@ def test_who_moved_my_port_500(net, a, b, tmp_path):
     a.wait_child(30)
     assert ping(net) == (20, 20)
     assert ping(net, "host-b", A.host_addr) == (20, 20)
+    found = doctor(a)  # it carries, and yet all is not well
+    assert found["status"] == "degraded", found
+    assert found["rungs"]["path"]["code"].startswith("F-500"), found
 
     # The attack is over, the operator undoes it: back, by itself, and nothing is lost on the way.
     attack.terminate()
@@ -78,5 +81,6 @@ def test_who_moved_my_port_500(net, a, b, tmp_path):
     flow.wait(90)
     with open(tmp_path / "ping", encoding="utf-8") as f:
         assert "1200 received" in f.read()
-    found = doctor(a)  # neither flood nor probe is forgotten yet
+    found = doctor(a)  # the flood is not forgotten yet
     assert found["status"] in ("healthy", "degraded") and found["owner"] != "us", found
+    assert found["rungs"]["path"]["state"] == "pass", found

@@ -519,6 +519,29 @@ static void f_4500_answers_passively(struct doctor_facts *f)
 	f->ike.rx_4500 = few(2);
 }
 
+// Up, by on_500_blocked.
+static void f_detour(struct doctor_facts *f)
+{
+	up(f);
+	f->conn.port = 4500;
+	f->conn.left_500_ms = 42000;
+	f->conn.left_500_silent = 3;
+}
+
+// Long given up, and the peer has come by itself since.
+static void f_given_up_and_up(struct doctor_facts *f)
+{
+	up(f);
+	f->conn.port = 4500;
+	f->ike.rx_500 = never();
+	f->ike.rx_4500 = few(2);
+	f->ike.asking_port = 500;
+	f->ike.asking_tries = 6;
+	f->ike.asking_ms = 400000;
+	f->ike.unanswered = few(1);
+	f->ike.unanswered.ago_ms = 400000;
+}
+
 // What came before we asked says nothing of the path of now: the peer may have gone since.
 static void f_silent_since(struct doctor_facts *f)
 {
