@@ -1,10 +1,10 @@
 // Where a worker's time goes: cycles of the time stamp counter for each part of the packet path.
 //
-// Compiled in with `meson setup -Dstage_times=true`, and then part of every round of every worker
-// (`port500 show workers`); without, stage_start and stage_end are nothing. A stamp costs some
-// 10 ns for a batch of packets.
+// Compiled in with `meson setup -Dstage_times=true`, and always in `devtools/bench pipeline`, which
+// shows them; without, stage_start and stage_end are nothing. A stamp costs some 10 ns for a batch
+// of packets.
 //
-// Threads: written by the worker, read by control, relaxed.
+// Threads: written by the worker, relaxed.
 #pragma once
 
 #include <stdatomic.h>

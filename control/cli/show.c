@@ -338,9 +338,9 @@ void show_interfaces(FILE *out, const struct node *root)
 
 void show_workers(FILE *out, const struct node *root)
 {
-	static const char *const heads[] = {">WORKER",	">LCORE",      ">CPU",	  ">BUSY",
-					    ">PACKETS", ">PKTS/BATCH", ">ESP-IN", ">ESP-OUT",
-					    ">DROPPED", ">SLEEPS",     NULL};
+	static const char *const heads[] = {">WORKER",	">LCORE",      ">CPU",	      ">BUSY",
+					    ">PACKETS", ">PKTS/BATCH", ">CYCLES/PKT", ">ESP-IN",
+					    ">ESP-OUT", ">DROPPED",    ">SLEEPS",     NULL};
 	struct table t;
 
 	table_init(&t, heads);
@@ -359,6 +359,10 @@ void show_workers(FILE *out, const struct node *root)
 		table_cell(&t, "%.1f %%", all > 0 ? 100 * busy / all : 0.0);
 		table_cell(&t, "%s", tree_text(w, "packets", "-"));
 		table_cell(&t, "%.1f", batches > 0 ? packets / batches : 0.0);
+		if (packets > 0) // of the busy ones
+			table_cell(&t, "%.0f", busy / packets);
+		else
+			table_cell(&t, "-");
 		table_cell(&t, "%s", tree_text(w, "esp-in-packets", "-"));
 		table_cell(&t, "%s", tree_text(w, "esp-out-packets", "-"));
 		table_cell(&t, "%s", tree_text(w, "dropped", "-"));

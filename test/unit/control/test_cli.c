@@ -484,7 +484,8 @@ static void test_show_guard(void **state)
 	tree_add_value(one, "help", "answered");
 	show_guard(out, root);
 	fclose(out);
-	assert_non_null(strstr(text, "guard on; 2 addresses of peers, 0 IKE SAs; 7 messages from "));
+	assert_non_null(
+		strstr(text, "guard on; 2 addresses of peers, 0 IKE SAs; 7 messages from "));
 	assert_non_null(strstr(text, "cookie      400  answered\n"));
 	assert_non_null(strstr(text, "nobody has sent IKE yet\n"));
 	one = tree_add(tree_add(root, NODE_SECTION, "sources"), NODE_SECTION, "203.0.113.7");
@@ -542,8 +543,8 @@ static void test_show_refusals(void **state)
 	struct node *root = tree_add(NULL, NODE_SECTION, "");
 	struct node *list = tree_add(root, NODE_LIST, "list-refusal");
 	struct node *r = tree_add(tree_add(list, NODE_SECTION, ""), NODE_SECTION, "7");
-	struct node *type = tree_add(tree_add(r, NODE_SECTION, "transforms"), NODE_SECTION,
-				     "encryption");
+	struct node *type =
+		tree_add(tree_add(r, NODE_SECTION, "transforms"), NODE_SECTION, "encryption");
 	struct node *c = tree_add(tree_add(r, NODE_SECTION, "candidates"), NODE_SECTION, "hub");
 	FILE *out = open_text();
 
@@ -620,6 +621,27 @@ static void test_show_events(void **state)
 	tree_free(root);
 }
 
+static void test_show_workers(void **state)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, ""), *w;
+	FILE *out = open_text();
+
+	(void)state;
+	w = tree_add(root, NODE_SECTION, "0");
+	tree_add_value(w, "packets", "1000");
+	tree_add_value(w, "batches", "40");
+	tree_add_value(w, "busy-cycles", "300000");
+	tree_add_value(w, "idle-cycles", "900000");
+	w = tree_add(root, NODE_SECTION, "1");
+	tree_add_value(w, "packets", "0");
+	tree_add_value(w, "busy-cycles", "5");
+	show_workers(out, root);
+	fclose(out);
+	assert_non_null(strstr(text, "25.0 %     1000        25.0         300"));
+	assert_non_null(strstr(text, "100.0 %        0         0.0           -"));
+	tree_free(root);
+}
+
 static void test_show_ike_headers(void **state)
 {
 	struct node *root = tree_add(NULL, NODE_SECTION, ""), *p, *h;
@@ -651,7 +673,8 @@ static void test_show_history(void **state)
 	(void)state;
 	for (int i = 0; i < 61; i++) {
 		s = streamed(root, "list-second", "1");
-		tree_add_value(s, "time", i ? "2026-03-01T12:00:01.000Z" : "2020-01-01T00:00:00.000Z");
+		tree_add_value(s, "time",
+			       i ? "2026-03-01T12:00:01.000Z" : "2020-01-01T00:00:00.000Z");
 		tree_add_value(tree_add(s, NODE_SECTION, "guard"), "limited", "7");
 	}
 	out = open_text();
@@ -696,25 +719,16 @@ static void test_show_ike_alias(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_options_understood),
-		TEST(test_options_of_capture),
-		TEST(test_options_refused),
-		TEST(test_socket_from_option_environment_default),
-		TEST(test_help_needs_no_more),
-		TEST(test_json_shapes),
-		TEST(test_json_escapes),
-		TEST(test_json_zero_byte_in_value),
-		TEST(test_tree_lookups),
-		TEST(test_tree_refuses_malformed),
-		TEST(test_table_alignment),
-		TEST(test_short_forms),
-		TEST(test_show_status),
-		TEST(test_show_guard),
-		TEST(test_show_drops),
-		TEST(test_show_refusals),
-		TEST(test_show_events),
-		TEST(test_show_ike_headers),
-		TEST(test_show_history),
+		TEST(test_options_understood), TEST(test_options_of_capture),
+		TEST(test_options_refused),    TEST(test_socket_from_option_environment_default),
+		TEST(test_help_needs_no_more), TEST(test_json_shapes),
+		TEST(test_json_escapes),       TEST(test_json_zero_byte_in_value),
+		TEST(test_tree_lookups),       TEST(test_tree_refuses_malformed),
+		TEST(test_table_alignment),    TEST(test_short_forms),
+		TEST(test_show_status),	       TEST(test_show_guard),
+		TEST(test_show_drops),	       TEST(test_show_refusals),
+		TEST(test_show_workers),       TEST(test_show_events),
+		TEST(test_show_ike_headers),   TEST(test_show_history),
 		TEST(test_show_ike_alias),
 	};
 
