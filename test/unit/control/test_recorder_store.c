@@ -29,7 +29,7 @@ static int setup(void **state)
 	struct place *p = calloc(1, sizeof(*p));
 	int fd;
 
-	strcpy(p->dir, "/tmp/recorder-XXXXXX");
+	snprintf(p->dir, sizeof(p->dir), "/tmp/recorder-XXXXXX");
 	if (!mkdtemp(p->dir))
 		return -1;
 	snprintf(p->log, sizeof(p->log), "%s/log", p->dir);
