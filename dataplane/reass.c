@@ -185,7 +185,7 @@ struct rte_mbuf *reass6_put(struct worker *w, struct rte_mbuf *m, bool from_linu
 	struct reass *r = w->reass;
 	struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv6_hdr *);
 	struct rte_ipv6_fragment_ext *ext = (struct rte_ipv6_fragment_ext *)(ip + 1);
-	const struct ip_addr src = ip_addr_from_bytes(ip->src_addr, 16);
+	const struct ip_addr src = ip_addr_from_bytes((const uint8_t *)ip + IPV6_SRC_AT, 16);
 	uint8_t *p;
 
 	m->l2_len = 0;
