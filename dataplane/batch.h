@@ -28,10 +28,10 @@ enum batch_origin {
 struct batch {
 	uint16_t n;
 	struct rte_mbuf *pkt[BATCH_MAX];
-	uint16_t port[BATCH_MAX]; // where it came in (whose TAP, when from_linux): a port, or a
-				  // tunnel interface's number
-	uint8_t origin[BATCH_MAX];	// enum batch_origin
-	bool from_linux[BATCH_MAX];	// any origin but FROM_NIC: what matches no policy passes
+	uint16_t port[BATCH_MAX];   // where it came in (whose TAP, when from_linux): a port, or a
+				    // tunnel interface's number
+	uint8_t origin[BATCH_MAX];  // enum batch_origin
+	bool from_linux[BATCH_MAX]; // any origin but FROM_NIC: what matches no policy passes
 	struct tunnel *tunnel[BATCH_MAX]; // outbound, set by policy
 	struct sa_in *sa[BATCH_MAX];	  // inbound, set by esp_in
 };
@@ -59,6 +59,8 @@ static inline void batch_append(struct batch *to, const struct batch *from, uint
 // Moves packet i down to place `kept` of the same batch.
 static inline void batch_keep(struct batch *b, uint16_t kept, uint16_t i)
 {
+	if (kept == i) // nothing has been left out so far
+		return;
 	b->pkt[kept] = b->pkt[i];
 	b->port[kept] = b->port[i];
 	b->origin[kept] = b->origin[i];

@@ -9,6 +9,23 @@
 
 #define GCM_SIZE(k) ((k)->aes_len / 8u - 2u) // index of a key length
 
+uint16_t crypto_gcm_powers_end;
+
+// The library does not say where its code of this machine keeps the powers; a table that was zero
+// before it was filled does.
+static void find_powers(struct crypto *c)
+{
+	static const uint8_t key[16];
+	struct gcm_key_data table = {0};
+	const uint8_t *byte = (const uint8_t *)&table;
+	uint16_t end = sizeof(table);
+
+	IMB_AES128_GCM_PRE(c->mgr, key, &table);
+	while (end > 192 && byte[end - 1] == 0)
+		end--;
+	crypto_gcm_powers_end = end;
+}
+
 int crypto_create(struct crypto **out)
 {
 	struct crypto *c = aligned_alloc(64, (sizeof(*c) + 63) / 64 * 64);
@@ -27,6 +44,7 @@ int crypto_create(struct crypto **out)
 		err = -ENOTSUP;
 		goto out;
 	}
+	find_powers(c);
 	c->gcm_seal[0] = c->mgr->gcm128_enc;
 	c->gcm_seal[1] = c->mgr->gcm192_enc;
 	c->gcm_seal[2] = c->mgr->gcm256_enc;

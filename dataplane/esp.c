@@ -1,6 +1,7 @@
 #include "dataplane/esp.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <rte_cycles.h>
 #include <rte_malloc.h>
@@ -44,36 +45,42 @@ int esp_sa_check(const struct esp_sa *sa, struct error *err)
 	return 0;
 }
 
-static int copy6(const struct esp_selectors6 *from, struct esp_selectors *to)
+static int copy_more(const struct esp_selectors_more *from, struct esp_selectors *to)
 {
-	to->v6 = rte_malloc("selectors6", sizeof(*to->v6), _Alignof(struct esp_selectors6));
-	if (to->v6 == NULL)
+	to->more = rte_malloc("selectors", sizeof(*to->more), _Alignof(struct esp_selectors_more));
+	if (to->more == NULL)
 		return -ENOMEM;
-	*to->v6 = *from;
+	*to->more = *from;
 	return 0;
 }
 
 int esp_sa_selectors(const struct esp_sa *sa, struct esp_selectors *out, struct error *err)
 {
-	struct esp_selectors6 s6 = {0};
+	struct ts4_pair pair[SELECTORS_MAX] = {0};
+	struct esp_selectors_more more = {0};
+	struct esp_selectors6 *s6 = &more.v6;
 	struct esp_selectors s = {0};
 
 	for (unsigned i = 0; i < sa->local_ts.n && i < SELECTORS_MAX; i++) {
-		if (ts4_from_selector(&sa->local_ts.s[i], &s.pair[s.n_local].local))
+		if (ts4_from_selector(&sa->local_ts.s[i], &pair[s.n_local].local))
 			s.n_local++;
-		else if (ts6_from_selector(&sa->local_ts.s[i], &s6.local[s6.n_local]))
-			s6.n_local++;
+		else if (ts6_from_selector(&sa->local_ts.s[i], &s6->local[s6->n_local]))
+			s6->n_local++;
 	}
 	for (unsigned i = 0; i < sa->remote_ts.n && i < SELECTORS_MAX; i++) {
-		if (ts4_from_selector(&sa->remote_ts.s[i], &s.pair[s.n_remote].remote))
+		if (ts4_from_selector(&sa->remote_ts.s[i], &pair[s.n_remote].remote))
 			s.n_remote++;
-		else if (ts6_from_selector(&sa->remote_ts.s[i], &s6.remote[s6.n_remote]))
-			s6.n_remote++;
+		else if (ts6_from_selector(&sa->remote_ts.s[i], &s6->remote[s6->n_remote]))
+			s6->n_remote++;
 	}
-	if ((s.n_local == 0 || s.n_remote == 0) && (s6.n_local == 0 || s6.n_remote == 0))
+	if (s6->n_local == 0 || s6->n_remote == 0)
+		s6->n_local = s6->n_remote = 0;
+	if ((s.n_local == 0 || s.n_remote == 0) && s6->n_local == 0)
 		return error_set(err, -ENOTSUP,
 				 "no address family has traffic selectors on both sides");
-	if (s6.n_local > 0 && s6.n_remote > 0 && copy6(&s6, &s) != 0)
+	s.first = pair[0];
+	memcpy(more.pair, &pair[1], sizeof(more.pair));
+	if ((s.n_local > 1 || s.n_remote > 1 || s6->n_local > 0) && copy_more(&more, &s) != 0)
 		return error_set(err, -ENOMEM, "no memory for an SA: raise gateway.memory");
 	*out = s;
 	return 0;
@@ -82,13 +89,13 @@ int esp_sa_selectors(const struct esp_sa *sa, struct esp_selectors *out, struct 
 int esp_selectors_copy(const struct esp_selectors *from, struct esp_selectors *to)
 {
 	*to = *from;
-	return from->v6 != NULL ? copy6(from->v6, to) : 0;
+	return from->more != NULL ? copy_more(from->more, to) : 0;
 }
 
 void esp_selectors_fini(struct esp_selectors *s)
 {
-	rte_free(s->v6);
-	s->v6 = NULL;
+	rte_free(s->more);
+	s->more = NULL;
 }
 
 int esp_sa_key(struct crypto *c, const struct esp_sa *sa, struct crypto_key *key, struct error *err)

@@ -38,15 +38,28 @@ struct esp_selectors6 {
 	struct ts6 local[SELECTORS_MAX], remote[SELECTORS_MAX];
 };
 
-// An SA's selectors, packed. The first IPv4 ones of both sides share a cache line: most SAs have no
-// others.
+// One of each of two lists side by side; the two need not belong together.
+struct ts4_pair {
+	struct ts4 local, remote;
+};
+
+// What most SAs do not have.
+struct esp_selectors_more {
+	struct ts4_pair pair[SELECTORS_MAX - 1]; // behind the first
+	struct esp_selectors6 v6;
+};
+
+// An SA's selectors, packed into less than a cache line.
 struct esp_selectors {
 	uint8_t n_local, n_remote; // IPv4
-	struct {
-		struct ts4 local, remote;
-	} pair[SELECTORS_MAX];	   // two lists side by side, not pairs that belong together
-	struct esp_selectors6 *v6; // NULL: none
+	struct ts4_pair first;
+	struct esp_selectors_more *more; // NULL: one IPv4 selector on each side, and no IPv6
 };
+
+static inline const struct ts4_pair *esp_selectors_pair(const struct esp_selectors *s, unsigned i)
+{
+	return i == 0 ? &s->first : &s->more->pair[i - 1];
+}
 
 // Are both ends of the packet inside the SA's selectors? RFC 4301 7: a packet whose ports are not
 // known (a later fragment) is none of an SA that names ports.
@@ -57,13 +70,12 @@ static inline bool esp_selectors_match(const struct esp_selectors *s, uint32_t l
 	bool found = false;
 
 	for (unsigned i = 0; i < s->n_local && !found; i++)
-		found = ts4_match_host(&s->pair[i].local, local, proto) &&
-			ts4_match_port(&s->pair[i].local, ports, local_port);
+		found = ts4_match(&esp_selectors_pair(s, i)->local, local, local_port, proto,
+				  ports);
 	if (!found)
 		return false;
 	for (unsigned i = 0; i < s->n_remote; i++)
-		if (ts4_match_host(&s->pair[i].remote, remote, proto) &&
-		    ts4_match_port(&s->pair[i].remote, ports, remote_port))
+		if (ts4_match(&esp_selectors_pair(s, i)->remote, remote, remote_port, proto, ports))
 			return true;
 	return false;
 }
@@ -73,11 +85,12 @@ static inline bool esp_selectors_match6(const struct esp_selectors *s, addr6 loc
 					uint16_t local_port, addr6 remote, uint16_t remote_port,
 					uint8_t proto, uint8_t ports)
 {
-	const struct esp_selectors6 *v6 = s->v6;
+	const struct esp_selectors6 *v6;
 	bool found = false;
 
-	if (v6 == NULL)
+	if (s->more == NULL)
 		return false;
+	v6 = &s->more->v6;
 	for (unsigned i = 0; i < v6->n_local && !found; i++)
 		found = ts6_match_host(&v6->local[i], local, proto) &&
 			ts6_match_port(&v6->local[i], ports, local_port);
@@ -99,8 +112,7 @@ static inline bool esp_mbuf_writable(const struct rte_mbuf *m)
 // What was known of the packet's old headers is no longer true of the new ones.
 static inline void esp_mbuf_forget_headers(struct rte_mbuf *m)
 {
-	m->ol_flags = 0;
-	m->tx_offload = 0;
+	m->ol_flags = 0; // and so tx_offload, in another cache line, means nothing
 	m->packet_type = 0;
 }
 
@@ -135,9 +147,9 @@ static inline bool esp_selectors_name_ports(const struct esp_selectors *s)
 	bool names = false;
 
 	for (unsigned i = 0; i < s->n_local; i++)
-		names |= !s->pair[i].local.any_port;
+		names |= !esp_selectors_pair(s, i)->local.any_port;
 	for (unsigned i = 0; i < s->n_remote; i++)
-		names |= !s->pair[i].remote.any_port;
+		names |= !esp_selectors_pair(s, i)->remote.any_port;
 	return names;
 }
 

@@ -102,6 +102,12 @@ static inline bool ts4_match_port(const struct ts4 *t, uint8_t ports, uint16_t p
 	return ports == FLOW_PORTS_UNKNOWN && t->port_lo > t->port_hi;
 }
 
+static inline bool ts4_match(const struct ts4 *t, uint32_t addr, uint16_t port, uint8_t proto,
+			     uint8_t ports)
+{
+	return ts4_match_host(t, addr, proto) && ts4_match_port(t, ports, port);
+}
+
 // False when the selector is not IPv4; *out is then untouched.
 static inline bool ts4_from_selector(const struct selector *s, struct ts4 *out)
 {

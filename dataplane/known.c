@@ -223,9 +223,9 @@ static bool selectors_by_address(const struct esp_selectors *s)
 	bool names = esp_selectors_name_ports(s);
 
 	for (unsigned i = 0; i < s->n_local; i++)
-		names |= s->pair[i].local.proto != 0;
+		names |= esp_selectors_pair(s, i)->local.proto != 0;
 	for (unsigned i = 0; i < s->n_remote; i++)
-		names |= s->pair[i].remote.proto != 0;
+		names |= esp_selectors_pair(s, i)->remote.proto != 0;
 	return !names;
 }
 

@@ -30,7 +30,8 @@
 
 struct tunnel_count;
 
-// What a look-up touches stands first, then what the owner writes, then the selectors and the key.
+// A packet touches a line of each kind: what a look-up reads, what the owner writes, the selectors,
+// the key's form; then the key, and a word of the ring.
 struct sa_in {
 	uint32_t spi;		// read only from here on, once published
 	_Atomic uint32_t owner; // worker; SA_IN_NO_OWNER until the first packet
@@ -44,21 +45,20 @@ struct sa_in {
 	// stand in the packet, address in the upper half.
 	_Atomic uint64_t peer;
 	uint16_t iface; // tunnel interface that its packets come in by, DP_IFACE_NONE without
-
-	_Alignas(64) struct replay replay; // the owner's alone
-
-	// Owner: write, control: read.
-	_Alignas(64) counter packets, bytes, last_tsc, top_seq;
-	counter replays, auth_failures;
-	// Read only, here because this line is at hand where they are compared.
 	uint64_t packets_check, bytes_check; // from here on the slow way: look at all the limits
 
+	_Alignas(64) struct replay replay; // the owner's alone
+	// Owner: write, control: read.
+	counter packets, bytes, last_tsc, top_seq;
+	counter replays;
+
 	_Alignas(64) struct esp_selectors ts;
-	uint64_t packets_hard, bytes_hard;	// nothing beyond
+	uint64_t packets_hard, bytes_hard; // nothing beyond
+
+	struct crypto_key key;			// begins a line
+	counter auth_failures, dummy_tsc;	// the latter: when the last dummy packet came
 	uint64_t soft_tsc, hard_tsc, moved_tsc; // the owner's: when the event was last reported
-	counter dummy_tsc;			// when the last dummy packet came; else last_tsc
-	struct crypto_key key;
-	struct tunnel_count *count; // control
+	struct tunnel_count *count;		// control
 	LIST_ENTRY(sa_in) count_link;
 	size_t size;	 // bytes of all this
 	uint64_t ring[]; // of the replay window
@@ -115,7 +115,6 @@ static inline void sad_prefetch(const struct sad *sad, uint32_t spi)
 		return;
 	rte_prefetch0(sa);
 	rte_prefetch0(&sa->replay);
-	rte_prefetch0(&sa->packets);
 	rte_prefetch0(&sa->ts);
 	crypto_key_prefetch(&sa->key);
 }

@@ -52,41 +52,16 @@ uint64_t replay_infer(const struct replay *r, uint32_t seq_low)
 	return hi << 32 | seq_low;
 }
 
-bool replay_check(const struct replay *r, uint64_t seq)
-{
-	if (r->window == 0)
-		return true;
-	// RFC 4303 3.3.3: the first packet has number 1, zero is never sent.
-	if (seq == 0)
-		return false;
-	if (seq > r->top)
-		return true;
-	if (r->top - seq >= r->window)
-		return false;
-	return !(r->ring[seq / 64 & r->mask] >> (seq % 64) & 1);
-}
-
-static void advance(struct replay *r, uint64_t seq)
+void replay_advance(struct replay *r, uint64_t seq)
 {
 	uint64_t word = r->top / 64, entered = seq / 64 - word;
 
+	r->top = seq;
+	if (r->window == 0)
+		return;
 	if (entered > r->mask + 1ull)
 		entered = r->mask + 1ull; // a jump over the whole ring clears all of it
 	for (uint64_t i = 1; i <= entered; i++)
 		r->ring[(word + i) & r->mask] = 0;
-	r->top = seq;
-}
-
-bool replay_accept(struct replay *r, uint64_t seq)
-{
-	if (!replay_check(r, seq))
-		return false;
-	if (r->window == 0) {
-		r->top = seq > r->top ? seq : r->top;
-		return true;
-	}
-	if (seq > r->top)
-		advance(r, seq);
 	r->ring[seq / 64 & r->mask] |= 1ull << (seq % 64);
-	return true;
 }

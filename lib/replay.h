@@ -29,8 +29,36 @@ void replay_init(struct replay *r, uint32_t window, uint64_t *ring);
 // The whole number of a packet by its lower half (RFC 4303 A2.2): the one next to the window, at
 // or behind its lower edge. 0, which is never accepted, for one before the first number.
 uint64_t replay_infer(const struct replay *r, uint32_t seq_low);
+// Records a number above the top.
+void replay_advance(struct replay *r, uint64_t seq);
+
 // Before decryption: would this number be accepted? Changes nothing.
-bool replay_check(const struct replay *r, uint64_t seq);
+static inline bool replay_check(const struct replay *r, uint64_t seq)
+{
+	if (r->window == 0)
+		return true;
+	if (seq > r->top)
+		return true;
+	// RFC 4303 3.3.3: the first packet has number 1, zero is never sent.
+	if (seq == 0 || r->top - seq >= r->window)
+		return false;
+	return !(r->ring[seq / 64 & r->mask] >> (seq % 64) & 1);
+}
+
 // After the ICV verified: records the number. False for a duplicate or one too old; a number is
 // accepted once only, also when replay_check said yes twice.
-bool replay_accept(struct replay *r, uint64_t seq);
+static inline bool replay_accept(struct replay *r, uint64_t seq)
+{
+	if (seq > r->top && (seq / 64 != r->top / 64 || r->window == 0)) {
+		replay_advance(r, seq);
+		return true;
+	}
+	if (r->window == 0)
+		return true;
+	if (seq <= r->top && !replay_check(r, seq))
+		return false;
+	r->ring[seq / 64 & r->mask] |= 1ull << (seq % 64);
+	if (seq > r->top)
+		r->top = seq;
+	return true;
+}

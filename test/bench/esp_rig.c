@@ -34,8 +34,9 @@ const unsigned rig_n_suites = sizeof(rig_suites) / sizeof(rig_suites[0]);
 
 static struct {
 	uint32_t id, spi;
-	struct sa_in *in;
-	const struct crypto_key *key;
+	// The inbound SA's, and the outbound one's, which is the same: what comes in is made with
+	// it, so that the other is as cold as the worker would find it.
+	const struct crypto_key *key, *key_out;
 	uint64_t seq; // of the packets made for the inbound SA
 } tunnel[RIG_SAS_MAX];
 static unsigned n_tunnels, n_used;
@@ -159,8 +160,8 @@ static void add(const struct proposal *p, unsigned n)
 	out = sa_of(p, n, tunnel[n].spi);
 	assert_int_equal(dp_sa_in_publish(&core.dp, tunnel[n].id, &in, NULL), 0);
 	assert_int_equal(dp_tunnel_set_out(&core.dp, tunnel[n].id, &out, NULL), 0);
-	tunnel[n].in = sad_lookup(core.dp.sad, tunnel[n].spi);
-	tunnel[n].key = &tunnel[n].in->key;
+	tunnel[n].key = &sad_lookup(core.dp.sad, tunnel[n].spi)->key;
+	tunnel[n].key_out = &tunnel_sa(tunnel_get(&core.dp, tunnel[n].id))->key;
 	tunnel[n].seq = 0;
 	policy[n] = (struct dp_policy){
 		.action = DP_PROTECT,
@@ -280,7 +281,7 @@ static uint8_t *frame(struct rte_mbuf *m, unsigned port, uint16_t ip_len)
 // What a peer's gateway would have made of it.
 static void put_esp(unsigned i, unsigned n, uint16_t len, struct crypto_job *job)
 {
-	const struct crypto_key *k = tunnel[n].key;
+	const struct crypto_key *k = tunnel[n].key_out;
 	const uint32_t text_len = text_length(k, len), pad_len = text_len - len - ESP_TRAILER_LEN;
 	const uint16_t ip_len = (uint16_t)(20 + k->head_len + text_len + k->icv_len);
 	uint8_t *ip = frame(mbuf[i], WAN, ip_len), *esp = ip + 20, *text = esp + k->head_len;

@@ -107,7 +107,6 @@ static void test_flags_of_the_outer_packet(void **state)
 	assert_int_equal(b.n, 1);
 	assert_int_equal(b.pkt[0]->ol_flags, 0);
 	assert_int_equal(b.pkt[0]->packet_type, 0);
-	assert_int_equal(b.pkt[0]->tx_offload, 0);
 	batch_free(&b);
 }
 
