@@ -32,6 +32,34 @@ struct esp_hdr { // as on the wire, at any alignment
 	uint32_t spi_be, seq_be;
 } __attribute__((packed));
 
+// Where ESP stands in a received packet.
+struct esp_place {
+	struct esp_hdr *esp;
+	uint64_t seq; // its whole number, when its SA is known
+	uint32_t spi;
+	uint16_t outer_len; // bytes in front of it
+	uint16_t len;	    // bytes of ESP packet, ICV included
+	uint8_t tos;	    // or traffic class, of the outer header
+	bool udp;
+};
+
+// Nothing but an empty payload and no IV: header, trailer padded to 4 bytes, an ICV of 12.
+#define ESP_LEN_MIN (sizeof(struct esp_hdr) + ESP_ALIGN_MIN + 12)
+
+// Of a whole packet of IPv4 without options that carries ESP of ESP_LEN_MIN bytes at least.
+static inline struct esp_place esp_place_plain4(uint8_t *ip)
+{
+	struct esp_hdr *esp = (struct esp_hdr *)(ip + sizeof(struct rte_ipv4_hdr));
+
+	return (struct esp_place){
+		.esp = esp,
+		.spi = rte_be_to_cpu_32(esp->spi_be),
+		.outer_len = sizeof(struct rte_ipv4_hdr),
+		.len = (uint16_t)(flow_load16(ip + 2) - sizeof(struct rte_ipv4_hdr)),
+		.tos = ip[1],
+	};
+}
+
 // The IPv6 ones among an SA's selectors.
 struct esp_selectors6 {
 	uint8_t n_local, n_remote;

@@ -52,7 +52,7 @@ enum drop_reason esp_group_admit(struct worker *w, struct esp_group *g, uint64_t
 			esp_group_count(w, sa, 1);
 		return DROP_REASON_COUNT;
 	}
-	atomic_fetch_sub_explicit(&sa->bytes, len, memory_order_relaxed);
+	esp_group_add(w, &sa->bytes, -(uint64_t)len);
 	// RFC 4303 3.3.3: the number never wraps; the SA is used up.
 	return seq > sa_out_seq_max(sa) ? DROP_SEQ_EXHAUSTED : DROP_SA_LIFE;
 }

@@ -35,9 +35,21 @@ void esp_group_worn(struct worker *w, struct esp_group *g, uint64_t last, uint64
 enum drop_reason esp_group_admit(struct worker *w, struct esp_group *g, uint64_t seq, bool dummy,
 				 uint32_t len);
 
+// Adds to what only workers write, and returns what was there. A lone worker needs no locked add.
+static inline uint64_t esp_group_add(const struct worker *w, _Atomic uint64_t *count, uint64_t n)
+{
+	uint64_t old;
+
+	if (!w->alone)
+		return atomic_fetch_add_explicit(count, n, memory_order_relaxed);
+	old = atomic_load_explicit(count, memory_order_relaxed);
+	atomic_store_explicit(count, old + n, memory_order_relaxed);
+	return old;
+}
+
 static inline void esp_group_count(struct worker *w, struct sa_out *sa, uint64_t packets)
 {
-	atomic_fetch_add_explicit(&sa->packets, packets, memory_order_relaxed);
+	esp_group_add(w, &sa->packets, packets);
 	atomic_store_explicit(&sa->last_tsc, w->now_tsc, memory_order_relaxed);
 }
 
@@ -50,7 +62,7 @@ static inline void esp_group_take(struct worker *w, struct esp_group *g, bool du
 	// RFC 4303 3.3.3: the first number sent is 1.
 	g->seq = atomic_fetch_add_explicit(&sa->seq, g->n, memory_order_relaxed) + 1;
 	last = g->seq + g->n - 1;
-	bytes = atomic_fetch_add_explicit(&sa->bytes, g->bytes, memory_order_relaxed) + g->bytes;
+	bytes = esp_group_add(w, &sa->bytes, g->bytes) + g->bytes;
 	if (unlikely(last >= sa->seq_check || bytes >= sa->bytes_check))
 		esp_group_worn(w, g, last, bytes);
 	if (!g->over && !dummies)

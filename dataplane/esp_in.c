@@ -1,6 +1,7 @@
 // Inbound ESP (RFC 4303 3.4, RFC 4301 5.2, RFC 3948): find the SA, check, decrypt, check again.
 #include "dataplane/stages.h"
 
+#include <emmintrin.h>
 #include <string.h>
 
 #include <rte_branch_prediction.h>
@@ -18,38 +19,9 @@
 
 #define ECN_DROP    0xff
 #define UDP_HDR_LEN 8u
-// Nothing but an empty payload and no IV: header, trailer padded to 4 bytes, an ICV of 12.
-#define ESP_LEN_MIN (sizeof(struct esp_hdr) + ESP_ALIGN_MIN + 12)
-
-// Where ESP stands in a received packet.
-struct esp_place {
-	struct esp_hdr *esp;
-	uint16_t outer_len; // bytes in front of it
-	uint16_t len;	    // bytes of ESP packet, ICV included
-	uint32_t spi;
-	bool udp;
-};
-
-// What the last steps need to know of each packet.
-struct in_packet {
-	uint64_t seq;
-	uint16_t outer_len; // bytes in front of ESP
-	uint8_t outer_tos;
-	bool udp;
-};
-
 static bool is_ipv6(const struct rte_mbuf *m)
 {
 	return ip_is_v6(rte_pktmbuf_mtod(m, const void *));
-}
-
-static uint8_t outer_tos_of(const struct rte_mbuf *m)
-{
-	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
-
-	if (!is_ipv6(m))
-		return p[1];
-	return (uint8_t)(p[0] << 4 | p[1] >> 4);
 }
 
 // Looks at lengths only; the packet itself has not been authenticated. DROP_REASON_COUNT: good.
@@ -94,6 +66,8 @@ static enum drop_reason find_esp(struct rte_mbuf *m, struct esp_place *out)
 	out->spi = rte_be_to_cpu_32(out->esp->spi_be);
 	out->outer_len = (uint16_t)outer_len;
 	out->len = (uint16_t)len;
+	out->tos = v6 ? (uint8_t)(ip->version_ihl << 4 | ip->type_of_service >> 4)
+		      : ip->type_of_service;
 	return DROP_REASON_COUNT;
 }
 
@@ -126,7 +100,7 @@ static void fill_job(const struct sa_in *sa, const struct esp_place *at, uint64_
 		       (uint32_t)(seq >> 32));
 }
 
-// Step 1: form. Leaves packets with at[] set, and their SAs on the way from memory.
+// Step 1: form. Leaves packets with at[] set, and their SAs' slots on the way from memory.
 static void esp_in_locate(struct worker *w, struct batch *b, struct esp_place *at)
 {
 	uint16_t kept = 0;
@@ -142,63 +116,90 @@ static void esp_in_locate(struct worker *w, struct batch *b, struct esp_place *a
 		batch_keep(b, kept++, i);
 	}
 	b->n = kept;
-	for (uint16_t i = 0; i < kept; i++)
+}
+
+static void fetch_sas(const struct worker *w, const struct esp_place *at, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++)
 		if (i == 0 || at[i].spi != at[i - 1].spi)
 			sad_prefetch(w->dp->sad, at[i].spi);
 }
 
-// Steps 2 to 4: SA, owner, plausible sequence number. Leaves packets with b->sa[] and their jobs
-// set.
-static void esp_in_check(struct worker *w, struct batch *b, const struct esp_place *place,
-			 struct in_packet *in, struct crypto_job *job)
+// Steps 2 to 4 for one packet: SA, owner, plausible sequence number. NULL: the packet has been
+// dropped or handed over.
+static inline struct sa_in *find_sa(struct worker *w, struct rte_mbuf *m, uint16_t port,
+				    struct esp_place *at)
+{
+	// RFC 4301 4.1: for unicast the SPI alone names the SA.
+	struct sa_in *sa = sad_lookup(w->dp->sad, at->spi);
+	uint32_t owner;
+
+	if (unlikely(sa == NULL)) {
+		drop(w, m, DROP_ESP_NO_SA);
+		return NULL;
+	}
+	if (unlikely(sa->udp_encap != at->udp && !sa->either_form)) {
+		drop(w, m, DROP_ESP_ENCAP);
+		return NULL;
+	}
+	if (unlikely(!length_fits(&sa->key, at->len))) {
+		drop(w, m, DROP_ESP_MALFORMED);
+		return NULL;
+	}
+	if (unlikely(!own(w, sa, &owner))) {
+		worker_handover(w, owner, m, port);
+		return NULL;
+	}
+	at->seq = rte_be_to_cpu_32(at->esp->seq_be);
+	if (sa->key.esn)
+		at->seq = replay_infer(&sa->replay, (uint32_t)at->seq);
+	// RFC 4303 3.4.3: cheap test first; nothing is recorded before the ICV is good.
+	if (unlikely(!replay_check(&sa->replay, at->seq))) {
+		counter_add(&sa->replays, 1);
+		drop(w, m, DROP_ESP_REPLAY);
+		return NULL;
+	}
+	return sa;
+}
+
+// Steps 2 to 4. Leaves packets with b->sa[], at[] and their jobs set.
+static void esp_in_check(struct worker *w, struct batch *b, struct esp_place *at,
+			 struct crypto_job *job)
 {
 	uint16_t kept = 0;
 
 	for (uint16_t i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->pkt[i];
-		const struct esp_place *at = &place[i];
-		struct sa_in *sa;
-		uint32_t owner;
-		uint64_t seq;
+		struct sa_in *sa = find_sa(w, b->pkt[i], b->port[i], &at[i]);
 
-		// RFC 4301 4.1: for unicast the SPI alone names the SA.
-		sa = sad_lookup(w->dp->sad, at->spi);
-		if (sa == NULL) {
-			drop(w, m, DROP_ESP_NO_SA);
+		if (sa == NULL)
 			continue;
-		}
-		if (sa->udp_encap != at->udp && !sa->either_form) {
-			drop(w, m, DROP_ESP_ENCAP);
-			continue;
-		}
-		if (!length_fits(&sa->key, at->len)) {
-			drop(w, m, DROP_ESP_MALFORMED);
-			continue;
-		}
-		if (!own(w, sa, &owner)) {
-			worker_handover(w, owner, m, b->port[i]);
-			continue;
-		}
-		seq = rte_be_to_cpu_32(at->esp->seq_be);
-		if (sa->key.esn)
-			seq = replay_infer(&sa->replay, (uint32_t)seq);
-		// RFC 4303 3.4.3: cheap test first; nothing is recorded before the ICV is good.
-		if (!replay_check(&sa->replay, seq)) {
-			counter_add(&sa->replays, 1);
-			drop(w, m, DROP_ESP_REPLAY);
-			continue;
-		}
-		fill_job(sa, at, seq, &job[kept]);
-		in[kept] = (struct in_packet){
-			.seq = seq,
-			.outer_len = at->outer_len,
-			.outer_tos = outer_tos_of(m),
-			.udp = at->udp,
-		};
+		rte_prefetch0(replay_word(&sa->replay, at[i].seq));
+		fill_job(sa, &at[i], at[i].seq, &job[kept]);
+		if (kept != i)
+			at[kept] = at[i];
 		batch_keep(b, kept, i);
 		b->sa[kept++] = sa;
 	}
 	b->n = kept;
+}
+
+// RFC 4303 2.4: 1, 2, 3 ... up to there? In front of it stand 16 bytes of the packet at least.
+static inline bool is_padding(const uint8_t *end, uint32_t len)
+{
+	static const uint8_t due[32] = {[16] = 1, 2,  3,  4,  5,  6,  7,  8,
+					9,	  10, 11, 12, 13, 14, 15, 16};
+
+	if (likely(len <= 16)) {
+		const __m128i is = _mm_loadu_si128((const __m128i *)(const void *)(end - 16));
+		const __m128i want = _mm_loadu_si128((const __m128i *)(const void *)(due + len));
+		const unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(is, want));
+
+		return (same | (0xffffu >> len)) == 0xffff;
+	}
+	for (uint32_t i = 0; i < len; i++)
+		if (*(end - len + i) != (uint8_t)(i + 1))
+			return false;
+	return true;
 }
 
 // Step 7: takes padding and trailer off. On success *len is what they leave.
@@ -207,14 +208,10 @@ static enum drop_reason check_trailer(const struct sa_in *sa, const struct crypt
 {
 	const uint8_t next_header = job->text[job->text_len - 1];
 	const uint32_t pad_len = job->text[job->text_len - 2];
-	const uint8_t *pad;
 
-	if (pad_len + ESP_TRAILER_LEN > job->text_len)
+	if (unlikely(pad_len + ESP_TRAILER_LEN > job->text_len ||
+		     !is_padding(job->text + job->text_len - ESP_TRAILER_LEN, pad_len)))
 		return DROP_ESP_PADDING;
-	pad = job->text + job->text_len - ESP_TRAILER_LEN - pad_len;
-	for (uint32_t i = 0; i < pad_len; i++)
-		if (pad[i] != (uint8_t)(i + 1))
-			return DROP_ESP_PADDING; // RFC 4303 2.4
 	if (next_header == ESP_NEXT_HEADER_DUMMY)
 		return DROP_ESP_DUMMY; // RFC 4303 2.6
 	// In transport mode these two are IP in IP like any other protocol: the SA's mode, not the
@@ -303,7 +300,7 @@ static enum drop_reason check_inner6(const struct sa_in *sa, uint8_t *ip, uint32
 // RFC 4303 2.6: the next header says which of the two it is; in transport mode, what it is. *packet
 // is where the packet begins: in front of the text it may overwrite the outer header.
 static enum drop_reason check_inner(const struct sa_in *sa, struct rte_mbuf *m,
-				    const struct in_packet *in, const struct crypto_job *job,
+				    const struct esp_place *in, const struct crypto_job *job,
 				    uint32_t len, uint8_t **packet, uint16_t *inner_len)
 {
 	const uint8_t next_header = job->text[job->text_len - 1];
@@ -314,8 +311,8 @@ static enum drop_reason check_inner(const struct sa_in *sa, struct rte_mbuf *m,
 					    in->udp, next_header, job->text, len, packet,
 					    inner_len);
 	if (next_header == ESP_NEXT_HEADER_IPV6)
-		return check_inner6(sa, job->text, len, in->outer_tos, inner_len);
-	return check_inner4(sa, (struct rte_ipv4_hdr *)job->text, len, in->outer_tos, inner_len);
+		return check_inner6(sa, job->text, len, in->tos, inner_len);
+	return check_inner4(sa, (struct rte_ipv4_hdr *)job->text, len, in->tos, inner_len);
 }
 
 // The SA has come to a limit with this packet: control is told which. False: a hard one.
@@ -342,7 +339,7 @@ static bool life_left(struct worker *w, struct sa_in *sa, uint64_t packets, uint
 // RFC 3948, RFC 7296 2.23: a NAT may give the peer another mapping at any time. Only its newest
 // packet says where it is now: one that was held back and comes late says where it was.
 static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf *m,
-		      const struct in_packet *in)
+		      const struct esp_place *in)
 {
 	const uint8_t *outer = rte_pktmbuf_mtod(m, const uint8_t *);
 	const struct rte_udp_hdr *udp;
@@ -374,7 +371,7 @@ static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf 
 
 // What the two ends of a TCP connection agree on has to fit our way back to where this came from.
 static void clamp_mss(const struct worker *w, const struct sa_in *sa, const uint8_t *outer,
-		      const struct in_packet *in, uint8_t *packet, uint16_t len)
+		      const struct esp_place *in, uint8_t *packet, uint16_t len)
 {
 	const struct rte_ipv4_hdr *outer4 = (const struct rte_ipv4_hdr *)(const void *)outer;
 	uint16_t path_mtu, mtu;
@@ -391,7 +388,7 @@ static void clamp_mss(const struct worker *w, const struct sa_in *sa, const uint
 
 // Steps 6 to 10 for one packet whose job is done. DROP_REASON_COUNT: good, and bare.
 static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct rte_mbuf *m,
-				      const struct in_packet *in, const struct crypto_job *job)
+				      const struct esp_place *in, const struct crypto_job *job)
 {
 	enum drop_reason reason;
 	uint64_t packets, bytes;
@@ -440,7 +437,7 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 // A packet that is dropped from here on has been decrypted in place. A capture shows what was
 // inside; where the integrity check failed, only the headers: what follows them is neither what
 // came in, nor anything that the peer has said, but may tell of the key stream.
-static void show_inside(struct rte_mbuf *m, const struct in_packet *in,
+static void show_inside(struct rte_mbuf *m, const struct esp_place *in,
 			const struct crypto_job *job)
 {
 	const uint16_t headers = (uint16_t)(in->outer_len + sizeof(struct esp_hdr));
@@ -455,29 +452,27 @@ static void show_inside(struct rte_mbuf *m, const struct in_packet *in,
 	m->pkt_len = m->data_len;
 }
 
-void esp_in(struct worker *w, struct batch *b)
+void esp_in_at(struct worker *w, struct batch *b, struct esp_place *at)
 {
 	struct crypto_job job[BATCH_MAX];
-	struct esp_place at[BATCH_MAX];
-	struct in_packet in[BATCH_MAX];
 	uint16_t kept = 0;
 
-	esp_in_locate(w, b, at);
-	esp_in_check(w, b, at, in, job);
+	fetch_sas(w, at, b->n);
+	esp_in_check(w, b, at, job);
 	stage_end(&w->times, STAGE_ESP_IN_CHECK);
 	crypto_open(w->crypto, job, b->n); // step 5; every job is finished on return
 	stage_end(&w->times, STAGE_ESP_IN_OPEN);
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
-		const enum drop_reason reason = esp_in_accept(w, b->sa[i], m, &in[i], &job[i]);
+		const enum drop_reason reason = esp_in_accept(w, b->sa[i], m, &at[i], &job[i]);
 
-		if (reason != DROP_REASON_COUNT) {
+		if (unlikely(reason != DROP_REASON_COUNT)) {
 			if (worker_captures(w))
-				show_inside(m, &in[i], &job[i]);
+				show_inside(m, &at[i], &job[i]);
 			drop(w, m, reason);
 			continue;
 		}
-		if (b->sa[i]->iface != DP_IFACE_NONE) { // as received there
+		if (unlikely(b->sa[i]->iface != DP_IFACE_NONE)) { // as received there
 			b->port[i] = m->port = b->sa[i]->iface;
 			iface_count_in(w, b->port[i], m->pkt_len);
 		}
@@ -490,4 +485,12 @@ void esp_in(struct worker *w, struct batch *b)
 		capture_batch(w, DP_CAPTURE_PLAIN_IN, b);
 	counter_add(&w->esp_in_packets, kept);
 	stage_end(&w->times, STAGE_ESP_IN_ACCEPT);
+}
+
+void esp_in(struct worker *w, struct batch *b)
+{
+	struct esp_place at[BATCH_MAX];
+
+	esp_in_locate(w, b, at);
+	esp_in_at(w, b, at);
 }

@@ -116,29 +116,40 @@ static inline struct esp_inner esp_inner_of(const struct sa_out *sa, uint16_t in
 	};
 }
 
+// The words of an IPv4 header that differ from packet to packet are put together in registers and
+// stored at once: what stores of single fields leave, the next load of a piece has to wait for.
+static inline void esp_wrap_outer4(const struct sa_out *sa, uint8_t *outer,
+				   const struct esp_inner *inner, uint32_t seq, uint16_t esp_len)
+{
+	const uint16_t df_be = outer_out_df(&sa->rule, inner->df_be, inner->fits);
+	const uint8_t tos = outer_out_tos(&sa->rule, inner->tos);
+	const uint16_t len_be = rte_cpu_to_be_16((uint16_t)(sa->outer_len + esp_len));
+	const uint16_t id_be = outer_out_id_be(&sa->rule, df_be, seq);
+	const uint16_t sum =
+		esp_wrap_fold(sa->cksum + ((uint32_t)tos << 8) + len_be + id_be + df_be);
+	// Little-endian, as this machine is.
+	const uint64_t first = RTE_IPV4_VHL_DEF | (uint32_t)tos << 8 | (uint32_t)len_be << 16 |
+			       (uint64_t)id_be << 32 | (uint64_t)df_be << 48;
+	const uint16_t udp_len_be =
+		rte_cpu_to_be_16((uint16_t)(sizeof(struct rte_udp_hdr) + esp_len));
+
+	memcpy(outer, &first, sizeof(first));
+	memcpy(outer + 8, sa->outer + 8, 2); // TTL, protocol
+	memcpy(outer + 10, &sum, sizeof(sum));
+	// Addresses, and UDP; without it the last 8 bytes are overwritten by what calls this.
+	memcpy(outer + 12, sa->outer + 12, SA_OUT_OUTER4_MAX - 12);
+	if (sa->udp)
+		memcpy(outer + sizeof(struct rte_ipv4_hdr) + 4, &udp_len_be, sizeof(udp_len_be));
+}
+
 // Puts the outer header in front of the ESP packet of `esp_len` bytes.
 static inline void esp_wrap_outer(const struct sa_out *sa, uint8_t *outer,
 				  const struct esp_inner *inner, uint32_t seq, uint16_t esp_len)
 {
-	const uint16_t df_be = outer_out_df(&sa->rule, inner->df_be, inner->fits);
-	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)outer;
-
-	if (sa->v6) {
+	if (sa->v6)
 		esp_wrap_outer6(sa, outer, inner, esp_len);
-		return;
-	}
-	memcpy(outer, sa->outer, SA_OUT_OUTER4_MAX); // without UDP the last 8 are overwritten below
-	ip->type_of_service = outer_out_tos(&sa->rule, inner->tos);
-	ip->total_length = rte_cpu_to_be_16((uint16_t)(sa->outer_len + esp_len));
-	ip->fragment_offset = df_be;
-	ip->packet_id = outer_out_id_be(&sa->rule, df_be, seq);
-	ip->hdr_checksum = esp_wrap_fold(sa->cksum + ((uint32_t)ip->type_of_service << 8) +
-					 ip->total_length + ip->packet_id + df_be);
-	if (sa->outer_len > sizeof(*ip)) {
-		struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(outer + sizeof(*ip));
-
-		udp->dgram_len = rte_cpu_to_be_16((uint16_t)(sizeof(*udp) + esp_len));
-	}
+	else
+		esp_wrap_outer4(sa, outer, inner, seq, esp_len);
 }
 
 // Padding (RFC 4303 2.4), its length, next header. Up to 16 bytes from there on are overwritten,

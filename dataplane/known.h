@@ -23,6 +23,7 @@
 #include "dataplane/batch.h"
 #include "dataplane/worker.h"
 
+struct esp_place;
 struct known;
 
 struct known *known_create(void); // NULL: no memory
@@ -30,8 +31,10 @@ void known_destroy(struct known *k);
 
 // May packets go by the short way at all just now?
 bool known_usable(const struct worker *w);
-// Sends those frames of a batch from a NIC whose flow is known, and moves ESP to us to `esp`, bare.
-// The rest stays, for classify().
-void known_frames(struct worker *w, struct batch *in, struct batch *esp);
+// Sends those frames of a batch from a port's NIC whose flow is known, and moves plain ESP over
+// IPv4 to us to `esp`, bare, with `at` set: both for esp_in_at(). The rest stays, for classify().
+// Of `in` only pkt[] is read and kept.
+void known_frames(struct worker *w, uint8_t port, struct batch *in, struct batch *esp,
+		  struct esp_place *at);
 // The same for what came out of a tunnel (esp_in()); the rest stays, for classify_inner().
 void known_inner(struct worker *w, struct batch *b);

@@ -75,3 +75,6 @@ void esp_out_dummies(struct worker *w, struct batch *b);
 // marker that is not zero. Leaves inner packets, authenticated, not replayed and inside the SA's
 // selectors. Packets of another owner's SAs are handed over.
 void esp_in(struct worker *w, struct batch *b);
+// The same where it is known already where ESP stands in each packet.
+struct esp_place;
+void esp_in_at(struct worker *w, struct batch *b, struct esp_place *at);

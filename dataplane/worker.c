@@ -16,6 +16,7 @@
 #include "dataplane/capture.h"
 #include "dataplane/census.h"
 #include "dataplane/dp_internal.h"
+#include "dataplane/esp.h"
 #include "dataplane/fib.h"
 #include "dataplane/known.h"
 #include "dataplane/numa.h"
@@ -37,14 +38,9 @@ static uint16_t receive_ring(struct rte_ring *ring, struct batch *in)
 	return (uint16_t)rte_ring_dequeue_burst(ring, (void **)in->pkt, BATCH_MAX, NULL);
 }
 
-// Fills `in` from a source, columns included.
+// Packets from a source, of which only pkt[] is set.
 static void receive(struct worker *w, const struct source *src, struct batch *in)
 {
-	static const uint8_t origin[] = {
-		[SOURCE_NIC] = FROM_NIC,
-		[SOURCE_TAP] = FROM_TAP,
-		[SOURCE_HANDOVER] = FROM_TUNNEL,
-	};
 	const struct port *port = &w->dp->ports[src->port];
 
 	in->n = 0;
@@ -63,8 +59,21 @@ static void receive(struct worker *w, const struct source *src, struct batch *in
 			*in = w->self;
 		in->n = w->self.n;
 		w->self.n = 0;
-		return;
+		break;
 	}
+}
+
+// What the stages want to know of each packet. Our own have it already.
+static void fill_columns(const struct source *src, struct batch *in)
+{
+	static const uint8_t origin[] = {
+		[SOURCE_NIC] = FROM_NIC,
+		[SOURCE_TAP] = FROM_TAP,
+		[SOURCE_HANDOVER] = FROM_TUNNEL,
+	};
+
+	if (src->type == SOURCE_SELF)
+		return;
 	for (uint16_t i = 0; i < in->n; i++) {
 		if (src->type == SOURCE_NIC)
 			in->pkt[i]->port = src->port; // ours from here on, not DPDK's
@@ -137,21 +146,26 @@ static void all_stages(struct worker *w, struct batch *in, struct batch *inner)
 	stage_end(&w->times, STAGE_ROUTE);
 }
 
-void worker_take(struct worker *w, enum source_type type, struct batch *in)
+void worker_take(struct worker *w, const struct source *src, struct batch *in)
 {
+	struct esp_place at[BATCH_MAX];
 	struct batch esp;
 
 	batch_clear(&esp);
-	if (type == SOURCE_NIC && known_usable(w)) {
-		known_frames(w, in, &esp);
+	if (src->type == SOURCE_NIC && known_usable(w)) {
+		known_frames(w, src->port, in, &esp, at);
 		w->traffic += esp.n;
 		if (esp.n > 0) {
-			esp_in(w, &esp);
+			esp_in_at(w, &esp, at);
 			known_inner(w, &esp);
 		}
+		if (in->n + esp.n == 0)
+			return;
 	}
-	if (in->n + esp.n > 0)
-		all_stages(w, in, &esp);
+	fill_columns(src, in);
+	if (worker_captures(w))
+		capture_received(w, (enum source_type)src->type, in);
+	all_stages(w, in, &esp);
 }
 
 unsigned worker_step(struct worker *w, const struct source *src)
@@ -162,14 +176,10 @@ unsigned worker_step(struct worker *w, const struct source *src)
 	stage_start(&w->times);
 	receive(w, src, &in);
 	n = in.n;
-	if (n == 0) {
-		stage_stop(&w->times);
-		return 0;
+	if (n > 0) {
+		stage_end(&w->times, STAGE_RX);
+		worker_take(w, src, &in);
 	}
-	stage_end(&w->times, STAGE_RX);
-	if (worker_captures(w))
-		capture_received(w, (enum source_type)src->type, &in);
-	worker_take(w, (enum source_type)src->type, &in);
 	stage_stop(&w->times);
 	return n;
 }
@@ -265,6 +275,7 @@ int worker_create(struct dp *dp, unsigned id, struct worker **out)
 		return -ENOMEM;
 	w->id = id;
 	w->lcore = id + 1;
+	w->alone = dp->n_workers == 1;
 	w->dp = dp;
 	w->frag6_id = (uint32_t)rte_rand();
 	w->tx = calloc(dp->n_ports, sizeof(w->tx[0]));

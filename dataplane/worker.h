@@ -90,13 +90,14 @@ struct port_count { // of one port of a device with VLANs; bytes of Ethernet fra
 struct worker {
 	unsigned id; // 0.. ; also the id in the qsbr
 	unsigned lcore;
+	bool alone;    // the only worker
 	struct dp *dp; // tables: workers read pointers, control swaps them
 	struct crypto *crypto;
 	struct known *known; // flows whose way is known; NULL: none is remembered
 	struct reass *reass; // fragments of what is for ourselves
 	_Atomic(struct capture_ring *) capture; // control: rw, worker: ro; NULL: none under way
-	uint64_t now_tsc;    // taken once per step
-	unsigned traffic;    // packets through tunnels or forwarded in this round: patience.h
+	uint64_t now_tsc;			// taken once per step
+	unsigned traffic; // packets through tunnels or forwarded in this round: patience.h
 	struct source source[WORKER_SOURCES_MAX];
 	unsigned n_sources;
 	struct tx_buffer *tx;	   // one per port
@@ -131,9 +132,9 @@ struct worker {
 // Is a capture under way? All that the packet path pays when there is none.
 static inline bool worker_captures(const struct worker *w)
 {
-	return unlikely(atomic_load_explicit(
-				(_Atomic(struct capture_ring *) *)(uintptr_t)&w->capture,
-				memory_order_relaxed) != NULL);
+	return unlikely(
+		atomic_load_explicit((_Atomic(struct capture_ring *) *)(uintptr_t)&w->capture,
+				     memory_order_relaxed) != NULL);
 }
 
 // The capture's copy of a packet that is about to be dropped (capture.c).
@@ -169,8 +170,8 @@ void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint1
 int worker_main(void *worker);
 // Takes one batch from a source through all stages. Returns how many packets it was.
 unsigned worker_step(struct worker *w, const struct source *src);
-// What worker_step() does with a batch that has come in from a source of that type.
-void worker_take(struct worker *w, enum source_type type, struct batch *in);
+// What worker_step() does with a batch that has come in from there, of which it reads pkt[].
+void worker_take(struct worker *w, const struct source *src, struct batch *in);
 // Allocates a worker and its rings; crypto and sources are added by dp.c. -ENOMEM.
 int worker_create(struct dp *dp, unsigned id, struct worker **out);
 // Frees the packets it still has, and the worker. NULL is allowed.

@@ -63,5 +63,5 @@ void replay_advance(struct replay *r, uint64_t seq)
 		entered = r->mask + 1ull; // a jump over the whole ring clears all of it
 	for (uint64_t i = 1; i <= entered; i++)
 		r->ring[(word + i) & r->mask] = 0;
-	r->ring[seq / 64 & r->mask] |= 1ull << (seq % 64);
+	*replay_word(r, seq) |= 1ull << (seq % 64);
 }

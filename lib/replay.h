@@ -29,6 +29,12 @@ void replay_init(struct replay *r, uint32_t window, uint64_t *ring);
 // The whole number of a packet by its lower half (RFC 4303 A2.2): the one next to the window, at
 // or behind its lower edge. 0, which is never accepted, for one before the first number.
 uint64_t replay_infer(const struct replay *r, uint32_t seq_low);
+// The word of the ring where a number's bit stands. Not without a window.
+static inline uint64_t *replay_word(const struct replay *r, uint64_t seq)
+{
+	return &r->ring[seq / 64 & r->mask];
+}
+
 // Records a number above the top.
 void replay_advance(struct replay *r, uint64_t seq);
 
@@ -42,7 +48,7 @@ static inline bool replay_check(const struct replay *r, uint64_t seq)
 	// RFC 4303 3.3.3: the first packet has number 1, zero is never sent.
 	if (seq == 0 || r->top - seq >= r->window)
 		return false;
-	return !(r->ring[seq / 64 & r->mask] >> (seq % 64) & 1);
+	return !(*replay_word(r, seq) >> (seq % 64) & 1);
 }
 
 // After the ICV verified: records the number. False for a duplicate or one too old; a number is
@@ -57,7 +63,7 @@ static inline bool replay_accept(struct replay *r, uint64_t seq)
 		return true;
 	if (seq <= r->top && !replay_check(r, seq))
 		return false;
-	r->ring[seq / 64 & r->mask] |= 1ull << (seq % 64);
+	*replay_word(r, seq) |= 1ull << (seq % 64);
 	if (seq > r->top)
 		r->top = seq;
 	return true;

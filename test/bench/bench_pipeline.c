@@ -156,7 +156,8 @@ static void measure(struct row *r)
 	const bool seal = r->d == RIG_OUT;
 	double best = 0;
 
-	for (unsigned i = 0; i < 3; i++) // every SA's first packet, and the caches
+	// The caches, and the first packet of nearly every SA, whose way is then known.
+	for (unsigned i = 0; i < 3 + 6 * r->sas / RIG_PACKETS; i++)
 		run_path(r->d, r->len);
 	for (unsigned round = 0; round < options.rounds; round++) {
 		for (unsigned i = 0; i < IMB_RAW_COUNT; i++)
