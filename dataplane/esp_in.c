@@ -66,8 +66,9 @@ static enum drop_reason find_esp(struct rte_mbuf *m, struct esp_place *out)
 	out->spi = rte_be_to_cpu_32(out->esp->spi_be);
 	out->outer_len = (uint16_t)outer_len;
 	out->len = (uint16_t)len;
-	out->tos = v6 ? (uint8_t)(ip->version_ihl << 4 | ip->type_of_service >> 4)
-		      : ip->type_of_service;
+	out->tos = ip->type_of_service;
+	if (v6)
+		out->tos = (uint8_t)(ip->version_ihl << 4 | ip->type_of_service >> 4);
 	return DROP_REASON_COUNT;
 }
 

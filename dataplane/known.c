@@ -376,6 +376,15 @@ static inline void put_esp(const struct worker *w, struct rte_mbuf *m, uint8_t p
 	esp->n++;
 }
 
+// The buffer of a packet further on, and the first line of one that is nearer.
+static inline void fetch_ahead(const struct batch *in, unsigned i)
+{
+	if (i + 2 * AHEAD < in->n)
+		rte_prefetch0(in->pkt[i + 2 * AHEAD]);
+	if (i + AHEAD < in->n)
+		rte_prefetch0(rte_pktmbuf_mtod(in->pkt[i + AHEAD], const void *));
+}
+
 void known_frames(struct worker *w, uint8_t port, struct batch *in, struct batch *esp,
 		  struct esp_place *at)
 {
@@ -393,8 +402,7 @@ void known_frames(struct worker *w, uint8_t port, struct batch *in, struct batch
 		uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *) + RTE_ETHER_HDR_LEN;
 		const enum kind kind = kind_of(w, start, m);
 
-		if (i + AHEAD < in->n)
-			rte_prefetch0(rte_pktmbuf_mtod(in->pkt[i + AHEAD], const void *));
+		fetch_ahead(in, i);
 		if (kind == ESP)
 			put_esp(w, m, port, esp, at);
 		else if (kind == CLEAR && see(w, &seen[n], ip, port + 1u, i))
