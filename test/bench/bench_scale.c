@@ -248,7 +248,7 @@ static void take_over(struct turn *t)
 	const uint64_t start = rte_rdtsc_precise();
 
 	w->now_tsc = start;
-	while (rig_sent(t->worker) < 2 * RIG_PACKETS && rte_rdtsc() - start < core.dp.tsc_hz / 10) {
+	while (rig_sent(t->worker) < 2 * RIG_PACKETS && rte_rdtsc() - start < 2 * core.dp.tsc_hz) {
 		worker_step(w, &own);
 		worker_step(w, &handed);
 		tx_flush(w);

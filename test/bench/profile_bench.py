@@ -36,7 +36,7 @@ def place(path, function, obj):
     name = os.path.basename(path)
     if "/include/" in path or name in ("???",):
         name = "headers of others"
-    return f"{name}: {function.split(' ')[0]}"
+    return f"{name}: {re.split('[ .]', function)[0]}"  # without the compiler's .constprop.0
 
 
 def run(direction, sas, packets_wanted):
