@@ -19,6 +19,41 @@ static bool same_suite(const struct crypto_key *a, const struct crypto_key *b)
 	return a->cipher == b->cipher && a->aes_len == b->aes_len && a->integ == b->integ;
 }
 
+#define LEN_STEP 64 // bytes: a block of SHA-256
+#define LEN_ROWS 32 // longer ones share the last
+
+static unsigned len_row(const struct crypto_job *j)
+{
+	const unsigned row = j->text_len / LEN_STEP;
+
+	return row < LEN_ROWS ? row : LEN_ROWS - 1;
+}
+
+// The longest first: what is left at the end keeps few of the library's lanes busy, so it has to be
+// short. A sort by counting, in blocks of the hash.
+static void sort_by_length(struct group *g)
+{
+	struct crypto_job *sorted[CRYPTO_BURST_MAX];
+	uint8_t first[LEN_ROWS + 1] = {0}; // of those as long or longer than the row's
+	unsigned lens = 0;
+
+	for (unsigned i = 0; i < g->n; i++)
+		lens |= len_row(g->job[i]) ^ len_row(g->job[0]);
+	if (lens == 0)
+		return;
+	for (unsigned i = 0; i < g->n; i++)
+		first[len_row(g->job[i])]++;
+	for (unsigned row = LEN_ROWS - 1, at = 0; row < LEN_ROWS; row--) {
+		const unsigned n = first[row];
+
+		first[row] = (uint8_t)at;
+		at += n;
+	}
+	for (unsigned i = 0; i < g->n; i++)
+		sorted[first[len_row(g->job[i])]++] = g->job[i];
+	memcpy(g->job, sorted, g->n * sizeof(g->job[0]));
+}
+
 // Takes the jobs that share the suite of the first one left out of the mask.
 static uint64_t take_group(struct crypto_job *job, uint64_t mask, struct group *g)
 {
@@ -34,6 +69,7 @@ static uint64_t take_group(struct crypto_job *job, uint64_t mask, struct group *
 		else
 			left |= UINT64_C(1) << i;
 	}
+	sort_by_length(g);
 	return left;
 }
 
@@ -181,16 +217,18 @@ static void open_group(struct crypto *c, struct group *g)
 
 	for (unsigned i = 0; i < g->n; i++) {
 		icv[i] = c->icv[i];
-		memcpy(saved[i], crypto_icv_of(g->job[i]), 4);
-		if (g->job[i]->key->esn)
+		if (g->job[i]->key->esn) {
+			memcpy(saved[i], crypto_icv_of(g->job[i]), 4);
 			crypto_put_be32(crypto_icv_of(g->job[i]), g->job[i]->seq_hi);
+		}
 	}
 	hash_burst(c, g->job, g->n, icv);
 	// RFC 4303 3.4.4.1: nothing is decrypted before its ICV is good.
 	for (unsigned i = 0; i < g->n; i++) {
 		struct crypto_job *j = g->job[i];
 
-		memcpy(crypto_icv_of(j), saved[i], 4);
+		if (j->key->esn)
+			memcpy(crypto_icv_of(j), saved[i], 4);
 		if (crypto_icv_equal(icv[i], crypto_icv_of(j), j->key->icv_len)) {
 			j->status = CRYPTO_OK;
 			g->job[good++] = j;

@@ -336,7 +336,9 @@ const struct command cli_commands[] = {
 	{"show", "workers", 0, 0, cli_show, "", "worker cores and how busy they are",
 	 "BUSY is the share of cycles spent on packets since the start; PKTS/BATCH how many "
 	 "packets\n"
-	 "one round finds.\n"},
+	 "one round finds; CYCLES/PKT what one took in all, by the time that passed: where others "
+	 "use\n"
+	 "the worker's CPU as well, their time counts too.\n"},
 	{"show", "guard", 0, 0, cli_show, "", "who sends IKE to us, and what passes",
 	 "What became of the messages to UDP/500 and 4500, then the sources that sent most: what\n"
 	 "each is likely to be and why, messages, the most in one second, openers, how many of\n"

@@ -24,6 +24,7 @@
 #include "samples.h"
 
 #define ROUNDS_MAX 2000
+#define SAS_MAX	   10000
 
 enum { SEAL = 2 * IMB_RAW_COUNT, OPEN, COLUMNS };
 
@@ -104,9 +105,9 @@ static void measure(const char *suite, uint16_t len, unsigned sas)
 static bool measure_suite(const char *suite)
 {
 	static const uint16_t lens[] = {64, 128, 256, 512, 1024, 1420, RIG_IMIX};
-	static const unsigned sas[] = {1, 64, 1024, 10000};
+	static const unsigned sas[] = {1, 64, 1024, SAS_MAX};
 
-	if (!rig_tunnels_add(suite, RIG_SAS_MAX))
+	if (!rig_tunnels_add(suite, SAS_MAX))
 		return false;
 	if (!json) {
 		printf("%s\n%5s %6s", suite, "bytes", "keys");
@@ -141,7 +142,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	rig_start();
+	rig_start(SAS_MAX);
 	mgr = alloc_mb_mgr(0);
 	init_mb_mgr_auto(mgr, NULL);
 	if (json)

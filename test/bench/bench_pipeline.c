@@ -1,13 +1,17 @@
 // What a packet costs in the worker's own stages, without I/O, beside the raw cost of its crypto.
 //
-//   bench_pipeline [--json] [--rounds N] [--sas N,...] [--bytes N,...] [PROPOSAL...]
+//   bench_pipeline [--json] [--rounds N] [--sas N,...] [--bytes N,...] [PROPOSAL...|all]
+//   bench_pipeline --profile out|in ...
 //
 // worker_step() and tx_flush() of a real worker (esp_rig.h); what a device would do is a copy of 64
 // pointers. In each round the floor (every interface of intel-ipsec-mb on as many texts of the same
 // lengths, in the same buffers, with keys in random order) and the whole path are timed in turn,
 // 256 packets each, then the path once more with a stamp behind each stage. Printed are medians of
 // the rounds: of the interface that is the fastest, of the path, of the differences and ratios of
-// each round, and the quartiles of the path.
+// each round, and quartiles.
+//
+// With --profile nothing is timed: each row's path alone runs, for a tool that counts instructions
+// in counted_steps() (test/bench/profile_bench.py).
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -37,7 +41,8 @@ static const char *const stage_names[] = {
 static const char *const interfaces[] = {"direct", "job", "burst"};
 
 static struct {
-	bool json;
+	bool json, profile;
+	enum rig_direction profiled;
 	unsigned rounds, n_sas, n_bytes;
 	unsigned sas[LIST_MAX], bytes[LIST_MAX];
 } options = {
@@ -52,7 +57,7 @@ static struct {
 static double floor_ns[IMB_RAW_COUNT][ROUNDS_MAX], path_ns[ROUNDS_MAX], diff_ns[ROUNDS_MAX],
 	ratio[ROUNDS_MAX], stage_ns[STAGE_COUNT][ROUNDS_MAX];
 static IMB_MGR *mgr;
-static bool first_row = true;
+static bool first_row = true, counting;
 
 static double ns(uint64_t cycles)
 {
@@ -70,27 +75,56 @@ static double run_floor(enum imb_interface which, uint16_t len, bool seal)
 	return ns(cycles);
 }
 
-static double run_path(enum rig_direction d, uint16_t len)
+static uint64_t path_steps(struct worker *w, const struct source *src)
 {
-	const struct source src = rig_source(d);
-	struct worker *w = core.w;
 	uint64_t cycles = 0;
 
-	rig_packets(d, len);
 	for (unsigned i = 0; i < STEPS; i++) {
 		const uint64_t start = rte_rdtsc_precise();
 
 		w->now_tsc = start;
-		worker_step(w, &src);
+		worker_step(w, src);
 		tx_flush(w);
 		cycles += rte_rdtsc_precise() - start;
 	}
-	if (rig_sent() != RIG_PACKETS || core_dropped_total() != 0) {
-		fprintf(stderr, "bench_pipeline: of %u packets %u came through\n", RIG_PACKETS,
-			rig_sent());
-		exit(1);
-	}
+	return cycles;
+}
+
+// What a profiler collects begins and ends here, so it is a function in the machine code as well.
+static __attribute__((noinline)) uint64_t counted_steps(struct worker *w, const struct source *src)
+{
+	static uint64_t sum;
+
+	sum += path_steps(w, src);
+	return sum;
+}
+
+static void check_sent(void)
+{
+	if (rig_sent(0) == RIG_PACKETS && core_dropped_total() == 0)
+		return;
+	fprintf(stderr, "bench_pipeline: of %u packets %u came through\n", RIG_PACKETS,
+		rig_sent(0));
+	exit(1);
+}
+
+static double run_path(enum rig_direction d, uint16_t len)
+{
+	const struct source src = rig_source(d, 0);
+	uint64_t cycles;
+
+	rig_packets(d, len);
+	cycles = counting ? counted_steps(core.w, &src) : path_steps(core.w, &src);
+	check_sent();
 	return ns(cycles);
+}
+
+// Until every SA has met its worker and its flow is known (all but one in e^5), and the caches are
+// warm.
+static void warm_up(enum rig_direction d, uint16_t len, unsigned sas)
+{
+	for (unsigned i = 0; i < 3 + 5 * sas / RIG_PACKETS; i++)
+		run_path(d, len);
 }
 
 static void run_stages(enum rig_direction d, uint16_t len, unsigned round)
@@ -126,12 +160,16 @@ static void print_json(const struct row *r)
 		printf("%u", r->len);
 	printf(", \"sas\": %u, \"interface\": \"%s\", \"floor_ns\": %.1f, \"floor_min_ns\": %.1f, "
 	       "\"path_ns\": %.1f, \"path_min_ns\": %.1f, \"path_quartiles_ns\": [%.1f, %.1f], "
-	       "\"difference_ns\": %.1f, \"ratio\": %.3f, \"stages_ns\": {",
+	       "\"difference_ns\": %.1f, \"difference_quartiles_ns\": [%.1f, %.1f], "
+	       "\"ratio\": %.3f, \"ratio_quartiles\": [%.3f, %.3f], \"pair_bytes\": %.0f, "
+	       "\"stages_ns\": {",
 	       r->sas, interfaces[r->best], r->floor.median, r->floor.min, r->path.median,
-	       r->path.min, r->path.low, r->path.high, r->diff.median, r->ratio.median);
+	       r->path.min, r->path.low, r->path.high, r->diff.median, r->diff.low, r->diff.high,
+	       r->ratio.median, r->ratio.low, r->ratio.high, rig_pair_bytes());
 	for (unsigned s = 0; s < STAGE_COUNT; s++)
 		printf("%s\"%s\": %.1f", s == 0 ? "" : ", ", stage_names[s], r->stage[s]);
 	printf("}}");
+	fflush(stdout);
 	first_row = false;
 }
 
@@ -156,9 +194,7 @@ static void measure(struct row *r)
 	const bool seal = r->d == RIG_OUT;
 	double best = 0;
 
-	// The caches, and the first packet of nearly every SA, whose way is then known.
-	for (unsigned i = 0; i < 3 + 6 * r->sas / RIG_PACKETS; i++)
-		run_path(r->d, r->len);
+	warm_up(r->d, r->len, r->sas);
 	for (unsigned round = 0; round < options.rounds; round++) {
 		for (unsigned i = 0; i < IMB_RAW_COUNT; i++)
 			if (imb_raw_has(rig_key(0), i))
@@ -191,15 +227,43 @@ static void measure(struct row *r)
 		r->stage[s] = samples_spread(stage_ns[s], options.rounds).median;
 }
 
-static bool measure_suite(const char *suite)
+static unsigned most_sas(void)
 {
 	unsigned most = 0;
 
 	for (unsigned i = 0; i < options.n_sas; i++)
 		most = RTE_MAX(most, options.sas[i]);
-	if (!rig_tunnels_add(suite, most))
+	return most;
+}
+
+static void measure_rows(const char *suite, unsigned sas, uint16_t len)
+{
+	for (enum rig_direction d = RIG_OUT; d <= RIG_IN; d++) {
+		struct row r = {.suite = suite, .d = d, .len = len, .sas = sas};
+
+		measure(&r);
+		if (options.json)
+			print_json(&r);
+		else
+			print_text(&r);
+	}
+}
+
+static void profile(enum rig_direction d, uint16_t len, unsigned sas)
+{
+	warm_up(d, len, sas);
+	counting = true;
+	for (unsigned i = 0; i < options.rounds; i++)
+		run_path(d, len);
+	counting = false;
+	printf("%u packets\n", options.rounds * RIG_PACKETS);
+}
+
+static bool measure_suite(const char *suite)
+{
+	if (!rig_tunnels_add(suite, most_sas()))
 		return false;
-	if (!options.json)
+	if (!options.json && !options.profile)
 		printf("\n%s: %.0f bytes for each pair of SAs\n%-3s %5s %6s %7s %-6s %7s %18s %7s "
 		       "%6s | stages\n",
 		       suite, rig_pair_bytes(), "", "bytes", "SAs", "floor", "by", "path",
@@ -207,18 +271,11 @@ static bool measure_suite(const char *suite)
 	for (unsigned s = 0; s < options.n_sas; s++) {
 		rig_policies(options.sas[s]);
 		for (unsigned i = 0; i < options.n_bytes; i++)
-			for (enum rig_direction d = RIG_OUT; d <= RIG_IN; d++) {
-				struct row r = {.suite = suite,
-						.d = d,
-						.len = (uint16_t)options.bytes[i],
-						.sas = options.sas[s]};
-
-				measure(&r);
-				if (options.json)
-					print_json(&r);
-				else
-					print_text(&r);
-			}
+			if (options.profile)
+				profile(options.profiled, (uint16_t)options.bytes[i],
+					options.sas[s]);
+			else
+				measure_rows(suite, options.sas[s], (uint16_t)options.bytes[i]);
 	}
 	rig_tunnels_del();
 	return true;
@@ -243,11 +300,10 @@ static unsigned parse_list(char *text, unsigned *out, unsigned max)
 
 static bool parse(int argc, char **argv)
 {
-	static const struct option names[] = {{"json", no_argument, NULL, 'j'},
-					      {"rounds", required_argument, NULL, 'r'},
-					      {"sas", required_argument, NULL, 's'},
-					      {"bytes", required_argument, NULL, 'b'},
-					      {0}};
+	static const struct option names[] = {
+		{"json", no_argument, NULL, 'j'},	   {"rounds", required_argument, NULL, 'r'},
+		{"sas", required_argument, NULL, 's'},	   {"bytes", required_argument, NULL, 'b'},
+		{"profile", required_argument, NULL, 'p'}, {0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -259,7 +315,10 @@ static bool parse(int argc, char **argv)
 			options.n_sas = parse_list(optarg, options.sas, RIG_SAS_MAX);
 		else if (c == 'b')
 			options.n_bytes = parse_list(optarg, options.bytes, 1518);
-		else
+		else if (c == 'p' && (!strcmp(optarg, "out") || !strcmp(optarg, "in"))) {
+			options.profile = true;
+			options.profiled = optarg[0] == 'o' ? RIG_OUT : RIG_IN;
+		} else
 			return false;
 	}
 	for (unsigned i = 0; i < options.n_bytes; i++)
@@ -280,11 +339,13 @@ int main(int argc, char **argv)
 			ROUNDS_MAX, RIG_SAS_MAX);
 		return 2;
 	}
-	rig_start();
+	rig_start(most_sas());
 	core.w->times.off = true;
 	mgr = alloc_mb_mgr(0);
 	init_mb_mgr_auto(mgr, NULL);
-	if (options.json)
+	if (options.profile)
+		printf("%s\n", crypto_version());
+	else if (options.json)
 		printf("{\"library\": \"%s\", \"tsc_hz\": %lu, \"rounds\": %u, \"rows\": [",
 		       crypto_version(), (unsigned long)core.dp.tsc_hz, options.rounds);
 	else

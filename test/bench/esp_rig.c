@@ -25,6 +25,7 @@
 #define HOST	 "10.2.0.10"
 #define PORT_MTU 1700 // nothing is cut, whatever the suite adds to 1518 bytes
 
+bool rig_wide_selectors;
 const char *const rig_suites[] = {
 	"aes128gcm16",	 "aes256gcm16",	   "aes128gmac",       "chacha20poly1305",
 	"aes128-sha1",	 "aes128-sha256",  "aes256-sha256",    "aes256-sha384",
@@ -39,48 +40,58 @@ static struct {
 	const struct crypto_key *key, *key_out;
 	uint64_t seq; // of the packets made for the inbound SA
 } tunnel[RIG_SAS_MAX];
-static unsigned n_tunnels, n_used;
+static unsigned n_tunnels, n_used, n_sites;
 static double pair_bytes;
 static struct dp_policy policy[RIG_SAS_MAX];
-static struct rte_mbuf *mbuf[RIG_PACKETS];
-static unsigned next_rx, n_sent;
+
+// What a worker finds at its queue of either port, and what it has sent.
+static struct lane {
+	_Alignas(64) struct rte_mbuf *mbuf[RIG_PACKETS];
+	unsigned next_rx;
+	_Alignas(64) unsigned n_sent; // by this worker
+} lane[RIG_WORKERS];
 
 // ---- devices ----
 
 static uint16_t rx(void *queue, struct rte_mbuf **pkt, uint16_t n)
 {
-	(void)queue;
-	if (n > RIG_PACKETS - next_rx)
-		n = (uint16_t)(RIG_PACKETS - next_rx);
-	memcpy(pkt, mbuf + next_rx, n * sizeof(pkt[0]));
-	next_rx += n;
+	struct lane *l = queue;
+
+	if (n > RIG_PACKETS - l->next_rx)
+		n = (uint16_t)(RIG_PACKETS - l->next_rx);
+	memcpy(pkt, l->mbuf + l->next_rx, n * sizeof(pkt[0]));
+	l->next_rx += n;
 	return n;
 }
 
 // The packets stay ours.
 static uint16_t tx(void *queue, struct rte_mbuf **pkt, uint16_t n)
 {
-	(void)queue, (void)pkt;
-	n_sent += n;
+	struct lane *l = queue;
+
+	(void)pkt;
+	l->n_sent += n;
 	return n;
 }
 
 static void plug(unsigned device)
 {
-	static void *queue[2], *callbacks[2];
+	static void *queue[RIG_WORKERS], *callbacks[RIG_WORKERS];
 	struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[device];
 
+	for (unsigned i = 0; i < RIG_WORKERS; i++)
+		queue[i] = &lane[i];
 	ops->rx_pkt_burst = rx;
 	ops->tx_pkt_burst = tx;
 	ops->rxq.data = ops->txq.data = queue;
 	ops->rxq.clbk = ops->txq.clbk = (void *)callbacks;
 }
 
-void rig_start(void)
+void rig_start(unsigned max_sas)
 {
 	void *state = NULL;
 
-	core_memory_mb = 480;
+	core_memory_mb = 420 + max_sas / 1000 * 6; // 5 KB a pair, for now
 	assert_int_equal(core_group_setup(&state), 0);
 	assert_int_equal(core_setup(&state), 0);
 	core_route("10.2.0.0/16", LAN, "10.1.0.254");
@@ -92,29 +103,45 @@ void rig_start(void)
 		core.port[i].mtu = PORT_MTU;
 		plug(i);
 	}
-	for (unsigned i = 0; i < RIG_PACKETS; i++) {
-		mbuf[i] = rte_pktmbuf_alloc(core.dp.pool);
-		assert_non_null(mbuf[i]);
+	for (unsigned i = 0; i < RIG_WORKERS * RIG_PACKETS; i++) {
+		struct rte_mbuf **m = &lane[i / RIG_PACKETS].mbuf[i % RIG_PACKETS];
+
+		*m = rte_pktmbuf_alloc(core.dp.pool);
+		assert_non_null(*m);
 	}
+}
+
+void rig_second_worker(void)
+{
+	core.dp.n_workers = 2;
+	assert_int_equal(worker_create(&core.dp, 1, &core.workers[1]), 0);
+	assert_int_equal(crypto_create(&core.workers[1]->crypto), 0);
+	core.workers[1]->now_tsc = core.w->now_tsc;
 }
 
 void rig_stop(void)
 {
 	void *state = NULL;
 
-	rte_pktmbuf_free_bulk(mbuf, RIG_PACKETS);
+	for (unsigned i = 0; i < RIG_WORKERS; i++)
+		rte_pktmbuf_free_bulk(lane[i].mbuf, RIG_PACKETS);
+	if (core.dp.n_workers == 2) {
+		crypto_destroy(core.workers[1]->crypto);
+		worker_destroy(core.workers[1]);
+	}
 	assert_int_equal(core_teardown(&state), 0);
 	core_group_teardown(&state);
 }
 
-struct source rig_source(enum rig_direction d)
+struct source rig_source(enum rig_direction d, unsigned worker)
 {
-	return (struct source){.type = SOURCE_NIC, .port = d == RIG_OUT ? LAN : WAN};
+	return (struct source){
+		.type = SOURCE_NIC, .port = d == RIG_OUT ? LAN : WAN, .queue = (uint16_t)worker};
 }
 
-unsigned rig_sent(void)
+unsigned rig_sent(unsigned worker)
 {
-	return n_sent;
+	return lane[worker].n_sent;
 }
 
 // ---- tunnels ----
@@ -139,7 +166,7 @@ static struct esp_sa sa_of(const struct proposal *p, unsigned n, uint32_t spi)
 		.replay_window = ESP_REPLAY_WINDOW_DEFAULT,
 		.esn = proposal_first(p, TRANSFORM_SN)->id == SN_ESN,
 		.local_ts = {1, {range(0x0a000000u, 8)}},
-		.remote_ts = {1, {range(SITES + (n << 8), 24)}},
+		.remote_ts = {1, {rig_wide_selectors ? range(0, 0) : range(SITES + (n << 8), 24)}},
 	};
 
 	assert_int_equal(secret_set(&sa.encr_key, key, transform_find(&sa.encr)->key_len), 0);
@@ -205,7 +232,32 @@ double rig_pair_bytes(void)
 void rig_policies(unsigned n)
 {
 	n_used = n;
+	n_sites = n;
 	assert_int_equal(dp_policies_set(&core.dp, policy, n), 0);
+	dp_housekeeping(&core.dp);
+}
+
+void rig_sites(unsigned n)
+{
+	for (unsigned i = n_tunnels; i < n; i++) {
+		policy[i] = policy[i % n_tunnels];
+		policy[i].remote = range(SITES + (i << 8), 24);
+	}
+	rig_policies(n);
+	n_used = n_tunnels;
+}
+
+void rig_peer_routes(unsigned n)
+{
+	static unsigned n_routes;
+
+	for (; n_routes < n; n_routes++) {
+		const struct dp_route r = {.dst = {ip_addr_v4(PEERS + n_routes), 32},
+					   .port = WAN,
+					   .gateway = core_addr("192.0.2.254")};
+
+		assert_int_equal(dp_route_set(&core.dp, &r), 0);
+	}
 	dp_housekeeping(&core.dp);
 }
 
@@ -279,12 +331,12 @@ static uint8_t *frame(struct rte_mbuf *m, unsigned port, uint16_t ip_len)
 }
 
 // What a peer's gateway would have made of it.
-static void put_esp(unsigned i, unsigned n, uint16_t len, struct crypto_job *job)
+static void put_esp(struct rte_mbuf *m, unsigned n, uint16_t len, struct crypto_job *job)
 {
 	const struct crypto_key *k = tunnel[n].key_out;
 	const uint32_t text_len = text_length(k, len), pad_len = text_len - len - ESP_TRAILER_LEN;
 	const uint16_t ip_len = (uint16_t)(20 + k->head_len + text_len + k->icv_len);
-	uint8_t *ip = frame(mbuf[i], WAN, ip_len), *esp = ip + 20, *text = esp + k->head_len;
+	uint8_t *ip = frame(m, WAN, ip_len), *esp = ip + 20, *text = esp + k->head_len;
 	const uint64_t seq = ++tunnel[n].seq, seq_be = rte_cpu_to_be_64(seq);
 	const uint32_t head[] = {rte_cpu_to_be_32(tunnel[n].spi), rte_cpu_to_be_32((uint32_t)seq)};
 
@@ -300,32 +352,40 @@ static void put_esp(unsigned i, unsigned n, uint16_t len, struct crypto_job *job
 	crypto_job_set(job, k, esp, text_len, (uint32_t)(seq >> 32));
 }
 
-void rig_packets(enum rig_direction d, uint16_t len)
+void rig_packets_of(unsigned worker, enum rig_direction d, uint16_t len, unsigned first, unsigned n)
 {
 	struct crypto_job job[BATCH_MAX];
+	struct lane *l = &lane[worker];
 
 	for (unsigned i = 0; i < RIG_PACKETS; i++) {
-		const unsigned n = (unsigned)random() % n_used;
+		const unsigned to = first + (unsigned)random() % n;
 		const uint16_t one = length(len);
 
 		if (d == RIG_OUT) {
-			put_inner(frame(mbuf[i], LAN, one), one, 0x0a01000au, SITES + (n << 8) + 1);
+			put_inner(frame(l->mbuf[i], LAN, one), one, 0x0a01000au,
+				  SITES + (to << 8) + 1);
 			continue;
 		}
-		put_esp(i, n, one, &job[i % BATCH_MAX]);
+		put_esp(l->mbuf[i], to, one, &job[i % BATCH_MAX]);
 		if (i % BATCH_MAX == BATCH_MAX - 1)
 			crypto_seal(core.w->crypto, job, BATCH_MAX);
 	}
-	next_rx = n_sent = 0;
+	l->next_rx = l->n_sent = 0;
+}
+
+void rig_packets(enum rig_direction d, uint16_t len)
+{
+	rig_packets_of(0, d, len, 0, d == RIG_OUT ? n_sites : n_used);
 }
 
 void rig_jobs(struct crypto_job job[RIG_PACKETS], uint16_t len)
 {
 	for (unsigned i = 0; i < RIG_PACKETS; i++) {
 		const struct crypto_key *k = rig_key((unsigned)random() % n_used);
+		struct rte_mbuf *m = lane[0].mbuf[i];
 
-		rte_pktmbuf_reset(mbuf[i]);
-		crypto_job_set(&job[i], k, rte_pktmbuf_mtod(mbuf[i], uint8_t *) + 34,
+		rte_pktmbuf_reset(m);
+		crypto_job_set(&job[i], k, rte_pktmbuf_mtod(m, uint8_t *) + 34,
 			       text_length(k, length(len)), 0);
 	}
 }

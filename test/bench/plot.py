@@ -1,4 +1,4 @@
-"""Draws a JSON result of devtools/bench gateway, peers or latency as an SVG, with no library.
+"""Draws a JSON result of devtools/bench gateway, peers, latency, pipeline or scale as an SVG.
 
     plot.py RESULT.json OUT.svg
 """
@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 760, 360, 60, 40, 60
 COLOURS = ("#1f6fb4", "#d9822b", "#3a9a5b", "#8a5ab5", "#b03a48", "#777777")
+PALE = ("#a8c8e4", "#f0cda8", "#b2d8bf", "#d3c0e4", "#e0b0b6", "#cccccc")  # a floor, beside its bar
 
 
 def bars(result):
@@ -25,16 +26,40 @@ def bars(result):
                 group["port500"] = r["port500_net_ns"]["median"]
                 group[r["peer"]] = r["peer_net_ns"]["median"]
         return "CPU time without the devices (size, way, tunnels)", "ns a packet", groups
+    if what == "pipeline":
+        for r in rows:
+            if r["suite"] == "aes128gcm16":
+                group = groups.setdefault(f"{r['bytes']} {r['direction']}", {})
+                group[f"path, {r['sas']:,}"] = r["path_ns"]
+                group[f"floor, {r['sas']:,}"] = r["floor_ns"]
+        return "The worker's path and the raw crypto under it by SAs, aes128gcm16", "ns a packet", groups
+    if what == "scale":
+        for r in rows:
+            if r["part"] == "sas":
+                group = groups.setdefault(f"{r['sas']:,}", {})
+                group[r["direction"]] = r["path_ns"]
+                group[f"floor {r['direction']}"] = r["floor_ns"]
+        return "By the number of SAs: 64 bytes, aes128gcm16", "ns a packet", groups
     for r in rows:
         name = f"{r['size']}, {r['per_cent_of_highest']} %"
         groups[name] = {f"{k} %": v for k, v in r["us"].items() if float(k) <= 99}
     return "A packet's time through port500 (size, share of the highest rate)", "us", groups
 
 
+def colours(series):
+    """One for each series; a floor has the pale one of what stands before it."""
+    result, i = {}, -1
+    for s in series:
+        i += not s.startswith("floor")
+        result[s] = (PALE if s.startswith("floor") else COLOURS)[i % len(COLOURS)]
+    return result
+
+
 def svg(title, unit, groups):
     series = list(dict.fromkeys(s for g in groups.values() for s in g))
     top = max(v for g in groups.values() for v in g.values())
     plot_height, step = HEIGHT - TOP - BOTTOM, (WIDTH - LEFT - 10) / len(groups)
+    colour = colours(series)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
            'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>',
            f'<text x="{LEFT}" y="16" font-size="13">{escape(title)}</text>']
@@ -49,25 +74,29 @@ def svg(title, unit, groups):
             i, high = series.index(s), plot_height * value / top
             x = LEFT + g * step + step * 0.1 + i * wide
             out.append(f'<rect x="{x:.1f}" y="{TOP + plot_height - high:.1f}" width="{wide:.1f}" '
-                       f'height="{high:.1f}" fill="{COLOURS[i % len(COLOURS)]}"><title>'
+                       f'height="{high:.1f}" fill="{colour[s]}"><title>'
                        f'{escape(f"{name} {s}: {value:.1f} {unit}")}</title></rect>')
         x, y = LEFT + (g + 0.5) * step, TOP + plot_height + 12
         out.append(f'<text x="{x:.1f}" y="{y}" text-anchor="end" font-size="9" '
                    f'transform="rotate(-30 {x:.1f} {y})">{escape(name)}</text>')
     for i, s in enumerate(series):
-        x = LEFT + 130 * i
-        out.append(f'<rect x="{x}" y="22" width="10" height="10" fill="{COLOURS[i % len(COLOURS)]}"/>'
+        x = LEFT + (WIDTH - LEFT) / max(len(series), 5) * i
+        out.append(f'<rect x="{x}" y="22" width="10" height="10" fill="{colour[s]}"/>'
                    f'<text x="{x + 14}" y="31">{escape(s)}</text>')
     return "\n".join(out) + "\n</svg>\n"
+
+
+def draw(result_path, svg_path):
+    with open(result_path, encoding="utf-8") as f:
+        result = json.load(f)
+    with open(svg_path, "w", encoding="utf-8") as f:
+        f.write(svg(*bars(result)))
 
 
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    with open(sys.argv[1], encoding="utf-8") as f:
-        result = json.load(f)
-    with open(sys.argv[2], "w", encoding="utf-8") as f:
-        f.write(svg(*bars(result)))
+    draw(sys.argv[1], sys.argv[2])
 
 
 if __name__ == "__main__":

@@ -231,6 +231,15 @@ def write_json(path, what, results, **more):
             f.write("\n")
 
 
+def write_json_rows(path, what, results, **more):
+    """The same with a line for each result, for those that have many."""
+    if path:
+        head = json.dumps({"bench": what, "machine": machine(), **more}, indent=1)[:-2]
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(head + ',\n "results": [\n  ' +
+                    ",\n  ".join(json.dumps(r) for r in results) + "\n ]\n}\n")
+
+
 class Testpmd(dev.Program):
     """DPDK's own plain forwarding between the same devices: what sources and sinks cost."""
 
