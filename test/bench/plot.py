@@ -24,11 +24,19 @@ def bars(result):
                 group = groups.setdefault(f"{r['size']} {r['direction']}, {r['tunnels']}", {})
                 group["port500"] = r["port500_net_ns"]["median"]
                 group[r["peer"]] = r["peer_net_ns"]["median"]
+        if not groups:
+            return "Stages and nodes without I/O (size, way, SAs)", "ns a packet", vpp_bars(rows)
         return "CPU time without the devices (size, way, tunnels)", "ns a packet", groups
     for r in rows:
         name = f"{r['size']}, {r['per_cent_of_highest']} %"
         groups[name] = {f"{k} %": v for k, v in r["us"].items() if float(k) <= 99}
     return "A packet's time through port500 (size, share of the highest rate)", "us", groups
+
+
+def vpp_bars(rows):
+    return {f"{r['size']} {r['direction']}, {r['tunnels']}":
+            {"raw crypto": r["floor_ns"]["median"], "port500": r["port500_ns"]["median"],
+             "vpp": r["peer_ns"]["median"]} for r in rows if r["part"] == "vpp"}
 
 
 def svg(title, unit, groups):
