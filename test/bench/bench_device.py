@@ -210,7 +210,7 @@ def frame(length, src, dst, mac, sport=1000, dport=2000):
     head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
     udp = struct.pack("!HHHH", sport, dport, length - 20, 0)
     return (bytes(map(int, mac.split(":"), [16] * 6)) + b"\x02\0\0\0\0\x09\x08\0" + head + udp +
-            bytes(i & 0xff for i in range(length - 28)))
+            (bytes(range(256)) * 8)[:length - 28])
 
 
 def frames(size, pairs, mac, count=4096, seed=5):

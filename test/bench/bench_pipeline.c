@@ -1,6 +1,7 @@
 // What a packet costs in the worker's own stages, without I/O, beside the raw cost of its crypto.
 //
 //   bench_pipeline [--json] [--rounds N] [--sas N,...] [--bytes N,...] [PROPOSAL...|all]
+//   bench_pipeline --turns [--rounds N] [--sas MOST] [PROPOSAL]
 //   bench_pipeline --profile out|in ...
 //
 // worker_step() and tx_flush() of a real worker (esp_rig.h); what a device would do is a copy of 64
@@ -8,7 +9,8 @@
 // lengths, in the same buffers, with keys in random order) and the whole path are timed in turn,
 // 256 packets each, then the path once more with a stamp behind each stage. Printed are medians of
 // the rounds: of the interface that is the fastest, of the path, of the differences and ratios of
-// each round, and quartiles.
+// each round, and quartiles. With --turns each line "out|in BYTES SAS" of stdin is answered by its
+// row as one line of JSON, so that others can be measured in between.
 //
 // With --profile nothing is timed: each row's path alone runs, for a tool that counts instructions
 // in counted_steps() (test/bench/profile_bench.py).
@@ -31,6 +33,8 @@
 
 #define ROUNDS_MAX 2000
 #define LIST_MAX   16
+#define LEN_MIN	   28u // IP and UDP
+#define LEN_MAX	   1518u
 #define STEPS	   (RIG_PACKETS / BATCH_MAX)
 
 static const char *const stage_names[] = {
@@ -41,7 +45,7 @@ static const char *const stage_names[] = {
 static const char *const interfaces[] = {"direct", "job", "burst"};
 
 static struct {
-	bool json, profile;
+	bool json, turns, profile;
 	enum rig_direction profiled;
 	unsigned rounds, n_sas, n_bytes;
 	unsigned sas[LIST_MAX], bytes[LIST_MAX];
@@ -152,8 +156,8 @@ struct row {
 
 static void print_json(const struct row *r)
 {
-	printf("%s\n  {\"suite\": \"%s\", \"direction\": \"%s\", \"bytes\": ", first_row ? "" : ",",
-	       r->suite, r->d == RIG_OUT ? "out" : "in");
+	printf("{\"suite\": \"%s\", \"direction\": \"%s\", \"bytes\": ", r->suite,
+	       r->d == RIG_OUT ? "out" : "in");
 	if (r->len == RIG_IMIX)
 		printf("\"imix\"");
 	else
@@ -169,8 +173,6 @@ static void print_json(const struct row *r)
 	for (unsigned s = 0; s < STAGE_COUNT; s++)
 		printf("%s\"%s\": %.1f", s == 0 ? "" : ", ", stage_names[s], r->stage[s]);
 	printf("}}");
-	fflush(stdout);
-	first_row = false;
 }
 
 static void print_text(const struct row *r)
@@ -242,10 +244,14 @@ static void measure_rows(const char *suite, unsigned sas, uint16_t len)
 		struct row r = {.suite = suite, .d = d, .len = len, .sas = sas};
 
 		measure(&r);
-		if (options.json)
-			print_json(&r);
-		else
+		if (!options.json) {
 			print_text(&r);
+			continue;
+		}
+		printf("%s\n  ", first_row ? "" : ",");
+		print_json(&r);
+		fflush(stdout);
+		first_row = false;
 	}
 }
 
@@ -298,23 +304,73 @@ static unsigned parse_list(char *text, unsigned *out, unsigned max)
 	return n;
 }
 
+// "out 64 1", "in imix 1024".
+static bool parse_turn(const char *line, struct row *r)
+{
+	char way[4], text[8];
+	unsigned len;
+
+	if (sscanf(line, "%3s %7s %u", way, text, &r->sas) != 3 || r->sas == 0 ||
+	    r->sas > options.sas[0] || parse_list(text, &len, LEN_MAX) != 1 ||
+	    (len != RIG_IMIX && len < LEN_MIN))
+		return false;
+	r->len = (uint16_t)len;
+	r->d = strcmp(way, "in") == 0 ? RIG_IN : RIG_OUT;
+	return r->d == RIG_IN || strcmp(way, "out") == 0;
+}
+
+// The row that each line of stdin asks for. False when a line asks for none.
+static bool take_turns(const char *suite)
+{
+	char line[64];
+	bool ok = true;
+
+	if (!rig_tunnels_add(suite, options.sas[0]))
+		return false;
+	printf("{\"library\": \"%s\", \"tsc_hz\": %lu, \"rounds\": %u}\n", crypto_version(),
+	       (unsigned long)core.dp.tsc_hz, options.rounds);
+	fflush(stdout);
+	while (ok && fgets(line, sizeof(line), stdin) != NULL) {
+		struct row r = {.suite = suite};
+
+		ok = parse_turn(line, &r);
+		if (!ok) {
+			fprintf(stderr, "bench_pipeline: not 'out|in %u..%u|imix 1..%u': %s",
+				LEN_MIN, LEN_MAX, options.sas[0], line);
+			break;
+		}
+		rig_policies(r.sas);
+		measure(&r);
+		print_json(&r);
+		printf("\n");
+		fflush(stdout);
+	}
+	rig_tunnels_del();
+	return ok;
+}
+
 static bool parse(int argc, char **argv)
 {
-	static const struct option names[] = {
-		{"json", no_argument, NULL, 'j'},	   {"rounds", required_argument, NULL, 'r'},
-		{"sas", required_argument, NULL, 's'},	   {"bytes", required_argument, NULL, 'b'},
-		{"profile", required_argument, NULL, 'p'}, {0}};
+	static const struct option names[] = {{"json", no_argument, NULL, 'j'},
+					      {"turns", no_argument, NULL, 't'},
+					      {"rounds", required_argument, NULL, 'r'},
+					      {"sas", required_argument, NULL, 's'},
+					      {"bytes", required_argument, NULL, 'b'},
+					      {"profile", required_argument, NULL, 'p'},
+					      {0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		if (c == 'j')
 			options.json = true;
+		else if (c == 't')
+			options.turns = true;
 		else if (c == 'r')
 			options.rounds = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 's')
 			options.n_sas = parse_list(optarg, options.sas, RIG_SAS_MAX);
 		else if (c == 'b')
-			options.n_bytes = parse_list(optarg, options.bytes, 1518);
+			options.n_bytes = parse_list(optarg, options.bytes, LEN_MAX);
 		else if (c == 'p' && (!strcmp(optarg, "out") || !strcmp(optarg, "in"))) {
 			options.profile = true;
 			options.profiled = optarg[0] == 'o' ? RIG_OUT : RIG_IN;
@@ -322,8 +378,8 @@ static bool parse(int argc, char **argv)
 			return false;
 	}
 	for (unsigned i = 0; i < options.n_bytes; i++)
-		if (options.bytes[i] != RIG_IMIX && options.bytes[i] < 28)
-			return false; // IP and UDP
+		if (options.bytes[i] != RIG_IMIX && options.bytes[i] < LEN_MIN)
+			return false;
 	return options.n_sas > 0 && options.n_bytes > 0 && options.rounds > 0 &&
 	       options.rounds <= ROUNDS_MAX;
 }
@@ -335,7 +391,8 @@ int main(int argc, char **argv)
 	if (!parse(argc, argv)) {
 		fprintf(stderr,
 			"bench_pipeline [--json] [--rounds 1..%u] [--sas 1..%u,...] [--bytes "
-			"28..1518|imix,...] [PROPOSAL...|all]\n",
+			"28..1518|imix,...] [PROPOSAL...|all]\n"
+			"bench_pipeline --turns [--rounds N] [--sas MOST] [PROPOSAL]\n",
 			ROUNDS_MAX, RIG_SAS_MAX);
 		return 2;
 	}
@@ -343,6 +400,10 @@ int main(int argc, char **argv)
 	core.w->times.off = true;
 	mgr = alloc_mb_mgr(0);
 	init_mb_mgr_auto(mgr, NULL);
+	if (options.turns) {
+		ok = take_turns(optind < argc ? argv[optind] : rig_suites[0]);
+		goto out;
+	}
 	if (options.profile)
 		printf("%s\n", crypto_version());
 	else if (options.json)
@@ -361,6 +422,7 @@ int main(int argc, char **argv)
 	}
 	if (options.json)
 		printf("\n]}\n");
+out:
 	free_mb_mgr(mgr);
 	rig_stop();
 	return ok ? 0 : 1;

@@ -4,13 +4,20 @@
 --help says which), on one CPU; both without what testpmd's plain forwarding of the same packets
 takes between the same devices. Anti-replay is on for port500, off for ipsec-secgw.
 
+"vpp": VPP's nodes, its packet generator for a source, beside port500's stages without I/O (devtools/
+bench pipeline), on one CPU: clocks of all nodes (show runtime) but the generator's (pg-input)
+against worker_step() with prepared mbufs; ratio_no_tx and "no tx" leave out the nodes of the
+interface that VPP sends to (port500's does nothing there; VPP's frees its buffers). Anti-replay is
+on for port500, off for VPP, since its generator plays packets again and again; "replay": VPP with
+the same window, each packet played once, inbound only.
+
 "linux": strongSwan's libipsec and wireguard-go between network namespaces, with the same wires,
 hosts and iperf3 (one TCP stream) as port500 on af_packet; both ends, hosts and all on this
 machine's CPUs. What port500 carries with devices of DPDK's own is the figure of "dpdk" at 1420
 bytes.
 
 Ratios are medians of the rounds' own ratios. A peer that is not there is reported as not measured.
-port500 neither has ipsec-secgw nor builds it.
+port500 neither has ipsec-secgw or VPP nor builds them.
 """
 import argparse
 import os
@@ -23,6 +30,7 @@ import time
 
 import rig  # noqa: F401  where topology and gateways are
 import bench_device as dev
+import peers_vpp
 from gateway_bench import packets_of, sizes_of
 from rig import LAN, WAN, Pair, Testpmd, Turn, package, spread, write_json
 from secgw import Secgw
@@ -201,11 +209,25 @@ def linux(args, results, not_measured):
               f"{r.get('ratio_own_devices', '')}", flush=True)
 
 
+def there(option, path, peer, not_measured):
+    if path and os.path.isfile(path) and os.access(path, os.X_OK):
+        return True
+    not_measured[peer] = f"no such program: {path}" if path else f"no {option} PATH was given"
+    return False
+
+
 def main():
     p = argparse.ArgumentParser(prog="devtools/bench peers", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--secgw", metavar="PATH", help="DPDK's example ipsec-secgw, built")
-    p.add_argument("--parts", default="dpdk,linux", help="some of dpdk, linux")
+    p.add_argument("--vpp", metavar="PATH", help="VPP (bin/vpp, its crypto engines in ../lib), built")
+    p.add_argument("--vpp-plugins", metavar="DIR", help="its plugins, where it does not find them")
+    p.add_argument("--vpp-engine", default="native", help="its crypto engine (native), or ipsecmb")
+    p.add_argument("--vpp-rounds", type=int, default=31,
+                   help="of the pipeline in each turn of part vpp (31)")
+    p.add_argument("--realtime", action="store_true", help="part vpp: nobody else on this machine "
+                   "interrupts a turn, for a machine that others use")
+    p.add_argument("--parts", default="dpdk,vpp,linux", help="some of dpdk, vpp, linux")
     p.add_argument("--sizes", type=sizes_of, default=sizes_of("64,256,512,1024,1420,IMIX"))
     p.add_argument("--tunnels", type=lambda s: [int(x) for x in s.split(",")], default=[1, 1024])
     p.add_argument("--rounds", type=int, default=11, help="of each size (11)")
@@ -214,20 +236,17 @@ def main():
     p.add_argument("--tcp-seconds", type=int, default=2, help="of a turn of iperf3 (2)")
     p.add_argument("--json", metavar="FILE", help="write all results there")
     args = p.parse_args()
-    results, not_measured = [], {}
-    if "dpdk" in args.parts:
-        if args.secgw and os.access(args.secgw, os.X_OK):
-            dpdk(args, results)
-        else:
-            not_measured["ipsec-secgw"] = ("no such program: " + args.secgw if args.secgw
-                                           else "no --secgw PATH was given")
-        not_measured["vpp"] = "nothing here drives it yet (its packet generator, show runtime)"
+    results, not_measured, versions = [], {}, {}
+    if "dpdk" in args.parts and there("--secgw", args.secgw, "ipsec-secgw", not_measured):
+        dpdk(args, results)
+    if "vpp" in args.parts and there("--vpp", args.vpp, "vpp", not_measured):
+        versions = peers_vpp.measure(args, results)
     if "linux" in args.parts:
         linux(args, results, not_measured)
     for peer, why in not_measured.items():
         print(f"not measured: {peer}: {why}")
     write_json(args.json, "peers", results, not_measured=not_measured, versions={
-        "strongswan": package("charon-systemd"), "wireguard-go": package("wireguard-go"),
+        **versions, "strongswan": package("charon-systemd"), "wireguard-go": package("wireguard-go"),
         "iperf3": package("iperf3")})
     return 0 if results else 1
 

@@ -25,6 +25,8 @@ def bars(result):
                 group = groups.setdefault(f"{r['size']} {r['direction']}, {r['tunnels']}", {})
                 group["port500"] = r["port500_net_ns"]["median"]
                 group[r["peer"]] = r["peer_net_ns"]["median"]
+        if not groups:
+            return "Stages and nodes without I/O (size, way, SAs)", "ns a packet", vpp_bars(rows)
         return "CPU time without the devices (size, way, tunnels)", "ns a packet", groups
     if what == "pipeline":
         for r in rows:
@@ -53,6 +55,12 @@ def colours(series):
         i += not s.startswith("floor")
         result[s] = (PALE if s.startswith("floor") else COLOURS)[i % len(COLOURS)]
     return result
+
+
+def vpp_bars(rows):
+    return {f"{r['size']} {r['direction']}, {r['tunnels']}":
+            {"raw crypto": r["floor_ns"]["median"], "port500": r["port500_ns"]["median"],
+             "vpp": r["peer_ns"]["median"]} for r in rows if r["part"] == "vpp"}
 
 
 def svg(title, unit, groups):
