@@ -397,7 +397,7 @@ struct too_big {
 	uint8_t type, code; // 0: 3, 4
 	const char *quoted_src;
 	bool bad_checksum;
-	uint16_t cut;	  // bytes of the quoted packet, 0: 32; what follows in the frame is padding
+	uint16_t cut;	  // bytes of the message, 0: 40; what follows in the frame is padding
 	uint8_t at, byte; // at: which byte of the quoted packet, from 1 on, is another
 	uint16_t offset;  // of the fragment that the message itself is
 };
@@ -406,7 +406,7 @@ struct too_big {
 static void hear(const struct too_big *how)
 {
 	uint8_t data[8 + 20 + 12] = {how->type ? how->type : 3, how->code ? how->code : 4};
-	const uint16_t len = (uint16_t)(8 + (how->cut ? how->cut : 32));
+	const uint16_t len = how->cut ? how->cut : sizeof(data);
 	const struct rte_ipv4_hdr quoted = {
 		.version_ihl = RTE_IPV4_VHL_DEF,
 		.total_length = rte_cpu_to_be_16(how->total_len ? how->total_len : 1400),
@@ -446,6 +446,7 @@ static void hear(const struct too_big *how)
 
 static bool learn(const struct too_big *how)
 {
+	const struct ip_addr peer = core_addr(PEER), router = core_addr("203.0.113.7");
 	struct dp_event ev;
 
 	hear(how);
@@ -455,6 +456,8 @@ static bool learn(const struct too_big *how)
 	if (!pmtu_learn(&core.dp, &ev))
 		return false;
 	assert_int_equal(ev.tunnel, tunnel);
+	assert_true(ip_addr_equal(&ev.addr, &peer));
+	assert_true(ip_addr_equal(&ev.addr2, &router));
 	return true;
 }
 
@@ -502,9 +505,10 @@ static void test_who_is_not_believed(void **state)
 		{{.mtu = 1300, .quoted_src = "192.0.2.9"}, "not from us"},
 		{{.mtu = 1300, .bad_checksum = true}, "checksum"},
 		{{.mtu = 1500}, "wider than our own port", true},
-		{{.mtu = 1300, .cut = 27}, "cut in front of the SPI's end"},
-		{{.mtu = 1300, .cut = 8}, "cut in the IP header"},
-		{{.mtu = 1300, .udp = true, .cut = 31}, "cut in front of the SPI's end behind UDP"},
+		{{.mtu = 1300, .cut = 35}, "cut in front of the SPI's end"},
+		{{.mtu = 1300, .cut = 16}, "cut in the IP header"},
+		{{.mtu = 1300, .cut = 4}, "cut in its own header"},
+		{{.mtu = 1300, .udp = true, .cut = 39}, "cut in front of the SPI's end behind UDP"},
 		{{.mtu = 1300, .udp = true, .at = 22, .byte = 0}, "UDP from another port of ours"},
 		{{.mtu = 1300, .at = 10, .byte = IPPROTO_TCP}, "another protocol"},
 		{{.mtu = 1300, .at = 1, .byte = 0x65}, "another version"},
@@ -512,7 +516,7 @@ static void test_who_is_not_believed(void **state)
 		{{.mtu = 1300, .at = 8, .byte = 1}, "a later fragment has no SPI"},
 		{{.mtu = 1300, .offset = 1}, "the message itself is a later fragment"},
 	};
-	const struct too_big good = {.mtu = 1300};
+	const struct too_big good = {.mtu = 1300, .cut = 36}; // RFC 792: eight bytes will do
 	struct dp_event ev;
 
 	(void)state;
@@ -529,15 +533,31 @@ static void test_who_is_not_believed(void **state)
 	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1200);
 }
 
-static void test_small_and_missing_values(void **state)
+// RFC 1191 7: routers from before it name no MTU, and the next usual size is tried.
+static void test_missing_values(void **state)
 {
-	const struct too_big old = {.mtu = 0, .total_len = 1400}, tiny = {.mtu = 68};
+	static const uint16_t sizes[] = {9000, 8166, 4352, 2002, 1492, 1006, PMTU_MIN};
 
 	(void)state;
 	make_tunnel(false);
-	assert_true(learn(&old)); // RFC 1191 7: the next usual size
-	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1006);
+	core.port[1].mtu = sizes[0];
+	for (unsigned i = 1; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		const struct too_big old = {.mtu = 0, .total_len = sizes[i - 1]};
+
+		assert_true(learn(&old));
+		assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), sizes[i]);
+	}
+}
+
+static void test_small_values(void **state)
+{
+	const struct too_big tiny = {.mtu = 68}, old = {.mtu = 0, .total_len = PMTU_MIN};
+
+	(void)state;
+	make_tunnel(false);
 	assert_true(learn(&tiny));
+	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), PMTU_MIN);
+	assert_false(learn(&old));
 	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), PMTU_MIN);
 }
 
@@ -576,7 +596,8 @@ int main(void)
 		T(test_one_worker_gets_all_fragments),
 		T(test_a_router_is_believed),
 		T(test_who_is_not_believed),
-		T(test_small_and_missing_values),
+		T(test_missing_values),
+		T(test_small_values),
 		T(test_a_flood_is_not_passed_on),
 	};
 

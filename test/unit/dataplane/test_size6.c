@@ -436,6 +436,25 @@ static void test_who_is_not_believed(void **state)
 	assert_int_equal(to_peer(), 1290);
 }
 
+// As of IPv4: a few in 100 ms.
+static void test_a_flood_is_not_passed_on(void **state)
+{
+	struct dp_event ev;
+	unsigned n = 0;
+
+	(void)state;
+	make_tunnel(false);
+	for (uint32_t i = 1; i < 100; i++) {
+		const struct too_big how = {.mtu = 1300, .spi = i};
+
+		hear(&how);
+		core.w->now_tsc -= core.dp.tsc_hz; // all at once
+	}
+	while (core_event(&ev))
+		n++;
+	assert_true(n >= 1 && n <= 4);
+}
+
 // What goes to the peer is cut to what the way carries, not to what our port does.
 static void test_own_esp_is_cut_to_the_way(void **state)
 {
@@ -488,6 +507,7 @@ int main(void)
 		T(test_one_worker_gets_all_fragments),
 		T(test_a_router_is_believed),
 		T(test_who_is_not_believed),
+		T(test_a_flood_is_not_passed_on),
 		T(test_own_esp_is_cut_to_the_way),
 		T(test_families_do_not_mix),
 	};
