@@ -243,6 +243,21 @@ static void test_only_own_packets(void **state)
 	assert_int_equal(dropped_total(), 5);
 }
 
+// A length of the header that is none; Linux sends no such packet.
+static void test_bad_header(void **state)
+{
+	uint8_t ip[40];
+
+	(void)state;
+	set_out(false, false);
+	for (unsigned i = 0; i < 2; i++) {
+		make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
+		ip[0] = i == 0 ? 0x44 : 0x4b; // 16 bytes, 44 bytes
+		assert_int_equal(send_one(ip, sizeof(ip)), 0);
+		assert_int_equal(dropped(DROP_OUT_SELECTOR), i + 1);
+	}
+}
+
 static void test_selectors_hold(void **state)
 {
 	struct esp_sa sa = transport_sa(SPI, false, false);
@@ -732,6 +747,7 @@ int main(void)
 		T(test_options_stay_in_front),
 		T(test_options_count_for_the_size),
 		T(test_only_own_packets),
+		T(test_bad_header),
 		T(test_selectors_hold),
 		T(test_too_big),
 		T(test_fragments_are_joined_first),
