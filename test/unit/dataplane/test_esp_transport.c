@@ -239,8 +239,17 @@ static void test_only_own_packets(void **state)
 		batch_free(&b);
 	}
 	make_ip6(ip, sizeof(ip), GW_A6, GW_B6, GRE, 0, 0);
-	assert_int_equal(send_one(ip, sizeof(ip)), 0); // of the other family
-	assert_int_equal(dropped_total(), 5);
+	memcpy(ip + 12, &(uint32_t){be32(GW_A)}, 4);
+	memcpy(ip + 16, &(uint32_t){be32(GW_B)}, 4);
+	assert_int_equal(send_one(ip, sizeof(ip)), 0); // of the other family, whatever it says
+	assert_int_equal(dropped(DROP_OUT_NOT_OWN), 5);
+	set_out(true, false);
+	make_ip6(ip, sizeof(ip), GW_A6, GW_A6, GRE, 0, 0);
+	assert_int_equal(send_one(ip, sizeof(ip)), 0); // another destination
+	make_ip6(ip, sizeof(ip), GW_B6, GW_B6, GRE, 0, 0);
+	assert_int_equal(send_one(ip, sizeof(ip)), 0); // another source
+	assert_int_equal(dropped(DROP_OUT_NOT_OWN), 7);
+	assert_int_equal(dropped_total(), 7);
 }
 
 // A length of the header that is none; Linux sends no such packet.
@@ -352,6 +361,8 @@ static size_t make_ext(uint8_t *ip, size_t len, const char *src, const char *dst
 			memcpy(ip + at + 2, "\x01\x04\0\0\0\0", 6); // PadN
 		if (*k == 'r')
 			ip[at + 2] = 4; // segment routing, none left
+		if (*k == 'f')
+			ip[at + 1] = 0xff; // reserved, and no length
 	}
 	ip[next_at] = GRE;
 	return at;
@@ -413,6 +424,50 @@ static void test_ext_headers(void **state)
 	assert_int_equal(dropped_total(), 0);
 }
 
+// Where ESP stands in what comes in.
+static void test_front_of_what_comes_in(void **state)
+{
+	static const struct {
+		uint8_t next;
+		uint8_t n;	   // that many times
+		uint8_t header[8]; // the last one's next header is ESP
+		uint8_t cut;	   // bytes that lack
+		bool found;
+		const char *why;
+	} rows[] = {
+		{50, 0, {0}, 0, true, "right behind the header"},
+		{50, 0, {0}, 1, false, "a header that is cut"},
+		{17, 0, {0}, 0, true, "UDP, which may have ESP inside"},
+		{6, 0, {0}, 0, false, "TCP"},
+		{60, 1, {0}, 0, true, "destination options"},
+		{60, 1, {0}, 1, false, "options that are cut"},
+		{60, 1, {0, 1}, 0, false, "options longer than the packet"},
+		{60, 8, {60}, 0, true, "as many headers as anybody needs"},
+		{60, 9, {60}, 0, false, "one more"},
+		{43, 1, {0, 0, 4}, 0, true, "a routing header without a segment left"},
+		{43, 1, {0, 0, 4, 1}, 0, false, "with one: not at its end yet (RFC 8200 4.4)"},
+		{44, 1, {0, 0xff}, 0, true, "a fragment header that has nothing to say"},
+		{44, 1, {0, 0, 0, 1}, 0, false, "a first fragment"},
+		{44, 1, {0, 0, 0, 8}, 0, false, "a later fragment"},
+		{51, 1, {0, 4}, 0, false, "AH"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const size_t len = 40 + 8u * rows[i].n;
+		struct esp_front front = {0};
+		uint8_t ip[128];
+
+		make_ip6(ip, len, GW_B6, GW_A6, rows[i].next, 0, 0);
+		for (unsigned k = 0; k < rows[i].n; k++)
+			memcpy(ip + 40 + 8 * k, rows[i].header, 8);
+		ip[len - 8] = 50;
+		if (esp_transport_front6(ip, len - rows[i].cut, &front) != rows[i].found ||
+		    (rows[i].found && front.len != len))
+			fail_msg("%s", rows[i].why);
+	}
+}
+
 static void test_too_big6(void **state)
 {
 	uint8_t ip[2048];
@@ -436,6 +491,12 @@ static void test_too_big6(void **state)
 	assert_int_equal(send_one(ip, 200), 1);
 	assert_int_equal(fake.n_fragments, 1);
 	batch_free(&b);
+	// Its fragment header is the only one, or nobody joins it.
+	make_ext(ip, 200, GW_A6, GW_B6, "hf");
+	ip[51] = 1;
+	assert_int_equal(send_one(ip, 200), 0);
+	assert_int_equal(dropped(DROP_FRAGMENT), 1);
+	assert_int_equal(fake.n_fragments, 1);
 }
 
 // ---- inbound ----
@@ -753,6 +814,7 @@ int main(void)
 		T(test_fragments_are_joined_first),
 		T(test_joined_fragments_meet_port_selectors),
 		T(test_ext_headers),
+		T(test_front_of_what_comes_in),
 		T(test_too_big6),
 		T(test_in_all_sizes),
 		T(test_next_headers),

@@ -383,6 +383,20 @@ static void test_flow_label_by_addresses(void **state)
 	}
 }
 
+// Nobody can tell from a label what flow it is of: each tunnel has a key.
+static void test_flow_label_by_tunnel(void **state)
+{
+	const struct outer_rule rule = {.label = OUTER_LABEL_FLOW};
+	uint32_t label;
+
+	(void)state;
+	set_out(&pairings[2], &rule, 0);
+	label = label_for(&pairings[2], 17, 1);
+	assert_int_equal(dp_tunnel_add(&fake.dp, "another", &tunnel), 0);
+	set_out(&pairings[2], &rule, 0);
+	assert_int_not_equal(label_for(&pairings[2], 17, 1), label);
+}
+
 static void test_which_protocols_have_ports(void **state)
 {
 	static const struct {
@@ -637,6 +651,7 @@ int main(void)
 		T(test_rules_move_with_the_sa),
 		T(test_flow_label),
 		T(test_flow_label_by_addresses),
+		T(test_flow_label_by_tunnel),
 		T(test_which_protocols_have_ports),
 		T(test_flow_label_of_tunnels),
 		T(test_flow_label_of_fragments),
