@@ -175,6 +175,18 @@ static void test_out_selectors(void **state)
 		lost += !rows[i].out;
 	}
 	assert_int_equal(dropped(DROP_OUT_SELECTOR), lost);
+	// Nor does one of everything take what nobody can tell the flow of.
+	set_out(&pairings[0], SITE_A6, SITE_B6);
+	for (unsigned cut = 0; cut < 2; cut++) {
+		make_ip6(ip, sizeof(ip), HOST_A6, HOST_B6, 60, 1, 53);
+		ip[41] = cut ? 255 : 0;
+		ip[40] = 17;
+		send_one(ip, sizeof(ip));
+		assert_int_equal(b.n, !cut);
+		batch_free(&b);
+		lost += cut;
+	}
+	assert_int_equal(dropped(DROP_OUT_SELECTOR), lost);
 	// An SA of IPv4 alone takes nothing of IPv6, nor the other way round.
 	set_out(&pairings[0], SITE_A, SITE_B);
 	make_ip6(ip, sizeof(ip), HOST_A6, HOST_B6, 17, 1, 53);

@@ -125,16 +125,6 @@ static void keep_anything(void)
 	keep(m, below(12) == 0);
 }
 
-// The header of `len` bytes has been changed.
-static void mend(uint8_t *frame, size_t len)
-{
-	uint16_t sum;
-
-	memset(frame + 24, 0, 2);
-	sum = (uint16_t)~rte_raw_cksum(frame + 14, len);
-	memcpy(frame + 24, &sum, sizeof(sum));
-}
-
 // ---- one run ----
 
 static void note(struct outcome *o, struct rte_mbuf *m, unsigned port)
@@ -564,6 +554,18 @@ static void test_smaller_mtu(void **state)
 	compare();
 	assert_int_equal(by_short_way.n, 2); // pieces
 	end_world();
+}
+
+// ---- one case after the other ----
+
+// The header of `len` bytes has been changed.
+static void mend(uint8_t *frame, size_t len)
+{
+	uint16_t sum;
+
+	memset(frame + 24, 0, 2);
+	sum = (uint16_t)~rte_raw_cksum(frame + 14, len);
+	memcpy(frame + 24, &sum, sizeof(sum));
 }
 
 // One way of a policy and a route that take everything.
