@@ -533,6 +533,8 @@ static void test_answer_to_one_too_big(void **state)
 		fake.no_icmp = i;
 		put_udp(1500, 0, true);
 		b.port[0] = 3;
+		icmp.tunnel[0] = b.tunnel[0]; // what stood there before
+		icmp.sa[0] = (struct sa_in *)(uintptr_t)1;
 		esp_out(fake.w, &b, &icmp);
 		assert_int_equal(b.n, 0);
 		assert_int_equal(dropped(DROP_TOO_BIG), i + 1);
@@ -544,6 +546,31 @@ static void test_answer_to_one_too_big(void **state)
 			assert_null(icmp.tunnel[0]);
 			assert_null(icmp.sa[0]);
 		}
+		batch_free(&icmp);
+	}
+}
+
+// An answer to what came out of a tunnel quotes it: it never leaves in clear.
+static void test_where_an_answer_may_go(void **state)
+{
+	static const struct {
+		enum batch_origin origin, answer;
+	} rows[] = {
+		{FROM_NIC, FROM_SELF},
+		{FROM_TAP, FROM_SELF},
+		{FROM_SELF, FROM_SELF},
+		{FROM_TUNNEL, FROM_SELF_TUNNEL},
+		{FROM_SELF_TUNNEL, FROM_SELF_TUNNEL},
+	};
+
+	(void)state;
+	set_out(SPI, 128, false);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		put_udp(1500, 0, true);
+		b.origin[0] = (uint8_t)rows[i].origin;
+		esp_out(fake.w, &b, &icmp);
+		assert_int_equal(icmp.n, 1);
+		assert_int_equal(icmp.origin[0], rows[i].answer);
 		batch_free(&icmp);
 	}
 }
@@ -954,6 +981,7 @@ int main(void)
 		T(test_full_icmp_batch_takes_no_more),
 		T(test_no_route_to_the_peer),
 		T(test_answer_to_one_too_big),
+		T(test_where_an_answer_may_go),
 		T(test_room_is_counted_exactly),
 		T(test_buffers_that_cannot_be_written),
 		T(test_sequence_number_never_wraps),
