@@ -510,6 +510,48 @@ static void test_ext_headers(void **state)
 	assert_int_equal(dropped_total(), 0);
 }
 
+// RFC 8200 5: up to 1280 bytes the path has to take, in pieces if need be; behind extension headers
+// nobody cuts.
+static void test_small_path6(void **state)
+{
+	static const struct {
+		const char *kinds;
+		size_t len;
+		bool out;
+	} rows[] = {{"", 900, true},
+		    {"", 1280, true},
+		    {"", 1281, false},
+		    {"h", 900, true},
+		    {"h", 1280, false}};
+	uint8_t ip[1500];
+
+	(void)state;
+	fake.route_mtu = 1000;
+	set_out(true, false);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		make_ext(ip, rows[i].len, GW_A6, GW_B6, rows[i].kinds);
+		if (send_one(ip, rows[i].len) != rows[i].out || icmp.n == rows[i].out)
+			fail_msg("row %zu", i);
+		batch_free(&b);
+		batch_free(&icmp);
+	}
+}
+
+// Without a route there is no size that would fit.
+static void test_no_route(void **state)
+{
+	uint8_t ip[100];
+
+	(void)state;
+	fake.route_mtu = 0;
+	set_out(false, false);
+	make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
+	set_header(ip, 64, 0, 0x4000);
+	assert_int_equal(send_one(ip, sizeof(ip)), 0);
+	assert_int_equal(dropped(DROP_NO_ROUTE), 1);
+	assert_int_equal(icmp.n, 0);
+}
+
 // Where ESP stands in what comes in.
 static void test_front_of_what_comes_in(void **state)
 {
@@ -991,6 +1033,8 @@ int main(void)
 		T(test_fragments_are_joined_first),
 		T(test_joined_fragments_meet_port_selectors),
 		T(test_ext_headers),
+		T(test_small_path6),
+		T(test_no_route),
 		T(test_front_of_what_comes_in),
 		T(test_too_big6),
 		T(test_in_all_sizes),
