@@ -391,6 +391,23 @@ static void test_bad_policies_change_nothing(void **state)
 	assert_int_equal(dp_tunnel_del(&fake.dp, tunnel), -EBUSY);
 }
 
+// What only a policy that leads nowhere has in its field of the tunnel keeps no tunnel.
+static void test_which_policies_hold_a_tunnel(void **state)
+{
+	struct dp_policy p = {DP_BYPASS, sel(SITE_A), sel(SITE_B), tunnel};
+	uint32_t other;
+
+	(void)state;
+	assert_int_equal(dp_tunnel_add(&fake.dp, "other", &other), 0);
+	assert_int_equal(dp_policies_set(&fake.dp, &p, 1), 0);
+	assert_int_equal(dp_tunnel_del(&fake.dp, tunnel), 0);
+	p = (struct dp_policy){DP_PROTECT, sel(SITE_A), sel(SITE_B), other};
+	assert_int_equal(dp_policies_set(&fake.dp, &p, 1), 0);
+	assert_int_equal(dp_tunnel_del(&fake.dp, other), -EBUSY);
+	assert_int_equal(dp_policies_set(&fake.dp, NULL, 0), 0);
+	assert_int_equal(dp_tunnel_del(&fake.dp, other), 0);
+}
+
 enum { PORTS = 3 }; // of the random rules and packets; as a number: no route
 
 // The straightforward reading of the rules, on random rules and packets.
@@ -578,6 +595,7 @@ int main(void)
 		T(test_mixed_batch_keeps_order),
 		T(test_neighbours_in_a_batch_do_not_share_more_than_their_flow),
 		T(test_bad_policies_change_nothing),
+		T(test_which_policies_hold_a_tunnel),
 		T(test_random_rules_against_a_slow_reading),
 		T(test_many_sites),
 		T(test_what_is_not_worth_an_index),
