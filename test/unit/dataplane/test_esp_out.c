@@ -429,6 +429,34 @@ static void test_without_df_it_is_cut(void **state)
 }
 
 // A fragment that is cut again keeps its place in the whole packet.
+// For lack of memory, or because the path takes less than any link of IPv4 (RFC 791 3.2).
+static void test_what_cannot_be_cut(void **state)
+{
+	static struct rte_mbuf *taken[1024];
+	unsigned n = 0;
+
+	(void)state;
+	set_out(SPI, 128, false);
+	put_udp(1500, 0, false);
+	while ((taken[n] = rte_pktmbuf_alloc(fake.dp.pool)) != NULL)
+		n++;
+	esp_out(fake.w, &b, &icmp);
+	rte_pktmbuf_free_bulk(taken, n);
+	assert_int_equal(dropped(DROP_NO_MBUF), 1);
+	fake.route_mtu = 100;
+	put_udp(1500, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(dropped(DROP_TOO_BIG), 1);
+	// The first piece fills its buffer of 2048 bytes but for 20, and needs 21.
+	fake.route_mtu = 2086;
+	put_udp(2040, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(dropped(DROP_NO_MBUF), 2);
+	assert_int_equal(fake.routed.n, 1);
+	assert_int_equal(dropped_total(), 3);
+	batch_free(&fake.routed);
+}
+
 static void test_a_fragment_is_cut(void **state)
 {
 	uint8_t ip[2048], whole[4096] = {0};
@@ -975,6 +1003,7 @@ int main(void)
 		T(test_full_lists_of_selectors),
 		T(test_too_big),
 		T(test_without_df_it_is_cut),
+		T(test_what_cannot_be_cut),
 		T(test_a_fragment_is_cut),
 		T(test_who_is_not_cut_inside),
 		T(test_mss_is_clamped),
