@@ -403,6 +403,23 @@ static void test_many_tunnels(void **state)
 }
 
 // Each tunnel is one worker's.
+// Each round looks at 64 of them: 128 have all been looked at after two, and not before.
+static void test_looks_of_a_round(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 128; i++) {
+		uint32_t id;
+
+		assert_int_equal(dp_tunnel_add(&fake.dp, "one of many", &id), 0);
+		set_out(id, sa_of(SPI + i, 1));
+	}
+	assert_int_equal(round_of(), 0); // the first look only plans
+	fake.w->now_tsc += ms(2000);
+	assert_int_equal(round_of(), 0); // at the others
+	assert_int_equal(round_of(), 64);
+	batch_free(&fake.routed);
+}
+
 static void test_owners(void **state)
 {
 	uint32_t id[9];
@@ -489,6 +506,7 @@ int main(void)
 		T(test_no_flood_after_a_pause),
 		T(test_rounds),
 		T(test_many_tunnels),
+		T(test_looks_of_a_round),
 		T(test_owners),
 		T(test_without_packet_memory),
 		T(test_received),
