@@ -94,8 +94,7 @@ static struct rte_mbuf *flatten(struct worker *w, struct rte_mbuf *chain)
 	struct rte_mbuf *m, *seg;
 	uint32_t at = 0;
 
-	if (len <= chain->data_len + (uint32_t)rte_pktmbuf_tailroom(chain) &&
-	    rte_pktmbuf_linearize(chain) == 0)
+	if (rte_pktmbuf_linearize(chain) == 0)
 		return chain;
 	m = w->dp->large_pool ? rte_pktmbuf_alloc(w->dp->large_pool) : NULL;
 	if (!m || len > rte_pktmbuf_tailroom(m)) {

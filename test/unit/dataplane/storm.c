@@ -99,6 +99,22 @@ void renew_outbound(void)
 		atomic_store(&out->seq, UINT32_MAX - 1 - below(12));
 }
 
+// What the peer puts into a tunnel comes out as IP in IP, and what it forges as anything at all.
+static void receive_in_transport_mode(struct esp_sa *sa, bool outer6)
+{
+	const char *const all = outer6 ? "::/0" : "0.0.0.0/0";
+	struct ip_prefix any;
+
+	assert_int_equal(ip_prefix_parse(all, &any), 0);
+	sa->transport = true;
+	sa->local_ts.n = sa->remote_ts.n = 1;
+	sa->local_ts.s[0] = sa->remote_ts.s[0] = selector_from_prefix(&any);
+	if (sa->udp_encap && below(2)) {
+		sa->local_oa = sa->local.addr; // a NAT has changed the peer's address
+		sa->remote_oa = core_addr(outer6 ? "2001:db8:9::9" : "198.51.100.9");
+	}
+}
+
 // A new pair in the place of the old one: late packets of that find nothing.
 void renew_inbound(unsigned i)
 {
@@ -110,6 +126,8 @@ void renew_inbound(unsigned i)
 	if (storm.spi_in[i] != 0) {
 		assert_int_equal(dp_sa_in_stats(&core.dp, storm.spi_in[i], &stats), 0);
 		storm.opened[storm.in_suite[i]] += stats.packets;
+		if (sad_lookup(core.dp.sad, storm.spi_in[i])->transport)
+			storm.opened_transport += stats.packets;
 		assert_int_equal(dp_sa_in_retire(&core.dp, storm.spi_in[i]), 0);
 		esp_sa_fini(&storm.peer_sa[i]);
 	}
@@ -120,6 +138,8 @@ void renew_inbound(unsigned i)
 	storm.peer_sa[i] = make_sa(storm.spi_in[i], storm.in_suite[i], esn, udp, false, outer6);
 	if (below(8) == 0)
 		in.hard.packets = 1 + below(40);
+	if (below(8) == 0)
+		receive_in_transport_mode(&in, outer6);
 	assert_int_equal(dp_sa_in_publish(&core.dp, storm.tunnel, &in, NULL), 0);
 	assert_int_equal(dp_tunnel_set_out(&core.dp, storm.mirror[i], &out, NULL), 0);
 	sad_lookup(core.dp.sad, storm.spi_in[i])->replay.top = start;

@@ -20,6 +20,7 @@ struct storm {
 	unsigned n_suites, next_out, next_in;
 	unsigned out_suite, in_suite[STORM_PEERS];			 // what the SAs have now
 	uint64_t sealed[ESP_REF_SUITES_MAX], opened[ESP_REF_SUITES_MAX]; // packets
+	uint64_t opened_transport; // of these in transport mode
 };
 
 extern struct storm storm;

@@ -13,6 +13,7 @@
 #include "core.h"
 #include "dataplane/capture.h"
 #include "dataplane/frag.h"
+#include "dataplane/reass.h"
 #include "dataplane/tunnel.h"
 
 #define PEER "198.51.100.2"
@@ -435,6 +436,89 @@ static void test_pieces_of_a_packet_share_its_number(void **state)
 	free_sent();
 }
 
+static void test_pieces_of_ipv6_too(void **state)
+{
+	const struct packet p = {.src = "10.1.0.9", .dst = "10.2.0.9", .payload_len = 1000};
+	struct rte_mbuf *m = core_frame(&p);
+	struct batch one = {.n = 0}, pieces;
+	uint64_t id;
+
+	(void)state;
+	*rte_pktmbuf_mtod_offset(m, uint8_t *, 14) = 0x60; // as far as cutting goes
+	core_put(&one, m, 0, FROM_NIC);
+	start_all();
+	capture_received(core.w, SOURCE_NIC, &one);
+	id = expect(DP_CAPTURE_RX).id;
+	rte_pktmbuf_adj(m, 14);
+	assert_int_equal(frag6_cut(core.w, &one, 0, 600, &pieces), 0);
+	assert_int_equal(pieces.n, 2);
+	capture_batch(core.w, DP_CAPTURE_ESP_OUT, &pieces);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(expect(DP_CAPTURE_ESP_OUT).id, id);
+	core_free(&pieces);
+}
+
+// A fragment to us of 1480 bytes; there are two of a packet.
+static void receive_fragment(unsigned which, struct sorted *s)
+{
+	static const uint8_t data[1480];
+	struct batch in = {.n = 0};
+
+	core_put(&in,
+		 core_frame(&(struct packet){.src = "10.1.0.9",
+					     .dst = "10.1.0.1",
+					     .proto = IPPROTO_ESP,
+					     .frag = which == 0 ? RTE_IPV4_HDR_MF_FLAG : 185,
+					     .payload = data,
+					     .payload_len = sizeof(data)}),
+		 0, FROM_NIC);
+	capture_received(core.w, SOURCE_NIC, &in);
+	classify(core.w, &in, s);
+}
+
+// The whole, in a buffer of its own, is followed as its first fragment was; what does not get whole
+// is seen to be dropped, fragment by fragment.
+static void test_fragments_of_a_packet(void **state)
+{
+	static struct rte_mbuf *taken[64];
+	struct dp_capture_packet p;
+	struct sorted s;
+	unsigned n = 0;
+	uint64_t id;
+
+	(void)state;
+	start_all();
+	receive_fragment(0, &s);
+	id = expect(DP_CAPTURE_RX).id;
+	receive_fragment(1, &s);
+	expect(DP_CAPTURE_RX);
+	assert_int_equal(s.esp.n, 1);
+	capture_batch(core.w, DP_CAPTURE_PLAIN_IN, &s.esp);
+	assert_int_equal(expect(DP_CAPTURE_PLAIN_IN).id, id);
+	core_free(&s.esp);
+
+	while ((taken[n] = rte_pktmbuf_alloc(core.dp.large_pool)) != NULL)
+		n++;
+	receive_fragment(0, &s);
+	id = expect(DP_CAPTURE_RX).id;
+	receive_fragment(1, &s);
+	expect(DP_CAPTURE_RX);
+	p = expect(DP_CAPTURE_DROP);
+	assert_int_equal(p.reason, DROP_NO_MBUF);
+	assert_int_equal(p.id, id);
+	rte_pktmbuf_free_bulk(taken, n);
+
+	receive_fragment(1, &s);
+	id = expect(DP_CAPTURE_RX).id;
+	core.w->now_tsc += core.dp.tsc_hz * 2;
+	reass_expire(core.w);
+	p = expect(DP_CAPTURE_DROP);
+	assert_int_equal(p.reason, DROP_FRAGMENT);
+	assert_int_equal(p.id, id);
+	assert_int_equal(p.data[0], 0x45);
+	expect_none();
+}
+
 static void test_marks_of_an_earlier_capture_mean_nothing(void **state)
 {
 	struct rte_mbuf *m = frame_out(sizeof(payload));
@@ -517,6 +601,8 @@ int main(void)
 		TEST(test_the_tunnel_of_a_packet_that_is_dropped_for_want_of_an_sa),
 		TEST(test_every_third_packet_and_all_of_its_points),
 		TEST(test_pieces_of_a_packet_share_its_number),
+		TEST(test_pieces_of_ipv6_too),
+		TEST(test_fragments_of_a_packet),
 		TEST(test_marks_of_an_earlier_capture_mean_nothing),
 		TEST(test_what_finds_no_room_is_counted_and_said),
 		TEST(test_one_at_a_time_and_what_is_left_can_be_read),

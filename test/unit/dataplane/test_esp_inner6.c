@@ -175,6 +175,18 @@ static void test_out_selectors(void **state)
 		lost += !rows[i].out;
 	}
 	assert_int_equal(dropped(DROP_OUT_SELECTOR), lost);
+	// Nor does one of everything take what nobody can tell the flow of.
+	set_out(&pairings[0], SITE_A6, SITE_B6);
+	for (unsigned cut = 0; cut < 2; cut++) {
+		make_ip6(ip, sizeof(ip), HOST_A6, HOST_B6, 60, 1, 53);
+		ip[41] = cut ? 255 : 0;
+		ip[40] = 17;
+		send_one(ip, sizeof(ip));
+		assert_int_equal(b.n, !cut);
+		batch_free(&b);
+		lost += cut;
+	}
+	assert_int_equal(dropped(DROP_OUT_SELECTOR), lost);
 	// An SA of IPv4 alone takes nothing of IPv6, nor the other way round.
 	set_out(&pairings[0], SITE_A, SITE_B);
 	make_ip6(ip, sizeof(ip), HOST_A6, HOST_B6, 17, 1, 53);
@@ -234,6 +246,20 @@ static void test_out_too_big(void **state)
 	}
 	assert_int_equal(dropped(DROP_TOO_BIG), fake.n_icmp);
 	assert_int_equal(fake.routed.n, 0); // nothing was cut
+}
+
+static void test_out_full_icmp_batch_takes_no_more(void **state)
+{
+	uint8_t ip[1500];
+
+	(void)state;
+	set_out(&pairings[0], SITE_A6, SITE_B6);
+	make_ip6(ip, sizeof(ip), HOST_A6, HOST_B6, 17, 1, 2);
+	icmp.n = BATCH_MAX;
+	send_one(ip, sizeof(ip));
+	assert_int_equal(dropped(DROP_TOO_BIG), 1);
+	assert_int_equal(fake.n_icmp, 0);
+	icmp.n = 0;
 }
 
 static void test_no_sa_says_who(void **state)
@@ -462,10 +488,13 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_out_all_sizes),	      T(test_out_both_families), T(test_out_selectors),
-		T(test_move_keeps_selectors), T(test_out_too_big),	 T(test_no_sa_says_who),
-		T(test_out_clamps_mss),	      T(test_in_all_sizes),	 T(test_in_form),
-		T(test_in_congestion),	      T(test_in_fragments),	 T(test_in_clamps_mss),
+		T(test_out_all_sizes),	T(test_out_both_families),
+		T(test_out_selectors),	T(test_move_keeps_selectors),
+		T(test_out_too_big),	T(test_out_full_icmp_batch_takes_no_more),
+		T(test_no_sa_says_who), T(test_out_clamps_mss),
+		T(test_in_all_sizes),	T(test_in_form),
+		T(test_in_congestion),	T(test_in_fragments),
+		T(test_in_clamps_mss),
 	};
 
 	return cmocka_run_group_tests(tests, fake_group_setup, fake_group_teardown);

@@ -429,6 +429,34 @@ static void test_without_df_it_is_cut(void **state)
 }
 
 // A fragment that is cut again keeps its place in the whole packet.
+// For lack of memory, or because the path takes less than any link of IPv4 (RFC 791 3.2).
+static void test_what_cannot_be_cut(void **state)
+{
+	static struct rte_mbuf *taken[1024];
+	unsigned n = 0;
+
+	(void)state;
+	set_out(SPI, 128, false);
+	put_udp(1500, 0, false);
+	while ((taken[n] = rte_pktmbuf_alloc(fake.dp.pool)) != NULL)
+		n++;
+	esp_out(fake.w, &b, &icmp);
+	rte_pktmbuf_free_bulk(taken, n);
+	assert_int_equal(dropped(DROP_NO_MBUF), 1);
+	fake.route_mtu = 100;
+	put_udp(1500, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(dropped(DROP_TOO_BIG), 1);
+	// The first piece fills its buffer of 2048 bytes but for 20, and needs 21.
+	fake.route_mtu = 2086;
+	put_udp(2040, 0, false);
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(dropped(DROP_NO_MBUF), 2);
+	assert_int_equal(fake.routed.n, 1);
+	assert_int_equal(dropped_total(), 3);
+	batch_free(&fake.routed);
+}
+
 static void test_a_fragment_is_cut(void **state)
 {
 	uint8_t ip[2048], whole[4096] = {0};
@@ -533,6 +561,8 @@ static void test_answer_to_one_too_big(void **state)
 		fake.no_icmp = i;
 		put_udp(1500, 0, true);
 		b.port[0] = 3;
+		icmp.tunnel[0] = b.tunnel[0]; // what stood there before
+		icmp.sa[0] = (struct sa_in *)(uintptr_t)1;
 		esp_out(fake.w, &b, &icmp);
 		assert_int_equal(b.n, 0);
 		assert_int_equal(dropped(DROP_TOO_BIG), i + 1);
@@ -544,6 +574,31 @@ static void test_answer_to_one_too_big(void **state)
 			assert_null(icmp.tunnel[0]);
 			assert_null(icmp.sa[0]);
 		}
+		batch_free(&icmp);
+	}
+}
+
+// An answer to what came out of a tunnel quotes it: it never leaves in clear.
+static void test_where_an_answer_may_go(void **state)
+{
+	static const struct {
+		enum batch_origin origin, answer;
+	} rows[] = {
+		{FROM_NIC, FROM_SELF},
+		{FROM_TAP, FROM_SELF},
+		{FROM_SELF, FROM_SELF},
+		{FROM_TUNNEL, FROM_SELF_TUNNEL},
+		{FROM_SELF_TUNNEL, FROM_SELF_TUNNEL},
+	};
+
+	(void)state;
+	set_out(SPI, 128, false);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		put_udp(1500, 0, true);
+		b.origin[0] = (uint8_t)rows[i].origin;
+		esp_out(fake.w, &b, &icmp);
+		assert_int_equal(icmp.n, 1);
+		assert_int_equal(icmp.origin[0], rows[i].answer);
 		batch_free(&icmp);
 	}
 }
@@ -947,12 +1002,14 @@ int main(void)
 		T(test_full_lists_of_selectors),
 		T(test_too_big),
 		T(test_without_df_it_is_cut),
+		T(test_what_cannot_be_cut),
 		T(test_a_fragment_is_cut),
 		T(test_who_is_not_cut_inside),
 		T(test_mss_is_clamped),
 		T(test_full_icmp_batch_takes_no_more),
 		T(test_no_route_to_the_peer),
 		T(test_answer_to_one_too_big),
+		T(test_where_an_answer_may_go),
 		T(test_room_is_counted_exactly),
 		T(test_buffers_that_cannot_be_written),
 		T(test_sequence_number_never_wraps),

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "esp_ref.h"
 #include "fake_dp.h"
 
 #include "dataplane/esp.h"
@@ -74,6 +75,9 @@ static void check_esp(const uint8_t *p, size_t len, size_t front, const uint8_t 
 
 	memcpy(word, p + front, sizeof(word));
 	assert_int_equal(rte_be_to_cpu_32(word[0]), SPI);
+	assert_int_equal(rte_be_to_cpu_32(word[1]), seq);
+	memcpy(word, p + front + 8, sizeof(word)); // RFC 4106 3.1: the IV, never the same
+	assert_int_equal(word[0], 0);
 	assert_int_equal(rte_be_to_cpu_32(word[1]), seq);
 	assert_int_equal(len - front, 16 + carried_len + pad_len + 2 + 16);
 	assert_int_equal(open_esp(p + front, len - front, 128, text), carried_len + pad_len + 2);
@@ -152,13 +156,14 @@ static void test_all_sizes_udp(void **state)
 }
 
 // Options stay in front of ESP, and count for the size.
-static void test_options_stay_in_front(void **state)
+static void options_stay_in_front(bool udp)
 {
+	const uint16_t last = udp ? 1458 : 1466;
+	const uint64_t before = dropped(DROP_TOO_BIG);
 	uint8_t ip[2048];
 
-	(void)state;
-	set_out(false, false);
-	for (size_t len = 24; len <= 1466; len++) {
+	set_out(false, udp);
+	for (size_t len = 24; len <= last; len++) {
 		const uint8_t *p;
 
 		make_ip(ip, len, GW_A, GW_B, GRE, 0, 0);
@@ -171,15 +176,25 @@ static void test_options_stay_in_front(void **state)
 		assert_memory_equal(p + 20, ip + 20, 4);
 		assert_int_equal((uint16_t)~rte_raw_cksum(p, 24), 0);
 		assert_true(b.pkt[0]->pkt_len <= 1500);
-		check_esp(p, b.pkt[0]->data_len, 24, ip + 24, len - 24, GRE, (uint32_t)len - 23);
+		check_esp(p, b.pkt[0]->data_len, udp ? 32 : 24, ip + 24, len - 24, GRE,
+			  (uint32_t)len - 23);
 		batch_free(&b);
 	}
-	ip[2] = 1467 >> 8;
-	ip[3] = 1467 & 255;
-	assert_int_equal(send_one(ip, 1467), 0);
-	assert_int_equal(dropped(DROP_TOO_BIG), 1);
-	assert_int_equal(fake.icmp_mtu, 1466);
+	ip[2] = (uint8_t)((last + 1) >> 8);
+	ip[3] = (uint8_t)(last + 1);
+	assert_int_equal(send_one(ip, last + 1u), 0);
+	assert_int_equal(dropped(DROP_TOO_BIG), before + 1);
+	assert_int_equal(fake.icmp_mtu, last);
 	batch_free(&icmp);
+}
+
+static void test_options_stay_in_front(void **state)
+{
+	(void)state;
+	options_stay_in_front(false);
+	options_stay_in_front(true);
+	// Where options leave no room for anything, nothing fits.
+	assert_int_equal(esp_transport_mtu(tunnel_sa(tunnel_get(&fake.dp, tunnel)), 60, 100), 0);
 }
 
 // Padding to 16 bytes makes a difference of where the padded part begins.
@@ -239,8 +254,32 @@ static void test_only_own_packets(void **state)
 		batch_free(&b);
 	}
 	make_ip6(ip, sizeof(ip), GW_A6, GW_B6, GRE, 0, 0);
-	assert_int_equal(send_one(ip, sizeof(ip)), 0); // of the other family
-	assert_int_equal(dropped_total(), 5);
+	memcpy(ip + 12, &(uint32_t){be32(GW_A)}, 4);
+	memcpy(ip + 16, &(uint32_t){be32(GW_B)}, 4);
+	assert_int_equal(send_one(ip, sizeof(ip)), 0); // of the other family, whatever it says
+	assert_int_equal(dropped(DROP_OUT_NOT_OWN), 5);
+	set_out(true, false);
+	make_ip6(ip, sizeof(ip), GW_A6, GW_A6, GRE, 0, 0);
+	assert_int_equal(send_one(ip, sizeof(ip)), 0); // another destination
+	make_ip6(ip, sizeof(ip), GW_B6, GW_B6, GRE, 0, 0);
+	assert_int_equal(send_one(ip, sizeof(ip)), 0); // another source
+	assert_int_equal(dropped(DROP_OUT_NOT_OWN), 7);
+	assert_int_equal(dropped_total(), 7);
+}
+
+// A length of the header that is none; Linux sends no such packet.
+static void test_bad_header(void **state)
+{
+	uint8_t ip[40];
+
+	(void)state;
+	set_out(false, false);
+	for (unsigned i = 0; i < 2; i++) {
+		make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
+		ip[0] = i == 0 ? 0x44 : 0x4b; // 16 bytes, 44 bytes
+		assert_int_equal(send_one(ip, sizeof(ip)), 0);
+		assert_int_equal(dropped(DROP_OUT_SELECTOR), i + 1);
+	}
 }
 
 static void test_selectors_hold(void **state)
@@ -279,6 +318,77 @@ static void test_too_big(void **state)
 	check_esp(rte_pktmbuf_mtod(b.pkt[0], const uint8_t *), b.pkt[0]->data_len, 20, ip + 20,
 		  1447, GRE, 1);
 	assert_int_equal(fake.routed.n, 0); // not in pieces
+	batch_free(&b);
+}
+
+// RFC 4303 2.2.1: the upper half of the number is authenticated.
+static void test_extended_numbers(void **state)
+{
+	const uint64_t seq = UINT32_MAX + UINT64_C(7);
+	struct esp_sa sa = transport_sa(SPI, false, false), same = transport_sa(SPI, false, false);
+	uint8_t ip[100], esp[200];
+	size_t text_len;
+
+	(void)state;
+	sa.esn = same.esn = true;
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+	atomic_store(&tunnel_sa(tunnel_get(&fake.dp, tunnel))->seq, seq - 1);
+	make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
+	assert_int_equal(send_one(ip, sizeof(ip)), 1);
+	memcpy(esp, rte_pktmbuf_mtod_offset(b.pkt[0], void *, 20), b.pkt[0]->data_len - 20u);
+	text_len = b.pkt[0]->data_len - 20u - esp_ref_head_len(&same) - esp_ref_icv_len(&same);
+	assert_true(esp_ref_open(&same, esp, text_len, seq));
+	assert_memory_equal(esp + esp_ref_head_len(&same), ip + 20, sizeof(ip) - 20);
+	batch_free(&b);
+	esp_sa_fini(&same);
+}
+
+// The library encrypts what will be the IV; what it encrypts is the number and nothing else.
+static void test_iv_of_cbc(void **state)
+{
+	struct esp_sa sa = transport_sa(SPI, false, false);
+	uint8_t ip[100], key[32] = {1}, packet[2][256];
+	size_t len = 0;
+
+	(void)state;
+	make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
+	sa.encr = (struct transform){TRANSFORM_ENCR, ENCR_AES_CBC, 128};
+	sa.integ = (struct transform){TRANSFORM_INTEG, INTEG_HMAC_SHA2_256_128, 0};
+	assert_int_equal(secret_set(&sa.encr_key, key, 16), 0);
+	assert_int_equal(secret_set(&sa.integ_key, key, 32), 0);
+	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct rte_mbuf *m = mbuf_of(ip, sizeof(ip));
+
+		atomic_store(&tunnel_sa(tunnel_get(&fake.dp, tunnel))->seq, 0);
+		memset(m->buf_addr, i == 0 ? 0 : 0xa5, rte_pktmbuf_headroom(m));
+		batch_put(&b, m);
+		b.tunnel[0] = tunnel_get(&fake.dp, tunnel);
+		b.origin[0] = FROM_TAP;
+		esp_out(fake.w, &b, &icmp);
+		len = b.pkt[0]->data_len;
+		memcpy(packet[i], rte_pktmbuf_mtod(b.pkt[0], void *), len);
+		batch_free(&b);
+	}
+	assert_memory_equal(packet[0], packet[1], len);
+}
+
+static void test_offload_flags_are_forgotten(void **state)
+{
+	uint8_t ip[100];
+
+	(void)state;
+	set_out(false, false);
+	make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
+	batch_put(&b, mbuf_of(ip, sizeof(ip)));
+	b.tunnel[0] = tunnel_get(&fake.dp, tunnel);
+	b.origin[0] = FROM_TAP;
+	b.pkt[0]->ol_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+	b.pkt[0]->l4_len = 8;
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(b.n, 1);
+	assert_int_equal(b.pkt[0]->ol_flags, 0);
+	assert_int_equal(b.pkt[0]->tx_offload, 0);
 	batch_free(&b);
 }
 
@@ -337,6 +447,8 @@ static size_t make_ext(uint8_t *ip, size_t len, const char *src, const char *dst
 			memcpy(ip + at + 2, "\x01\x04\0\0\0\0", 6); // PadN
 		if (*k == 'r')
 			ip[at + 2] = 4; // segment routing, none left
+		if (*k == 'f')
+			ip[at + 1] = 0xff; // reserved, and no length
 	}
 	ip[next_at] = GRE;
 	return at;
@@ -398,6 +510,92 @@ static void test_ext_headers(void **state)
 	assert_int_equal(dropped_total(), 0);
 }
 
+// RFC 8200 5: up to 1280 bytes the path has to take, in pieces if need be; behind extension headers
+// nobody cuts.
+static void test_small_path6(void **state)
+{
+	static const struct {
+		const char *kinds;
+		size_t len;
+		bool out;
+	} rows[] = {{"", 900, true},
+		    {"", 1280, true},
+		    {"", 1281, false},
+		    {"h", 900, true},
+		    {"h", 1280, false}};
+	uint8_t ip[1500];
+
+	(void)state;
+	fake.route_mtu = 1000;
+	set_out(true, false);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		make_ext(ip, rows[i].len, GW_A6, GW_B6, rows[i].kinds);
+		if (send_one(ip, rows[i].len) != rows[i].out || icmp.n == rows[i].out)
+			fail_msg("row %zu", i);
+		batch_free(&b);
+		batch_free(&icmp);
+	}
+}
+
+// Without a route there is no size that would fit.
+static void test_no_route(void **state)
+{
+	uint8_t ip[100];
+
+	(void)state;
+	fake.route_mtu = 0;
+	set_out(false, false);
+	make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
+	set_header(ip, 64, 0, 0x4000);
+	assert_int_equal(send_one(ip, sizeof(ip)), 0);
+	assert_int_equal(dropped(DROP_NO_ROUTE), 1);
+	assert_int_equal(icmp.n, 0);
+}
+
+// Where ESP stands in what comes in.
+static void test_front_of_what_comes_in(void **state)
+{
+	static const struct {
+		uint8_t next;
+		uint8_t n;	   // that many times
+		uint8_t header[8]; // the last one's next header is ESP
+		uint8_t cut;	   // bytes that lack
+		bool found;
+		const char *why;
+	} rows[] = {
+		{50, 0, {0}, 0, true, "right behind the header"},
+		{50, 0, {0}, 1, false, "a header that is cut"},
+		{17, 0, {0}, 0, true, "UDP, which may have ESP inside"},
+		{6, 0, {0}, 0, false, "TCP"},
+		{60, 1, {0}, 0, true, "destination options"},
+		{60, 1, {0}, 1, false, "options that are cut"},
+		{60, 1, {0, 1}, 0, false, "options longer than the packet"},
+		{60, 8, {60}, 0, true, "as many headers as anybody needs"},
+		{60, 9, {60}, 0, false, "one more"},
+		{43, 1, {0, 0, 4}, 0, true, "a routing header without a segment left"},
+		{43, 1, {0, 0, 4, 1}, 0, false, "with one: not at its end yet (RFC 8200 4.4)"},
+		{44, 1, {0, 0xff}, 0, true, "a fragment header that has nothing to say"},
+		{44, 1, {0, 0, 0, 1}, 0, false, "a first fragment"},
+		{44, 1, {0, 0, 0, 8}, 0, false, "a later fragment"},
+		{51, 1, {0, 4}, 0, false, "AH"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const size_t len = 40 + 8u * rows[i].n;
+		struct esp_front front = {0};
+		uint8_t ip[128];
+
+		make_ip6(ip, len, GW_B6, GW_A6, rows[i].next, 0, 0);
+		for (unsigned k = 0; k < rows[i].n; k++)
+			memcpy(ip + 40 + 8 * k, rows[i].header, 8);
+		ip[len - 8] = 50;
+		if (esp_transport_front6(ip, len - rows[i].cut, &front) != rows[i].found ||
+		    (rows[i].found && front.len != len))
+			fail_msg("%s", rows[i].why);
+	}
+}
+
 static void test_too_big6(void **state)
 {
 	uint8_t ip[2048];
@@ -421,6 +619,12 @@ static void test_too_big6(void **state)
 	assert_int_equal(send_one(ip, 200), 1);
 	assert_int_equal(fake.n_fragments, 1);
 	batch_free(&b);
+	// Its fragment header is the only one, or nobody joins it.
+	make_ext(ip, 200, GW_A6, GW_B6, "hf");
+	ip[51] = 1;
+	assert_int_equal(send_one(ip, 200), 0);
+	assert_int_equal(dropped(DROP_FRAGMENT), 1);
+	assert_int_equal(fake.n_fragments, 1);
 }
 
 // ---- inbound ----
@@ -609,66 +813,154 @@ static void test_in_fragment6(void **state)
 // ---- NAT ----
 
 // The one's complement sum over addresses and upper layer, as the receiving Linux computes it.
-static uint16_t upper_sum(const char *src, const char *dst, uint8_t proto, const uint8_t *upper,
-			  size_t len)
+static uint16_t upper_sum(const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto,
+			  const uint8_t *upper, size_t len)
 {
-	struct rte_ipv4_hdr ip = {
-		.version_ihl = RTE_IPV4_VHL_DEF,
-		.total_length = rte_cpu_to_be_16((uint16_t)(20 + len)),
-		.next_proto_id = proto,
-		.src_addr = be32(src),
-		.dst_addr = be32(dst),
-	};
+	uint32_t sum = proto + (uint32_t)len;
 
-	return rte_ipv4_udptcp_cksum(&ip, upper);
+	for (size_t i = 0; i < ip_addr_len(src); i += 2)
+		sum += (uint32_t)flow_load16(src->bytes + i) + flow_load16(dst->bytes + i);
+	for (size_t i = 0; i < len; i += 2)
+		sum += flow_load16(upper + i);
+	while (sum > 0xffff)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
 }
 
+static void put16(uint8_t *at, uint16_t v)
+{
+	at[0] = (uint8_t)(v >> 8);
+	at[1] = (uint8_t)v;
+}
+
+// The ends as the headers have them, and as the peer has them.
+struct nat {
+	struct ip_addr src, dst, own_src, own_dst;
+};
+
+static struct nat nat_of(bool v6)
+{
+	const char *const text[2][4] = {{GW_B, GW_A, NAT_CLIENT, NAT_SERVER},
+					{GW_B6, GW_A6, "2001:db8:c::7", "2001:db8:d::5"}};
+	struct nat n;
+
+	assert_int_equal(ip_addr_parse(text[v6][0], &n.src), 0);
+	assert_int_equal(ip_addr_parse(text[v6][1], &n.dst), 0);
+	assert_int_equal(ip_addr_parse(text[v6][2], &n.own_src), 0);
+	assert_int_equal(ip_addr_parse(text[v6][3], &n.own_dst), 0);
+	return n;
+}
+
+// What becomes of it behind the IP header; good until batch_free.
+static const uint8_t *receive_upper(uint32_t spi, uint32_t seq, bool v6, const uint8_t *upper,
+				    size_t len, uint8_t proto)
+{
+	const struct fake_esp how = {.spi = spi, .seq = seq, .key_bits = 128, .udp = true};
+	uint8_t text[256], v4[512], packet[512];
+	size_t packet_len;
+
+	memcpy(text, upper, len);
+	packet_len = make_esp(v4, &how, text, put_trailer(text, len, 0, proto));
+	if (v6)
+		packet_len = over_ipv6(v4, packet_len, packet);
+	batch_put(&b, mbuf_of(v6 ? packet : v4, packet_len));
+	esp_in(fake.w, &b);
+	assert_int_equal(b.n, 1);
+	assert_int_equal(b.pkt[0]->data_len, (v6 ? 40 : 20) + len);
+	return rte_pktmbuf_mtod_offset(b.pkt[0], const uint8_t *, v6 ? 40 : 20);
+}
+
+static const struct {
+	uint8_t proto;
+	bool v6;
+	size_t at; // where a checksum stands
+} checksum_rows[] = {
+	{IPPROTO_TCP, false, 16},   {IPPROTO_UDP, false, 6}, {IPPROTO_UDPLITE, false, 6},
+	{IPPROTO_DCCP, false, 6},   {IPPROTO_TCP, true, 16}, {IPPROTO_UDP, true, 6},
+	{IPPROTO_UDPLITE, true, 6}, {IPPROTO_DCCP, true, 6}, {IPPROTO_ICMPV6, true, 2},
+};
+
+// RFC 3948 3.1.2.
 static void test_nat_checksums(void **state)
 {
-	static const struct {
-		uint8_t proto;
-		unsigned at;
-	} rows[] = {{IPPROTO_TCP, 16}, {IPPROTO_UDP, 6}};
-	struct esp_sa sa = transport_sa(0, false, true);
-	uint8_t upper[64], *p;
-	uint32_t spi, seq = 0;
-	struct ip_addr a;
+	enum { LEN = 64, N = 100 };
+	uint8_t upper[LEN];
 
 	(void)state;
-	assert_int_equal(ip_addr_parse(NAT_CLIENT, &a), 0);
-	sa.remote_oa = a;
-	assert_int_equal(ip_addr_parse(NAT_SERVER, &a), 0);
-	sa.local_oa = a;
-	spi = publish(&sa);
-	for (unsigned n = 0; n < 500; n++) {
-		const size_t at = rows[n % 2].at;
-		uint16_t sum;
+	for (size_t r = 0; r < sizeof(checksum_rows) / sizeof(checksum_rows[0]); r++) {
+		const bool v6 = checksum_rows[r].v6, udp = checksum_rows[r].proto == IPPROTO_UDP;
+		const uint8_t proto = checksum_rows[r].proto;
+		const size_t at = checksum_rows[r].at;
+		const struct nat nat = nat_of(v6);
+		struct esp_sa sa = transport_sa(0, v6, true);
+		uint32_t spi;
 
-		for (size_t i = 0; i < sizeof(upper); i++)
-			upper[i] = (uint8_t)(i * n);
-		memset(upper + at, 0, 2);
-		if (n % 2) // the length of UDP
-			memcpy(upper + 4, "\0\x40", 2);
-		sum = upper_sum(NAT_CLIENT, NAT_SERVER, rows[n % 2].proto, upper, sizeof(upper));
-		memcpy(upper + at, &sum, 2);
-		assert_int_equal(receive(spi, ++seq, true, upper, sizeof(upper), rows[n % 2].proto),
-				 1);
-		p = rte_pktmbuf_mtod(b.pkt[0], uint8_t *) + 20;
-		memcpy(&sum, p + at, 2);
-		memset(p + at, 0, 2);
-		assert_int_equal(sum, upper_sum(GW_B, GW_A, rows[n % 2].proto, p, sizeof(upper)));
+		sa.remote_oa = nat.own_src;
+		sa.local_oa = nat.own_dst;
+		spi = publish(&sa);
+		for (uint32_t n = 0; n < N; n++) {
+			const uint8_t *p;
+			uint16_t sum;
+
+			for (size_t i = 0; i < LEN; i++)
+				upper[i] = (uint8_t)(i * n);
+			put16(upper + at, 0);
+			// Sums that are zero: before, and behind the NAT.
+			if (n == 0 || n == 1) {
+				put16(upper + LEN - 2, 0);
+				put16(upper + LEN - 2,
+				      n == 0 ? upper_sum(&nat.own_src, &nat.own_dst, proto, upper,
+							 LEN)
+					     : upper_sum(&nat.src, &nat.dst, proto, upper, LEN));
+			}
+			sum = upper_sum(&nat.own_src, &nat.own_dst, proto, upper, LEN);
+			assert_true(n != 0 || sum == 0);
+			put16(upper + at, sum == 0 && udp ? 0xffff : sum);
+			p = receive_upper(spi, n + 1, v6, upper, LEN, proto);
+			sum = flow_load16(p + at);
+			put16(upper + at, 0);
+			assert_memory_equal(p, upper, at); // nothing else has changed
+			assert_memory_equal(p + at + 2, upper + at + 2, LEN - at - 2);
+			assert_true(!udp || sum != 0); // RFC 768
+			assert_true(udp || sum != 0xffff);
+			assert_int_equal(sum == 0xffff ? 0 : sum,
+					 upper_sum(&nat.src, &nat.dst, proto, upper, LEN));
+			batch_free(&b);
+		}
+		// A checksum that is not all there.
+		memset(upper, 0x33, LEN);
+		assert_memory_equal(receive_upper(spi, N + 1, v6, upper, at + 1, proto), upper,
+				    at + 1);
+		batch_free(&b);
+		assert_memory_not_equal(receive_upper(spi, N + 2, v6, upper, at + 2, proto), upper,
+					at + 2);
+		batch_free(&b);
+		// Without a checksum there is none to mend (RFC 768), and GRE's is not over
+		// addresses.
+		memset(upper, 0, LEN);
+		if (udp)
+			assert_memory_equal(receive_upper(spi, N + 3, v6, upper, LEN, proto), upper,
+					    LEN);
+		batch_free(&b);
+		assert_memory_equal(receive_upper(spi, N + 4, v6, upper, LEN, GRE), upper, LEN);
 		batch_free(&b);
 	}
-	// Without a checksum there is none to mend (RFC 768), and GRE's is not over addresses.
-	memset(upper, 0, sizeof(upper));
-	assert_int_equal(receive(spi, ++seq, true, upper, sizeof(upper), IPPROTO_UDP), 1);
-	p = rte_pktmbuf_mtod(b.pkt[0], uint8_t *) + 20;
-	assert_memory_equal(p, upper, sizeof(upper));
-	batch_free(&b);
-	assert_int_equal(receive(spi, ++seq, true, upper, sizeof(upper), GRE), 1);
-	p = rte_pktmbuf_mtod(b.pkt[0], uint8_t *) + 20;
-	assert_memory_equal(p, upper, sizeof(upper));
-	batch_free(&b);
+}
+
+static void test_checksums_without_nat(void **state)
+{
+	uint8_t upper[64];
+
+	(void)state;
+	memset(upper, 0x33, sizeof(upper));
+	for (size_t r = 0; r < sizeof(checksum_rows) / sizeof(checksum_rows[0]); r++) {
+		struct esp_sa sa = transport_sa(0, checksum_rows[r].v6, true);
+
+		assert_memory_equal(receive_upper(publish(&sa), 1, checksum_rows[r].v6, upper,
+						  sizeof(upper), checksum_rows[r].proto),
+				    upper, sizeof(upper));
+		batch_free(&b);
+	}
 }
 
 // ---- TCP ----
@@ -732,11 +1024,18 @@ int main(void)
 		T(test_options_stay_in_front),
 		T(test_options_count_for_the_size),
 		T(test_only_own_packets),
+		T(test_bad_header),
 		T(test_selectors_hold),
 		T(test_too_big),
+		T(test_extended_numbers),
+		T(test_iv_of_cbc),
+		T(test_offload_flags_are_forgotten),
 		T(test_fragments_are_joined_first),
 		T(test_joined_fragments_meet_port_selectors),
 		T(test_ext_headers),
+		T(test_small_path6),
+		T(test_no_route),
+		T(test_front_of_what_comes_in),
 		T(test_too_big6),
 		T(test_in_all_sizes),
 		T(test_next_headers),
@@ -745,6 +1044,7 @@ int main(void)
 		T(test_in_ext_headers),
 		T(test_in_fragment6),
 		T(test_nat_checksums),
+		T(test_checksums_without_nat),
 		T(test_mss_is_clamped),
 		T(test_moved_sa_stays_in_its_mode),
 	};

@@ -73,6 +73,7 @@ static void check_piece(bool v6, const struct rte_mbuf *m, unsigned at, bool las
 	if (v6) {
 		assert_int_equal(p[6], 44);
 		assert_int_equal(p[40], 99);
+		assert_int_equal(p[41], 0); // reserved (RFC 8200 4.5)
 	} else {
 		assert_int_equal(rte_raw_cksum(p, 20), 0xffff);
 	}
@@ -130,6 +131,37 @@ static void test_large_pieces(void **state)
 	}
 }
 
+// An option that has to be in every piece (RFC 791 3.1) counts for the length of the header.
+static void test_options(void **state)
+{
+	enum { LEN = 1100, HEAD = 24, DATA = 352 };
+	static const uint8_t router_alert[] = {0x94, 4, 0, 0};
+	uint8_t *ip;
+
+	(void)state;
+	put_packet(false, LEN);
+	ip = (uint8_t *)rte_pktmbuf_prepend(one.pkt[0], sizeof(router_alert));
+	if (ip == NULL) {
+		fail();
+		return;
+	}
+	memmove(ip, ip + sizeof(router_alert), 20);
+	memcpy(ip + 20, router_alert, sizeof(router_alert));
+	ip[0] = 0x46;
+	ip[2] = (HEAD + LEN) >> 8;
+	ip[3] = (HEAD + LEN) & 0xff;
+	assert_int_equal(cut(false, HEAD + DATA), 0);
+	assert_int_equal(pieces.n, 4);
+	for (uint16_t i = 0; i < pieces.n; i++) {
+		const uint8_t *p = rte_pktmbuf_mtod(pieces.pkt[i], const uint8_t *);
+
+		assert_memory_equal(p + 20, router_alert, sizeof(router_alert));
+		assert_int_equal(rte_raw_cksum(p, HEAD), 0xffff);
+		assert_memory_equal(p + HEAD, content + i * DATA, pieces.pkt[i]->data_len - HEAD);
+	}
+	core_free(&pieces);
+}
+
 // The packet stays the caller's, and nothing is counted.
 static void check_failure(bool v6, uint16_t mtu, int err)
 {
@@ -178,13 +210,17 @@ static void test_no_memory(void **state)
 	}
 }
 
-// RFC 8200 4.5: packets of one pair of hosts are told apart by it.
+// RFC 8200 4.5: packets of one pair of hosts are told apart by it, whichever worker cuts them.
 static void test_ids_differ(void **state)
 {
-	uint32_t id[2];
+	uint32_t id[3];
 
 	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 3; i++) {
+		if (i == 2) { // the first one of another worker
+			core.w->id = 1;
+			core.w->frag6_id = 0;
+		}
 		put_packet(true, 100);
 		assert_int_equal(cut(true, 100), 0);
 		memcpy(&id[i], rte_pktmbuf_mtod_offset(pieces.pkt[0], void *, 44), 4);
@@ -193,7 +229,10 @@ static void test_ids_differ(void **state)
 					    &id[i], 4);
 		core_free(&pieces);
 	}
+	core.w->id = 0;
 	assert_int_not_equal(id[0], id[1]);
+	assert_int_not_equal(id[0], id[2]);
+	assert_int_not_equal(id[1], id[2]);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, core_setup, core_teardown)
@@ -201,8 +240,8 @@ static void test_ids_differ(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_pieces),	   T(test_large_pieces), T(test_limits),
-		T(test_no_memory), T(test_ids_differ),
+		T(test_pieces), T(test_large_pieces), T(test_options),
+		T(test_limits), T(test_no_memory),    T(test_ids_differ),
 	};
 
 	return cmocka_run_group_tests_name("frag", tests, core_group_setup, core_group_teardown);

@@ -391,6 +391,7 @@ static void test_what_is_not_answered(void **state)
 		struct packet6 p;
 		bool answered;
 		const char *why;
+		uint8_t type; // of the answer; 0: time exceeded
 	} rows[] = {
 		{{HOST, AWAY, TCP80}, true, "TCP"},
 		{{HOST, AWAY, .next = 59}, true, "nothing"},
@@ -409,7 +410,11 @@ static void test_what_is_not_answered(void **state)
 		{{"::", AWAY, TCP80}, false, "from nobody"},
 		{{"ff02::1", AWAY, TCP80}, false, "from a group"},
 		{{HOST, "ff0e::1", TCP80}, false, "to a group"},
+		{{HOST, "ff0e::1", TCP80}, true, "of which the size is told", ICMP6_TOO_BIG},
+		{{"::", "ff0e::1", TCP80}, false, "but not to nobody", ICMP6_TOO_BIG},
 	};
+
+	unsigned answered = 0;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -417,9 +422,16 @@ static void test_what_is_not_answered(void **state)
 
 		rte_pktmbuf_adj(m, 14);
 		m->port = 0;
-		answer = icmp6_error(core.w, m, ICMP6_TIME_EXCEEDED, 0, 0);
+		answer = icmp6_error(core.w, m, rows[i].type ? rows[i].type : ICMP6_TIME_EXCEEDED,
+				     0, 0);
 		if ((answer != NULL) != rows[i].answered)
 			fail_msg("%s", rows[i].why);
+		answered += answer != NULL;
+		assert_int_equal(counter_read(&core.w->icmp_errors), answered);
+		if (answer) {
+			assert_int_equal(answer->port, 0);
+			assert_int_equal(rte_pktmbuf_mtod(answer, uint8_t *)[7], 64);
+		}
 		rte_pktmbuf_free(answer);
 		rte_pktmbuf_free(m);
 	}

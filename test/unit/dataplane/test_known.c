@@ -567,12 +567,350 @@ static void test_smaller_mtu(void **state)
 	end_world();
 }
 
+// ---- one case after the other ----
+
+// The header of `len` bytes has been changed.
+static void mend(uint8_t *frame, size_t len)
+{
+	uint16_t sum;
+
+	memset(frame + 24, 0, 2);
+	sum = (uint16_t)~rte_raw_cksum(frame + 14, len);
+	memcpy(frame + 24, &sum, sizeof(sum));
+}
+
+// One way of a policy and a route that take everything.
+static void bypass_all(void)
+{
+	struct dp_policy p = {.action = DP_BYPASS};
+	struct ip_prefix any;
+
+	assert_int_equal(ip_prefix_parse("0.0.0.0/0", &any), 0);
+	p.local = p.remote = selector_from_prefix(&any);
+	assert_int_equal(dp_policies_set(&core.dp, &p, 1), 0);
+	core_route("0.0.0.0/0", 1, "192.0.2.254");
+}
+
+// An ordinary frame that differs in some bytes: does it go the short way? The outcome is the
+// stages' in any case.
+static void test_frames_that_are_not_ordinary(void **state)
+{
+	enum { TCP = 1, SYN = 2, CLAMP = 4, PORTS = 8 };
+	static const struct {
+		uint16_t at;
+		uint8_t n, bytes[6];
+		unsigned ways;
+		const char *why;
+		unsigned how;
+	} rows[] = {
+		{23, 1, {IPPROTO_UDP}, 1, "as it is"},
+		{23, 1, {99}, 1, "of any protocol"},
+		{0, 1, {4}, 0, "to another station"},
+		{0, 6, {255, 255, 255, 255, 255, 255}, 0, "to all stations"},
+		{6, 6, {2, 0, 0, 0, 0, 1}, 0, "from our own MAC address"},
+		{12, 2, {0x86, 0xdd}, 0, "no IPv4"},
+		{14, 1, {0x46}, 0, "with options"},
+		{14, 1, {0x65}, 0, "another version"},
+		{16, 2, {0, 19}, 0, "shorter than its header"},
+		{16, 2, {5, 0}, 0, "longer than the frame"},
+		{20, 1, {0x20}, 0, "a first fragment"},
+		{21, 1, {1}, 0, "a later fragment"},
+		{20, 1, {0x40}, 1, "not to be cut"},
+		{22, 1, {1}, 0, "without a hop left"},
+		{22, 1, {2}, 1, "with one"},
+		{26, 1, {127}, 0, "from loopback"},
+		{26, 1, {224}, 0, "from a group"},
+		{30, 1, {127}, 0, "to loopback"},
+		{30, 1, {224}, 0, "to a group"},
+		{30, 4, {255, 255, 255, 255}, 0, "to all"},
+		{30, 4, {0, 0, 0, 0}, 0, "to nobody"},
+		{30, 4, {192, 0, 2, 1}, 0, "to ourselves"},
+		{23, 0, {0}, 1, "the middle of a TCP connection", TCP | CLAMP},
+		{23, 0, {0}, 1, "its first packet", TCP | SYN},
+		{23, 0, {0}, 0, "that, when its MSS is to be lowered", TCP | SYN | CLAMP},
+		{16, 2, {0, 33}, 0, "TCP that ends in front of its flags", TCP | CLAMP},
+		{16, 2, {0, 34}, 1, "behind them", TCP | CLAMP},
+		{16, 2, {0, 23}, 1, "without whole ports, of which nobody asks"},
+		{16, 2, {0, 23}, 0, "of which a policy does", PORTS},
+		{16, 2, {0, 24}, 1, "with whole ports", PORTS},
+		{23, 1, {99}, 0, "of a protocol without ports", PORTS},
+	};
+	static const uint8_t zeros[100];
+	const struct packet p = {
+		.src = "10.1.0.9", .dst = "203.0.113.9", .payload = zeros, .payload_len = 100};
+
+	(void)state;
+	make_world();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rte_mbuf *m = core_frame(&p);
+		uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+		unsigned ways;
+
+		if (rows[i].how & PORTS)
+			set_policies(2);
+		else
+			bypass_all();
+		core.dp.clamp_mss = rows[i].how & CLAMP;
+		if (rows[i].how & TCP)
+			frame[23] = IPPROTO_TCP;
+		frame[47] = rows[i].how & SYN;
+		memcpy(frame + rows[i].at, rows[i].bytes, rows[i].n);
+		mend(frame, rows[i].bytes[0] == 0x46 ? 24 : 20);
+		n_given = 0;
+		keep(m, 0);
+		ways = count_short_ways();
+		if (ways != rows[i].ways)
+			fail_msg("%s: %u by the short way", rows[i].why, ways);
+		compare();
+	}
+	end_world();
+}
+
+// A policy is for both directions: without `local` it is about what 10.1.0.0/16 sends alone.
+static void set_discard(const char *local, const char *remote, uint16_t ports)
+{
+	struct dp_policy p[2] = {{.action = DP_DISCARD, .ports = ports}, {.action = DP_BYPASS}};
+
+	assert_int_equal(selector_parse(local ? local : "10.1.0.0/16", &p[0].local), 0);
+	assert_int_equal(selector_parse(remote ? remote : "0.0.0.0/0", &p[0].remote), 0);
+	p[0].local.proto = p[0].remote.proto = p[0].local.proto | p[0].remote.proto;
+	assert_int_equal(selector_parse("0.0.0.0/0", &p[1].local), 0);
+	p[1].remote = p[1].local;
+	assert_int_equal(dp_policies_set(&core.dp, p, 2), 0);
+}
+
+// Between two equal packets one that differs in one thing, for which it is discarded.
+static void test_neighbours_in_a_batch(void **state)
+{
+	static const struct {
+		const char *local, *remote; // what is discarded
+		uint16_t ports;
+		uint8_t at, byte; // of the frame, by which it differs
+		unsigned port;
+	} rows[] = {
+		{.local = "10.1.0.10/32", .at = 29, .byte = 10},
+		{.remote = "203.0.113.10/32", .at = 33, .byte = 10},
+		{.local = "10.1.0.0/16[udp/0-255]", .at = 34, .byte = 0},
+		{.remote = "0.0.0.0/0[udp/256-65535]", .at = 36, .byte = 7},
+		{.local = "10.1.0.0/16[tcp]", .at = 23, .byte = IPPROTO_TCP},
+		{.local = "203.0.113.0/24",
+		 .remote = "10.1.0.0/16",
+		 .ports = 2,
+		 .at = 5,
+		 .byte = 2,
+		 .port = 1},
+	};
+	static const uint8_t zeros[100];
+	const struct packet p = {.src = "10.1.0.9",
+				 .dst = "203.0.113.9",
+				 .dst_port = 53,
+				 .payload = zeros,
+				 .payload_len = sizeof(zeros)};
+
+	(void)state;
+	make_world();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_discard(rows[i].local, rows[i].remote, rows[i].ports);
+		n_given = 0;
+		for (unsigned k = 0; k < 3; k++) {
+			struct rte_mbuf *m = core_frame(&p);
+			uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+
+			if (k == 1)
+				frame[rows[i].at] = rows[i].byte;
+			mend(frame, 20);
+			keep(m, k == 1 ? rows[i].port : 0);
+		}
+		compare();
+		if (by_short_way.drops[DROP_POLICY_DISCARD] != 1 || by_short_way.n != 2)
+			fail_msg("row %zu", i);
+	}
+	end_world();
+}
+
+// More flows than there are places in the table, of which every other one is discarded.
+static void test_flows_that_share_a_place(void **state)
+{
+	enum { N = 40000 };
+
+	(void)state;
+	make_world();
+	core_route("0.0.0.0/0", 1, "192.0.2.254");
+	for (unsigned by_port = 0; by_port < 2; by_port++) {
+		uint64_t discarded = 0;
+
+		set_discard(NULL, by_port ? "0.0.0.0/0[udp/32768-65535]" : "203.128.0.0/9", 0);
+		for (unsigned i = 0; i < N; discarded += by_short_way.drops[DROP_POLICY_DISCARD]) {
+			n_given = 0;
+			for (; n_given < FRAMES_MAX && i < N; i++) {
+				const unsigned place = (i & 1) << 15 | i >> 1;
+				struct packet p = {.src = "10.1.0.9", .dst = "203.0.0.0"};
+				struct rte_mbuf *m;
+				uint8_t *frame;
+
+				p.dst_port = by_port ? (uint16_t)place : 53;
+				m = core_frame(&p);
+				frame = rte_pktmbuf_mtod(m, uint8_t *);
+				if (!by_port) {
+					frame[31] = (uint8_t)(place >> 8);
+					frame[32] = (uint8_t)place;
+				}
+				mend(frame, 20);
+				keep(m, 0);
+			}
+			run(&by_short_way);
+		}
+		assert_int_equal(discarded, N / 2);
+	}
+	end_world();
+}
+
+// What is remembered beside the flows is of one epoch as well.
+static void test_what_an_epoch_ends(void **state)
+{
+	enum { MORE_THAN_WAYS = 1100 };
+	static const uint8_t zeros[100];
+	const struct packet p = {
+		.src = "10.1.0.9", .dst = "203.0.113.9", .payload = zeros, .payload_len = 100};
+	const struct packet esp = {.src = "198.51.100.2",
+				   .dst = "10.9.0.1",
+				   .proto = IPPROTO_ESP,
+				   .payload = zeros,
+				   .payload_len = 100};
+	const struct ip_addr own = core_addr("10.9.0.1");
+	uint32_t changes;
+
+	(void)state;
+	make_world();
+	// Next hops.
+	for (unsigned i = 0; i < MORE_THAN_WAYS; i++) {
+		const struct mac_addr mac = {{2, 0, 0, 7, (uint8_t)(i >> 8), (uint8_t)i}};
+
+		core_neigh(1, "192.0.2.254", &mac);
+		n_given = 0;
+		keep(core_frame(&p), 0);
+		assert_int_equal(count_short_ways(), 1);
+	}
+	// An address of our own.
+	assert_int_equal(dp_local_addr_add(&core.dp, &own), 0);
+	n_given = 0;
+	keep(core_frame(&esp), 0);
+	compare();
+	assert_int_equal(by_short_way.drops[DROP_ESP_NO_SA], 1);
+	dp_local_addr_del(&core.dp, &own);
+	compare();
+	assert_int_equal(by_short_way.drops[DROP_ESP_NO_SA], 0);
+	// The number of an epoch comes again after all the others.
+	n_given = 0;
+	keep(core_frame(&p), 0);
+	assert_int_equal(count_short_ways(), 1);
+	changes = atomic_load(&core.dp.changes);
+	atomic_store(&core.dp.changes, changes + UINT32_MAX / 2);
+	n_given = 0;
+	keep(core_frame(&esp), 0); // of another flow
+	run(&by_short_way);
+	n_given = 0;
+	keep(core_frame(&p), 0);
+	set_discard(NULL, NULL, 0);
+	atomic_store(&core.dp.changes, changes);
+	run(&by_short_way);
+	assert_int_equal(by_short_way.drops[DROP_POLICY_DISCARD], 1);
+	end_world();
+}
+
+// By what the tunnel's SA is: does a packet go the short way?
+static void test_sas_that_are_not_ordinary(void **state)
+{
+	enum { PLAIN, OVER_IPV6, TRANSPORT, PADDED, NARROW, PORT, PORT_THERE, PROTO, PROTO_THERE };
+	static const uint8_t zeros[100];
+	const struct packet p = {
+		.src = "10.1.0.9", .dst = "10.2.200.9", .payload = zeros, .payload_len = 100};
+
+	(void)state;
+	make_world();
+	core.dp.clamp_mss = false;
+	for (unsigned kind = PLAIN; kind <= PROTO_THERE; kind++) {
+		struct esp_sa sa = storm_sa_out(0x9100 + kind, 0, false);
+		struct selector *here = &sa.local_ts.s[0], *there = &sa.remote_ts.s[0];
+		unsigned ways;
+
+		switch (kind) {
+		case OVER_IPV6:
+			sa.local.addr = core_addr("2001:db8::1");
+			sa.remote.addr = core_addr("2001:db8:9::2");
+			break;
+		case TRANSPORT:
+			sa.transport = true;
+			break;
+		case PADDED:
+			sa.tfc_padding = 300;
+			break;
+		case NARROW:
+			there->lo = core_addr("10.2.201.0");
+			break;
+		case PORT:
+			here->port_hi = 50000;
+			break;
+		case PORT_THERE:
+			there->port_hi = 50000;
+			break;
+		case PROTO:
+			here->proto = IPPROTO_UDP;
+			break;
+		case PROTO_THERE:
+			there->proto = IPPROTO_UDP;
+			break;
+		default:
+			break;
+		}
+		assert_int_equal(dp_tunnel_set_out(&core.dp, second, &sa, NULL), 0);
+		n_given = 0;
+		keep(core_frame(&p), 0);
+		ways = count_short_ways();
+		if (ways != (kind == PLAIN))
+			fail_msg("SA %u: %u by the short way", kind, ways);
+		compare();
+	}
+	end_world();
+}
+
+// What the stages alone keep: the order behind packets that wait, copies, tunnel interfaces.
+static void test_when_it_stands_back(void **state)
+{
+	const struct dp_capture_params all = {.sample = 1};
+	struct error err = {0};
+
+	(void)state;
+	assert_true(known_usable(core.w));
+	core.w->n_waiting = 1;
+	assert_false(known_usable(core.w));
+	core.w->n_waiting = 0;
+	assert_int_equal(dp_capture_start(&core.dp, &all, &err), 0);
+	assert_false(known_usable(core.w));
+	dp_capture_end(&core.dp);
+	core.dp.n_ifaces = 1;
+	assert_false(known_usable(core.w));
+	core.dp.n_ifaces = 0;
+	assert_true(known_usable(core.w));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_anything, core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_batches, core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_smaller_mtu, core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_frames_that_are_not_ordinary, core_setup,
+						core_teardown),
+		cmocka_unit_test_setup_teardown(test_neighbours_in_a_batch, core_setup,
+						core_teardown),
+		cmocka_unit_test_setup_teardown(test_flows_that_share_a_place, core_setup,
+						core_teardown),
+		cmocka_unit_test_setup_teardown(test_what_an_epoch_ends, core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_sas_that_are_not_ordinary, core_setup,
+						core_teardown),
+		cmocka_unit_test_setup_teardown(test_when_it_stands_back, core_setup,
+						core_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, core_group_setup, core_group_teardown);

@@ -209,19 +209,24 @@ static void test_df_and_id_out(void **state)
 }
 
 // Two SAs between the same gateways begin with other IDs: a router may have to put both together.
+// Their SPIs may differ in some bits only.
 static void test_ids_of_two_sas(void **state)
 {
+	static const uint32_t differ[] = {1, 4096, 1 << 16, 1u << 31};
 	const struct outer_rule rule = {.df = OUTER_DF_CLEAR};
-	struct esp_sa sa = sa_of(SPI + 4096, &pairings[0], &rule);
 	uint16_t first;
 
 	(void)state;
 	set_out(&pairings[0], &rule, 0);
 	first = flow_load16(out_one(&pairings[0], 0, false) + 4);
 	batch_free(&b);
-	assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
-	assert_int_not_equal(flow_load16(out_one(&pairings[0], 0, false) + 4), first);
-	batch_free(&b);
+	for (size_t i = 0; i < sizeof(differ) / sizeof(differ[0]); i++) {
+		struct esp_sa sa = sa_of(SPI ^ differ[i], &pairings[0], &rule);
+
+		assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+		assert_int_not_equal(flow_load16(out_one(&pairings[0], 0, false) + 4), first);
+		batch_free(&b);
+	}
 }
 
 // A packet that is encrypted whole and cut afterwards, because the SA names ports, cannot have DF.
@@ -350,6 +355,80 @@ static void test_flow_label(void **state)
 		assert_int_equal(label_for(p, 17, 1), first);
 		fake_reclaim();
 	}
+}
+
+// Fragments have no other thing to tell flows by.
+static void test_flow_label_by_addresses(void **state)
+{
+	const struct outer_rule rule = {.label = OUTER_LABEL_FLOW};
+
+	(void)state;
+	for (size_t k = 2; k < 4; k++) {
+		const unsigned src_end = pairings[k].inner6 ? 23 : 15;
+		const unsigned dst_end = pairings[k].inner6 ? 39 : 19;
+		uint32_t label[3];
+
+		set_out(&pairings[k], &rule, 0);
+		for (unsigned i = 0; i < 3; i++) {
+			uint8_t ip[200];
+
+			make_flow(ip, sizeof(ip), &pairings[k], 47, 0);
+			if (i > 0)
+				ip[i == 1 ? src_end : dst_end]++;
+			set_tos(ip, 0);
+			label[i] = label_of(ip, sizeof(ip));
+		}
+		assert_int_not_equal(label[0], label[1]);
+		assert_int_not_equal(label[0], label[2]);
+	}
+}
+
+// Nobody can tell from a label what flow it is of: each tunnel has a key.
+static void test_flow_label_by_tunnel(void **state)
+{
+	const struct outer_rule rule = {.label = OUTER_LABEL_FLOW};
+	uint32_t label;
+
+	(void)state;
+	set_out(&pairings[2], &rule, 0);
+	label = label_for(&pairings[2], 17, 1);
+	assert_int_equal(dp_tunnel_add(&fake.dp, "another", &tunnel), 0);
+	set_out(&pairings[2], &rule, 0);
+	assert_int_not_equal(label_for(&pairings[2], 17, 1), label);
+}
+
+static void test_which_protocols_have_ports(void **state)
+{
+	static const struct {
+		uint8_t proto;
+		bool ports;
+	} rows[] = {{6, true},	 {17, true},  {33, true}, {132, true},
+		    {136, true}, {47, false}, {1, false}, {58, false}}; // an ICMP type is no port
+	const struct outer_rule rule = {.label = OUTER_LABEL_FLOW};
+
+	(void)state;
+	for (size_t k = 2; k < 4; k++) {
+		set_out(&pairings[k], &rule, 0);
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+			if ((label_for(&pairings[k], rows[i].proto, 1) !=
+			     label_for(&pairings[k], rows[i].proto, 2)) != rows[i].ports)
+				fail_msg("%s, protocol %u", pairings[k].name, rows[i].proto);
+	}
+}
+
+// RFC 6437 2: 0 is none. Tunnels have labels of their own.
+static void test_flow_label_of_tunnels(void **state)
+{
+	unsigned same = 0;
+
+	(void)state;
+	for (uint32_t seed = 1; seed < 1u << 22; seed++) {
+		const uint32_t label = outer_label_tunnel(seed);
+
+		assert_true(label != 0 && label <= 0xfffff);
+		same += label == outer_label_tunnel(0);
+	}
+	assert_in_range(same, 1, 100); // of 20 bits
 }
 
 // Fragments of one packet go one way, whether they have ports or not.
@@ -571,6 +650,10 @@ int main(void)
 		T(test_ttl),
 		T(test_rules_move_with_the_sa),
 		T(test_flow_label),
+		T(test_flow_label_by_addresses),
+		T(test_flow_label_by_tunnel),
+		T(test_which_protocols_have_ports),
+		T(test_flow_label_of_tunnels),
 		T(test_flow_label_of_fragments),
 		T(test_traffic_class_in),
 		T(test_ce_over_not_ect_is_dropped),

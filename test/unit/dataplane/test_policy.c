@@ -387,8 +387,64 @@ static void test_bad_policies_change_nothing(void **state)
 	assert_int_equal(dp_policies_set(&fake.dp, p, 2), -ENOENT);
 	p[1].tunnel = DP_TUNNEL_NONE;
 	assert_int_equal(dp_policies_set(&fake.dp, p, 2), -ENOENT);
+	p[1].tunnel = tunnel;
+	p[1].iface = DP_IFACE_FIRST - 1;
+	assert_int_equal(dp_policies_set(&fake.dp, p, 2), -EINVAL);
+	p[1].iface = DP_IFACE_FIRST + DP_IFACES_MAX;
+	assert_int_equal(dp_policies_set(&fake.dp, p, 2), -EINVAL);
 	assert_int_equal(go_out(&packet, FROM_NIC), PROTECT);
 	assert_int_equal(dp_tunnel_del(&fake.dp, tunnel), -EBUSY);
+}
+
+// What the policies ask for at all: others need not look at ports, or at the way out.
+static void test_what_is_asked_for(void **state)
+{
+	static const struct {
+		const char *local, *remote;
+		uint16_t ports;
+		bool by_address, by_port;
+	} rows[] = {
+		{SITE_A, SITE_B, 0, true, false},
+		{SITE_A " 17", SITE_B, 0, false, false},
+		{SITE_A, SITE_B " 17", 0, false, false},
+		{SITE_A " 0 5-6", SITE_B, 0, false, false},
+		{SITE_A, SITE_B " 0 5-6", 0, false, false},
+		{SITE_A, SITE_B, 1, true, true},
+	};
+
+	(void)state;
+	fake.dp.n_ports = 2;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dp_policy p[3] = {{DP_PROTECT, sel(SITE_A), sel(SITE_B), tunnel}};
+		const uint32_t changes = fake.dp.changes;
+
+		p[1] = p[2] = p[0];
+		p[1].local = sel(rows[i].local);
+		p[1].remote = sel(rows[i].remote);
+		p[1].ports = rows[i].ports;
+		assert_int_equal(dp_policies_set(&fake.dp, p, 3), 0);
+		assert_int_equal(fake.dp.policies->by_address, rows[i].by_address);
+		assert_int_equal(fake.dp.policies->by_port, rows[i].by_port);
+		assert_int_not_equal(fake.dp.changes, changes); // what was remembered is old
+	}
+	fake.dp.n_ports = 0;
+}
+
+// What only a policy that leads nowhere has in its field of the tunnel keeps no tunnel.
+static void test_which_policies_hold_a_tunnel(void **state)
+{
+	struct dp_policy p = {DP_BYPASS, sel(SITE_A), sel(SITE_B), tunnel};
+	uint32_t other;
+
+	(void)state;
+	assert_int_equal(dp_tunnel_add(&fake.dp, "other", &other), 0);
+	assert_int_equal(dp_policies_set(&fake.dp, &p, 1), 0);
+	assert_int_equal(dp_tunnel_del(&fake.dp, tunnel), 0);
+	p = (struct dp_policy){DP_PROTECT, sel(SITE_A), sel(SITE_B), other};
+	assert_int_equal(dp_policies_set(&fake.dp, &p, 1), 0);
+	assert_int_equal(dp_tunnel_del(&fake.dp, other), -EBUSY);
+	assert_int_equal(dp_policies_set(&fake.dp, NULL, 0), 0);
+	assert_int_equal(dp_tunnel_del(&fake.dp, other), 0);
 }
 
 enum { PORTS = 3 }; // of the random rules and packets; as a number: no route
@@ -578,6 +634,8 @@ int main(void)
 		T(test_mixed_batch_keeps_order),
 		T(test_neighbours_in_a_batch_do_not_share_more_than_their_flow),
 		T(test_bad_policies_change_nothing),
+		T(test_what_is_asked_for),
+		T(test_which_policies_hold_a_tunnel),
 		T(test_random_rules_against_a_slow_reading),
 		T(test_many_sites),
 		T(test_what_is_not_worth_an_index),

@@ -22,7 +22,7 @@
 
 // ---- fragments ----
 
-static uint8_t content[8 * 1480 + 8]; // behind the IP header of the whole packet
+static uint8_t content[8 * 1600]; // behind the IP header of the whole packet
 static struct sorted sorted;
 
 static void free_sorted(void)
@@ -32,8 +32,8 @@ static void free_sorted(void)
 	core_free(&sorted.esp);
 }
 
-// One fragment of the packet whose content is above, through classify().
-static void put(uint8_t proto, uint16_t id, uint16_t from, uint16_t to, bool more)
+// One fragment of the packet whose content is above, as a frame.
+static struct rte_mbuf *fragment(uint8_t proto, uint16_t id, uint16_t from, uint16_t to, bool more)
 {
 	struct packet p = {
 		.src = "10.1.0.9",
@@ -43,7 +43,6 @@ static void put(uint8_t proto, uint16_t id, uint16_t from, uint16_t to, bool mor
 		.payload = content + from,
 		.payload_len = (uint16_t)(to - from),
 	};
-	struct batch in = {.n = 0};
 	struct rte_ipv4_hdr *ip;
 	struct rte_mbuf *m;
 
@@ -56,8 +55,20 @@ static void put(uint8_t proto, uint16_t id, uint16_t from, uint16_t to, bool mor
 	ip->next_proto_id = proto;
 	ip->hdr_checksum = 0;
 	ip->hdr_checksum = (uint16_t)~rte_raw_cksum(ip, sizeof(*ip));
+	return m;
+}
+
+static void receive(struct rte_mbuf *m)
+{
+	struct batch in = {.n = 0};
+
 	core_put(&in, m, 0, FROM_NIC);
 	classify(core.w, &in, &sorted);
+}
+
+static void put(uint8_t proto, uint16_t id, uint16_t from, uint16_t to, bool more)
+{
+	receive(fragment(proto, id, from, to, more));
 }
 
 static void fill_content(uint16_t dst_port, bool marker)
@@ -80,6 +91,7 @@ static void check_whole(const struct batch *b, size_t len)
 	m = b->pkt[0];
 	ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	assert_int_equal(m->nb_segs, 1);
+	assert_int_equal(m->port, b->port[0]);
 	assert_int_equal(m->data_len, 20 + len);
 	assert_int_equal(m->pkt_len, 20 + len);
 	assert_int_equal(rte_be_to_cpu_16(ip->total_length), 20 + len);
@@ -141,16 +153,69 @@ static void test_order_does_not_matter(void **state)
 	assert_int_equal(core_dropped_total(), 0);
 }
 
+// A header with options, which the whole packet has from the first fragment.
+static void test_options(void **state)
+{
+	const uint8_t *ip;
+
+	(void)state;
+	fill_content(0, false);
+	for (uint16_t i = 0; i < 2; i++) {
+		struct rte_mbuf *m = fragment(IPPROTO_ESP, 1, (uint16_t)(i * 480),
+					      (uint16_t)(480 + i * 100), !i);
+		uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, 4);
+
+		if (frame == NULL) {
+			fail();
+			return;
+		}
+		memmove(frame, frame + 4, 34);
+		memcpy(frame + 34, "\x94\x04\0\0", 4); // router alert
+		frame[14] = 0x46;
+		frame[16] = (uint8_t)((m->data_len - 14) >> 8);
+		frame[17] = (uint8_t)(m->data_len - 14);
+		memset(frame + 24, 0, 2);
+		*(uint16_t *)(void *)(frame + 24) = (uint16_t)~rte_raw_cksum(frame + 14, 24);
+		receive(m);
+	}
+	assert_int_equal(sorted.esp.n, 1);
+	ip = rte_pktmbuf_mtod(sorted.esp.pkt[0], const uint8_t *);
+	assert_int_equal(sorted.esp.pkt[0]->data_len, 24 + 580);
+	assert_int_equal(rte_raw_cksum(ip, 24), 0xffff);
+	assert_memory_equal(ip + 24, content, 580);
+	free_sorted();
+}
+
+static void put_large(uint16_t id, uint16_t each)
+{
+	for (uint16_t i = 0; i < 8; i++)
+		put(IPPROTO_ESP, id, (uint16_t)(i * each), (uint16_t)((i + 1) * each), i != 7);
+}
+
 // Larger than the buffers of the ports.
 static void test_large(void **state)
 {
+	static struct rte_mbuf *taken[64];
+	unsigned n = 0;
+
 	(void)state;
 	fill_content(0, false);
-	for (uint16_t i = 0; i < 8; i++)
-		put(IPPROTO_ESP, 7, (uint16_t)(i * 1480), (uint16_t)((i + 1) * 1480), i != 7);
+	put_large(7, 1480);
 	check_whole(&sorted.esp, 8 * 1480);
 	free_sorted();
 	assert_int_equal(core_dropped_total(), 0);
+	put_large(8, 1600); // larger than those for such packets
+	assert_int_equal(core_dropped(DROP_NO_MBUF), 8);
+	// There are few of those: what fits an ordinary buffer needs none.
+	while ((taken[n] = rte_pktmbuf_alloc(core.dp.large_pool)) != NULL)
+		n++;
+	put_large(9, 1480);
+	assert_int_equal(core_dropped(DROP_NO_MBUF), 16);
+	put_large(10, 160);
+	check_whole(&sorted.esp, 8 * 160);
+	free_sorted();
+	rte_pktmbuf_free_bulk(taken, n);
+	assert_int_equal(core_dropped_total(), 16);
 }
 
 static void test_what_never_gets_whole(void **state)
@@ -190,6 +255,8 @@ static void test_lies(void **state)
 	n += 4;
 	for (uint16_t i = 0; i < 600; i++, n++) // more packets than are kept
 		put(IPPROTO_ESP, (uint16_t)(100 + i), 0, 8, true);
+	assert_in_range(rte_mempool_in_use_count(core.dp.pool), REASS_PACKETS - 16,
+			REASS_PACKETS + 16);
 	assert_int_equal(sorted.esp.n, 0);
 	core.w->now_tsc += core.dp.tsc_hz * 2;
 	reass_expire(core.w);
@@ -222,9 +289,35 @@ static void test_strangers_do_not_take_peers_room(void **state)
 		check_whole(&sorted.esp, 1576);
 		free_sorted();
 	}
+	put(IPPROTO_ESP, 64, 0, 8, true); // a peer's may stay unfinished as well
 	core.w->now_tsc += core.dp.tsc_hz * 2;
 	reass_expire(core.w);
-	assert_int_equal(core_dropped_total(), 600 + 2 * (64 - whole));
+	assert_int_equal(core_dropped_total(), 600 + 2 * (64 - whole) + 1);
+}
+
+// Nor in the way of what Linux has cut and transport mode takes whole.
+static void test_strangers_do_not_take_linuxs_room(void **state)
+{
+	unsigned whole = 0;
+
+	(void)state;
+	fill_content(0, false);
+	for (uint16_t i = 0; i < 600; i++)
+		put(IPPROTO_ESP, (uint16_t)(1000 + i), 0, 8, true);
+	for (uint16_t i = 0; i < 128; i++) {
+		const bool first = i % 2 == 0;
+		struct rte_mbuf *m =
+			fragment(IPPROTO_ESP, i / 2, first ? 0 : 1480, first ? 1480 : 1576, first);
+
+		rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
+		m = reass_put(core.w, m, true);
+		whole += m != NULL;
+		rte_pktmbuf_free(m);
+	}
+	assert_int_equal(whole, 64);
+	core.w->now_tsc += core.dp.tsc_hz * 2;
+	reass_expire(core.w);
+	assert_int_equal(core_dropped_total(), 600);
 }
 
 // With several workers one of them, the same for all fragments, puts the packet together.
@@ -304,14 +397,16 @@ struct too_big {
 	uint8_t type, code; // 0: 3, 4
 	const char *quoted_src;
 	bool bad_checksum;
-	uint16_t cut; // bytes of the quoted packet; 0: 28 + 4
+	uint16_t cut;	  // bytes of the message, 0: 40; what follows in the frame is padding
+	uint8_t at, byte; // at: which byte of the quoted packet, from 1 on, is another
+	uint16_t offset;  // of the fragment that the message itself is
 };
 
 // The ICMP message as a router sends it, through classify(). It goes on to Linux in any case.
 static void hear(const struct too_big *how)
 {
 	uint8_t data[8 + 20 + 12] = {how->type ? how->type : 3, how->code ? how->code : 4};
-	const uint16_t len = (uint16_t)(8 + (how->cut ? how->cut : 32));
+	const uint16_t len = how->cut ? how->cut : sizeof(data);
 	const struct rte_ipv4_hdr quoted = {
 		.version_ihl = RTE_IPV4_VHL_DEF,
 		.total_length = rte_cpu_to_be_16(how->total_len ? how->total_len : 1400),
@@ -323,9 +418,10 @@ static void hear(const struct too_big *how)
 	struct packet p = {.src = "203.0.113.7",
 			   .dst = "192.0.2.1",
 			   .proto = IPPROTO_ICMP,
+			   .frag = how->offset,
+			   .len = (uint16_t)(20 + len),
 			   .payload = data,
-			   .payload_len = len};
-	struct batch in = {.n = 0};
+			   .payload_len = sizeof(data)};
 	uint16_t sum;
 
 	data[6] = (uint8_t)(how->mtu >> 8);
@@ -336,19 +432,21 @@ static void hear(const struct too_big *how)
 		data[29] = 4500 & 0xff;
 	}
 	memcpy(data + 28 + (how->udp ? 8 : 0), &spi_be, sizeof(spi_be));
+	if (how->at)
+		data[8 + how->at - 1] = how->byte;
 	sum = (uint16_t)~rte_raw_cksum(data, len);
 	memcpy(data + 2, &sum, sizeof(sum));
 	if (how->bad_checksum)
 		data[2] ^= 1;
-	core_put(&in, core_frame(&p), 0, FROM_NIC);
 	core.w->now_tsc += core.dp.tsc_hz; // nothing is a repetition
-	classify(core.w, &in, &sorted);
+	receive(core_frame(&p));
 	assert_int_equal(sorted.local.n, 1);
 	free_sorted();
 }
 
 static bool learn(const struct too_big *how)
 {
+	const struct ip_addr peer = core_addr(PEER), router = core_addr("203.0.113.7");
 	struct dp_event ev;
 
 	hear(how);
@@ -358,6 +456,8 @@ static bool learn(const struct too_big *how)
 	if (!pmtu_learn(&core.dp, &ev))
 		return false;
 	assert_int_equal(ev.tunnel, tunnel);
+	assert_true(ip_addr_equal(&ev.addr, &peer));
+	assert_true(ip_addr_equal(&ev.addr2, &router));
 	return true;
 }
 
@@ -395,36 +495,69 @@ static void test_who_is_not_believed(void **state)
 	static const struct {
 		struct too_big how;
 		const char *why;
+		bool told; // control is told, and does not believe it
 	} rows[] = {
-		{{.mtu = 1300, .spi = SPI + 1}, "RFC 4301 8.2.1: an SPI that we do not send on"},
+		{{.mtu = 1300, .spi = SPI + 1},
+		 "RFC 4301 8.2.1: an SPI that we do not send on",
+		 true},
 		{{.mtu = 1300, .type = 11}, "another type"},
 		{{.mtu = 1300, .code = 3}, "another code"},
 		{{.mtu = 1300, .quoted_src = "192.0.2.9"}, "not from us"},
 		{{.mtu = 1300, .bad_checksum = true}, "checksum"},
-		{{.mtu = 1500}, "wider than our own port"},
-		{{.mtu = 1300, .cut = 27}, "cut in front of the SPI's end"},
-		{{.mtu = 1300, .cut = 8}, "cut in the IP header"},
+		{{.mtu = 1500}, "wider than our own port", true},
+		{{.mtu = 1300, .cut = 35}, "cut in front of the SPI's end"},
+		{{.mtu = 1300, .cut = 16}, "cut in the IP header"},
+		{{.mtu = 1300, .cut = 4}, "cut in its own header"},
+		{{.mtu = 1300, .udp = true, .cut = 39}, "cut in front of the SPI's end behind UDP"},
+		{{.mtu = 1300, .udp = true, .at = 22, .byte = 0}, "UDP from another port of ours"},
+		{{.mtu = 1300, .at = 10, .byte = IPPROTO_TCP}, "another protocol"},
+		{{.mtu = 1300, .at = 1, .byte = 0x65}, "another version"},
+		{{.mtu = 1300, .at = 1, .byte = 0x44}, "a header of 16 bytes"},
+		{{.mtu = 1300, .at = 8, .byte = 1}, "a later fragment has no SPI"},
+		{{.mtu = 1300, .offset = 1}, "the message itself is a later fragment"},
 	};
-	const struct too_big good = {.mtu = 1300};
+	const struct too_big good = {.mtu = 1300, .cut = 36}; // RFC 792: eight bytes will do
+	struct dp_event ev;
 
 	(void)state;
 	make_tunnel(false);
-	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++)
-		if (learn(&rows[r].how))
+	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+		hear(&rows[r].how);
+		if (core_event(&ev) != rows[r].told || (rows[r].told && pmtu_learn(&core.dp, &ev)))
 			fail_msg("%s", rows[r].why);
+	}
 	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1400);
 	assert_true(learn(&good));
+	// Our own port may have become the narrower one.
+	core.port[1].mtu = 1200;
+	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1200);
 }
 
-static void test_small_and_missing_values(void **state)
+// RFC 1191 7: routers from before it name no MTU, and the next usual size is tried.
+static void test_missing_values(void **state)
 {
-	const struct too_big old = {.mtu = 0, .total_len = 1400}, tiny = {.mtu = 68};
+	static const uint16_t sizes[] = {9000, 8166, 4352, 2002, 1492, 1006, PMTU_MIN};
 
 	(void)state;
 	make_tunnel(false);
-	assert_true(learn(&old)); // RFC 1191 7: the next usual size
-	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1006);
+	core.port[1].mtu = sizes[0];
+	for (unsigned i = 1; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		const struct too_big old = {.mtu = 0, .total_len = sizes[i - 1]};
+
+		assert_true(learn(&old));
+		assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), sizes[i]);
+	}
+}
+
+static void test_small_values(void **state)
+{
+	const struct too_big tiny = {.mtu = 68}, old = {.mtu = 0, .total_len = PMTU_MIN};
+
+	(void)state;
+	make_tunnel(false);
 	assert_true(learn(&tiny));
+	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), PMTU_MIN);
+	assert_false(learn(&old));
 	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), PMTU_MIN);
 }
 
@@ -454,14 +587,17 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_put_together),
 		T(test_order_does_not_matter),
+		T(test_options),
 		T(test_large),
 		T(test_what_never_gets_whole),
 		T(test_lies),
 		T(test_strangers_do_not_take_peers_room),
+		T(test_strangers_do_not_take_linuxs_room),
 		T(test_one_worker_gets_all_fragments),
 		T(test_a_router_is_believed),
 		T(test_who_is_not_believed),
-		T(test_small_and_missing_values),
+		T(test_missing_values),
+		T(test_small_values),
 		T(test_a_flood_is_not_passed_on),
 	};
 

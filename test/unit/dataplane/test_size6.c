@@ -281,7 +281,8 @@ struct too_big {
 	uint8_t type, frag; // 0: 2; frag: with that in the offset field of a fragment header
 	const char *quoted_src;
 	bool bad_checksum;
-	uint16_t cut; // bytes of the quoted packet; 0: 40 + 8 (fragment) + 12
+	uint16_t cut;	  // bytes of the quoted packet; 0: 40 + 8 (fragment) + 12
+	uint8_t at, byte; // at: which byte of the quoted packet, from 1 on, is another
 };
 
 static uint16_t sum(const struct rte_mbuf *m)
@@ -327,6 +328,8 @@ static void hear(const struct too_big *how)
 		at += 8;
 	}
 	memcpy(at, &spi_be, 4);
+	if (how->at)
+		ip[how->at - 1] = how->byte;
 	m = frame(OWN, IPPROTO_ICMPV6, data,
 		  (uint16_t)(8 + (how->cut ? how->cut : sizeof(data) - 8)));
 	at = rte_pktmbuf_mtod_offset(m, uint8_t *, 54);
@@ -399,26 +402,57 @@ static void test_who_is_not_believed(void **state)
 	static const struct {
 		struct too_big how;
 		const char *why;
+		bool told; // control is told, and does not believe it
 	} rows[] = {
-		{{.mtu = 1300, .spi = SPI + 1}, "RFC 4301 8.2.1: an SPI that we do not send on"},
+		{{.mtu = 1300, .spi = SPI + 1},
+		 "RFC 4301 8.2.1: an SPI that we do not send on",
+		 true},
 		{{.mtu = 1300, .type = 1}, "another type"},
 		{{.mtu = 1300, .quoted_src = OTHER}, "not from us"},
 		{{.mtu = 1300, .bad_checksum = true}, "checksum"},
-		{{.mtu = 1500}, "wider than our own port"},
-		{{.mtu = 1300 + 65536}, "wider than anything"},
+		{{.mtu = 1500}, "wider than our own port", true},
+		{{.mtu = 1300 + 65536}, "wider than anything", true},
 		{{.mtu = 1300, .cut = 47}, "cut in front of where plain ESP ends"},
 		{{.mtu = 1300, .cut = 39}, "cut in the IP header"},
 		{{.mtu = 1300, .frag = 8}, "a later fragment has no SPI"},
+		{{.mtu = 1300, .udp = true, .cut = 51}, "cut in front of the SPI's end behind UDP"},
+		{{.mtu = 1300, .udp = true, .at = 42, .byte = 0}, "UDP from another port of ours"},
+		{{.mtu = 1300, .at = 7, .byte = IPPROTO_TCP}, "another protocol"},
+		{{.mtu = 1300, .at = 1, .byte = 0x40}, "another version"},
 	};
 	const struct too_big good = {.mtu = 1300, .cut = 48};
+	struct dp_event ev;
 
 	(void)state;
 	make_tunnel(false);
-	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++)
-		if (learn(&rows[r].how))
+	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+		hear(&rows[r].how);
+		if (core_event(&ev) != rows[r].told || (rows[r].told && pmtu_learn(&core.dp, &ev)))
 			fail_msg("%s", rows[r].why);
+	}
 	assert_int_equal(to_peer(), 1400);
 	assert_true(learn(&good));
+	core.port[1].mtu = 1290; // narrower than what was heard
+	assert_int_equal(to_peer(), 1290);
+}
+
+// As of IPv4: a few in 100 ms.
+static void test_a_flood_is_not_passed_on(void **state)
+{
+	struct dp_event ev;
+	unsigned n = 0;
+
+	(void)state;
+	make_tunnel(false);
+	for (uint32_t i = 1; i < 100; i++) {
+		const struct too_big how = {.mtu = 1300, .spi = i};
+
+		hear(&how);
+		core.w->now_tsc -= core.dp.tsc_hz; // all at once
+	}
+	while (core_event(&ev))
+		n++;
+	assert_true(n >= 1 && n <= 4);
 }
 
 // What goes to the peer is cut to what the way carries, not to what our port does.
@@ -473,6 +507,7 @@ int main(void)
 		T(test_one_worker_gets_all_fragments),
 		T(test_a_router_is_believed),
 		T(test_who_is_not_believed),
+		T(test_a_flood_is_not_passed_on),
 		T(test_own_esp_is_cut_to_the_way),
 		T(test_families_do_not_mix),
 	};

@@ -369,6 +369,7 @@ static void test_storm(void **state)
 	assert_true(counter_read(&core.w->cut_packets) > 0);
 	assert_true(counter_read(&core.w->icmp_errors) > 0);
 	assert_true(brought6 > 0);
+	assert_true(storm.opened_transport > 0);
 	assert_true(core_dropped(DROP_ESP_INNER) > 0);
 	assert_true(core_dropped(DROP_ESP_AUTH) > 0);
 	assert_true(core_dropped(DROP_ESP_NO_SA) > 0);

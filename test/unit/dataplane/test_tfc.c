@@ -180,6 +180,55 @@ static void test_form(void **state)
 	batch_free(&fake.routed);
 }
 
+// A dummy of an SA in transport mode is no packet of ours: it gets a whole header.
+static void test_in_transport_mode(void **state)
+{
+	struct esp_sa sa = sa_of(SPI, 1000);
+	uint8_t text[2048];
+	const uint8_t *p;
+	int len;
+
+	(void)state;
+	sa.transport = true;
+	set_out(tunnel, sa);
+	while (round_of() == 0)
+		;
+	p = rte_pktmbuf_mtod(fake.routed.pkt[0], const uint8_t *);
+	assert_true(ip_checksum_ok(p));
+	assert_int_equal(p[9], IPPROTO_ESP);
+	assert_memory_equal(p + 12, &(uint32_t){be32(GW_A)}, 4);
+	assert_memory_equal(p + 16, &(uint32_t){be32(GW_B)}, 4);
+	len = open_esp(p + 20, fake.routed.pkt[0]->data_len - 20u, 128, text);
+	assert_true(len > 0);
+	assert_int_equal(text[len - 1], 59);
+	batch_free(&fake.routed);
+}
+
+// What they were made for has changed since: they go, and nobody counts them.
+static void test_what_cannot_be_sent(void **state)
+{
+	(void)state;
+	set_out(tunnel, sa_of(SPI, 1000));
+	for (unsigned i = 0; i < 4; i++) {
+		struct rte_mbuf *m = mbuf_of("", 0);
+
+		rte_pktmbuf_append(m, 100);
+		batch_put(&b, m);
+		b.tunnel[0] = tunnel_get(&fake.dp, tunnel);
+		fake.route_mtu = i == 1 ? 0 : 1500;
+		if (i == 2)
+			m->buf_len = (uint16_t)(m->data_off + 100);
+		if (i == 3)
+			assert_int_equal(dp_tunnel_clear_out(&fake.dp, tunnel, SPI), 0);
+		esp_out_dummies(fake.w, &b);
+		assert_int_equal(fake.routed.n, i == 0);
+		m->buf_len = RTE_MBUF_DEFAULT_BUF_SIZE;
+		batch_free(&fake.routed);
+	}
+	assert_int_equal(dropped_total(), 0);
+	assert_int_equal(fake.n_waiting, 0);
+}
+
 // Where flows have labels, dummies are not those without one.
 static void test_over_ipv6(void **state)
 {
@@ -354,6 +403,23 @@ static void test_many_tunnels(void **state)
 }
 
 // Each tunnel is one worker's.
+// Each round looks at 64 of them: 128 have all been looked at after two, and not before.
+static void test_looks_of_a_round(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 128; i++) {
+		uint32_t id;
+
+		assert_int_equal(dp_tunnel_add(&fake.dp, "one of many", &id), 0);
+		set_out(id, sa_of(SPI + i, 1));
+	}
+	assert_int_equal(round_of(), 0); // the first look only plans
+	fake.w->now_tsc += ms(2000);
+	assert_int_equal(round_of(), 0); // at the others
+	assert_int_equal(round_of(), 64);
+	batch_free(&fake.routed);
+}
+
 static void test_owners(void **state)
 {
 	uint32_t id[9];
@@ -431,6 +497,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_rate_and_intervals),
 		T(test_form),
+		T(test_in_transport_mode),
+		T(test_what_cannot_be_sent),
 		T(test_over_ipv6),
 		T(test_what_they_count_for),
 		T(test_none_without_sa_or_way),
@@ -438,6 +506,7 @@ int main(void)
 		T(test_no_flood_after_a_pause),
 		T(test_rounds),
 		T(test_many_tunnels),
+		T(test_looks_of_a_round),
 		T(test_owners),
 		T(test_without_packet_memory),
 		T(test_received),

@@ -100,6 +100,7 @@ static void test_the_tag_says_which_port(void **state)
 		{0x1000 | LAN_VLAN, LAN, "nor is the bit for dropping first"},
 		{101, NOBODY, "a VLAN of no port"},
 		{256 + LAN_VLAN, NOBODY, "all twelve bits of it count"},
+		{2048 + LAN_VLAN, NOBODY, "the highest as well"},
 		{4095, NOBODY, "reserved"},
 		{0xe000, NOBODY, "priority without a VLAN: untagged, and no port is"},
 	};
@@ -174,6 +175,48 @@ static void test_a_cut_tag(void **state)
 		assert_int_equal(core_dropped_total(), cut + 1u);
 		assert_int_equal(count(&s), 0);
 	}
+}
+
+// A frame of less than a header and a tag has none; one of no more has nothing else.
+static void test_the_shortest_frames(void **state)
+{
+	(void)state;
+	for (uint16_t len = 14; len <= 18; len++) {
+		const struct packet p = {THROUGH};
+		struct rte_mbuf *m = core_frame(&p);
+		struct sorted s;
+
+		put_tag(m, RTE_ETHER_TYPE_VLAN, WAN_VLAN);
+		rte_pktmbuf_trim(m, (uint16_t)(m->data_len - len));
+		receive(m, &s);
+		assert_int_equal(count(&s), 0);
+		assert_int_equal(core_dropped(DROP_RX_VLAN), len < 18 ? len - 13 : 4);
+		assert_int_equal(core_dropped(DROP_RX_MALFORMED), len == 18);
+	}
+}
+
+// Somebody else holds the buffer: nothing may be put into it.
+static void test_no_room_for_a_tag(void **state)
+{
+	const struct packet p = {THROUGH};
+	struct rte_mbuf *m = core_frame(&p);
+	struct sorted s;
+
+	(void)state;
+	rte_mbuf_refcnt_update(m, 1);
+	tx_put(core.w, WAN, m);
+	assert_null(core_sent(LAN));
+	assert_int_equal(core_dropped(DROP_NO_MBUF), 1);
+	rte_pktmbuf_free(m);
+	free(core.port[LAN].vlans);
+	core.port[LAN].vlans = NULL;
+	m = core_frame(&p);
+	strip(m, 5);
+	rte_mbuf_refcnt_update(m, 1);
+	receive(m, &s);
+	assert_int_equal(count(&s), 0);
+	assert_int_equal(core_dropped(DROP_NO_MBUF), 2);
+	rte_pktmbuf_free(m);
 }
 
 // One port is untagged: what has no tag is its own, and what has a tag without a VLAN as well.
@@ -430,6 +473,8 @@ int main(void)
 		T(test_the_tag_says_which_port),
 		T(test_untagged_and_twice_tagged_are_nobodys),
 		T(test_a_cut_tag),
+		T(test_the_shortest_frames),
+		T(test_no_room_for_a_tag),
 		T(test_an_untagged_port_beside),
 		T(test_priority_alone_is_no_vlan),
 		T(test_a_tag_that_nobody_wanted_cut),

@@ -241,6 +241,41 @@ static void test_who_sends_an_icmp_error(void **state)
 	rte_pktmbuf_free(m);
 }
 
+// RFC 1812 4.3.2.3 to 4.3.2.5: as much of the packet as fits 576 bytes, with a TTL of its own.
+static void test_form_of_an_icmp_error(void **state)
+{
+	static const uint16_t lens[] = {20, 100, 547, 548, 549, 1400};
+	static const uint8_t zeros[1400];
+
+	(void)state;
+	for (size_t i = 0; i < RTE_DIM(lens); i++) {
+		const struct packet p = {.src = "10.1.0.9",
+					 .dst = "10.2.0.9",
+					 .proto = 99,
+					 .ttl = 3,
+					 .payload = zeros,
+					 .payload_len = (uint16_t)(lens[i] - 20)};
+		const uint16_t quoted = lens[i] < 548 ? lens[i] : 548;
+		struct rte_mbuf *m = core_bare(&p), *answer;
+		const struct rte_ipv4_hdr *ip;
+
+		m->port = 1;
+		answer = icmp_error(core.w, m, ICMP_UNREACHABLE, 4, 1400, core_be32("192.0.2.1"));
+		assert_non_null(answer);
+		ip = ip_at(answer, 0);
+		assert_int_equal(answer->port, 1);
+		assert_int_equal(answer->data_len, 28 + quoted);
+		assert_int_equal(rte_be_to_cpu_16(ip->total_length), 28 + quoted);
+		assert_int_equal(ip->type_of_service, 0xc0); // internetwork control
+		assert_int_equal(ip->time_to_live, 64);
+		assert_int_equal(ip->fragment_offset, 0);
+		assert_memory_equal((const uint8_t *)ip + 28, rte_pktmbuf_mtod(m, void *), quoted);
+		assert_int_equal(counter_read(&core.w->icmp_errors), i + 1);
+		rte_pktmbuf_free(answer);
+		rte_pktmbuf_free(m);
+	}
+}
+
 static void test_icmp_is_rationed(void **state)
 {
 	const struct packet p = {THROUGH};
@@ -858,6 +893,7 @@ int main(void)
 		T(test_who_gets_no_icmp_error),
 		T(test_who_gets_an_icmp_error),
 		T(test_who_sends_an_icmp_error),
+		T(test_form_of_an_icmp_error),
 		T(test_icmp_is_rationed),
 		T(test_routed_frame),
 		T(test_no_route),
