@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import bench_device as dev
 from rig import WORKER_CPU, tail
-from topology import stop_all, wait_for
+from topology import CommandFailed, stop_all, wait_for
 
 OWN, HOST, HOST_IN = "192.0.2.1", "10.1.0.10", "10.2.0.10"
 MACS = ["02:00:00:00:00:01", "02:00:00:00:00:02"]
@@ -29,7 +29,8 @@ LAN, WAN = 0, 1
 SPI = 0x1000
 IMIX_MIX = [64] * 28 + [570] * 16 + [1518] * 4  # as bench_pipeline's
 HELLO = b"\xff\xfa\x18\0vppctl\xff\xf0"  # telnet: our terminal is vppctl, so no echo and no prompt
-NODE = re.compile(r"^(\S+) +(active|polling|disabled) +(\d+) +(\d+) +\d+ +([0-9.e+-]+) +[0-9.]+ *$", re.M)
+NODE = re.compile(r"^(\S+) +(active|polling|disabled) +(\d+) +(\d+) +\d+ +([0-9.e+-]+) +[0-9.]+ *$",
+                  re.M)
 
 
 def site(n):
@@ -141,7 +142,7 @@ crypto-engines {{ default {{ disable }} {self.engine} {{ enable }} }}
             wait_for("VPP's CLI", self.connect, 60, 0.2)
             self.ask(f"exec {files[1]}", 120)
             up = self.ask("show ipsec tunnel", 20).count("input-sa:")
-        except (OSError, AssertionError) as e:
+        except (OSError, CommandFailed) as e:
             raise RuntimeError(f"VPP does not start: {e}\n{self.tail()}") from None
         if up < self.tunnels:
             raise RuntimeError(f"VPP has {up} of {self.tunnels} tunnels\n{self.tail()}")
