@@ -21,7 +21,7 @@
 #include "dataplane/worker.h"
 
 enum {
-	FLOW_SETS = 16384, // a power of 2
+	FLOW_SETS = 65536, // a power of 2; 262,144 flows: 100,000 tunnels, both ways
 	FLOW_SET = 4,	   // entries of a set
 	FLOW_WAYS = 1024,  // next hops
 	FLOW_WAY_NONE = UINT16_MAX,
@@ -92,7 +92,8 @@ static inline struct flow_set *known_flows_set(struct known *k, uint64_t addrs, 
 {
 	const uint64_t h = rte_hash_crc_8byte(rest, rte_hash_crc_8byte(addrs, 0x9e3779b9));
 
-	return &k->set[h & (FLOW_SETS - 1)];
+	// A CRC is linear: flows that differ in few bits would crowd in few sets.
+	return &k->set[h * 0x9e3779b97f4a7c15u >> 32 & (FLOW_SETS - 1)];
 }
 
 static inline void known_flows_prefetch(const struct flow_set *set)

@@ -114,6 +114,7 @@ void rig_start(unsigned max_sas)
 void rig_second_worker(void)
 {
 	core.dp.n_workers = 2;
+	core.w->alone = false;
 	assert_int_equal(worker_create(&core.dp, 1, &core.workers[1]), 0);
 	assert_int_equal(crypto_create(&core.workers[1]->crypto), 0);
 	core.workers[1]->now_tsc = core.w->now_tsc;
