@@ -54,6 +54,11 @@ static int copy_more(const struct esp_selectors_more *from, struct esp_selectors
 	return 0;
 }
 
+static bool is_by_address(const struct ts4 *t)
+{
+	return t->proto == 0 && t->any_port;
+}
+
 int esp_sa_selectors(const struct esp_sa *sa, struct esp_selectors *out, struct error *err)
 {
 	struct ts4_pair pair[SELECTORS_MAX] = {0};
@@ -79,6 +84,8 @@ int esp_sa_selectors(const struct esp_sa *sa, struct esp_selectors *out, struct 
 		return error_set(err, -ENOTSUP,
 				 "no address family has traffic selectors on both sides");
 	s.first = pair[0];
+	s.by_address = s.n_local == 1 && s.n_remote == 1 && is_by_address(&pair[0].local) &&
+		       is_by_address(&pair[0].remote);
 	memcpy(more.pair, &pair[1], sizeof(more.pair));
 	if ((s.n_local > 1 || s.n_remote > 1 || s6->n_local > 0) && copy_more(&more, &s) != 0)
 		return error_set(err, -ENOMEM, "no memory for an SA: raise gateway.memory");

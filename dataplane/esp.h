@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_mbuf.h>
 
 #include "dataplane/crypto.h"
@@ -80,6 +81,7 @@ struct esp_selectors_more {
 // An SA's selectors, packed into less than a cache line.
 struct esp_selectors {
 	uint8_t n_local, n_remote; // IPv4
+	bool by_address;	   // one of IPv4 on each side, of any protocol and port
 	struct ts4_pair first;
 	struct esp_selectors_more *more; // NULL: one IPv4 selector on each side, and no IPv6
 };
@@ -106,6 +108,21 @@ static inline bool esp_selectors_match(const struct esp_selectors *s, uint32_t l
 		if (ts4_match(&esp_selectors_pair(s, i)->remote, remote, remote_port, proto, ports))
 			return true;
 	return false;
+}
+
+// The same for a whole IPv4 packet of `len` bytes whose header (version, IHL) has been checked, as
+// the receiver sees it.
+static inline bool esp_selectors_match_in(const struct esp_selectors *s,
+					  const struct rte_ipv4_hdr *ip, size_t len)
+{
+	const struct ts4 *local = &s->first.local, *remote = &s->first.remote;
+	struct flow f;
+
+	if (likely(s->by_address))
+		return rte_be_to_cpu_32(ip->dst_addr) - local->lo <= local->hi - local->lo &&
+		       rte_be_to_cpu_32(ip->src_addr) - remote->lo <= remote->hi - remote->lo;
+	f = flow_of(ip, len);
+	return esp_selectors_match(s, f.dst, f.dst_port, f.src, f.src_port, f.proto, f.ports);
 }
 
 // The same for IPv6.

@@ -252,7 +252,6 @@ static enum drop_reason check_inner4(const struct sa_in *sa, struct rte_ipv4_hdr
 				     uint8_t outer_tos, uint16_t *inner_len)
 {
 	uint32_t total_len;
-	struct flow f;
 	uint8_t ecn, tos;
 
 	if (len < sizeof(*ip) || ip->version_ihl >> 4 != 4 || rte_ipv4_hdr_len(ip) < sizeof(*ip))
@@ -261,8 +260,7 @@ static enum drop_reason check_inner4(const struct sa_in *sa, struct rte_ipv4_hdr
 	if (total_len < rte_ipv4_hdr_len(ip) || total_len > len)
 		return DROP_ESP_INNER;
 	// RFC 4301 5.2 step 4: the packet must be one that this SA was made for.
-	f = flow_of(ip, total_len);
-	if (!esp_selectors_match(&sa->ts, f.dst, f.dst_port, f.src, f.src_port, f.proto, f.ports))
+	if (!esp_selectors_match_in(&sa->ts, ip, total_len))
 		return DROP_ESP_SELECTOR;
 	ecn = ecn_in[ip->type_of_service & OUTER_ECN_MASK][outer_tos & OUTER_ECN_MASK];
 	if (ecn == ECN_DROP)

@@ -75,17 +75,14 @@ bool known_usable(const struct worker *w)
 
 // ---- what a packet is ----
 
-// RFC 1071 2: the sum in any order and width. Right when it is all ones.
+// RFC 1071 2: the sum in any order and width; right when it is all ones, which is zero in the
+// arithmetic of 16 bits with carries (and a header's words are not all zero).
 static inline bool checksum4_good(const uint8_t *ip)
 {
-	const uint64_t a = load64(ip), b = load64(ip + 8);
-	uint64_t sum = (a >> 32) + (uint32_t)a + (b >> 32) + (uint32_t)b + load32(ip + 16);
+	const uint64_t sum = (uint64_t)load32(ip) + load32(ip + 4) + load32(ip + 8) +
+			     load32(ip + 12) + load32(ip + 16);
 
-	sum = (sum >> 32) + (uint32_t)sum;
-	sum = (sum >> 16) + (sum & 0xffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	return sum == 0xffff;
+	return sum % 0xffff == 0; // a multiplication and a comparison
 }
 
 static inline uint16_t length4(const uint8_t *ip)
@@ -112,14 +109,17 @@ static inline bool has_ports(const uint8_t *ip)
 static inline bool rest_of(const struct worker *w, const uint8_t *ip, unsigned len, unsigned from,
 			   uint64_t *rest)
 {
-	const bool ports = has_ports(ip) && len >= sizeof(struct rte_ipv4_hdr) + 4;
 	const uint64_t mask = w->known->rest_mask;
 
 	if (ip[9] == IPPROTO_TCP && w->dp->clamp_mss && (len < 34 || (ip[33] & 2) != 0))
 		return false;
-	*rest = (uint64_t)from << 40 |
-		(((uint64_t)ip[9] << 32 | (ports ? load32(ip + 20) : 0)) & mask);
-	return ports || mask == 0;
+	*rest = (uint64_t)from << 40;
+	if (likely(mask == 0))
+		return true;
+	if (!has_ports(ip) || len < sizeof(struct rte_ipv4_hdr) + 4)
+		return false;
+	*rest |= ((uint64_t)ip[9] << 32 | load32(ip + 20)) & mask;
+	return true;
 }
 
 // ---- the short way ----
