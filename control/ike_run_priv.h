@@ -187,7 +187,7 @@ struct ike_run {
 	struct ike_run_stats stats; // the counters of it
 	struct peer_notes *notes;
 	struct recorder *recorder; // NULL: none
-	enum record_fate fate;	   // of the message under way; _COUNT: it is recorded
+	enum record_fate fate; // of the message under way; _COUNT: it is, or need not be, recorded
 	ike_run_observer observer;
 	void *observer_ctx;
 	void (*children_changed)(void *ctx, unsigned iface); // NULL: nobody follows
@@ -319,12 +319,12 @@ void run_port_blocked(struct run_sa *s, const struct ip_endpoint *remote, unsign
 void run_port_silent(struct run_sa *s);
 // An IKE SA was established: from port 500, that is not filtered any more.
 void run_port_established(struct run_sa *s, const struct ike_sa_info *info);
-// Is it the answer to a question whether 500 answers again?
+// Is it the answer to a question whether 500 answers again? It sets run->fate then.
 bool run_port_answer(struct ike_run *run, const struct ike_header *h,
 		     const struct ip_endpoint *remote);
 
 // ---- ike_run_probe.c ----
-// Is it the answer to a probe?
+// Is it the answer to a probe? It sets run->fate then.
 bool run_probe_answer(struct ike_run *run, const struct ike_header *h,
 		      const struct ip_endpoint *remote);
 bool run_probe_is_on(const struct ike_run *run, const struct ip_addr *peer);
