@@ -130,6 +130,13 @@ struct watch {
 
 TAILQ_HEAD(run_sas, run_sa);
 
+struct run_arrivals { // in packets, from the dataplane's counters
+	bool known;
+	uint64_t came, missed; // at the ports; missed: the device had no room
+	uint64_t passed,
+		dropped; // IKE that passed the guard; punted packets that Linux did not get
+};
+
 struct ike_run {
 	struct event_base *base;
 	struct dp *dp;
@@ -179,12 +186,14 @@ struct ike_run {
 	struct probe_budget probe_budget;
 	struct event *port_tick; // with connections that have left port 500
 	struct event *guard_tick, *guard_soon;
-	uint8_t guard_version;	    // of the keys of cookies that the guard has, 0: none
-	uint64_t guard_held;	    // messages that the guard had held back at the last tick
-	uint64_t guard_held_ms;	    // when it last held one back, 0: calm
-	struct event *addrs_timer;  // to tell the IKE SAs that they have changed
-	uint64_t addrs_told_ms;	    // when last
-	struct ike_run_stats stats; // the counters of it
+	uint8_t guard_version;	      // of the keys of cookies that the guard has, 0: none
+	uint64_t guard_held;	      // messages that the guard had held back at the last tick
+	uint64_t guard_held_ms;	      // when it last held one back, 0: calm
+	struct run_arrivals arrivals; // at the last tick of an attack
+	uint64_t loss_ms;	      // when a good part of what came was last lost, 0: never
+	struct event *addrs_timer;    // to tell the IKE SAs that they have changed
+	uint64_t addrs_told_ms;	      // when last
+	struct ike_run_stats stats;   // the counters of it
 	struct peer_notes *notes;
 	struct recorder *recorder; // NULL: none
 	enum record_fate fate; // of the message under way; _COUNT: it is, or need not be, recorded

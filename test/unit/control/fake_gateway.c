@@ -545,3 +545,16 @@ int dp_tunnel_totals(const struct dp *dp, uint32_t tunnel, struct dp_tunnel_tota
 	*out = dp->totals;
 	return 0;
 }
+
+int dp_port_info(const struct dp *dp, unsigned port, struct dp_port_info *out)
+{
+	if (port > 0)
+		return -ENOENT;
+	*out = dp->port;
+	return 0;
+}
+
+void dp_drops(const struct dp *dp, uint64_t counts[DROP_REASON_COUNT])
+{
+	memcpy(counts, dp->drops, sizeof(dp->drops));
+}

@@ -40,6 +40,8 @@ struct dp { // what the dataplane would hold
 	struct dp_guard_source guard_source; // IP_NONE: nobody
 	bool busy_in, busy_out; // there is always a packet just now; else there was never one
 	struct dp_tunnel_totals totals; // of every tunnel
+	struct dp_port_info port;	// the only one
+	uint64_t drops[DROP_REASON_COUNT];
 };
 
 struct gateway {
