@@ -309,6 +309,9 @@ void note_sent(struct run_sa *s, const struct ip_endpoint *local, const struct i
 // `s` may be NULL. Before the message is acted on.
 void note_received(struct ike_run *run, struct run_sa *s, const struct ip_endpoint *local,
 		   const struct ip_endpoint *remote, bool repeated);
+// A message of IKEv1, with the SPI (cookie) of its initiator.
+void note_v1(struct ike_run *run, const uint8_t spi_i[8], const struct ip_endpoint *local,
+	     const struct ip_endpoint *remote);
 void note_report(struct run_sa *s, enum ike_report_code code);
 void note_established(struct run_sa *s);
 // A child's last SA has gone.
@@ -316,6 +319,10 @@ void note_lost(const struct run_sa *s, struct conn_child *child, bool by_us);
 void note_only(struct run_sa *s); // the peer says that it has no other IKE SA with us
 void note_moves(struct run_sa *s, const struct ike_sa_info *info); // if its peer has moved
 void note_icmp(struct ike_run *run, const struct ike_socket_icmp *e);
+
+// ---- ike_run_doctor.c ----
+// An IKE SA of the connection was authenticated: its ESP is counted from here.
+void note_esp_anew(struct ike_run *run, struct conn *c);
 
 // ---- ike_run_port.c ----
 int run_port_create(struct ike_run *run); // -ENOMEM

@@ -172,6 +172,7 @@ static void message(struct ike_run *run, const uint8_t *bytes, size_t len,
 	// called malformed.
 	if (len > 17 && bytes[17] >> 4 == 1) {
 		notice_v1(run, remote, 1);
+		note_v1(run, bytes, local, remote);
 		run_record_in(run, NULL, &ev, RECORD_FATE_IKEV1);
 		return;
 	}

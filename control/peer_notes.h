@@ -18,6 +18,8 @@ struct peer_note {
 	struct tally tx_500, tx_4500, rx_500, rx_4500; // by the port on our side
 	struct tally tx_refused, retransmits, repeats, icmp;
 	struct tally late; // requests that were answered only after a repetition
+	struct tally v1;   // of rx_500 and rx_4500: IKEv1
+	bool v1_answers;   // the last of these answered a request of ours
 	int tx_errno;	   // positive
 	enum doctor_icmp icmp_what;
 	uint8_t icmp_type, icmp_code;

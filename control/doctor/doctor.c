@@ -330,6 +330,12 @@ static void list_candidates(const struct doctor_facts *f, struct doctor_report *
 		add_candidate(r, DOCTOR_N_ID, DOCTOR_BOTH);
 		add_candidate(r, DOCTOR_N_CERT, DOCTOR_US);
 		break;
+	case DOCTOR_N_OWNCERT:
+		if (f->host.clock_synced != DOCTOR_YES) {
+			add_candidate(r, DOCTOR_N_OWNCERT, DOCTOR_US);
+			add_candidate(r, DOCTOR_E_CLOCK, DOCTOR_US);
+		}
+		break;
 	case DOCTOR_N_CERT:
 		if (f->conn.failure.dates && f->host.clock_synced != DOCTOR_YES) {
 			add_candidate(r, DOCTOR_N_CERT, r->owner);

@@ -6,6 +6,7 @@
 
 #define ESP_ENOUGH	  5    // packets out without one in
 #define STOPPED_MS	  2000 // without any, before they have stopped
+#define YOUNG_MS	  5000 // an IKE SA to which hosts may not have come back yet
 #define RETURNS		  5    // one packet in for so many out is an answer
 #define STRAY_ENOUGH	  10   // packets of unknown SPIs that are worth a word
 #define REPLAY_ENOUGH	  10
@@ -23,6 +24,17 @@ static bool has_stopped(const struct doctor_esp_facts *e)
 {
 	return e->since.known && e->since.n >= ESP_ENOUGH && e->in.ever &&
 	       e->in.ago_ms >= STOPPED_MS && e->in_before * RETURNS >= e->out_before;
+}
+
+// The IKE SA was set up not long ago, and nothing has come since: what was before, on other SAs,
+// says nothing of these.
+static bool is_anew(const struct doctor_facts *f)
+{
+	const struct doctor_number *age = &f->conn.established_ms;
+	const struct doctor_esp_facts *e = &f->esp;
+
+	return age->known && age->n < e->out.window_ms && (!e->in.ever || e->in.ago_ms > age->n) &&
+	       (age->n < YOUNG_MS || (e->since.known && e->since.n < ESP_ENOUGH));
 }
 
 // Nothing comes back.
@@ -117,14 +129,20 @@ static bool odd(const struct doctor_facts *f, struct doctor_finding *out)
 void rung_esp(const struct doctor_facts *f, struct doctor_finding *out)
 {
 	const struct doctor_esp_facts *e = &f->esp;
+	char age[DOCTOR_AGE_TEXT_MAX];
 
 	if (!child_is_up(f)) {
 		finding_unknown(out, "no child is up");
 		return;
 	}
-	if (one_way(f, out) || odd(f, out))
+	if ((!is_anew(f) && one_way(f, out)) || odd(f, out))
 		return;
-	if (some(&e->in))
+	if (is_anew(f) && e->since.known)
+		finding_unknown(out,
+				"the IKE SA is %s old: %" PRIu64
+				" ESP packets out since, none in yet: too early to tell",
+				age_text(f->conn.established_ms.n, age), e->since.n);
+	else if (some(&e->in))
 		finding_pass(out, "%" PRIu64 " in, %" PRIu64 " out in %" PRIu64 " s", e->in.n,
 			     e->out.n, e->in.window_ms / 1000);
 	else

@@ -74,9 +74,30 @@ static bool failed_above(const struct doctor_facts *f, enum doctor_rung rung)
 	       failures[f->conn.failure.what].rung > rung;
 }
 
+// What comes is IKEv1, and nothing of IKEv2 has come since.
+static bool speaks_v1(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	const struct doctor_ike_facts *i = &f->ike;
+	char last[DOCTOR_AGE_TEXT_MAX + 16];
+
+	if (!some(&i->rx_v1) || f->conn.stage >= DOCTOR_STAGE_AUTH ||
+	    f->guard.forged == DOCTOR_YES ||
+	    (i->rx_500.ever && i->rx_500.ago_ms < i->rx_v1.ago_ms) ||
+	    (i->rx_4500.ever && i->rx_4500.ago_ms < i->rx_v1.ago_ms))
+		return false;
+	// Who answers has seen what we sent; anybody can call in the peer's name.
+	finding_set(out, DOCTOR_FAIL, DOCTOR_N_VERSION, DOCTOR_PEER,
+		    i->v1_answers ? DOCTOR_MEDIUM : DOCTOR_LOW,
+		    "%s IKEv1: %" PRIu64 " messages in %" PRIu64 " s%s",
+		    i->v1_answers ? "what answers our IKE_SA_INIT is" : "the peer calls us by",
+		    i->rx_v1.n, i->rx_v1.window_ms / 1000, last_text(&i->rx_v1, last));
+	finding_next(out, "%s", failures[DOCTOR_FAILED_VERSION].next);
+	return true;
+}
+
 void rung_init(const struct doctor_facts *f, struct doctor_finding *out)
 {
-	if (failed_at(f, RUNG_INIT, out))
+	if (failed_at(f, RUNG_INIT, out) || speaks_v1(f, out))
 		return;
 	if (f->conn.stage >= DOCTOR_STAGE_AUTH)
 		finding_pass(out, "answered");
@@ -86,11 +107,37 @@ void rung_init(const struct doctor_facts *f, struct doctor_finding *out)
 		finding_unknown(out, "no answer yet");
 }
 
+// Our certificate is out of date: the peer will refuse it, or has done so already.
+static bool own_cert(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	enum doctor_failure what = f->conn.failure.what;
+	bool refused = f->conn.failure.by_peer &&
+		       (what == DOCTOR_FAILED_CERT || what == DOCTOR_FAILED_PEER_SAID_NO);
+	bool established = f->conn.stage >= DOCTOR_STAGE_ESTABLISHED;
+	char age[DOCTOR_AGE_TEXT_MAX], then[DOCTOR_AGE_TEXT_MAX + 48] = "";
+
+	if (f->host.own_certs_valid != DOCTOR_NO || (failures[what].rung == RUNG_AUTH && !refused))
+		return false;
+	if (refused)
+		snprintf(then, sizeof(then), "; the peer refused us %s ago",
+			 age_text(f->conn.failure.ago_ms, age));
+	finding_set(out, established ? DOCTOR_WARN : DOCTOR_FAIL, DOCTOR_N_OWNCERT, DOCTOR_US,
+		    DOCTOR_HIGH, "%.300s%s%s",
+		    f->host.own_cert_why[0] ? f->host.own_cert_why : "one of ours is not valid now",
+		    then,
+		    established ? "; the tunnel works until both sides prove who they are anew"
+				: "");
+	finding_next(out, "%s",
+		     "renew it, put the new one in its place, 'port500 reload'; is our "
+		     "clock right ('timedatectl')?");
+	return true;
+}
+
 void rung_auth(const struct doctor_facts *f, struct doctor_finding *out)
 {
 	char age[DOCTOR_AGE_TEXT_MAX];
 
-	if (failed_at(f, RUNG_AUTH, out))
+	if (own_cert(f, out) || failed_at(f, RUNG_AUTH, out))
 		return;
 	if (f->conn.stage >= DOCTOR_STAGE_ESTABLISHED)
 		finding_pass(out, "both sides have proved who they are, %s ago",

@@ -164,6 +164,31 @@ static bool from_4500(const struct doctor_facts *f)
 	return ike_works(f) ? some(&f->ike.rx_4500) : came_since_asking(f, &f->ike.rx_4500);
 }
 
+// The IKE SA was heard on 500 after the probe had ended.
+static bool is_healed(const struct doctor_facts *f)
+{
+	return ike_works(f) && f->conn.port == 500 && f->conn.heard_ms.known &&
+	       f->conn.heard_ms.n < f->probe.ago_ms;
+}
+
+// Nobody answers the probe, and the tunnel is up all the same.
+static bool both_silent(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	char heard[DOCTOR_AGE_TEXT_MAX], esp[DOCTOR_AGE_TEXT_MAX + 16];
+
+	if (f->probe.ike_4500.answer != DOCTOR_SILENT ||
+	    (f->conn.heard_ms.known && f->conn.heard_ms.n < f->probe.ago_ms))
+		return false;
+	finding_set(out, DOCTOR_WARN, DOCTOR_F_PEERDOWN, DOCTOR_OWNER_UNKNOWN, DOCTOR_MEDIUM,
+		    "500 and 4500 are silent to the probe; of the IKE SA the last message came %s "
+		    "ago, ESP%s",
+		    f->conn.heard_ms.known ? age_text(f->conn.heard_ms.n, heard) : "?",
+		    f->esp.in.ever ? last_text(&f->esp.in, esp) : " never");
+	finding_next(out, "the tunnel goes on as long as ESP passes; ask the peer's people and the "
+			  "carrier before it has to be set up again");
+	return true;
+}
+
 // Rows of the probe.
 static bool by_probe(const struct doctor_facts *f, struct doctor_finding *out)
 {
@@ -174,8 +199,12 @@ static bool by_probe(const struct doctor_facts *f, struct doctor_finding *out)
 		     p->ike_alt.answer == DOCTOR_ANSWERED ||
 		     p->ike_500_other_source.answer == DOCTOR_ANSWERED;
 
+	if (small->answer == DOCTOR_SILENT && is_healed(f))
+		return false;
 	if (small->answer == DOCTOR_SILENT && (other || from_4500(f))) {
 		only_500(f, out, state);
+	} else if (small->answer == DOCTOR_SILENT && ike_works(f)) {
+		return both_silent(f, out);
 	} else if (small->answer == DOCTOR_SILENT && !ike_works(f)) {
 		if (p->ike_4500.answer == DOCTOR_NOT_PROBED)
 			return false;
@@ -256,6 +285,35 @@ static bool by_detour(const struct doctor_facts *f, struct doctor_finding *out)
 	return true;
 }
 
+// IKE works. Of the port that it does not use nothing follows from that.
+static void passes(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	const struct doctor_count *on_500 = &f->ike.rx_500;
+	unsigned port = f->conn.port ? (unsigned)f->conn.port : 500u;
+	char heard[DOCTOR_AGE_TEXT_MAX], last[DOCTOR_AGE_TEXT_MAX + 16];
+
+	if (!f->conn.heard_ms.known)
+		finding_pass(out, "IKE goes both ways on UDP/%u", port);
+	else if (port == 500)
+		finding_pass(out, "IKE goes both ways on UDP/500, last %s ago",
+			     age_text(f->conn.heard_ms.n, heard));
+	else if (f->probe.ike_500.answer == DOCTOR_ANSWERED)
+		finding_pass(out,
+			     "IKE goes both ways on UDP/%u, last %s ago; 500 answers the probe",
+			     port, age_text(f->conn.heard_ms.n, heard));
+	else if (some(on_500) && f->guard.forged != DOCTOR_YES)
+		finding_pass(out,
+			     "IKE goes both ways on UDP/%u, last %s ago; of 500 %" PRIu64
+			     " came in %" PRIu64 " s%s",
+			     port, age_text(f->conn.heard_ms.n, heard), on_500->n,
+			     on_500->window_ms / 1000, last_text(on_500, last));
+	else
+		finding_pass(out,
+			     "IKE goes both ways on UDP/%u, last %s ago; whether 500 passes is "
+			     "not known: '--probe' asks",
+			     port, age_text(f->conn.heard_ms.n, heard));
+}
+
 void rung_path(const struct doctor_facts *f, struct doctor_finding *out)
 {
 	const struct doctor_ike_facts *i = &f->ike;
@@ -274,8 +332,7 @@ void rung_path(const struct doctor_facts *f, struct doctor_finding *out)
 			    i->late.n, i->late.window_ms / 1000, last_text(&i->late, last));
 		finding_next(out, "ask the carrier whether it limits the rate of UDP/500");
 	} else if (ike_works(f)) {
-		finding_pass(out, "IKE goes both ways on UDP/%u",
-			     f->conn.port ? (unsigned)f->conn.port : 500u);
+		passes(f, out);
 	} else if (rx > 0 && f->guard.forged != DOCTOR_YES &&
 		   !(is_unanswered(f) && silent_since_asking(f))) {
 		finding_pass(out, "messages come from the peer: %" PRIu64 " in %" PRIu64 " s", rx,

@@ -85,6 +85,12 @@ static const struct row {
 	{f_refused_probe, DOCTOR_DOWN, DOCTOR_F_ADMIN, DOCTOR_CARRIER, KEEP, NULL},
 	{f_4500_answers_passively, DOCTOR_DOWN, DOCTOR_F_500, DOCTOR_CARRIER, KEEP, NULL},
 	{f_detour, DOCTOR_DEGRADED, DOCTOR_F_500, DOCTOR_CARRIER, KEEP, "has gone there for 42 s"},
+	{f_up_500_filtered, DOCTOR_DEGRADED, DOCTOR_F_500, DOCTOR_CARRIER, KEEP, "500 silent"},
+	{f_up_500_filtered_4500, DOCTOR_DEGRADED, DOCTOR_F_500, DOCTOR_CARRIER, KEEP, NULL},
+	{f_up_silent, DOCTOR_DEGRADED, DOCTOR_F_PEERDOWN, DOCTOR_OWNER_UNKNOWN, KEEP,
+	 "the last message came 5.0 s ago, ESP, last 2.0 s ago"},
+	{f_up_silent_heard, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
+	{f_up_healed, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
 	{f_given_up_and_up, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
 	{f_silent_since, DOCTOR_DOWN, DOCTOR_I_SILENT, DOCTOR_OWNER_UNKNOWN, 0, "none in since"},
 	{f_silent_since_4500, DOCTOR_DOWN, DOCTOR_I_SILENT, DOCTOR_OWNER_UNKNOWN, 0, NULL},
@@ -113,12 +119,21 @@ static const struct row {
 	{f_proposal, DOCTOR_DOWN, DOCTOR_N_PROPOSAL, DOCTOR_BOTH, 0, "not authenticated"},
 	{f_ke, DOCTOR_DOWN, DOCTOR_N_KE, DOCTOR_BOTH, 0, NULL},
 	{f_version, DOCTOR_DOWN, DOCTOR_N_VERSION, DOCTOR_PEER, 0, NULL},
+	{f_v1_answers, DOCTOR_DOWN, DOCTOR_N_VERSION, DOCTOR_PEER, 0, "what answers our"},
+	{f_v1_calls, DOCTOR_DOWN, DOCTOR_N_VERSION, DOCTOR_PEER, 0, "the peer calls us by IKEv1"},
+	{f_v1_before, DOCTOR_COULD_NOT_TELL, DOCTOR_I_NOTTRIED, DOCTOR_US, 0, NULL},
+	{f_v1_forged, DOCTOR_COULD_NOT_TELL, DOCTOR_I_NOTTRIED, DOCTOR_US, 0, NULL},
+	{f_v1_and_up, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
 	{f_psk, DOCTOR_DOWN, DOCTOR_N_PSK, DOCTOR_BOTH, 0, NULL},
 	{f_id, DOCTOR_DOWN, DOCTOR_N_ID, DOCTOR_BOTH, 0, NULL},
 	{f_nosecret, DOCTOR_DOWN, DOCTOR_N_NOSECRET, DOCTOR_US, 0, NULL},
 	{f_saidno, DOCTOR_DOWN, DOCTOR_N_PEERSAIDNO, DOCTOR_BOTH, 0, NULL},
 	{f_cert, DOCTOR_DOWN, DOCTOR_N_CERT, DOCTOR_PEER, 0, "refused by us"},
 	{f_cert_ours, DOCTOR_DOWN, DOCTOR_N_CERT, DOCTOR_US, 0, "refused by the peer"},
+	{f_owncert_idle, DOCTOR_DOWN, DOCTOR_N_OWNCERT, DOCTOR_US, 0, "expired on 1 May"},
+	{f_owncert_up, DOCTOR_DEGRADED, DOCTOR_N_OWNCERT, DOCTOR_US, 0, "works until"},
+	{f_owncert_refused, DOCTOR_DOWN, DOCTOR_N_OWNCERT, DOCTOR_US, 0, "refused us 2.0 s ago"},
+	{f_owncert_and_psk, DOCTOR_DOWN, DOCTOR_N_PSK, DOCTOR_BOTH, 0, NULL},
 	{f_ts, DOCTOR_DOWN, DOCTOR_C_TS, DOCTOR_BOTH, 0, NULL},
 	{f_esp, DOCTOR_DOWN, DOCTOR_C_ESP, DOCTOR_BOTH, 0, NULL},
 	{f_pfs, DOCTOR_DEGRADED, DOCTOR_C_PFS, DOCTOR_BOTH, 0, NULL},
@@ -131,6 +146,11 @@ static const struct row {
 	{f_one_way_always, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
 	{f_oneway_too_soon, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
 	{f_oneway_too_few, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
+	{f_anew, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
+	{f_anew_never, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
+	{f_anew_quiet, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
+	{f_anew_no_more, DOCTOR_DOWN, DOCTOR_D_ONEWAY, DOCTOR_CARRIER, KEEP, "10 ESP packets out"},
+	{f_anew_answered, DOCTOR_DOWN, DOCTOR_D_ONEWAY, DOCTOR_CARRIER, KEEP, NULL},
 	{f_stalespi, DOCTOR_DOWN, DOCTOR_D_STALESPI, DOCTOR_PEER, KEEP, "50"},
 	{f_stalespi_some, DOCTOR_DEGRADED, DOCTOR_D_STALESPI, DOCTOR_PEER, KEEP, NULL},
 	{f_forged, DOCTOR_DEGRADED, DOCTOR_D_FORGED, DOCTOR_OWNER_UNKNOWN, KEEP, "7 of 607"},
@@ -312,7 +332,13 @@ static void test_rungs(void **state)
 		{f_noarp, RUNG_GUARD, DOCTOR_PASS, "0 messages"}, // stands alone
 		{f_noarp, RUNG_LOAD, DOCTOR_PASS, "workers busy"},
 		{f_noarp, RUNG_ESP, DOCTOR_NOT_REACHED, "next hop comes first"},
-		{f_healthy, RUNG_PATH, DOCTOR_PASS, "IKE goes both ways on UDP/500"},
+		{f_healthy, RUNG_PATH, DOCTOR_PASS, "IKE goes both ways on UDP/500, last 5.0 s"},
+		{f_up_4500, RUNG_PATH, DOCTOR_PASS,
+		 "IKE goes both ways on UDP/4500, last 5.0 s ago; whether 500 passes is not known"},
+		{f_up_4500_called, RUNG_PATH, DOCTOR_PASS,
+		 "IKE goes both ways on UDP/4500, last 5.0 s ago; of 500 2 came in 60 s, last 2.0"},
+		{f_anew, RUNG_ESP, DOCTOR_CANNOT_TELL,
+		 "the IKE SA is 3.0 s old: 10 ESP packets out since, none in yet: too early"},
 		{f_repeat_once, RUNG_PATH, DOCTOR_PASS, "messages come from the peer: 4"},
 		{f_idle_probed, RUNG_PATH, DOCTOR_PASS, "UDP/500 answers the probe"},
 		{f_idle, RUNG_PATH, DOCTOR_CANNOT_TELL, "not probed"},
@@ -401,7 +427,9 @@ static void check_report(const struct doctor_report *r)
 		}
 		if (x->state == DOCTOR_NOT_REACHED)
 			assert_true(i > fail);
-		assert_true(x->evidence[0]);
+		if (!x->evidence[0])
+			fail_msg("%s %s says nothing", doctor_rung_name((enum doctor_rung)i),
+				 doctor_code_name(x->code));
 		assert_non_null(memchr(x->evidence, 0, sizeof(x->evidence)));
 	}
 	assert_true(r->verdict[0]);
