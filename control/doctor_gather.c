@@ -201,6 +201,7 @@ int doctor_gather(struct daemon *d, size_t conn, struct doctor_facts *out)
 	int rc;
 
 	*out = (struct doctor_facts){0};
+	doctor_watch_look(d->doctor);
 	rc = ike_run_doctor(d->ike, conn, out);
 	if (rc)
 		return rc;

@@ -126,6 +126,7 @@ static void put_peer(const struct peer_note *n, uint64_t now, struct doctor_fact
 	g->passed = tally_read(&n->passed, now, TALLY_MINUTE_MS);
 	g->cookies = tally_read(&n->cookies, now, TALLY_MINUTE_MS);
 	g->limited = tally_read(&n->limited, now, TALLY_MINUTE_MS);
+	g->odd_ttl = tally_read(&n->odd_ttl, now, TALLY_MINUTE_MS);
 }
 
 // Where the peer is, and whether Linux knows a way there.
@@ -303,7 +304,7 @@ void ike_run_note_guard(struct ike_run *run, const struct dp_guard_source *s)
 		return;
 	// What came before it was first looked at is news, also of a peer that we have written to.
 	n->came.following = n->passed.following = n->cookies.following = n->limited.following =
-		true;
+		n->odd_ttl.following = true;
 	tally_follow(&n->came, s->packets, now, TALLY_MINUTE_MS);
 	tally_follow(&n->passed,
 		     s->fate[GUARD_KNOWN] + s->fate[GUARD_PROVEN] + s->fate[GUARD_PEER] +
@@ -311,4 +312,5 @@ void ike_run_note_guard(struct ike_run *run, const struct dp_guard_source *s)
 		     now, TALLY_MINUTE_MS);
 	tally_follow(&n->cookies, s->fate[GUARD_COOKIE], now, TALLY_MINUTE_MS);
 	tally_follow(&n->limited, s->fate[GUARD_LIMITED], now, TALLY_MINUTE_MS);
+	tally_follow(&n->odd_ttl, s->odd_ttl, now, TALLY_MINUTE_MS);
 }

@@ -26,7 +26,7 @@ struct peer_note {
 	uint16_t icmp_port; // destination of what it quotes
 	struct ip_addr icmp_from;
 	// What the guard has counted of it (control/doctor_watch.c).
-	struct tally came, passed, cookies, limited;
+	struct tally came, passed, cookies, limited, odd_ttl;
 };
 
 struct peer_notes;

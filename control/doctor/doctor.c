@@ -412,6 +412,10 @@ void doctor_examine(const struct doctor_facts *f, struct doctor_report *out)
 	} else {
 		out->code = DOCTOR_NO_DATA;
 		out->owner = DOCTOR_OWNER_UNKNOWN;
+		snprintf(out->next, sizeof(out->next),
+			 "'port500 up %s' tries from here; 'port500 doctor --probe %s' asks the "
+			 "peer",
+			 name_of(f), name_of(f));
 	}
 	list_candidates(f, out);
 	out->keep_config = is_outside(f, out);

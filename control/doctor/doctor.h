@@ -120,7 +120,8 @@ struct doctor_guard_facts {
 	enum doctor_tri on;
 	// The peer's address, as the guard counts it. Those that came, and what became of them.
 	struct doctor_count came, passed, cookies, limited;
-	enum doctor_tri forged; // most of what comes from it is likely not the peer's
+	struct doctor_count odd_ttl; // came with quite another TTL than its IKE SAs
+	enum doctor_tri forged;	     // most of what comes from it is likely not the peer's
 	char forged_why[DOCTOR_TEXT_MAX];
 	// All sources together.
 	struct doctor_count all, all_limited, all_malformed, all_cookies;

@@ -51,8 +51,8 @@ static bool one_way(const struct doctor_facts *f, struct doctor_finding *out)
 			    "%" PRIu64 " ESP out and none in for our SAs, but %" PRIu64
 			    " for SPIs that we do not have, in %" PRIu64 " s",
 			    e->out.n, e->unknown_spi.n, s);
-		finding_next(out, "the peer sends on an SA that is gone: 'port500 rekey --ike %s'",
-			     f->conn.name[0] ? f->conn.name : "NAME");
+		finding_next(out, "the peer sends on an SA that is gone: 'port500 rekey %s'",
+			     name_of(f));
 	} else if (some(&e->auth_failures)) {
 		finding_set(out, DOCTOR_FAIL, DOCTOR_D_FORGED, DOCTOR_OWNER_UNKNOWN, DOCTOR_MEDIUM,
 			    "%" PRIu64 " ESP out; %" PRIu64
@@ -60,8 +60,8 @@ static bool one_way(const struct doctor_facts *f, struct doctor_finding *out)
 			    e->out.n, e->auth_failures.n, s);
 		finding_next(out,
 			     "something on the way changes ESP, or the peer has other keys: "
-			     "'port500 rekey --ike %s'",
-			     f->conn.name[0] ? f->conn.name : "NAME");
+			     "'port500 rekey %s'",
+			     name_of(f));
 	} else {
 		finding_set(out, DOCTOR_FAIL, DOCTOR_D_ONEWAY,
 			    e->in.ever ? DOCTOR_CARRIER : DOCTOR_OWNER_UNKNOWN,
@@ -108,9 +108,10 @@ static bool odd(const struct doctor_facts *f, struct doctor_finding *out)
 				  "replay_window helps");
 	} else if (some(&e->moved)) {
 		finding_set(out, DOCTOR_WARN, DOCTOR_D_REBIND, DOCTOR_CARRIER, DOCTOR_HIGH,
-			    "the peer moved to another address or port %" PRIu64
-			    " times in %" PRIu64 " s%s; we followed",
-			    e->moved.n, e->moved.window_ms / 1000, last_text(&e->moved, last));
+			    "the peer moved to another address or port %" PRIu64 " %s in %" PRIu64
+			    " s%s; we followed",
+			    e->moved.n, times(e->moved.n), e->moved.window_ms / 1000,
+			    last_text(&e->moved, last));
 		finding_next(out, "a NAT on the way forgets too soon: a shorter keep_alive at the "
 				  "side behind it");
 	} else if (e->unknown_spi.known && e->unknown_spi.n >= STRAY_ENOUGH) {
@@ -119,7 +120,7 @@ static bool odd(const struct doctor_facts *f, struct doctor_finding *out)
 			    "peer, in %" PRIu64 " s%s",
 			    e->unknown_spi.n, e->unknown_spi.window_ms / 1000,
 			    last_text(&e->unknown_spi, last));
-		finding_next(out, "'port500 capture --drops' shows whose");
+		finding_next(out, "'port500 capture -w FILE --drops' shows whose");
 	} else {
 		return false;
 	}
@@ -241,9 +242,9 @@ void rung_history(const struct doctor_facts *f, struct doctor_finding *out)
 		finding_next(out, "compare the times with the log, and with the carrier's");
 	} else if (some(&h->restarts)) {
 		finding_set(out, DOCTOR_WARN, DOCTOR_H_RESTART, DOCTOR_PEER, DOCTOR_MEDIUM,
-			    "the peer came back without its old IKE SA %" PRIu64
-			    " times in %" PRIu64 " min%s",
-			    h->restarts.n, h->restarts.window_ms / 60000,
+			    "the peer came back without its old IKE SA %" PRIu64 " %s in %" PRIu64
+			    " min%s",
+			    h->restarts.n, times(h->restarts.n), h->restarts.window_ms / 60000,
 			    last_text(&h->restarts, last));
 		finding_next(out, "ask the peer's people why it started anew");
 	} else if (some(&h->rekeys_failed)) {
@@ -254,9 +255,10 @@ void rung_history(const struct doctor_facts *f, struct doctor_finding *out)
 		finding_next(out, "the log says why: 'journalctl -u port500d'");
 	} else if (h->lost.known) {
 		finding_pass(out,
-			     "established %" PRIu64 " times, lost %" PRIu64 " times, in %" PRIu64
+			     "established %" PRIu64 " %s, lost %" PRIu64 " %s, in %" PRIu64
 			     " min%s",
-			     h->established.n, h->lost.n, min, last_text(&h->established, last));
+			     h->established.n, times(h->established.n), h->lost.n, times(h->lost.n),
+			     min, last_text(&h->established, last));
 	} else {
 		finding_unknown(out, "not recorded");
 	}

@@ -60,8 +60,8 @@ static bool failed_at(const struct doctor_facts *f, enum doctor_rung rung,
 	finding_set(out, f->conn.stage == DOCTOR_STAGE_UP ? DOCTOR_WARN : DOCTOR_FAIL,
 		    failures[x->what].code, owner,
 		    x->by_peer && !x->authenticated ? DOCTOR_MEDIUM : DOCTOR_HIGH,
-		    "%" PRIu64 " times, last %s ago, refused by %s%s: %.300s", x->count,
-		    age_text(x->ago_ms, age), x->by_peer ? "the peer" : "us",
+		    "%" PRIu64 " %s, last %s ago, refused by %s%s: %.300s", x->count,
+		    times(x->count), age_text(x->ago_ms, age), x->by_peer ? "the peer" : "us",
 		    x->by_peer && !x->authenticated ? " (not authenticated)" : "", x->text);
 	finding_next(out, "%s", failures[x->what].next);
 	return true;
@@ -162,8 +162,8 @@ void rung_child(const struct doctor_facts *f, struct doctor_finding *out)
 		finding_set(out, c->children_up.n ? DOCTOR_WARN : DOCTOR_FAIL, DOCTOR_C_DOWN,
 			    DOCTOR_US, DOCTOR_MEDIUM, "%" PRIu64 " of %" PRIu64 " children are up",
 			    c->children_up.n, c->children.n);
-		finding_next(out,
-			     "'port500 show conns' says which; 'port500 initiate' brings one up");
+		finding_next(out, "'port500 status' says which; 'port500 up %s' brings them up",
+			     name_of(f));
 	} else {
 		finding_unknown(out, "no IKE SA yet");
 	}

@@ -62,7 +62,7 @@ void rung_port(const struct doctor_facts *f, struct doctor_finding *out)
 			    " s",
 			    p->vlan_drops.n, p->name, p->vlan_drops.window_ms / 1000);
 		finding_next(out, "compare 'vlan' of the port with the switch's: 'port500 capture "
-				  "--drops' shows the tags");
+				  "-w FILE --drops' shows the tags");
 	} else if (none(&p->rx) && p->tx.known && p->tx.n >= QUIET_PORT && !ike_works(f)) {
 		finding_set(out, DOCTOR_WARN, DOCTOR_P_NORX, DOCTOR_US, DOCTOR_LOW,
 			    "port %s: %" PRIu64 " frames out and none in, in %" PRIu64 " s",
@@ -147,9 +147,9 @@ void rung_neigh(const struct doctor_facts *f, struct doctor_finding *out)
 			    text, n->mac_changes.n, n->mac_changes.window_ms / 1000,
 			    last_text(&n->mac_changes, last));
 		finding_next(out,
-			     "'port500 capture --host %s' shows both stations; take the address "
-			     "away from one",
-			     text);
+			     "'tcpdump -ei %s arp and host %s' shows both stations; take the "
+			     "address away from one",
+			     f->port.name, text);
 	} else if (n->resolved == DOCTOR_NO && asked && !ike_works(f)) {
 		finding_set(out, DOCTOR_FAIL, DOCTOR_R_NOARP, owner_of_hop(f), DOCTOR_MEDIUM,
 			    "%s on port %s has not told its MAC address; %" PRIu64

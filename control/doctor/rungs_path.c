@@ -69,8 +69,10 @@ static bool by_repeats(const struct doctor_facts *f, struct doctor_finding *out)
 		    "the peer sent its first request again %" PRIu64 " times in %" PRIu64
 		    " s although we answered each%s",
 		    c->n, c->window_ms / 1000, last_text(c, last));
-	finding_next(out, "give the carrier the evidence: UDP/500 from us to the peer is lost "
-			  "('port500 doctor --evidence')");
+	finding_next(out,
+		     "give the carrier the evidence: UDP/500 from us to the peer is lost "
+		     "('port500 doctor --evidence %s')",
+		     name_of(f));
 	return true;
 }
 
@@ -152,9 +154,11 @@ static void only_500(const struct doctor_facts *f, struct doctor_finding *out,
 				    ? "4500"
 				    : "another port",
 			    f->guard.per_second);
-		finding_next(out,
-			     "give the carrier the evidence ('port500 doctor --evidence'); until "
-			     "then 'on_500_blocked = try_4500'");
+		finding_next(
+			out,
+			"give the carrier the evidence ('port500 doctor --evidence %s'); until "
+			"then 'on_500_blocked = try_4500'",
+			name_of(f));
 	}
 }
 
@@ -280,8 +284,10 @@ static bool by_detour(const struct doctor_facts *f, struct doctor_finding *out)
 		    "for %s",
 		    f->conn.left_500_silent, (unsigned)f->conn.port,
 		    age_text(f->conn.left_500_ms, since));
-	finding_next(out, "the tunnel works; ask the carrier about UDP/500 ('port500 doctor "
-			  "--probe --evidence')");
+	finding_next(out,
+		     "the tunnel works; ask the carrier about UDP/500 ('port500 doctor "
+		     "--probe --evidence %s')",
+		     name_of(f));
 	return true;
 }
 
@@ -310,8 +316,8 @@ static void passes(const struct doctor_facts *f, struct doctor_finding *out)
 	else
 		finding_pass(out,
 			     "IKE goes both ways on UDP/%u, last %s ago; whether 500 passes is "
-			     "not known: '--probe' asks",
-			     port, age_text(f->conn.heard_ms.n, heard));
+			     "not known: 'port500 doctor --probe %s' asks",
+			     port, age_text(f->conn.heard_ms.n, heard), name_of(f));
 }
 
 void rung_path(const struct doctor_facts *f, struct doctor_finding *out)
@@ -340,6 +346,7 @@ void rung_path(const struct doctor_facts *f, struct doctor_finding *out)
 	} else if (f->probe.ike_500.answer == DOCTOR_ANSWERED) {
 		finding_pass(out, "UDP/500 answers the probe");
 	} else {
-		finding_unknown(out, "not probed: 'port500 doctor --probe' asks on 500 and 4500");
+		finding_unknown(out, "not probed: 'port500 doctor --probe %s' asks on 500 and 4500",
+				name_of(f));
 	}
 }

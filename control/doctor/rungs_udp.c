@@ -46,8 +46,7 @@ void rung_udp_out(const struct doctor_facts *f, struct doctor_finding *out)
 			    f->conn.initiates == DOCTOR_YES ? "the next attempt is planned"
 							    : "by its configuration it waits for "
 							      "traffic, or for the peer");
-		finding_next(out, "'port500 initiate --ike %s' tries now",
-			     f->conn.name[0] ? f->conn.name : "NAME");
+		finding_next(out, "'port500 up %s' tries now", name_of(f));
 	} else {
 		finding_unknown(out, "not counted");
 	}
@@ -67,8 +66,7 @@ static bool went_silent(const struct doctor_facts *f, struct doctor_finding *out
 		    age_text(f->conn.suspect_ms, wait),
 		    f->conn.heard_ms.known ? age_text(f->conn.heard_ms.n, heard) : "?",
 		    alive ? "came less than 10 s ago" : "does not come either");
-	finding_next(out, "'port500 doctor --probe %s' asks the peer on 500 and 4500",
-		     f->conn.name[0] ? f->conn.name : "NAME");
+	finding_next(out, "'port500 doctor --probe %s' asks the peer on 500 and 4500", name_of(f));
 	return true;
 }
 
@@ -115,7 +113,7 @@ void rung_udp_in(const struct doctor_facts *f, struct doctor_finding *out)
 		finding_next(out,
 			     "'port500 doctor --probe %s'; ask the peer's people whether our "
 			     "messages arrive there",
-			     f->conn.name[0] ? f->conn.name : "NAME");
+			     name_of(f));
 	} else if (some(&i->rx_500) || some(&i->rx_4500)) {
 		const struct doctor_count *c =
 			!i->rx_4500.ever || (i->rx_500.ever && i->rx_500.ago_ms < i->rx_4500.ago_ms)

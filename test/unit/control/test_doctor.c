@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/cli/cli.h"
 #include "doctor_patients.h"
 #include "control/tally.h"
 
@@ -359,7 +360,7 @@ static void test_rungs(void **state)
 		{f_idle, RUNG_MTU, DOCTOR_CANNOT_TELL, "no child is up"},
 		{f_healthy, RUNG_LOAD, DOCTOR_PASS, "workers busy 2 %, the busiest 2 %"},
 		{f_nothing, RUNG_LOAD, DOCTOR_CANNOT_TELL, "not measured"},
-		{f_healthy, RUNG_HISTORY, DOCTOR_PASS, "established 1 times, lost 0 times"},
+		{f_healthy, RUNG_HISTORY, DOCTOR_PASS, "established 1 time, lost 0 times"},
 		{f_nothing, RUNG_HISTORY, DOCTOR_CANNOT_TELL, "not recorded"},
 	};
 
@@ -564,6 +565,49 @@ static void test_wording(void **state)
 			    "site-b is not up: nobody has tried: nothing was sent, nothing came");
 }
 
+// 'port500 WORD ...' in a sentence: is it a command, with options and arguments that it has?
+static void check_command(const char *text)
+{
+	char copy[DOCTOR_TEXT_MAX], *argv[12], *save = NULL;
+	struct options o;
+	struct error err;
+	int argc = 0;
+
+	snprintf(copy, sizeof(copy), "%.*s", (int)strcspn(text, "'"), text);
+	for (char *w = strtok_r(copy, " ", &save); w && argc < 12; w = strtok_r(NULL, " ", &save))
+		argv[argc++] = w;
+	if (options_parse(argc, argv, cli_commands, &o, &err))
+		fail_msg("%.*s: %s", (int)strcspn(text, "'"), text, err.text);
+}
+
+static unsigned check_commands(const char *text)
+{
+	unsigned n = 0;
+
+	for (; (text = strstr(text, "'port500 ")); text++, n++)
+		check_command(text + 1);
+	return n;
+}
+
+static void test_commands_exist(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < N_ROWS; i++) {
+		struct doctor_report r;
+		struct doctor_facts f;
+
+		rows[i].make(&f);
+		doctor_examine(&f, &r);
+		n += check_commands(r.next);
+		for (unsigned k = 0; k < RUNG_COUNT; k++)
+			n += check_commands(r.finding[k].next) +
+			     check_commands(r.finding[k].evidence);
+	}
+	assert_true(n > 100);
+}
+
 // ---- tally ----
 
 static void test_tally(void **state)
@@ -611,6 +655,7 @@ int main(void)
 		cmocka_unit_test(test_rungs),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_wording),
+		cmocka_unit_test(test_commands_exist),
 		cmocka_unit_test(test_tally),
 		cmocka_unit_test(test_tally_follows),
 	};
