@@ -328,7 +328,8 @@ static void list_candidates(const struct doctor_facts *f, struct doctor_report *
 	case DOCTOR_N_PEERSAIDNO:
 		add_candidate(r, DOCTOR_N_PSK, DOCTOR_BOTH);
 		add_candidate(r, DOCTOR_N_ID, DOCTOR_BOTH);
-		add_candidate(r, DOCTOR_N_CERT, DOCTOR_US);
+		if (f->host.own_certs_valid != DOCTOR_UNKNOWN) // it has one
+			add_candidate(r, DOCTOR_N_CERT, DOCTOR_US);
 		break;
 	case DOCTOR_N_OWNCERT:
 		if (f->host.clock_synced != DOCTOR_YES) {

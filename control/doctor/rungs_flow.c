@@ -6,7 +6,7 @@
 
 #define ESP_ENOUGH	  5    // packets out without one in
 #define STOPPED_MS	  2000 // without any, before they have stopped
-#define YOUNG_MS	  5000 // an IKE SA to which hosts may not have come back yet
+#define YOUNG_MS	  2000 // an IKE SA to which hosts may not have come back yet
 #define RETURNS		  5    // one packet in for so many out is an answer
 #define STRAY_ENOUGH	  10   // packets of unknown SPIs that are worth a word
 #define REPLAY_ENOUGH	  10

@@ -60,7 +60,7 @@ static bool failed_at(const struct doctor_facts *f, enum doctor_rung rung,
 	finding_set(out, f->conn.stage == DOCTOR_STAGE_UP ? DOCTOR_WARN : DOCTOR_FAIL,
 		    failures[x->what].code, owner,
 		    x->by_peer && !x->authenticated ? DOCTOR_MEDIUM : DOCTOR_HIGH,
-		    "%" PRIu64 " %s, last %s ago, refused by %s%s: %.300s", x->count,
+		    "%" PRIu64 " %s, last %s ago, refused by %s%s: %.400s", x->count,
 		    times(x->count), age_text(x->ago_ms, age), x->by_peer ? "the peer" : "us",
 		    x->by_peer && !x->authenticated ? " (not authenticated)" : "", x->text);
 	finding_next(out, "%s", failures[x->what].next);

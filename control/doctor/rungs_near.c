@@ -138,8 +138,13 @@ void rung_neigh(const struct doctor_facts *f, struct doctor_finding *out)
 		f->route.next_hop.family == IP_NONE ? &f->route.peer : &f->route.next_hop;
 	char text[IP_ADDR_TEXT_MAX], last[DOCTOR_AGE_TEXT_MAX + 16];
 	bool asked = some(&n->unanswered) || some(&f->ike.tx_500) || some(&f->ike.tx_4500);
+	char waited[80] = "";
 
 	ip_addr_format(hop, text, sizeof(text));
+	if (some(&n->unanswered))
+		snprintf(waited, sizeof(waited),
+			 "; %" PRIu64 " packets waited in vain in %" PRIu64 " s", n->unanswered.n,
+			 n->unanswered.window_ms / 1000);
 	if (n->mac_changes.known && n->mac_changes.n >= 2) {
 		finding_set(out, ike_works(f) ? DOCTOR_WARN : DOCTOR_FAIL, DOCTOR_R_DUPADDR,
 			    owner_of_hop(f), DOCTOR_MEDIUM,
@@ -152,9 +157,8 @@ void rung_neigh(const struct doctor_facts *f, struct doctor_finding *out)
 			     f->port.name, text);
 	} else if (n->resolved == DOCTOR_NO && asked && !ike_works(f)) {
 		finding_set(out, DOCTOR_FAIL, DOCTOR_R_NOARP, owner_of_hop(f), DOCTOR_MEDIUM,
-			    "%s on port %s has not told its MAC address; %" PRIu64
-			    " packets waited in vain in %" PRIu64 " s",
-			    text, f->port.name, n->unanswered.n, n->unanswered.window_ms / 1000);
+			    "%s on port %s has not told its MAC address%s", text, f->port.name,
+			    waited);
 		finding_next(out, "is %s on, and in the same VLAN as port %s? Ask who runs it",
 			     text, f->port.name);
 	} else if (n->resolved == DOCTOR_YES) {

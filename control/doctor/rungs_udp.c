@@ -8,6 +8,7 @@
 #define ENOUGH		2   // messages: fewer may be on their way just now
 #define SCAN_NOISE	100 // messages of scanners within the window that are nothing special
 #define SUSPECT_MS	4000
+#define WORST_OF	50 // who sends less than one in so many is not worth a name
 #define ESP_IS_ALIVE_MS 10000
 
 void rung_udp_out(const struct doctor_facts *f, struct doctor_finding *out)
@@ -141,7 +142,7 @@ static const char *worst_text(const struct doctor_guard_facts *g, char *buf, siz
 {
 	char addr[IP_ADDR_TEXT_MAX];
 
-	if (g->worst.family == IP_NONE)
+	if (g->worst.family == IP_NONE || g->worst_n * WORST_OF < g->all.n)
 		snprintf(buf, size, "no single source");
 	else
 		snprintf(buf, size, "most from %s (%" PRIu64 ")",

@@ -705,6 +705,11 @@ static void f_saidno(struct doctor_facts *f)
 {
 	f_failure(f, DOCTOR_FAILED_PEER_SAID_NO);
 }
+static void f_saidno_by_cert(struct doctor_facts *f)
+{
+	f_saidno(f);
+	f->host.own_certs_valid = DOCTOR_YES;
+}
 static void f_cert_ours(struct doctor_facts *f)
 {
 	f_failure(f, DOCTOR_FAILED_CERT);
@@ -958,7 +963,7 @@ static void f_flap(struct doctor_facts *f)
 static void f_anew(struct doctor_facts *f)
 {
 	f_oneway_now(f);
-	f->conn.established_ms.n = 3000;
+	f->conn.established_ms.n = 1900;
 	f->esp.in.ago_ms = 20000;
 }
 static void f_anew_never(struct doctor_facts *f)
@@ -975,11 +980,12 @@ static void f_anew_quiet(struct doctor_facts *f)
 static void f_anew_no_more(struct doctor_facts *f)
 {
 	f_anew(f);
-	f->conn.established_ms.n = 8000;
+	f->conn.established_ms.n = 4600;
 }
 static void f_anew_answered(struct doctor_facts *f)
 {
 	f_anew(f);
+	f->conn.established_ms.n = 3000;
 	f->esp.in.ago_ms = 2500;
 }
 static void f_restart(struct doctor_facts *f)
