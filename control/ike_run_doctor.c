@@ -114,6 +114,7 @@ static void put_peer(const struct peer_note *n, uint64_t now, struct doctor_fact
 	i->retransmits = tally_read(&n->retransmits, now, TALLY_MINUTE_MS);
 	i->late = tally_read(&n->late, now, TALLY_TEN_MINUTES_MS);
 	i->peer_repeats = tally_read(&n->repeats, now, TALLY_MINUTE_MS);
+	i->no_auth = tally_read(&n->no_auth, now, TALLY_TEN_MINUTES_MS);
 	i->rx_v1 = tally_read(&n->v1, now, TALLY_TEN_MINUTES_MS);
 	i->v1_answers = n->v1_answers;
 	i->icmp.errors = tally_read(&n->icmp, now, TALLY_MINUTE_MS);

@@ -86,8 +86,22 @@ static void note_unanswered(struct run_sa *s)
 		tally_note(&n->unanswered_auth, 1, now, TALLY_TEN_MINUTES_MS);
 }
 
+// A responder's IKE SA whose peer has our answer, or has not, and does not go on.
+static void note_no_auth(struct run_sa *s)
+{
+	struct peer_note *n;
+	struct ike_sa_info info;
+
+	ike_sa_info(s->sa, &info);
+	n = note_of(s->run, s, &info.remote.addr);
+	if (n)
+		tally_note(&n->no_auth, 1, run_now_ms(), TALLY_TEN_MINUTES_MS);
+}
+
 void note_report(struct run_sa *s, enum ike_report_code code)
 {
+	if (code == IKE_REPORT_NO_ANSWER && s->half_open)
+		note_no_auth(s);
 	if (code == IKE_REPORT_RETRANSMIT)
 		note_repeated(s);
 	if (!s->conn)

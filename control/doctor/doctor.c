@@ -321,6 +321,11 @@ static void list_candidates(const struct doctor_facts *f, struct doctor_report *
 			add_candidate(r, DOCTOR_N_PEERSAIDNO, DOCTOR_PEER);
 		}
 		break;
+	case DOCTOR_N_NOAUTH:
+		add_candidate(r, DOCTOR_F_4500, DOCTOR_CARRIER);
+		add_candidate(r, DOCTOR_F_BIGUDP, DOCTOR_CARRIER);
+		add_candidate(r, DOCTOR_F_500OUT, DOCTOR_CARRIER);
+		break;
 	case DOCTOR_N_PSK:
 		add_candidate(r, DOCTOR_N_PSK, DOCTOR_BOTH);
 		add_candidate(r, DOCTOR_N_ID, DOCTOR_BOTH);

@@ -108,6 +108,7 @@ struct doctor_ike_facts {		     // messages between us and the peer's address
 	struct doctor_count retransmits;     // of ours
 	struct doctor_count late;	     // of ours that were answered only after a repetition
 	struct doctor_count peer_repeats;    // IKE_SA_INIT requests that we have answered before
+	struct doctor_count no_auth;	     // such that we answered, and no IKE_AUTH came in time
 	struct doctor_count rx_v1;	     // of rx_500 and rx_4500: IKEv1
 	bool v1_answers;		     // the last of these answered a request of ours
 	uint64_t longest;		     // bytes: of the largest of ours that is not answered
@@ -351,6 +352,7 @@ enum doctor_rung {
 	X(N_PROPOSAL, "N-PROPOSAL", INIT, "no common IKE proposal")                                \
 	X(N_KE, "N-KE", INIT, "no common key exchange group")                                      \
 	X(N_VERSION, "N-VERSION", INIT, "the peer speaks another version of IKE")                  \
+	X(N_NOAUTH, "N-NOAUTH", INIT, "the peer begins, we answer, and it does not go on")         \
 	X(N_PSK, "N-PSK", AUTH, "the pre-shared keys differ")                                      \
 	X(N_ID, "N-ID", AUTH, "an identity is not the expected one")                               \
 	X(N_NOSECRET, "N-NOSECRET", AUTH, "no secret for these identities")                        \

@@ -95,9 +95,31 @@ static bool speaks_v1(const struct doctor_facts *f, struct doctor_finding *out)
 	return true;
 }
 
+// We answered the peer's IKE_SA_INIT, and that was all.
+static bool did_not_go_on(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	const struct doctor_count *c = &f->ike.no_auth;
+	char last[DOCTOR_AGE_TEXT_MAX + 16];
+
+	if (!some(c) || f->conn.stage >= DOCTOR_STAGE_AUTH || f->guard.forged == DOCTOR_YES ||
+	    (f->history.established.ever && f->history.established.ago_ms < c->ago_ms))
+		return false;
+	finding_set(out, DOCTOR_FAIL, DOCTOR_N_NOAUTH, DOCTOR_OWNER_UNKNOWN, DOCTOR_MEDIUM,
+		    "%" PRIu64 " %s in %" PRIu64 " s the peer's IKE_SA_INIT was answered and no "
+		    "IKE_AUTH came%s: our answer is lost, or its IKE_AUTH, or it did not like the "
+		    "answer",
+		    c->n, times(c->n), c->window_ms / 1000, last_text(c, last));
+	finding_next(
+		out,
+		"what does the peer's doctor, or log, say? 'port500 doctor --probe %s' asks it "
+		"on 500 and 4500",
+		name_of(f));
+	return true;
+}
+
 void rung_init(const struct doctor_facts *f, struct doctor_finding *out)
 {
-	if (failed_at(f, RUNG_INIT, out) || speaks_v1(f, out))
+	if (failed_at(f, RUNG_INIT, out) || speaks_v1(f, out) || did_not_go_on(f, out))
 		return;
 	if (f->conn.stage >= DOCTOR_STAGE_AUTH)
 		finding_pass(out, "answered");

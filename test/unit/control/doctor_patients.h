@@ -653,6 +653,20 @@ static void f_version(struct doctor_facts *f)
 {
 	f_failure(f, DOCTOR_FAILED_VERSION);
 }
+static void f_noauth(struct doctor_facts *f)
+{
+	well_host(f);
+	f->conn.stage = DOCTOR_STAGE_IDLE;
+	f->ike.rx_500 = f->ike.tx_500 = few(2);
+	f->ike.no_auth = few(2);
+}
+static void f_noauth_before(struct doctor_facts *f)
+{
+	f_noauth(f);
+	f->history.established = few(1);
+	f->ike.no_auth.ago_ms = 30000;
+}
+
 // It answers our IKE_SA_INIT by IKEv1.
 static void f_v1_answers(struct doctor_facts *f)
 {

@@ -243,6 +243,22 @@ static void test_ikev1(void **state)
 	assert_int_equal(examine(&n->a).status, DOCTOR_HEALTHY);
 }
 
+// It answers IKE_SA_INIT, and what should follow is lost on port 4500.
+static void test_no_ike_auth(void **state)
+{
+	struct pair *n = *state;
+
+	n->b.no_port = IKE_NATT_PORT;
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	n->b.run->env.half_open_ms = 1000;
+	gateway_configure(&n->a, pair_config('a', "", START));
+	WAIT(n->base, facts(&n->b).ike.no_auth.n == 1);
+	assert_int_equal(examine(&n->b).code, DOCTOR_N_NOAUTH);
+	n->b.no_port = 0;
+	n->b.run->env.half_open_ms = 30000;
+	assert_int_equal(facts(&n->a).ike.no_auth.n, 0);
+}
+
 // What went out on SAs that are gone could not be answered by the peer that has come back.
 static void test_esp_counts_from_the_ike_sa(void **state)
 {
@@ -276,17 +292,12 @@ static void test_esp_counts_from_the_ike_sa(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_up),
-		TEST(test_nobody_asks),
-		TEST(test_silence),
-		TEST(test_lost_answers),
-		TEST(test_icmp),
-		TEST(test_strangers_are_not_noted),
-		TEST(test_guard_counts),
-		TEST(test_guard_counts_of_a_peer_we_asked),
-		TEST(test_lost),
-		TEST(test_ikev1),
-		TEST(test_esp_counts_from_the_ike_sa),
+		TEST(test_up),		 TEST(test_nobody_asks),
+		TEST(test_silence),	 TEST(test_lost_answers),
+		TEST(test_icmp),	 TEST(test_strangers_are_not_noted),
+		TEST(test_guard_counts), TEST(test_guard_counts_of_a_peer_we_asked),
+		TEST(test_lost),	 TEST(test_ikev1),
+		TEST(test_no_ike_auth),	 TEST(test_esp_counts_from_the_ike_sa),
 	};
 
 	return cmocka_run_group_tests_name("notes", tests, NULL, NULL);
