@@ -127,7 +127,6 @@ struct doctor_guard_facts {
 	// All sources together.
 	struct doctor_count all, all_limited, all_malformed, all_cookies;
 	uint64_t per_second, per_second_max;
-	uint64_t usual_per_second;				 // before that, 0: not known
 	struct doctor_number scanners, flooders, backscatterers; // sources, active in the window
 	uint64_t scanned, backscatter;				 // their messages
 	struct ip_addr worst; // who sent most of what was not passed, IP_NONE: nobody
@@ -165,7 +164,7 @@ struct doctor_probe_facts {
 	struct doctor_probe echo_large; // as large as the port's MTU, DF
 	uint16_t echo_large_len, echo_fits; // bytes of IP packet; the largest that was answered, 0
 	uint8_t ttl_usual;		    // of the peer's packets before, 0: not known
-	// IKE_SA_INIT requests. Small: below 600 bytes; large: about 1200; fragment: above the MTU.
+	// IKE_SA_INIT requests. Small: below 600 bytes; large: about 1100; fragment: above the MTU.
 	struct doctor_probe ike_500, ike_500_large, ike_500_fragment;
 	struct doctor_probe ike_4500, ike_4500_large, ike_4500_fragment;
 	struct doctor_probe ike_alt; // to another port on which the peer should answer

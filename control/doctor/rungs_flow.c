@@ -127,10 +127,20 @@ static bool odd(const struct doctor_facts *f, struct doctor_finding *out)
 	return true;
 }
 
+// Decrypted, and nothing that was agreed on.
+static const char *misfits(const struct doctor_esp_facts *e, char *buf, size_t size)
+{
+	buf[0] = '\0';
+	if (some(&e->selector_drops))
+		snprintf(buf, size, "; %" PRIu64 " of all tunnels did not fit their selectors",
+			 e->selector_drops.n);
+	return buf;
+}
+
 void rung_esp(const struct doctor_facts *f, struct doctor_finding *out)
 {
 	const struct doctor_esp_facts *e = &f->esp;
-	char age[DOCTOR_AGE_TEXT_MAX];
+	char age[DOCTOR_AGE_TEXT_MAX], odd_ones[96];
 
 	if (!child_is_up(f)) {
 		finding_unknown(out, "no child is up");
@@ -144,8 +154,9 @@ void rung_esp(const struct doctor_facts *f, struct doctor_finding *out)
 				" ESP packets out since, none in yet: too early to tell",
 				age_text(f->conn.established_ms.n, age), e->since.n);
 	else if (some(&e->in))
-		finding_pass(out, "%" PRIu64 " in, %" PRIu64 " out in %" PRIu64 " s", e->in.n,
-			     e->out.n, e->in.window_ms / 1000);
+		finding_pass(out, "%" PRIu64 " in, %" PRIu64 " out in %" PRIu64 " s%s", e->in.n,
+			     e->out.n, e->in.window_ms / 1000,
+			     misfits(e, odd_ones, sizeof(odd_ones)));
 	else
 		finding_unknown(
 			out, "%" PRIu64 " in, %" PRIu64 " out in %" PRIu64 " s: too little to tell",
@@ -237,8 +248,9 @@ void rung_history(const struct doctor_facts *f, struct doctor_finding *out)
 
 	if (h->lost.known && h->lost.n >= FLAPS) {
 		finding_set(out, DOCTOR_WARN, DOCTOR_H_FLAP, DOCTOR_OWNER_UNKNOWN, DOCTOR_MEDIUM,
-			    "lost %" PRIu64 " times in %" PRIu64 " min%s", h->lost.n, min,
-			    last_text(&h->lost, last));
+			    "lost %" PRIu64 " times in %" PRIu64 " min, %" PRIu64
+			    " of them because no liveness check was answered%s",
+			    h->lost.n, min, h->dead_peer.n, last_text(&h->lost, last));
 		finding_next(out, "compare the times with the log, and with the carrier's");
 	} else if (some(&h->restarts)) {
 		finding_set(out, DOCTOR_WARN, DOCTOR_H_RESTART, DOCTOR_PEER, DOCTOR_MEDIUM,

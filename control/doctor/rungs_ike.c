@@ -122,7 +122,8 @@ void rung_init(const struct doctor_facts *f, struct doctor_finding *out)
 	if (failed_at(f, RUNG_INIT, out) || speaks_v1(f, out) || did_not_go_on(f, out))
 		return;
 	if (f->conn.stage >= DOCTOR_STAGE_AUTH)
-		finding_pass(out, "answered");
+		finding_pass(out, "answered%s",
+			     f->conn.nat == DOCTOR_YES ? "; there is a NAT between us" : "");
 	else if (failed_above(f, RUNG_INIT))
 		finding_pass(out, "was answered");
 	else

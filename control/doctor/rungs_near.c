@@ -13,8 +13,11 @@ void rung_host(const struct doctor_facts *f, struct doctor_finding *out)
 {
 	const struct doctor_host_facts *h = &f->host;
 	bool dates = f->conn.failure.what == DOCTOR_FAILED_CERT && f->conn.failure.dates;
-	char age[DOCTOR_AGE_TEXT_MAX];
+	char age[DOCTOR_AGE_TEXT_MAX], generation[48] = "";
 
+	if (h->generation.known && h->generation.n > 1)
+		snprintf(generation, sizeof(generation), ", configuration loaded %" PRIu64 " times",
+			 h->generation.n);
 	if (h->workers_stuck.known && h->workers_stuck.n > 0) {
 		finding_set(out, DOCTOR_FAIL, DOCTOR_E_WORKER, DOCTOR_US, DOCTOR_HIGH,
 			    "%" PRIu64 " of %" PRIu64 " workers have not turned for %s",
@@ -35,12 +38,13 @@ void rung_host(const struct doctor_facts *f, struct doctor_finding *out)
 			    h->disk_free_permille.n / 10, h->disk_free_permille.n % 10);
 		finding_next(out, "make room: 'df -h' and 'journalctl --vacuum-size=100M'");
 	} else if (h->workers.known) {
-		finding_pass(out, "%" PRIu64 " worker%s; clock %s; up for %s", h->workers.n,
+		finding_pass(out, "%" PRIu64 " worker%s; clock %s; %sup for %s%s", h->workers.n,
 			     h->workers.n == 1 ? " turns" : "s turn",
 			     h->clock_synced == DOCTOR_YES  ? "synchronised"
 			     : h->clock_synced == DOCTOR_NO ? "plausible, not synchronised"
 							    : "not checked",
-			     h->up_ms.known ? age_text(h->up_ms.n, age) : "?");
+			     h->hugepages == DOCTOR_NO ? "no hugepages, so slower; " : "",
+			     h->up_ms.known ? age_text(h->up_ms.n, age) : "?", generation);
 	} else {
 		finding_unknown(out, "nothing is known of the host");
 	}

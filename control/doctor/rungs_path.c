@@ -193,6 +193,23 @@ static bool both_silent(const struct doctor_facts *f, struct doctor_finding *out
 	return true;
 }
 
+static bool loses_big(const struct doctor_probe *small, const struct doctor_probe *large,
+		      const struct doctor_probe *fragment)
+{
+	return small->answer == DOCTOR_ANSWERED &&
+	       (large->answer == DOCTOR_SILENT || fragment->answer == DOCTOR_SILENT);
+}
+
+static void only_small(struct doctor_finding *out, enum doctor_state state, unsigned port,
+		       const struct doctor_probe *large)
+{
+	finding_set(out, state, DOCTOR_F_BIGUDP, DOCTOR_CARRIER, DOCTOR_HIGH,
+		    "UDP/%u: small requests are answered, %s are not", port,
+		    large->answer == DOCTOR_SILENT ? "those of 1100 bytes" : "fragmented ones");
+	finding_next(out, "ask the carrier to let UDP fragments through, or set "
+			  "fragment_size = 576 here");
+}
+
 // Rows of the probe.
 static bool by_probe(const struct doctor_facts *f, struct doctor_finding *out)
 {
@@ -217,15 +234,10 @@ static bool by_probe(const struct doctor_facts *f, struct doctor_finding *out)
 			    p->echo.answer == DOCTOR_ANSWERED ? "works" : "does not work either");
 		finding_next(out, "ask the peer's people: is the IKE daemon running, does a filter "
 				  "there name our address?");
-	} else if (small->answer == DOCTOR_ANSWERED &&
-		   (p->ike_500_large.answer == DOCTOR_SILENT ||
-		    p->ike_500_fragment.answer == DOCTOR_SILENT)) {
-		finding_set(out, state, DOCTOR_F_BIGUDP, DOCTOR_CARRIER, DOCTOR_HIGH,
-			    "UDP/500: small requests are answered, %s are not",
-			    p->ike_500_large.answer == DOCTOR_SILENT ? "those of 1200 bytes"
-								     : "fragmented ones");
-		finding_next(out, "ask the carrier to let UDP fragments through, or set "
-				  "fragment_size = 576 here");
+	} else if (loses_big(small, &p->ike_500_large, &p->ike_500_fragment)) {
+		only_small(out, state, 500, &p->ike_500_large);
+	} else if (loses_big(&p->ike_4500, &p->ike_4500_large, &p->ike_4500_fragment)) {
+		only_small(out, state, 4500, &p->ike_4500_large);
 	} else if (small->answer == DOCTOR_ANSWERED && p->ike_4500.answer == DOCTOR_SILENT) {
 		finding_set(out, DOCTOR_WARN, DOCTOR_F_4500, DOCTOR_CARRIER, DOCTOR_MEDIUM,
 			    "500 answers, 4500 is silent");

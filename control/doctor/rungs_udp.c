@@ -211,6 +211,9 @@ void rung_guard(const struct doctor_facts *f, struct doctor_finding *out)
 		finding_pass(out, "%" PRIu64 " messages of %" PRIu64 " scanners: as everywhere",
 			     g->scanned, g->scanners.n);
 		out->code = DOCTOR_A_SCAN;
+	} else if (g->on == DOCTOR_NO) {
+		finding_unknown(out, "the guard is off (gateway.guard.enable): nothing is counted, "
+				     "and nothing is held back");
 	} else if (g->all.known) {
 		finding_pass(out, "%" PRIu64 " messages in %" PRIu64 " s, %" PRIu64 " dropped",
 			     g->all.n, g->all.window_ms / 1000, g->all_limited.n);

@@ -154,6 +154,32 @@ static void f_nothing(struct doctor_facts *f)
 	*f = (struct doctor_facts){0};
 }
 
+static void f_guard_off(struct doctor_facts *f)
+{
+	up(f);
+	f->guard.on = DOCTOR_NO;
+	f->host.hugepages = DOCTOR_NO;
+	f->host.generation = (struct doctor_number){true, 3};
+}
+
+static void f_nat(struct doctor_facts *f)
+{
+	up(f);
+	f->conn.nat = DOCTOR_YES;
+	f->esp.selector_drops = few(7);
+}
+
+static void f_bigudp_probed_4500(struct doctor_facts *f)
+{
+	struct doctor_probe_facts p;
+
+	probed(f, true, true, true);
+	p = f->probe;
+	up(f);
+	f->probe = p;
+	probe(&f->probe.ike_4500_fragment, false);
+}
+
 static void f_idle(struct doctor_facts *f)
 {
 	well_host(f);
