@@ -321,6 +321,12 @@ static void list_candidates(const struct doctor_facts *f, struct doctor_report *
 			add_candidate(r, DOCTOR_N_PEERSAIDNO, DOCTOR_PEER);
 		}
 		break;
+	case DOCTOR_N_PROPOSAL:
+		if (f->conn.failure.by_peer) { // strongSwan says the same without any for IKEv2
+			add_candidate(r, DOCTOR_N_PROPOSAL, DOCTOR_BOTH);
+			add_candidate(r, DOCTOR_N_VERSION, DOCTOR_PEER);
+		}
+		break;
 	case DOCTOR_N_NOAUTH:
 		add_candidate(r, DOCTOR_F_4500, DOCTOR_CARRIER);
 		add_candidate(r, DOCTOR_F_BIGUDP, DOCTOR_CARRIER);

@@ -1,6 +1,7 @@
 // Negotiation: IKE_SA_INIT, authentication, child.
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "control/doctor/rungs.h"
 
@@ -44,13 +45,27 @@ static const struct {
 			       "put the same group into 'esp_proposals' of both sides, or none"},
 };
 
+// As many whole clauses of a long explanation as there is room for.
+static const char *whole_clauses(const char *text, char *buf, size_t size)
+{
+	char *end = NULL;
+
+	if (snprintf(buf, size, "%s", text) < (int)size)
+		return buf;
+	for (char *at = strstr(buf, "; "); at; at = strstr(at + 1, "; "))
+		end = at;
+	if (end)
+		snprintf(end, size - (size_t)(end - buf), "; ...");
+	return buf;
+}
+
 // True when the newest failure belongs to that rung.
 static bool failed_at(const struct doctor_facts *f, enum doctor_rung rung,
 		      struct doctor_finding *out)
 {
 	const struct doctor_failure_facts *x = &f->conn.failure;
 	enum doctor_owner owner = failures[x->what].owner;
-	char age[DOCTOR_AGE_TEXT_MAX];
+	char age[DOCTOR_AGE_TEXT_MAX], text[400];
 
 	if (x->what == DOCTOR_FAILED_NOT || failures[x->what].rung != rung)
 		return false;
@@ -60,9 +75,10 @@ static bool failed_at(const struct doctor_facts *f, enum doctor_rung rung,
 	finding_set(out, f->conn.stage == DOCTOR_STAGE_UP ? DOCTOR_WARN : DOCTOR_FAIL,
 		    failures[x->what].code, owner,
 		    x->by_peer && !x->authenticated ? DOCTOR_MEDIUM : DOCTOR_HIGH,
-		    "%" PRIu64 " %s, last %s ago, refused by %s%s: %.400s", x->count,
-		    times(x->count), age_text(x->ago_ms, age), x->by_peer ? "the peer" : "us",
-		    x->by_peer && !x->authenticated ? " (not authenticated)" : "", x->text);
+		    "%" PRIu64 " %s, last %s ago, refused by %s%s: %s", x->count, times(x->count),
+		    age_text(x->ago_ms, age), x->by_peer ? "the peer" : "us",
+		    x->by_peer && !x->authenticated ? " (not authenticated)" : "",
+		    whole_clauses(x->text, text, sizeof(text)));
 	finding_next(out, "%s", failures[x->what].next);
 	return true;
 }
@@ -119,7 +135,8 @@ static bool did_not_go_on(const struct doctor_facts *f, struct doctor_finding *o
 
 void rung_init(const struct doctor_facts *f, struct doctor_finding *out)
 {
-	if (failed_at(f, RUNG_INIT, out) || speaks_v1(f, out) || did_not_go_on(f, out))
+	// Who has no connection for IKEv2 may answer NO_PROPOSAL_CHOSEN.
+	if (speaks_v1(f, out) || failed_at(f, RUNG_INIT, out) || did_not_go_on(f, out))
 		return;
 	if (f->conn.stage >= DOCTOR_STAGE_AUTH)
 		finding_pass(out, "answered%s",

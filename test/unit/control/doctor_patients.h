@@ -711,6 +711,15 @@ static void f_v1_calls(struct doctor_facts *f)
 	f->guard.came = f->guard.passed = few(3);
 }
 
+// It has no connection for IKEv2, and calls by IKEv1.
+static void f_v1_refuses(struct doctor_facts *f)
+{
+	refused(f);
+	f->conn.failure.what = DOCTOR_FAILED_PROPOSAL;
+	f->conn.failure.ago_ms = 9000;
+	f->ike.rx_500 = f->ike.rx_v1 = few(3);
+}
+
 // Since then it has sent IKEv2.
 static void f_v1_before(struct doctor_facts *f)
 {

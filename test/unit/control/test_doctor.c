@@ -126,6 +126,7 @@ static const struct row {
 	{f_noauth_before, DOCTOR_COULD_NOT_TELL, DOCTOR_NO_DATA, DOCTOR_OWNER_UNKNOWN, 0, NULL},
 	{f_v1_answers, DOCTOR_DOWN, DOCTOR_N_VERSION, DOCTOR_PEER, 0, "what answers our"},
 	{f_v1_calls, DOCTOR_DOWN, DOCTOR_N_VERSION, DOCTOR_PEER, 0, "the peer calls us by IKEv1"},
+	{f_v1_refuses, DOCTOR_DOWN, DOCTOR_N_VERSION, DOCTOR_PEER, 0, NULL},
 	{f_v1_before, DOCTOR_COULD_NOT_TELL, DOCTOR_I_NOTTRIED, DOCTOR_US, 0, NULL},
 	{f_v1_forged, DOCTOR_COULD_NOT_TELL, DOCTOR_I_NOTTRIED, DOCTOR_US, 0, NULL},
 	{f_v1_and_up, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
@@ -259,6 +260,7 @@ static void test_candidates(void **state)
 		{f_4500, DOCTOR_F_BIGUDP, true},
 		{f_bigudp, DOCTOR_F_500LOSS, true},
 		{f_bigudp_probed, DOCTOR_F_500LOSS, false},
+		{f_proposal, DOCTOR_N_VERSION, true},
 		{f_psk, DOCTOR_N_ID, true},
 		{f_noauth, DOCTOR_F_4500, true},
 		{f_noauth, DOCTOR_F_500OUT, true},
@@ -579,6 +581,23 @@ static void test_wording(void **state)
 			    "site-b is not up: nobody has tried: nothing was sent, nothing came");
 }
 
+// A long explanation ends with a whole clause.
+static void test_long_explanation(void **state)
+{
+	struct doctor_report r;
+	struct doctor_facts f;
+
+	(void)state;
+	f_proposal(&f);
+	strcpy(f.conn.failure.text, "it refuses; we offered ");
+	memset(f.conn.failure.text + 23, 'x', 450);
+	doctor_examine(&f, &r);
+	assert_non_null(strstr(r.finding[RUNG_INIT].evidence, "it refuses; ..."));
+	strcpy(f.conn.failure.text, "it refuses; that is all");
+	doctor_examine(&f, &r);
+	assert_non_null(strstr(r.finding[RUNG_INIT].evidence, "it refuses; that is all"));
+}
+
 // 'port500 WORD ...' in a sentence: is it a command, with options and arguments that it has?
 static void check_command(const char *text)
 {
@@ -669,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_rungs),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_wording),
+		cmocka_unit_test(test_long_explanation),
 		cmocka_unit_test(test_commands_exist),
 		cmocka_unit_test(test_tally),
 		cmocka_unit_test(test_tally_follows),
