@@ -112,7 +112,8 @@ struct conn_notes {
 	unsigned unanswered_tries;
 	uint64_t established_ms;			      // when last, 0: never
 	struct tally esp_in, esp_out, replays, auth_failures; // of all children
-	uint64_t esp_in_total, esp_out_total;		       // when the last one in was seen
+	uint64_t esp_in_total, esp_out_total;		      // when the last one in was seen
+	uint64_t esp_out_anew; // of all, when it was last established
 };
 
 struct conn {
@@ -124,7 +125,7 @@ struct conn {
 	uint64_t names_at_ms;	      // when they were last looked up, 0: never
 	char names_why[CONN_WHY_MAX]; // the last failure
 	uint16_t local_port, remote_port;
-	struct port_choice ports;	       // with on_500_blocked (control/ike_run_port.c)
+	struct port_choice ports;	   // with on_500_blocked (control/ike_run_port.c)
 	struct doctor_probe_facts *probed; // what the last probe has found out, NULL: none yet
 	uint64_t probed_ms;
 	uint8_t port_check[8];		       // SPI of the question whether 500 answers again
@@ -135,8 +136,8 @@ struct conn {
 	struct conn_children plan;  // what they become if the configuration is applied
 	struct conn_child_list old; // retired, and not yet let go of by every IKE SA
 	TAILQ_ENTRY(conn) sweep_link;
-	bool swept;		  // is to be looked at for those that nobody holds any more
-	TAILQ_HEAD(, run_sa) sas; // those of this connection that are not closed
+	bool swept;		    // is to be looked at for those that nobody holds any more
+	TAILQ_HEAD(, run_sa) sas;   // those of this connection that are not closed
 	LIST_ENTRY(conn) roll_link; // while it lives (control/ike_run_roll.c)
 	size_t place;		    // in the running configuration, from 1; 0: not in it
 	unsigned refs;

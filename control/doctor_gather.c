@@ -11,6 +11,7 @@
 #include "control/daemon.h"
 #include "control/doctor_watch.h"
 #include "control/ike/message.h"
+#include "control/ike/notify.h"
 #include "control/refusals.h"
 #include "control/vici_events.h"
 #include "control/vici_session.h"
@@ -108,6 +109,8 @@ static enum doctor_failure failure_of(const struct ike_refusal *r)
 {
 	bool again = r->exchange == EXCHANGE_CREATE_CHILD_SA;
 
+	if (r->by_peer && r->notify == N_INVALID_MAJOR_VERSION)
+		return DOCTOR_FAILED_VERSION;
 	switch (r->code) {
 	case IKE_REPORT_PROPOSAL_MISMATCH:
 		return DOCTOR_FAILED_PROPOSAL;
@@ -198,6 +201,7 @@ int doctor_gather(struct daemon *d, size_t conn, struct doctor_facts *out)
 	int rc;
 
 	*out = (struct doctor_facts){0};
+	doctor_watch_look(d->doctor);
 	rc = ike_run_doctor(d->ike, conn, out);
 	if (rc)
 		return rc;

@@ -207,14 +207,14 @@ static void put_forged(const struct doctor_watch *w, const struct ip_addr *peer,
 		       struct doctor_guard_facts *g)
 {
 	for (size_t i = 0; i < w->n_sources; i++) {
-		const struct dp_guard_source *s = &w->sources[i];
+		struct dp_guard_source s = w->sources[i];
 		char why[GUARD_WHY_MAX];
 
-		if (!ip_addr_equal(&s->addr, peer) ||
-		    dp_guard_age_ms(w->dp, s->last_tsc) > ACTIVE_MS)
+		if (!ip_addr_equal(&s.addr, peer) || dp_guard_age_ms(w->dp, s.last_tsc) > ACTIVE_MS)
 			continue;
 		g->forged = DOCTOR_NO;
-		if (guard_classify(s, true, why) != CLASS_FORGED_PEER)
+		s.odd_ttl = g->odd_ttl.n; // lately: a peer that probes us now and then is no forger
+		if (guard_classify(&s, true, why) != CLASS_FORGED_PEER)
 			continue;
 		g->forged = DOCTOR_YES;
 		memcpy(g->forged_why, why, sizeof(why));
@@ -272,12 +272,16 @@ static void put_workers(const struct doctor_watch *w, uint64_t now, struct docto
 			l->control_late_ms.n = w->late_ms[i];
 }
 
+void doctor_watch_look(struct doctor_watch *w)
+{
+	look_at_drops(w, daemon_now_ms());
+	look_at_sources(w);
+}
+
 void doctor_watch_read(struct doctor_watch *w, struct doctor_facts *f)
 {
 	uint64_t now = daemon_now_ms();
 
-	look_at_drops(w, now);
-	look_at_sources(w);
 	put_drops(w, now, f);
 	put_guard(w, now, f);
 	put_workers(w, now, f);

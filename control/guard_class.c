@@ -10,6 +10,7 @@ enum {
 	FLOOD_OPENERS = 1000, // or so many without a cookie, ever
 	SHOWN_OF = 10,	      // of ten that are asked, a peer shows far more than one cookie
 	SCAN_MESSAGES = 50,   // a scanner comes, looks and goes
+	PROBE_STEPS = 80,     // a peer's own probes, hop by hop: two ports, 20 hops, two at once
 };
 
 static enum guard_class say(char why[GUARD_WHY_MAX], enum guard_class c, const char *fmt, ...)
@@ -33,7 +34,7 @@ static bool floods(const struct dp_guard_source *s)
 
 static enum guard_class classify_peer(const struct dp_guard_source *s, char why[GUARD_WHY_MAX])
 {
-	if (s->odd_ttl > 0)
+	if (s->odd_ttl > PROBE_STEPS)
 		return say(why, CLASS_FORGED_PEER,
 			   "%" PRIu64 " messages with a TTL of %u to %u, its IKE SAs come with %u",
 			   s->odd_ttl, s->ttl_min, s->ttl_max, s->ttl_known);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/openssl/cred.h"
+
 // The IKE SA that tells most: one that is in use, else the newest on its way.
 static struct run_sa *shown_sa(const struct conn *c)
 {
@@ -112,6 +114,9 @@ static void put_peer(const struct peer_note *n, uint64_t now, struct doctor_fact
 	i->retransmits = tally_read(&n->retransmits, now, TALLY_MINUTE_MS);
 	i->late = tally_read(&n->late, now, TALLY_TEN_MINUTES_MS);
 	i->peer_repeats = tally_read(&n->repeats, now, TALLY_MINUTE_MS);
+	i->no_auth = tally_read(&n->no_auth, now, TALLY_TEN_MINUTES_MS);
+	i->rx_v1 = tally_read(&n->v1, now, TALLY_TEN_MINUTES_MS);
+	i->v1_answers = n->v1_answers;
 	i->icmp.errors = tally_read(&n->icmp, now, TALLY_MINUTE_MS);
 	i->icmp.last = n->icmp_what;
 	i->icmp.type = n->icmp_type;
@@ -122,6 +127,7 @@ static void put_peer(const struct peer_note *n, uint64_t now, struct doctor_fact
 	g->passed = tally_read(&n->passed, now, TALLY_MINUTE_MS);
 	g->cookies = tally_read(&n->cookies, now, TALLY_MINUTE_MS);
 	g->limited = tally_read(&n->limited, now, TALLY_MINUTE_MS);
+	g->odd_ttl = tally_read(&n->odd_ttl, now, TALLY_MINUTE_MS);
 }
 
 // Where the peer is, and whether Linux knows a way there.
@@ -157,9 +163,21 @@ static void put_route(const struct conn *c, const struct run_sa *s, const struct
 		snprintf(r->why, sizeof(r->why), "%s", err.text);
 }
 
+static void put_own_certs(const struct ike_run *run, const struct conn *c,
+			  struct doctor_host_facts *h)
+{
+	struct error err = {""};
+	int rc = run->creds ? cred_own_check(run->creds, c->ike.name, &err) : -ENOENT;
+
+	h->own_certs_valid = rc == 0 ? DOCTOR_YES : rc == -EACCES ? DOCTOR_NO : DOCTOR_UNKNOWN;
+	if (rc == -EACCES)
+		snprintf(h->own_cert_why, sizeof(h->own_cert_why), "%s", err.text);
+}
+
 // ---- ESP ----
 
-// Returns how many have gone out since the last one came in, as far as that was looked at.
+// Returns how many have gone out since the last one came in, as far as that was looked at, and
+// since the IKE SA was set up: what was sent on SAs that are gone could not be answered.
 static uint64_t follow_esp(struct ike_run *run, struct conn *c, uint64_t now)
 {
 	struct dp_tunnel_totals sum = {0}, t;
@@ -181,7 +199,19 @@ static uint64_t follow_esp(struct ike_run *run, struct conn *c, uint64_t now)
 		n->esp_in_total = sum.in_packets;
 		n->esp_out_total = sum.out_packets;
 	}
-	return sum.out_packets - n->esp_out_total;
+	if (sum.out_packets < n->esp_out_anew)
+		n->esp_out_anew = 0;
+	return sum.out_packets -
+	       (n->esp_out_anew > n->esp_out_total ? n->esp_out_anew : n->esp_out_total);
+}
+
+void note_esp_anew(struct ike_run *run, struct conn *c)
+{
+	struct conn_notes *n = &c->notes;
+	const uint64_t since = follow_esp(run, c, run_now_ms());
+
+	n->esp_out_anew =
+		since + (n->esp_out_anew > n->esp_out_total ? n->esp_out_anew : n->esp_out_total);
 }
 
 void ike_run_sample(struct ike_run *run)
@@ -255,6 +285,7 @@ int ike_run_doctor(struct ike_run *run, size_t i, struct doctor_facts *f)
 	if (s && ike_sa_child_info(s->sa, 0, &child) == 0)
 		f->conn.encap = child.udp_encap ? DOCTOR_YES : DOCTOR_NO;
 	put_notes(c, now, f);
+	put_own_certs(run, c, &f->host);
 	put_route(c, s, &info, &f->route);
 	put_peer(f->route.peer.family == IP_NONE ? NULL
 						 : peer_notes_find(run->notes, &f->route.peer),
@@ -274,7 +305,7 @@ void ike_run_note_guard(struct ike_run *run, const struct dp_guard_source *s)
 		return;
 	// What came before it was first looked at is news, also of a peer that we have written to.
 	n->came.following = n->passed.following = n->cookies.following = n->limited.following =
-		true;
+		n->odd_ttl.following = true;
 	tally_follow(&n->came, s->packets, now, TALLY_MINUTE_MS);
 	tally_follow(&n->passed,
 		     s->fate[GUARD_KNOWN] + s->fate[GUARD_PROVEN] + s->fate[GUARD_PEER] +
@@ -282,4 +313,5 @@ void ike_run_note_guard(struct ike_run *run, const struct dp_guard_source *s)
 		     now, TALLY_MINUTE_MS);
 	tally_follow(&n->cookies, s->fate[GUARD_COOKIE], now, TALLY_MINUTE_MS);
 	tally_follow(&n->limited, s->fate[GUARD_LIMITED], now, TALLY_MINUTE_MS);
+	tally_follow(&n->odd_ttl, s->odd_ttl, now, TALLY_MINUTE_MS);
 }

@@ -15,6 +15,8 @@ enum {
 	TICK_S = 1,	 // so late may new keys of cookies be
 	SOON_MS = 20,	 // many changes at once become one
 	CALM_MS = 60000, // without anything held back, the attack is over
+	LOSS_PART = 10,	 // one in so many lost: then several answers of one peer may be
+	LOSS_MIN = 20,	 // packets; fewer are chance
 };
 
 static void push_cookies(struct ike_run *run)
@@ -139,6 +141,47 @@ static void tell_attack(struct ike_run *run, const struct dp_guard_info *now)
 	run_record_guard(run, RECORD_ERROR, "guard-alarm", alarm);
 }
 
+// ---- what is lost here ----
+
+static void count_arrivals(const struct ike_run *run, const struct dp_guard_info *g,
+			   struct run_arrivals *out)
+{
+	uint64_t drops[DROP_REASON_COUNT];
+	struct dp_port_info port;
+
+	*out = (struct run_arrivals){
+		.known = true,
+		.passed = g->fate[GUARD_KNOWN] + g->fate[GUARD_PROVEN] + g->fate[GUARD_PEER] +
+			  g->fate[GUARD_STRANGER],
+	};
+	for (unsigned i = 0; dp_port_info(run->dp, i, &port) == 0; i++) {
+		out->came += port.rx_packets + port.rx_missed;
+		out->missed += port.rx_missed;
+	}
+	dp_drops(run->dp, drops);
+	out->dropped = drops[DROP_PUNT_FULL] + drops[DROP_PUNT_WRITE];
+}
+
+static bool is_good_part(uint64_t lost, uint64_t of)
+{
+	return lost >= LOSS_MIN && lost * LOSS_PART >= of;
+}
+
+// A second of an attack is over: did we lose so much that a peer's answers may have been in it?
+static void look_for_loss(struct ike_run *run, const struct dp_guard_info *g)
+{
+	const struct run_arrivals was = run->arrivals;
+	struct run_arrivals *now = &run->arrivals;
+
+	count_arrivals(run, g, now);
+	if (!was.known)
+		return;
+	if (is_good_part(now->missed - was.missed, now->came - was.came) ||
+	    is_good_part(now->dropped - was.dropped,
+			 now->passed - was.passed + now->dropped - was.dropped))
+		run->loss_ms = run_now_ms();
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct ike_run *run = arg;
@@ -158,7 +201,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		run_record_guard(run, RECORD_NOTICE, "guard-calm",
 				 "nothing of IKE was held back for a while");
 		run->guard_held_ms = 0;
+		run->arrivals.known = false;
 	}
+	if (run->guard_held_ms)
+		look_for_loss(run, &now);
 	run->guard_held = held_back(&now);
 }
 

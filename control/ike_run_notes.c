@@ -45,6 +45,20 @@ void note_received(struct ike_run *run, struct run_sa *s, const struct ip_endpoi
 		tally_note(&n->repeats, 1, now, TALLY_MINUTE_MS);
 }
 
+void note_v1(struct ike_run *run, const uint8_t spi_i[8], const struct ip_endpoint *local,
+	     const struct ip_endpoint *remote)
+{
+	const struct run_sa *asked = run_sa_by_spi(run, spi_key(spi_i));
+	struct peer_note *n;
+
+	note_received(run, NULL, local, remote, false);
+	n = peer_notes_find(run->notes, &remote->addr);
+	if (!n)
+		return;
+	tally_note(&n->v1, 1, run_now_ms(), TALLY_TEN_MINUTES_MS);
+	n->v1_answers = asked != NULL;
+}
+
 static void note_repeated(struct run_sa *s)
 {
 	struct peer_note *n;
@@ -72,8 +86,22 @@ static void note_unanswered(struct run_sa *s)
 		tally_note(&n->unanswered_auth, 1, now, TALLY_TEN_MINUTES_MS);
 }
 
+// A responder's IKE SA whose peer has our answer, or has not, and does not go on.
+static void note_no_auth(struct run_sa *s)
+{
+	struct peer_note *n;
+	struct ike_sa_info info;
+
+	ike_sa_info(s->sa, &info);
+	n = note_of(s->run, s, &info.remote.addr);
+	if (n)
+		tally_note(&n->no_auth, 1, run_now_ms(), TALLY_TEN_MINUTES_MS);
+}
+
 void note_report(struct run_sa *s, enum ike_report_code code)
 {
+	if (code == IKE_REPORT_NO_ANSWER && s->half_open)
+		note_no_auth(s);
 	if (code == IKE_REPORT_RETRANSMIT)
 		note_repeated(s);
 	if (!s->conn)
@@ -92,6 +120,7 @@ void note_established(struct run_sa *s)
 		return;
 	tally_note(&s->conn->notes.established, 1, now, TALLY_HOUR_MS);
 	s->conn->notes.established_ms = now;
+	note_esp_anew(s->run, s->conn);
 }
 
 void note_lost(const struct run_sa *s, struct conn_child *child, bool by_us)

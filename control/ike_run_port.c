@@ -99,13 +99,19 @@ static void ask(struct ike_run *run, struct conn *c)
 	struct ip_endpoint local = {.port = IKE_PORT};
 	struct ike_builder b;
 	struct error err;
+	int rc;
 
 	port_choice_asked(&c->ports, run_now_ms(), chance(run));
 	if (run->crypto->random(run->crypto->ctx, c->port_check, sizeof(c->port_check)) ||
 	    start_local(c, &remote.addr, &local, &err) ||
 	    probe_msg_build(&b, run->crypto, &c->ike.ike, c->port_check, 0))
 		return; // the next one is planned
-	if (ike_socket_send(&run->sock, &local, &remote, false, b.buf, b.w.len))
+	rc = ike_socket_send(&run->sock, &local, &remote, false, b.buf, b.w.len);
+	run_record_out(run, NULL,
+		       &(struct ike_event){
+			       .local = local, .remote = remote, .bytes = b.buf, .len = b.w.len},
+		       rc);
+	if (rc)
 		run->stats.tx_errors++;
 	else
 		run->stats.tx_messages++;
@@ -139,6 +145,7 @@ bool run_port_answer(struct ike_run *run, const struct ike_header *h,
 		if (c->ports.checks == 0 || memcmp(c->port_check, h->spi_i, 8) != 0 ||
 		    !ip_addr_equal(&c->ports.peer, &remote->addr))
 			continue;
+		run->fate = RECORD_FATE_TAKEN;
 		run_enter(run);
 		back_to_500(run, c);
 		run_leave(run);

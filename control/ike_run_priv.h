@@ -130,6 +130,13 @@ struct watch {
 
 TAILQ_HEAD(run_sas, run_sa);
 
+struct run_arrivals { // in packets, from the dataplane's counters
+	bool known;
+	uint64_t came, missed; // at the ports; missed: the device had no room
+	uint64_t passed,
+		dropped; // IKE that passed the guard; punted packets that Linux did not get
+};
+
 struct ike_run {
 	struct event_base *base;
 	struct dp *dp;
@@ -179,15 +186,17 @@ struct ike_run {
 	struct probe_budget probe_budget;
 	struct event *port_tick; // with connections that have left port 500
 	struct event *guard_tick, *guard_soon;
-	uint8_t guard_version;	    // of the keys of cookies that the guard has, 0: none
-	uint64_t guard_held;	    // messages that the guard had held back at the last tick
-	uint64_t guard_held_ms;	    // when it last held one back, 0: calm
-	struct event *addrs_timer;  // to tell the IKE SAs that they have changed
-	uint64_t addrs_told_ms;	    // when last
-	struct ike_run_stats stats; // the counters of it
+	uint8_t guard_version;	      // of the keys of cookies that the guard has, 0: none
+	uint64_t guard_held;	      // messages that the guard had held back at the last tick
+	uint64_t guard_held_ms;	      // when it last held one back, 0: calm
+	struct run_arrivals arrivals; // at the last tick of an attack
+	uint64_t loss_ms;	      // when a good part of what came was last lost, 0: never
+	struct event *addrs_timer;    // to tell the IKE SAs that they have changed
+	uint64_t addrs_told_ms;	      // when last
+	struct ike_run_stats stats;   // the counters of it
 	struct peer_notes *notes;
 	struct recorder *recorder; // NULL: none
-	enum record_fate fate;	   // of the message under way; _COUNT: it is recorded
+	enum record_fate fate; // of the message under way; _COUNT: it is, or need not be, recorded
 	ike_run_observer observer;
 	void *observer_ctx;
 	void (*children_changed)(void *ctx, unsigned iface); // NULL: nobody follows
@@ -300,6 +309,9 @@ void note_sent(struct run_sa *s, const struct ip_endpoint *local, const struct i
 // `s` may be NULL. Before the message is acted on.
 void note_received(struct ike_run *run, struct run_sa *s, const struct ip_endpoint *local,
 		   const struct ip_endpoint *remote, bool repeated);
+// A message of IKEv1, with the SPI (cookie) of its initiator.
+void note_v1(struct ike_run *run, const uint8_t spi_i[8], const struct ip_endpoint *local,
+	     const struct ip_endpoint *remote);
 void note_report(struct run_sa *s, enum ike_report_code code);
 void note_established(struct run_sa *s);
 // A child's last SA has gone.
@@ -307,6 +319,10 @@ void note_lost(const struct run_sa *s, struct conn_child *child, bool by_us);
 void note_only(struct run_sa *s); // the peer says that it has no other IKE SA with us
 void note_moves(struct run_sa *s, const struct ike_sa_info *info); // if its peer has moved
 void note_icmp(struct ike_run *run, const struct ike_socket_icmp *e);
+
+// ---- ike_run_doctor.c ----
+// An IKE SA of the connection was authenticated: its ESP is counted from here.
+void note_esp_anew(struct ike_run *run, struct conn *c);
 
 // ---- ike_run_port.c ----
 int run_port_create(struct ike_run *run); // -ENOMEM
@@ -319,12 +335,12 @@ void run_port_blocked(struct run_sa *s, const struct ip_endpoint *remote, unsign
 void run_port_silent(struct run_sa *s);
 // An IKE SA was established: from port 500, that is not filtered any more.
 void run_port_established(struct run_sa *s, const struct ike_sa_info *info);
-// Is it the answer to a question whether 500 answers again?
+// Is it the answer to a question whether 500 answers again? It sets run->fate then.
 bool run_port_answer(struct ike_run *run, const struct ike_header *h,
 		     const struct ip_endpoint *remote);
 
 // ---- ike_run_probe.c ----
-// Is it the answer to a probe?
+// Is it the answer to a probe? It sets run->fate then.
 bool run_probe_answer(struct ike_run *run, const struct ike_header *h,
 		      const struct ip_endpoint *remote);
 bool run_probe_is_on(const struct ike_run *run, const struct ip_addr *peer);

@@ -1,5 +1,8 @@
 // Probes of peers: control/probe.h on real sockets. What goes to and comes from 500 and 4500 uses
 // the sockets of IKE, so that it is seen and filtered as IKE is.
+//
+// Of each question the first message and its answer stand among the peer's IKE headers in the
+// flight recorder. All of them would push out what was before, which is what one wants to see.
 #include "control/ike_run_priv.h"
 
 #include <errno.h>
@@ -94,6 +97,23 @@ static void finish(struct run_probe *p)
 		w.done(w.ctx);
 }
 
+static bool is_recorded(const struct probe *p, const struct probe_packet *k)
+{
+	for (const struct probe_packet *before = p->packet; before < k; before++)
+		if (before->question == k->question)
+			return false;
+	return true;
+}
+
+// Linux did not take it: that is evidence, whoever asked.
+static void note_refused(struct run_probe *p, const struct probe_packet *k, int rc)
+{
+	struct peer_note *n = peer_notes_get(p->run->notes, &p->probe.params.remote);
+
+	if (n && k->remote_port)
+		peer_note_sent(n, k->local_port, rc, run_now_ms());
+}
+
 static int send_ike(struct run_probe *p, const struct probe_packet *k)
 {
 	struct ike_run *run = p->run;
@@ -106,9 +126,17 @@ static int send_ike(struct run_probe *p, const struct probe_packet *k)
 	if (rc)
 		return rc;
 	if (k->local_port == 0)
-		return probe_socket_udp(&p->sock, &remote, b.buf, b.w.len);
-	return ike_socket_send_ttl(&run->sock, &local, &remote, k->local_port == IKE_NATT_PORT,
-				   b.buf, b.w.len, k->ttl);
+		rc = probe_socket_udp(&p->sock, &remote, b.buf, b.w.len);
+	else
+		rc = ike_socket_send_ttl(&run->sock, &local, &remote,
+					 k->local_port == IKE_NATT_PORT, b.buf, b.w.len, k->ttl);
+	if (is_recorded(&p->probe, k))
+		run_record_out(
+			run, NULL,
+			&(struct ike_event){
+				.local = local, .remote = remote, .bytes = b.buf, .len = b.w.len},
+			rc);
+	return rc;
 }
 
 static void send_packet(struct run_probe *p, const struct probe_packet *k)
@@ -123,6 +151,7 @@ static void send_packet(struct run_probe *p, const struct probe_packet *k)
 	if (rc == 0)
 		return;
 	probe_unsent(&p->probe, k);
+	note_refused(p, k, rc);
 	log_debug(LOG_NET, "%s: probe %s: cannot send: %s", p->conn->ike.name,
 		  probe_question_name(k->question), strerror(-rc));
 }
@@ -218,6 +247,9 @@ bool run_probe_answer(struct ike_run *run, const struct ike_header *h,
 		return false;
 	TAILQ_FOREACH(p, &run->probes, link)
 	if (probe_on_ike(&p->probe, h->spi_i, &remote->addr, now_us())) {
+		const struct probe_packet *k = &p->probe.packet[h->spi_i[7]];
+
+		run->fate = is_recorded(&p->probe, k) ? RECORD_FATE_TAKEN : RECORD_FATE_COUNT;
 		look(p);
 		return true;
 	}

@@ -172,6 +172,7 @@ static void message(struct ike_run *run, const uint8_t *bytes, size_t len,
 	// called malformed.
 	if (len > 17 && bytes[17] >> 4 == 1) {
 		notice_v1(run, remote, 1);
+		note_v1(run, bytes, local, remote);
 		run_record_in(run, NULL, &ev, RECORD_FATE_IKEV1);
 		return;
 	}
@@ -185,13 +186,11 @@ static void message(struct ike_run *run, const uint8_t *bytes, size_t len,
 	note_received(run, s, local, remote, repeated);
 	if (!s && fresh)
 		s = responder_create(run, &h, &ev);
-	else if (!s && (run_port_answer(run, &h, remote) || run_probe_answer(run, &h, remote)))
-		run->fate = RECORD_FATE_TAKEN;
-	else if (!s)
+	else if (!s && !run_port_answer(run, &h, remote) && !run_probe_answer(run, &h, remote))
 		run->stats.rx_unknown_sa++;
 	if (s)
 		run_sa_step(s, &ev);
-	if (run->fate != RECORD_FATE_COUNT) // nobody's, or a stranger's that was turned away
+	if (run->fate != RECORD_FATE_COUNT) // nobody's, turned away, or an answer to a question
 		run_record_in(run, s, &ev, run->fate);
 }
 

@@ -83,6 +83,7 @@ void run_sa_wake(struct run_sa *s)
 		.type = IKE_EV_TIMER,
 		.last_inbound_esp_ms = run_child_last_inbound_ms(s, run_now_ms()),
 		.under_attack = s->run->guard_held_ms != 0,
+		.last_loss_ms = s->run->loss_ms,
 	};
 
 	run_sa_step(s, &ev);

@@ -61,7 +61,7 @@ struct peer_note *peer_notes_get(struct peer_notes *notes, const struct ip_addr 
 	n->addr = *addr;
 	// What the guard has counted before it is first looked at is news.
 	n->came.following = n->passed.following = true;
-	n->cookies.following = n->limited.following = true;
+	n->cookies.following = n->limited.following = n->odd_ttl.following = true;
 	n->next = notes->bucket[at];
 	notes->bucket[at] = n;
 	notes->n++;

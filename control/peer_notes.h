@@ -17,14 +17,17 @@ struct peer_note {
 	struct ip_addr addr;
 	struct tally tx_500, tx_4500, rx_500, rx_4500; // by the port on our side
 	struct tally tx_refused, retransmits, repeats, icmp;
-	struct tally late; // requests that were answered only after a repetition
-	int tx_errno;	   // positive
+	struct tally late;    // requests that were answered only after a repetition
+	struct tally no_auth; // IKE_SA_INITs of it that we answered and that it did not go on from
+	struct tally v1;      // of rx_500 and rx_4500: IKEv1
+	bool v1_answers;      // the last of these answered a request of ours
+	int tx_errno;	      // positive
 	enum doctor_icmp icmp_what;
 	uint8_t icmp_type, icmp_code;
 	uint16_t icmp_port; // destination of what it quotes
 	struct ip_addr icmp_from;
 	// What the guard has counted of it (control/doctor_watch.c).
-	struct tally came, passed, cookies, limited;
+	struct tally came, passed, cookies, limited, odd_ttl;
 };
 
 struct peer_notes;

@@ -4,7 +4,7 @@
 //
 //   echo          ICMP echo from our own address of the connection; larger ones with DF
 //   500, 4500     IKE_SA_INIT requests that nobody can accept (control/ike/probe_msg.h): small,
-//                 about 1200 bytes, and larger than the MTU
+//                 about 1100 bytes, and larger than the MTU
 //   alternative   the same to another port, small
 //   other source  the same to 500, from a port of no meaning
 //   hops          the same with TTL 1, 2, 3, ... to 500 and to 4500, until the peer answers

@@ -221,9 +221,7 @@ enum vici_outcome vici_run_doctor(struct vici_session *s, const struct vici_requ
 		char text[400];
 
 		snprintf(text, sizeof(text),
-			 "no connection is named '%s': 'port500 show conns' lists "
-			 "them",
-			 st.ike);
+			 "no connection is named '%s': 'port500 status' lists them", st.ike);
 		vici_reply_result(reply, text);
 		return VICI_REPLY;
 	}

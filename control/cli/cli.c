@@ -308,7 +308,8 @@ const struct command cli_commands[] = {
 	 "IKE_SA_INIT, authentication, child, ESP, MTU, load and history. The lowest rung that fails\n"
 	 "is the verdict. Without an argument: one line for each connection. Sends nothing to anybody,\n"
 	 "unless --probe asks the peers: ICMP echo from our own address, IKE_SA_INIT to 500 and 4500\n"
-	 "in three sizes, the same hop by hop; at most 80 packets to each, 4 seconds.\n"
+	 "in three sizes, the same hop by hop; at most 80 packets to each, 4 seconds. Of all\n"
+	 "connections as many as 90 seconds allow, one after the other, the worst first.\n"
 	 "--evidence writes one page for the network operator instead: times, addresses, counts in\n"
 	 "both directions, probes, what works and what is asked.\n"
 	 "Exit status: 0 healthy, 1 degraded, 2 down, 3 could not tell.\n"},

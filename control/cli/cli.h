@@ -34,6 +34,10 @@ int cli_query_slow(struct cli *cli, const char *command, const char *event,
 		   const struct vici_builder *request, struct node *into, int timeout_ms,
 		   void (*progress)(struct cli *cli, const struct node *event));
 
+// The connections of a doctor's answer, in the order in which they are to be probed: the worst first.
+// Writes at most `max`, returns how many there are.
+size_t doctor_turns(const struct node *list, const struct node **turn, size_t max);
+
 int cli_status(struct cli *cli);
 int cli_show(struct cli *cli);
 int cli_doctor(struct cli *cli);

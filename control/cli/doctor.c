@@ -128,29 +128,38 @@ static void print_summary(FILE *out, const struct node *list)
 	fprintf(out, "\n'port500 doctor CONNECTION' shows the ladder of one\n");
 }
 
-// The worst of all: down, then what cannot be told, then degraded.
+// down, then what cannot be told, then degraded.
+static unsigned badness(const struct node *conn)
+{
+	static const unsigned rank[] = {
+		[HEALTHY] = 0, [DEGRADED] = 1, [COULD_NOT_TELL] = 2, [DOWN] = 3};
+	uint64_t exit = tree_number(conn, "exit");
+
+	return rank[exit <= COULD_NOT_TELL ? exit : COULD_NOT_TELL];
+}
+
 static int worst(const struct node *list, size_t *n)
 {
-	static const int rank[] = {[HEALTHY] = 0, [DEGRADED] = 1, [COULD_NOT_TELL] = 2, [DOWN] = 3};
-	int status = HEALTHY;
+	static const int status[] = {HEALTHY, DEGRADED, COULD_NOT_TELL, DOWN};
+	unsigned worst = 0;
 
 	for (const struct node *ev = list ? list->first : NULL; ev; ev = ev->next)
 		for (const struct node *c = ev->first; c; c = c->next) {
-			uint64_t exit = tree_number(c, "exit");
-			int of = exit <= COULD_NOT_TELL ? (int)exit : COULD_NOT_TELL;
-
 			(*n)++;
-			if (rank[of] > rank[status])
-				status = of;
+			worst = badness(c) > worst ? badness(c) : worst;
 		}
-	return *n ? status : COULD_NOT_TELL;
+	return *n ? status[worst] : COULD_NOT_TELL;
 }
 
 // ---- probing first ----
 
-enum { PROBES_MAX = 8, PROBE_TIMEOUT_MS = 15000 }; // a probe takes 4 s
+enum {
+	PROBE_TIMEOUT_MS = 15000, // a probe takes 4 s
+	TURNS_S = 90,		  // then the first of them begin to be too old (two minutes)
+	WORST = 3,		  // of badness()
+};
 
-static int probe_one(struct cli *cli, const char *conn)
+static int probe_one(struct cli *cli, const char *conn, const char *which)
 {
 	struct node *root = tree_add(NULL, NODE_SECTION, "");
 	struct vici_builder request = {0};
@@ -159,7 +168,7 @@ static int probe_one(struct cli *cli, const char *conn)
 	if (!root)
 		return cli_fail(COULD_NOT_TELL, "out of memory");
 	if (!cli->options.json)
-		fprintf(stderr, "probing the peer of %s ...\n", conn);
+		fprintf(stderr, "probing the peer of %s%s ...\n", conn, which);
 	vici_kv(&request, "ike", conn);
 	status = cli_query_slow(cli, "probe", NULL, &request, root, PROBE_TIMEOUT_MS, NULL);
 	vici_builder_fini(&request);
@@ -171,26 +180,75 @@ static int probe_one(struct cli *cli, const char *conn)
 	return status ? COULD_NOT_TELL : HEALTHY;
 }
 
+size_t doctor_turns(const struct node *list, const struct node **turn, size_t max)
+{
+	size_t n = 0, all = 0;
+
+	for (unsigned bad = WORST + 1; bad-- > 0;)
+		for (const struct node *ev = list ? list->first : NULL; ev; ev = ev->next)
+			for (const struct node *c = ev->first; c; c = c->next) {
+				if (badness(c) != bad)
+					continue;
+				if (n < max)
+					turn[n++] = c;
+				all++;
+			}
+	return all;
+}
+
+static uint64_t now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec;
+}
+
+// One after the other, as long as the first answer counts.
+static int probe_turns(struct cli *cli, const struct node *const *turn, size_t n)
+{
+	const uint64_t end = now_s() + TURNS_S;
+	size_t i = 0;
+	int status = HEALTHY;
+	char which[64];
+
+	for (; i < n && !status && now_s() < end; i++) {
+		snprintf(which, sizeof(which), " (%zu of %zu)", i + 1, n);
+		status = probe_one(cli, turn[i]->name, n > 1 ? which : "");
+	}
+	if (!status && i < n)
+		cli_fail(HEALTHY,
+			 "%zu of %zu connections were probed, the worst first: more takes longer "
+			 "than their answers count. Name one to probe it",
+			 i, n);
+	return status;
+}
+
 static int probe_all(struct cli *cli)
 {
 	struct node *root = tree_add(NULL, NODE_SECTION, "");
-	const struct node *conns;
-	size_t n = 0;
+	const struct node **turn = NULL;
+	const struct node *list;
+	size_t n;
 	int status;
 
 	if (!root)
 		return cli_fail(COULD_NOT_TELL, "out of memory");
-	status = cli_query(cli, "get-conns", NULL, NULL, root) ? COULD_NOT_TELL : HEALTHY;
-	conns = tree_get(root, "conns");
-	for (const struct node *c = conns ? conns->first : NULL; c; c = c->next)
-		n++;
-	if (n > PROBES_MAX)
-		status = cli_fail(COULD_NOT_TELL,
-				  "%zu connections are too many to probe all peers at once: name "
-				  "one",
-				  n);
-	for (const struct node *c = conns ? conns->first : NULL; c && !status; c = c->next)
-		status = probe_one(cli, c->value);
+	status = cli_query(cli, "doctor", "doctor", NULL, root) ? COULD_NOT_TELL : HEALTHY;
+	list = tree_get(root, "doctor");
+	n = doctor_turns(list, NULL, 0);
+	if (!status && cli->options.evidence && n > 1)
+		status = cli_fail(COULD_NOT_TELL, "%zu connections: name one", n);
+	if (!status && n > 0) {
+		turn = calloc(n, sizeof(*turn));
+		if (!turn)
+			status = cli_fail(COULD_NOT_TELL, "out of memory");
+	}
+	if (turn) {
+		doctor_turns(list, turn, n);
+		status = probe_turns(cli, turn, n);
+	}
+	free(turn);
 	tree_free(root);
 	return status;
 }
@@ -238,7 +296,7 @@ int cli_doctor(struct cli *cli)
 		return COULD_NOT_TELL;
 	}
 	if (o->probe) {
-		status = o->n_args > 0 ? probe_one(cli, o->args[0]) : probe_all(cli);
+		status = o->n_args > 0 ? probe_one(cli, o->args[0], "") : probe_all(cli);
 		if (status) {
 			tree_free(root);
 			return status;

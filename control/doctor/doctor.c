@@ -321,6 +321,17 @@ static void list_candidates(const struct doctor_facts *f, struct doctor_report *
 			add_candidate(r, DOCTOR_N_PEERSAIDNO, DOCTOR_PEER);
 		}
 		break;
+	case DOCTOR_N_PROPOSAL:
+		if (f->conn.failure.by_peer) { // strongSwan says the same without any for IKEv2
+			add_candidate(r, DOCTOR_N_PROPOSAL, DOCTOR_BOTH);
+			add_candidate(r, DOCTOR_N_VERSION, DOCTOR_PEER);
+		}
+		break;
+	case DOCTOR_N_NOAUTH:
+		add_candidate(r, DOCTOR_F_4500, DOCTOR_CARRIER);
+		add_candidate(r, DOCTOR_F_BIGUDP, DOCTOR_CARRIER);
+		add_candidate(r, DOCTOR_F_500OUT, DOCTOR_CARRIER);
+		break;
 	case DOCTOR_N_PSK:
 		add_candidate(r, DOCTOR_N_PSK, DOCTOR_BOTH);
 		add_candidate(r, DOCTOR_N_ID, DOCTOR_BOTH);
@@ -328,7 +339,14 @@ static void list_candidates(const struct doctor_facts *f, struct doctor_report *
 	case DOCTOR_N_PEERSAIDNO:
 		add_candidate(r, DOCTOR_N_PSK, DOCTOR_BOTH);
 		add_candidate(r, DOCTOR_N_ID, DOCTOR_BOTH);
-		add_candidate(r, DOCTOR_N_CERT, DOCTOR_US);
+		if (f->host.own_certs_valid != DOCTOR_UNKNOWN) // it has one
+			add_candidate(r, DOCTOR_N_CERT, DOCTOR_US);
+		break;
+	case DOCTOR_N_OWNCERT:
+		if (f->host.clock_synced != DOCTOR_YES) {
+			add_candidate(r, DOCTOR_N_OWNCERT, DOCTOR_US);
+			add_candidate(r, DOCTOR_E_CLOCK, DOCTOR_US);
+		}
 		break;
 	case DOCTOR_N_CERT:
 		if (f->conn.failure.dates && f->host.clock_synced != DOCTOR_YES) {
@@ -406,6 +424,10 @@ void doctor_examine(const struct doctor_facts *f, struct doctor_report *out)
 	} else {
 		out->code = DOCTOR_NO_DATA;
 		out->owner = DOCTOR_OWNER_UNKNOWN;
+		snprintf(out->next, sizeof(out->next),
+			 "'port500 up %s' tries from here; 'port500 doctor --probe %s' asks the "
+			 "peer",
+			 name_of(f), name_of(f));
 	}
 	list_candidates(f, out);
 	out->keep_config = is_outside(f, out);

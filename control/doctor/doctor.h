@@ -46,7 +46,8 @@ struct doctor_host_facts {
 	enum doctor_tri hugepages;
 	enum doctor_tri clock_synced;		     // Linux says so
 	enum doctor_tri clock_plausible;	     // not before this program was built
-	enum doctor_tri own_certs_valid;	     // by that clock
+	enum doctor_tri own_certs_valid;	     // those of the connection, by that clock
+	char own_cert_why[DOCTOR_TEXT_MAX];	     // of NO: which, and since when
 	struct doctor_number unix_s;		     // our clock
 	struct doctor_number disk_free_permille;     // of the file system that state is written to
 	struct doctor_number workers, workers_stuck; // stuck: no turn for stuck_ms
@@ -107,6 +108,9 @@ struct doctor_ike_facts {		     // messages between us and the peer's address
 	struct doctor_count retransmits;     // of ours
 	struct doctor_count late;	     // of ours that were answered only after a repetition
 	struct doctor_count peer_repeats;    // IKE_SA_INIT requests that we have answered before
+	struct doctor_count no_auth;	     // such that we answered, and no IKE_AUTH came in time
+	struct doctor_count rx_v1;	     // of rx_500 and rx_4500: IKEv1
+	bool v1_answers;		     // the last of these answered a request of ours
 	uint64_t longest;		     // bytes: of the largest of ours that is not answered
 	uint16_t asking_port;		     // where our request that waits is going to, 0: none
 	uint64_t asking_tries, asking_ms;    // how often it was sent, since when it waits
@@ -117,12 +121,12 @@ struct doctor_guard_facts {
 	enum doctor_tri on;
 	// The peer's address, as the guard counts it. Those that came, and what became of them.
 	struct doctor_count came, passed, cookies, limited;
-	enum doctor_tri forged; // most of what comes from it is likely not the peer's
+	struct doctor_count odd_ttl; // came with quite another TTL than its IKE SAs
+	enum doctor_tri forged;	     // most of what comes from it is likely not the peer's
 	char forged_why[DOCTOR_TEXT_MAX];
 	// All sources together.
 	struct doctor_count all, all_limited, all_malformed, all_cookies;
 	uint64_t per_second, per_second_max;
-	uint64_t usual_per_second;				 // before that, 0: not known
 	struct doctor_number scanners, flooders, backscatterers; // sources, active in the window
 	uint64_t scanned, backscatter;				 // their messages
 	struct ip_addr worst; // who sent most of what was not passed, IP_NONE: nobody
@@ -160,7 +164,7 @@ struct doctor_probe_facts {
 	struct doctor_probe echo_large; // as large as the port's MTU, DF
 	uint16_t echo_large_len, echo_fits; // bytes of IP packet; the largest that was answered, 0
 	uint8_t ttl_usual;		    // of the peer's packets before, 0: not known
-	// IKE_SA_INIT requests. Small: below 600 bytes; large: about 1200; fragment: above the MTU.
+	// IKE_SA_INIT requests. Small: below 600 bytes; large: about 1100; fragment: above the MTU.
 	struct doctor_probe ike_500, ike_500_large, ike_500_fragment;
 	struct doctor_probe ike_4500, ike_4500_large, ike_4500_fragment;
 	struct doctor_probe ike_alt; // to another port on which the peer should answer
@@ -183,7 +187,7 @@ enum doctor_failure { // how a negotiation failed, by the rung that it belongs t
 	DOCTOR_FAILED_NOT,
 	DOCTOR_FAILED_PROPOSAL, // IKE_SA_INIT
 	DOCTOR_FAILED_KE,
-	DOCTOR_FAILED_VERSION, // it speaks IKEv1
+	DOCTOR_FAILED_VERSION, // it refuses IKEv2
 	DOCTOR_FAILED_PSK,     // its AUTH does not verify with our key
 	DOCTOR_FAILED_PEER_SAID_NO,
 	DOCTOR_FAILED_ID,
@@ -220,13 +224,13 @@ struct doctor_conn_facts {
 	// Why it goes to another port than 500 (on_500_blocked); 0: it does not.
 	uint64_t left_500_ms;	  // since when
 	unsigned left_500_silent; // messages to 500 that nothing came of before
-	uint64_t suspect_ms; // a request of the established IKE SA waits for so long, 0: none
+	uint64_t suspect_ms;	  // a request of the established IKE SA waits for so long, 0: none
 	struct doctor_failure_facts failure;
 };
 
 struct doctor_esp_facts { // of all child SAs of the connection
 	struct doctor_count out, in;
-	struct doctor_number since;	// packets out since the last one in
+	struct doctor_number since; // packets out since the last one in, and since it was set up
 	uint64_t in_before, out_before; // all until then
 	struct doctor_count auth_failures, replays;
 	struct doctor_count selector_drops, no_sa_drops; // gateway-wide; see doctor_gather.c
@@ -346,11 +350,13 @@ enum doctor_rung {
 	  "the peer is off, does not listen, or all UDP is blocked")                               \
 	X(N_PROPOSAL, "N-PROPOSAL", INIT, "no common IKE proposal")                                \
 	X(N_KE, "N-KE", INIT, "no common key exchange group")                                      \
-	X(N_VERSION, "N-VERSION", INIT, "the peer speaks IKEv1")                                   \
+	X(N_VERSION, "N-VERSION", INIT, "the peer speaks another version of IKE")                  \
+	X(N_NOAUTH, "N-NOAUTH", INIT, "the peer begins, we answer, and it does not go on")         \
 	X(N_PSK, "N-PSK", AUTH, "the pre-shared keys differ")                                      \
 	X(N_ID, "N-ID", AUTH, "an identity is not the expected one")                               \
 	X(N_NOSECRET, "N-NOSECRET", AUTH, "no secret for these identities")                        \
 	X(N_CERT, "N-CERT", AUTH, "a certificate or its signature is not accepted")                \
+	X(N_OWNCERT, "N-OWNCERT", AUTH, "our own certificate has expired, or is not valid yet")    \
 	X(N_PEERSAIDNO, "N-PEERSAIDNO", AUTH, "the peer refuses our authentication")               \
 	X(C_TS, "C-TS", CHILD, "no common traffic selectors")                                      \
 	X(C_ESP, "C-ESP", CHILD, "no common ESP proposal")                                         \

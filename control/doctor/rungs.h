@@ -52,6 +52,17 @@ const char *age_text(uint64_t ms, char buf[DOCTOR_AGE_TEXT_MAX]);
 // "; last 3.2 s ago", or "".
 const char *last_text(const struct doctor_count *c, char buf[DOCTOR_AGE_TEXT_MAX + 16]);
 
+static inline const char *times(uint64_t n) // that stands before it
+{
+	return n == 1 ? "time" : "times";
+}
+
+// Its name, for commands.
+static inline const char *name_of(const struct doctor_facts *f)
+{
+	return f->conn.name[0] ? f->conn.name : "NAME";
+}
+
 static inline bool some(const struct doctor_count *c) // happened within the window
 {
 	return c->known && c->n > 0;

@@ -6,6 +6,7 @@
 
 #define ESP_ENOUGH	  5    // packets out without one in
 #define STOPPED_MS	  2000 // without any, before they have stopped
+#define YOUNG_MS	  2000 // an IKE SA to which hosts may not have come back yet
 #define RETURNS		  5    // one packet in for so many out is an answer
 #define STRAY_ENOUGH	  10   // packets of unknown SPIs that are worth a word
 #define REPLAY_ENOUGH	  10
@@ -25,6 +26,17 @@ static bool has_stopped(const struct doctor_esp_facts *e)
 	       e->in.ago_ms >= STOPPED_MS && e->in_before * RETURNS >= e->out_before;
 }
 
+// The IKE SA was set up not long ago, and nothing has come since: what was before, on other SAs,
+// says nothing of these.
+static bool is_anew(const struct doctor_facts *f)
+{
+	const struct doctor_number *age = &f->conn.established_ms;
+	const struct doctor_esp_facts *e = &f->esp;
+
+	return age->known && age->n < e->out.window_ms && (!e->in.ever || e->in.ago_ms > age->n) &&
+	       (age->n < YOUNG_MS || (e->since.known && e->since.n < ESP_ENOUGH));
+}
+
 // Nothing comes back.
 static bool one_way(const struct doctor_facts *f, struct doctor_finding *out)
 {
@@ -39,8 +51,8 @@ static bool one_way(const struct doctor_facts *f, struct doctor_finding *out)
 			    "%" PRIu64 " ESP out and none in for our SAs, but %" PRIu64
 			    " for SPIs that we do not have, in %" PRIu64 " s",
 			    e->out.n, e->unknown_spi.n, s);
-		finding_next(out, "the peer sends on an SA that is gone: 'port500 rekey --ike %s'",
-			     f->conn.name[0] ? f->conn.name : "NAME");
+		finding_next(out, "the peer sends on an SA that is gone: 'port500 rekey %s'",
+			     name_of(f));
 	} else if (some(&e->auth_failures)) {
 		finding_set(out, DOCTOR_FAIL, DOCTOR_D_FORGED, DOCTOR_OWNER_UNKNOWN, DOCTOR_MEDIUM,
 			    "%" PRIu64 " ESP out; %" PRIu64
@@ -48,8 +60,8 @@ static bool one_way(const struct doctor_facts *f, struct doctor_finding *out)
 			    e->out.n, e->auth_failures.n, s);
 		finding_next(out,
 			     "something on the way changes ESP, or the peer has other keys: "
-			     "'port500 rekey --ike %s'",
-			     f->conn.name[0] ? f->conn.name : "NAME");
+			     "'port500 rekey %s'",
+			     name_of(f));
 	} else {
 		finding_set(out, DOCTOR_FAIL, DOCTOR_D_ONEWAY,
 			    e->in.ever ? DOCTOR_CARRIER : DOCTOR_OWNER_UNKNOWN,
@@ -96,9 +108,10 @@ static bool odd(const struct doctor_facts *f, struct doctor_finding *out)
 				  "replay_window helps");
 	} else if (some(&e->moved)) {
 		finding_set(out, DOCTOR_WARN, DOCTOR_D_REBIND, DOCTOR_CARRIER, DOCTOR_HIGH,
-			    "the peer moved to another address or port %" PRIu64
-			    " times in %" PRIu64 " s%s; we followed",
-			    e->moved.n, e->moved.window_ms / 1000, last_text(&e->moved, last));
+			    "the peer moved to another address or port %" PRIu64 " %s in %" PRIu64
+			    " s%s; we followed",
+			    e->moved.n, times(e->moved.n), e->moved.window_ms / 1000,
+			    last_text(&e->moved, last));
 		finding_next(out, "a NAT on the way forgets too soon: a shorter keep_alive at the "
 				  "side behind it");
 	} else if (e->unknown_spi.known && e->unknown_spi.n >= STRAY_ENOUGH) {
@@ -107,26 +120,43 @@ static bool odd(const struct doctor_facts *f, struct doctor_finding *out)
 			    "peer, in %" PRIu64 " s%s",
 			    e->unknown_spi.n, e->unknown_spi.window_ms / 1000,
 			    last_text(&e->unknown_spi, last));
-		finding_next(out, "'port500 capture --drops' shows whose");
+		finding_next(out, "'port500 capture -w FILE --drops' shows whose");
 	} else {
 		return false;
 	}
 	return true;
 }
 
+// Decrypted, and nothing that was agreed on.
+static const char *misfits(const struct doctor_esp_facts *e, char *buf, size_t size)
+{
+	buf[0] = '\0';
+	if (some(&e->selector_drops))
+		snprintf(buf, size, "; %" PRIu64 " of all tunnels did not fit their selectors",
+			 e->selector_drops.n);
+	return buf;
+}
+
 void rung_esp(const struct doctor_facts *f, struct doctor_finding *out)
 {
 	const struct doctor_esp_facts *e = &f->esp;
+	char age[DOCTOR_AGE_TEXT_MAX], odd_ones[96];
 
 	if (!child_is_up(f)) {
 		finding_unknown(out, "no child is up");
 		return;
 	}
-	if (one_way(f, out) || odd(f, out))
+	if ((!is_anew(f) && one_way(f, out)) || odd(f, out))
 		return;
-	if (some(&e->in))
-		finding_pass(out, "%" PRIu64 " in, %" PRIu64 " out in %" PRIu64 " s", e->in.n,
-			     e->out.n, e->in.window_ms / 1000);
+	if (is_anew(f) && e->since.known)
+		finding_unknown(out,
+				"the IKE SA is %s old: %" PRIu64
+				" ESP packets out since, none in yet: too early to tell",
+				age_text(f->conn.established_ms.n, age), e->since.n);
+	else if (some(&e->in))
+		finding_pass(out, "%" PRIu64 " in, %" PRIu64 " out in %" PRIu64 " s%s", e->in.n,
+			     e->out.n, e->in.window_ms / 1000,
+			     misfits(e, odd_ones, sizeof(odd_ones)));
 	else
 		finding_unknown(
 			out, "%" PRIu64 " in, %" PRIu64 " out in %" PRIu64 " s: too little to tell",
@@ -218,14 +248,15 @@ void rung_history(const struct doctor_facts *f, struct doctor_finding *out)
 
 	if (h->lost.known && h->lost.n >= FLAPS) {
 		finding_set(out, DOCTOR_WARN, DOCTOR_H_FLAP, DOCTOR_OWNER_UNKNOWN, DOCTOR_MEDIUM,
-			    "lost %" PRIu64 " times in %" PRIu64 " min%s", h->lost.n, min,
-			    last_text(&h->lost, last));
+			    "lost %" PRIu64 " times in %" PRIu64 " min, %" PRIu64
+			    " of them because no liveness check was answered%s",
+			    h->lost.n, min, h->dead_peer.n, last_text(&h->lost, last));
 		finding_next(out, "compare the times with the log, and with the carrier's");
 	} else if (some(&h->restarts)) {
 		finding_set(out, DOCTOR_WARN, DOCTOR_H_RESTART, DOCTOR_PEER, DOCTOR_MEDIUM,
-			    "the peer came back without its old IKE SA %" PRIu64
-			    " times in %" PRIu64 " min%s",
-			    h->restarts.n, h->restarts.window_ms / 60000,
+			    "the peer came back without its old IKE SA %" PRIu64 " %s in %" PRIu64
+			    " min%s",
+			    h->restarts.n, times(h->restarts.n), h->restarts.window_ms / 60000,
 			    last_text(&h->restarts, last));
 		finding_next(out, "ask the peer's people why it started anew");
 	} else if (some(&h->rekeys_failed)) {
@@ -236,9 +267,10 @@ void rung_history(const struct doctor_facts *f, struct doctor_finding *out)
 		finding_next(out, "the log says why: 'journalctl -u port500d'");
 	} else if (h->lost.known) {
 		finding_pass(out,
-			     "established %" PRIu64 " times, lost %" PRIu64 " times, in %" PRIu64
+			     "established %" PRIu64 " %s, lost %" PRIu64 " %s, in %" PRIu64
 			     " min%s",
-			     h->established.n, h->lost.n, min, last_text(&h->established, last));
+			     h->established.n, times(h->established.n), h->lost.n, times(h->lost.n),
+			     min, last_text(&h->established, last));
 	} else {
 		finding_unknown(out, "not recorded");
 	}

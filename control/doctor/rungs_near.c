@@ -13,8 +13,11 @@ void rung_host(const struct doctor_facts *f, struct doctor_finding *out)
 {
 	const struct doctor_host_facts *h = &f->host;
 	bool dates = f->conn.failure.what == DOCTOR_FAILED_CERT && f->conn.failure.dates;
-	char age[DOCTOR_AGE_TEXT_MAX];
+	char age[DOCTOR_AGE_TEXT_MAX], generation[48] = "";
 
+	if (h->generation.known && h->generation.n > 1)
+		snprintf(generation, sizeof(generation), ", configuration loaded %" PRIu64 " times",
+			 h->generation.n);
 	if (h->workers_stuck.known && h->workers_stuck.n > 0) {
 		finding_set(out, DOCTOR_FAIL, DOCTOR_E_WORKER, DOCTOR_US, DOCTOR_HIGH,
 			    "%" PRIu64 " of %" PRIu64 " workers have not turned for %s",
@@ -35,12 +38,13 @@ void rung_host(const struct doctor_facts *f, struct doctor_finding *out)
 			    h->disk_free_permille.n / 10, h->disk_free_permille.n % 10);
 		finding_next(out, "make room: 'df -h' and 'journalctl --vacuum-size=100M'");
 	} else if (h->workers.known) {
-		finding_pass(out, "%" PRIu64 " worker%s; clock %s; up for %s", h->workers.n,
+		finding_pass(out, "%" PRIu64 " worker%s; clock %s; %sup for %s%s", h->workers.n,
 			     h->workers.n == 1 ? " turns" : "s turn",
 			     h->clock_synced == DOCTOR_YES  ? "synchronised"
 			     : h->clock_synced == DOCTOR_NO ? "plausible, not synchronised"
 							    : "not checked",
-			     h->up_ms.known ? age_text(h->up_ms.n, age) : "?");
+			     h->hugepages == DOCTOR_NO ? "no hugepages, so slower; " : "",
+			     h->up_ms.known ? age_text(h->up_ms.n, age) : "?", generation);
 	} else {
 		finding_unknown(out, "nothing is known of the host");
 	}
@@ -62,7 +66,7 @@ void rung_port(const struct doctor_facts *f, struct doctor_finding *out)
 			    " s",
 			    p->vlan_drops.n, p->name, p->vlan_drops.window_ms / 1000);
 		finding_next(out, "compare 'vlan' of the port with the switch's: 'port500 capture "
-				  "--drops' shows the tags");
+				  "-w FILE --drops' shows the tags");
 	} else if (none(&p->rx) && p->tx.known && p->tx.n >= QUIET_PORT && !ike_works(f)) {
 		finding_set(out, DOCTOR_WARN, DOCTOR_P_NORX, DOCTOR_US, DOCTOR_LOW,
 			    "port %s: %" PRIu64 " frames out and none in, in %" PRIu64 " s",
@@ -138,8 +142,13 @@ void rung_neigh(const struct doctor_facts *f, struct doctor_finding *out)
 		f->route.next_hop.family == IP_NONE ? &f->route.peer : &f->route.next_hop;
 	char text[IP_ADDR_TEXT_MAX], last[DOCTOR_AGE_TEXT_MAX + 16];
 	bool asked = some(&n->unanswered) || some(&f->ike.tx_500) || some(&f->ike.tx_4500);
+	char waited[80] = "";
 
 	ip_addr_format(hop, text, sizeof(text));
+	if (some(&n->unanswered))
+		snprintf(waited, sizeof(waited),
+			 "; %" PRIu64 " packets waited in vain in %" PRIu64 " s", n->unanswered.n,
+			 n->unanswered.window_ms / 1000);
 	if (n->mac_changes.known && n->mac_changes.n >= 2) {
 		finding_set(out, ike_works(f) ? DOCTOR_WARN : DOCTOR_FAIL, DOCTOR_R_DUPADDR,
 			    owner_of_hop(f), DOCTOR_MEDIUM,
@@ -147,14 +156,13 @@ void rung_neigh(const struct doctor_facts *f, struct doctor_finding *out)
 			    text, n->mac_changes.n, n->mac_changes.window_ms / 1000,
 			    last_text(&n->mac_changes, last));
 		finding_next(out,
-			     "'port500 capture --host %s' shows both stations; take the address "
-			     "away from one",
-			     text);
+			     "'tcpdump -ei %s arp and host %s' shows both stations; take the "
+			     "address away from one",
+			     f->port.name, text);
 	} else if (n->resolved == DOCTOR_NO && asked && !ike_works(f)) {
 		finding_set(out, DOCTOR_FAIL, DOCTOR_R_NOARP, owner_of_hop(f), DOCTOR_MEDIUM,
-			    "%s on port %s has not told its MAC address; %" PRIu64
-			    " packets waited in vain in %" PRIu64 " s",
-			    text, f->port.name, n->unanswered.n, n->unanswered.window_ms / 1000);
+			    "%s on port %s has not told its MAC address%s", text, f->port.name,
+			    waited);
 		finding_next(out, "is %s on, and in the same VLAN as port %s? Ask who runs it",
 			     text, f->port.name);
 	} else if (n->resolved == DOCTOR_YES) {

@@ -69,8 +69,10 @@ static bool by_repeats(const struct doctor_facts *f, struct doctor_finding *out)
 		    "the peer sent its first request again %" PRIu64 " times in %" PRIu64
 		    " s although we answered each%s",
 		    c->n, c->window_ms / 1000, last_text(c, last));
-	finding_next(out, "give the carrier the evidence: UDP/500 from us to the peer is lost "
-			  "('port500 doctor --evidence')");
+	finding_next(out,
+		     "give the carrier the evidence: UDP/500 from us to the peer is lost "
+		     "('port500 doctor --evidence %s')",
+		     name_of(f));
 	return true;
 }
 
@@ -152,9 +154,11 @@ static void only_500(const struct doctor_facts *f, struct doctor_finding *out,
 				    ? "4500"
 				    : "another port",
 			    f->guard.per_second);
-		finding_next(out,
-			     "give the carrier the evidence ('port500 doctor --evidence'); until "
-			     "then 'on_500_blocked = try_4500'");
+		finding_next(
+			out,
+			"give the carrier the evidence ('port500 doctor --evidence %s'); until "
+			"then 'on_500_blocked = try_4500'",
+			name_of(f));
 	}
 }
 
@@ -162,6 +166,48 @@ static void only_500(const struct doctor_facts *f, struct doctor_finding *out,
 static bool from_4500(const struct doctor_facts *f)
 {
 	return ike_works(f) ? some(&f->ike.rx_4500) : came_since_asking(f, &f->ike.rx_4500);
+}
+
+// The IKE SA was heard on 500 after the probe had ended.
+static bool is_healed(const struct doctor_facts *f)
+{
+	return ike_works(f) && f->conn.port == 500 && f->conn.heard_ms.known &&
+	       f->conn.heard_ms.n < f->probe.ago_ms;
+}
+
+// Nobody answers the probe, and the tunnel is up all the same.
+static bool both_silent(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	char heard[DOCTOR_AGE_TEXT_MAX], esp[DOCTOR_AGE_TEXT_MAX + 16];
+
+	if (f->probe.ike_4500.answer != DOCTOR_SILENT ||
+	    (f->conn.heard_ms.known && f->conn.heard_ms.n < f->probe.ago_ms))
+		return false;
+	finding_set(out, DOCTOR_WARN, DOCTOR_F_PEERDOWN, DOCTOR_OWNER_UNKNOWN, DOCTOR_MEDIUM,
+		    "500 and 4500 are silent to the probe; of the IKE SA the last message came %s "
+		    "ago, ESP%s",
+		    f->conn.heard_ms.known ? age_text(f->conn.heard_ms.n, heard) : "?",
+		    f->esp.in.ever ? last_text(&f->esp.in, esp) : " never");
+	finding_next(out, "the tunnel goes on as long as ESP passes; ask the peer's people and the "
+			  "carrier before it has to be set up again");
+	return true;
+}
+
+static bool loses_big(const struct doctor_probe *small, const struct doctor_probe *large,
+		      const struct doctor_probe *fragment)
+{
+	return small->answer == DOCTOR_ANSWERED &&
+	       (large->answer == DOCTOR_SILENT || fragment->answer == DOCTOR_SILENT);
+}
+
+static void only_small(struct doctor_finding *out, enum doctor_state state, unsigned port,
+		       const struct doctor_probe *large)
+{
+	finding_set(out, state, DOCTOR_F_BIGUDP, DOCTOR_CARRIER, DOCTOR_HIGH,
+		    "UDP/%u: small requests are answered, %s are not", port,
+		    large->answer == DOCTOR_SILENT ? "those of 1100 bytes" : "fragmented ones");
+	finding_next(out, "ask the carrier to let UDP fragments through, or set "
+			  "fragment_size = 576 here");
 }
 
 // Rows of the probe.
@@ -174,8 +220,12 @@ static bool by_probe(const struct doctor_facts *f, struct doctor_finding *out)
 		     p->ike_alt.answer == DOCTOR_ANSWERED ||
 		     p->ike_500_other_source.answer == DOCTOR_ANSWERED;
 
+	if (small->answer == DOCTOR_SILENT && is_healed(f))
+		return false;
 	if (small->answer == DOCTOR_SILENT && (other || from_4500(f))) {
 		only_500(f, out, state);
+	} else if (small->answer == DOCTOR_SILENT && ike_works(f)) {
+		return both_silent(f, out);
 	} else if (small->answer == DOCTOR_SILENT && !ike_works(f)) {
 		if (p->ike_4500.answer == DOCTOR_NOT_PROBED)
 			return false;
@@ -184,15 +234,10 @@ static bool by_probe(const struct doctor_facts *f, struct doctor_finding *out)
 			    p->echo.answer == DOCTOR_ANSWERED ? "works" : "does not work either");
 		finding_next(out, "ask the peer's people: is the IKE daemon running, does a filter "
 				  "there name our address?");
-	} else if (small->answer == DOCTOR_ANSWERED &&
-		   (p->ike_500_large.answer == DOCTOR_SILENT ||
-		    p->ike_500_fragment.answer == DOCTOR_SILENT)) {
-		finding_set(out, state, DOCTOR_F_BIGUDP, DOCTOR_CARRIER, DOCTOR_HIGH,
-			    "UDP/500: small requests are answered, %s are not",
-			    p->ike_500_large.answer == DOCTOR_SILENT ? "those of 1200 bytes"
-								     : "fragmented ones");
-		finding_next(out, "ask the carrier to let UDP fragments through, or set "
-				  "fragment_size = 576 here");
+	} else if (loses_big(small, &p->ike_500_large, &p->ike_500_fragment)) {
+		only_small(out, state, 500, &p->ike_500_large);
+	} else if (loses_big(&p->ike_4500, &p->ike_4500_large, &p->ike_4500_fragment)) {
+		only_small(out, state, 4500, &p->ike_4500_large);
 	} else if (small->answer == DOCTOR_ANSWERED && p->ike_4500.answer == DOCTOR_SILENT) {
 		finding_set(out, DOCTOR_WARN, DOCTOR_F_4500, DOCTOR_CARRIER, DOCTOR_MEDIUM,
 			    "500 answers, 4500 is silent");
@@ -251,9 +296,40 @@ static bool by_detour(const struct doctor_facts *f, struct doctor_finding *out)
 		    "for %s",
 		    f->conn.left_500_silent, (unsigned)f->conn.port,
 		    age_text(f->conn.left_500_ms, since));
-	finding_next(out, "the tunnel works; ask the carrier about UDP/500 ('port500 doctor "
-			  "--probe --evidence')");
+	finding_next(out,
+		     "the tunnel works; ask the carrier about UDP/500 ('port500 doctor "
+		     "--probe --evidence %s')",
+		     name_of(f));
 	return true;
+}
+
+// IKE works. Of the port that it does not use nothing follows from that.
+static void passes(const struct doctor_facts *f, struct doctor_finding *out)
+{
+	const struct doctor_count *on_500 = &f->ike.rx_500;
+	unsigned port = f->conn.port ? (unsigned)f->conn.port : 500u;
+	char heard[DOCTOR_AGE_TEXT_MAX], last[DOCTOR_AGE_TEXT_MAX + 16];
+
+	if (!f->conn.heard_ms.known)
+		finding_pass(out, "IKE goes both ways on UDP/%u", port);
+	else if (port == 500)
+		finding_pass(out, "IKE goes both ways on UDP/500, last %s ago",
+			     age_text(f->conn.heard_ms.n, heard));
+	else if (f->probe.ike_500.answer == DOCTOR_ANSWERED)
+		finding_pass(out,
+			     "IKE goes both ways on UDP/%u, last %s ago; 500 answers the probe",
+			     port, age_text(f->conn.heard_ms.n, heard));
+	else if (some(on_500) && f->guard.forged != DOCTOR_YES)
+		finding_pass(out,
+			     "IKE goes both ways on UDP/%u, last %s ago; of 500 %" PRIu64
+			     " came in %" PRIu64 " s%s",
+			     port, age_text(f->conn.heard_ms.n, heard), on_500->n,
+			     on_500->window_ms / 1000, last_text(on_500, last));
+	else
+		finding_pass(out,
+			     "IKE goes both ways on UDP/%u, last %s ago; whether 500 passes is "
+			     "not known: 'port500 doctor --probe %s' asks",
+			     port, age_text(f->conn.heard_ms.n, heard), name_of(f));
 }
 
 void rung_path(const struct doctor_facts *f, struct doctor_finding *out)
@@ -274,8 +350,7 @@ void rung_path(const struct doctor_facts *f, struct doctor_finding *out)
 			    i->late.n, i->late.window_ms / 1000, last_text(&i->late, last));
 		finding_next(out, "ask the carrier whether it limits the rate of UDP/500");
 	} else if (ike_works(f)) {
-		finding_pass(out, "IKE goes both ways on UDP/%u",
-			     f->conn.port ? (unsigned)f->conn.port : 500u);
+		passes(f, out);
 	} else if (rx > 0 && f->guard.forged != DOCTOR_YES &&
 		   !(is_unanswered(f) && silent_since_asking(f))) {
 		finding_pass(out, "messages come from the peer: %" PRIu64 " in %" PRIu64 " s", rx,
@@ -283,6 +358,7 @@ void rung_path(const struct doctor_facts *f, struct doctor_finding *out)
 	} else if (f->probe.ike_500.answer == DOCTOR_ANSWERED) {
 		finding_pass(out, "UDP/500 answers the probe");
 	} else {
-		finding_unknown(out, "not probed: 'port500 doctor --probe' asks on 500 and 4500");
+		finding_unknown(out, "not probed: 'port500 doctor --probe %s' asks on 500 and 4500",
+				name_of(f));
 	}
 }

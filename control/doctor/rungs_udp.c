@@ -8,6 +8,7 @@
 #define ENOUGH		2   // messages: fewer may be on their way just now
 #define SCAN_NOISE	100 // messages of scanners within the window that are nothing special
 #define SUSPECT_MS	4000
+#define WORST_OF	50 // who sends less than one in so many is not worth a name
 #define ESP_IS_ALIVE_MS 10000
 
 void rung_udp_out(const struct doctor_facts *f, struct doctor_finding *out)
@@ -46,8 +47,7 @@ void rung_udp_out(const struct doctor_facts *f, struct doctor_finding *out)
 			    f->conn.initiates == DOCTOR_YES ? "the next attempt is planned"
 							    : "by its configuration it waits for "
 							      "traffic, or for the peer");
-		finding_next(out, "'port500 initiate --ike %s' tries now",
-			     f->conn.name[0] ? f->conn.name : "NAME");
+		finding_next(out, "'port500 up %s' tries now", name_of(f));
 	} else {
 		finding_unknown(out, "not counted");
 	}
@@ -67,8 +67,7 @@ static bool went_silent(const struct doctor_facts *f, struct doctor_finding *out
 		    age_text(f->conn.suspect_ms, wait),
 		    f->conn.heard_ms.known ? age_text(f->conn.heard_ms.n, heard) : "?",
 		    alive ? "came less than 10 s ago" : "does not come either");
-	finding_next(out, "'port500 doctor --probe %s' asks the peer on 500 and 4500",
-		     f->conn.name[0] ? f->conn.name : "NAME");
+	finding_next(out, "'port500 doctor --probe %s' asks the peer on 500 and 4500", name_of(f));
 	return true;
 }
 
@@ -115,7 +114,7 @@ void rung_udp_in(const struct doctor_facts *f, struct doctor_finding *out)
 		finding_next(out,
 			     "'port500 doctor --probe %s'; ask the peer's people whether our "
 			     "messages arrive there",
-			     f->conn.name[0] ? f->conn.name : "NAME");
+			     name_of(f));
 	} else if (some(&i->rx_500) || some(&i->rx_4500)) {
 		const struct doctor_count *c =
 			!i->rx_4500.ever || (i->rx_500.ever && i->rx_500.ago_ms < i->rx_4500.ago_ms)
@@ -143,7 +142,7 @@ static const char *worst_text(const struct doctor_guard_facts *g, char *buf, siz
 {
 	char addr[IP_ADDR_TEXT_MAX];
 
-	if (g->worst.family == IP_NONE)
+	if (g->worst.family == IP_NONE || g->worst_n * WORST_OF < g->all.n)
 		snprintf(buf, size, "no single source");
 	else
 		snprintf(buf, size, "most from %s (%" PRIu64 ")",
@@ -212,6 +211,9 @@ void rung_guard(const struct doctor_facts *f, struct doctor_finding *out)
 		finding_pass(out, "%" PRIu64 " messages of %" PRIu64 " scanners: as everywhere",
 			     g->scanned, g->scanners.n);
 		out->code = DOCTOR_A_SCAN;
+	} else if (g->on == DOCTOR_NO) {
+		finding_unknown(out, "the guard is off (gateway.guard.enable): nothing is counted, "
+				     "and nothing is held back");
 	} else if (g->all.known) {
 		finding_pass(out, "%" PRIu64 " messages in %" PRIu64 " s, %" PRIu64 " dropped",
 			     g->all.n, g->all.window_ms / 1000, g->all_limited.n);

@@ -170,6 +170,8 @@ struct ike_event {
 	uint32_t spi_in;    // IKE_EV_TERMINATE_CHILD, IKE_EV_REKEY_CHILD, IKE_EV_PEER_MOVED
 	uint64_t last_inbound_esp_ms; // IKE_EV_TIMER: last ESP decrypted for this peer, 0: never
 	bool under_attack; // IKE_EV_TIMER: more IKE comes to our ports than passes the guard
+	// IKE_EV_TIMER: when a good part of what came to us was last lost in this machine, 0: never.
+	uint64_t last_loss_ms;
 };
 
 // ---- actions ----

@@ -207,9 +207,18 @@ static void init_never_answered(struct step *st, const char *peer, unsigned sent
 				       peer, sent, s, st->sa->remote.port));
 }
 
+// Was it within the longest interval between two repetitions?
+static bool is_recent(const struct step *st, uint64_t then_ms)
+{
+	const struct ike_sa *sa = st->sa;
+
+	return then_ms && then_ms + wait_ms(sa->conn, sa->request.tries_max) > st->ev->now_ms;
+}
+
 // Is a request that nobody answers no reason yet to give the IKE SA up? ESP of the peer is a sign
-// of life as good as an answer (RFC 7296 2.4), and while our ports are flooded the answer may be
-// among what is lost. Either way the tunnel goes on, until its lifetime is over.
+// of life as good as an answer (RFC 7296 2.4), and where we lose what comes, its answers may be
+// among that. Either way the tunnel goes on, until its lifetime is over. A flood alone excuses
+// nobody: what bears an SPI of ours passes the guard first (docs/decisions/liveness-in-a-flood.md).
 static bool is_patient(const struct step *st)
 {
 	const struct ike_sa *sa = st->sa;
@@ -227,8 +236,9 @@ static bool is_patient(const struct step *st)
 	case REQUEST_ADDRS:
 		if (sa->phase != PHASE_ESTABLISHED)
 			return false;
-		return sa->last_inbound_esp_ms + wait_ms(sa->conn, r->tries_max) > now ||
-		       (st->ev->under_attack && now - r->first_ms < IKE_ATTACK_WAIT_MS);
+		return is_recent(st, sa->last_inbound_esp_ms) ||
+		       (is_recent(st, st->ev->last_loss_ms) &&
+			now - r->first_ms < IKE_LOSS_WAIT_MS);
 	default:
 		return false;
 	}
@@ -250,13 +260,15 @@ static void report_patience(struct step *st)
 
 	if (r->repeats != r->tries_max)
 		return;
-	act_report(
-		st, IKE_REPORT_IKE_SILENT, IKE_SEV_NOTICE,
-		"peer %s does not answer %s (%u messages in %llu s), but %s: %s",
-		ip_endpoint_format(&sa->remote, peer, sizeof(peer)), request_name(r->kind),
-		r->repeats + 1, (unsigned long long)((st->ev->now_ms - r->first_ms) / 1000),
-		sa->last_inbound_esp_ms > r->first_ms ? "its ESP arrives" : "our ports are flooded",
-		sa->phase == PHASE_ESTABLISHED ? "the tunnel stays as it is" : "trying for longer");
+	act_report(st, IKE_REPORT_IKE_SILENT, IKE_SEV_NOTICE,
+		   "peer %s does not answer %s (%u messages in %llu s), but %s: %s",
+		   ip_endpoint_format(&sa->remote, peer, sizeof(peer)), request_name(r->kind),
+		   r->repeats + 1, (unsigned long long)((st->ev->now_ms - r->first_ms) / 1000),
+		   sa->last_inbound_esp_ms > r->first_ms ? "its ESP arrives"
+		   : sa->phase == PHASE_ESTABLISHED	 ? "part of what comes is lost here"
+							 : "our ports are flooded",
+		   sa->phase == PHASE_ESTABLISHED ? "the tunnel stays as it is"
+						  : "trying for longer");
 }
 
 static void give_up(struct step *st)

@@ -266,6 +266,23 @@ int cred_conn_finish(struct cred_conn *conn, struct error *warning, struct error
 	return rc;
 }
 
+int cred_own_check(struct cred *c, const char *name, struct error *err)
+{
+	const struct cred_conn *conn = cred_conn_find(c, name);
+	int rc = 0;
+
+	if (!conn || conn->n_own == 0)
+		return error_set(err, -ENOENT, "no certificate of ours is configured");
+	for (size_t i = 0; i < conn->n_own && !rc; i++) {
+		const struct cred_own *own = &conn->own[i];
+
+		// What is sent, intermediates as well: a peer checks them all.
+		for (size_t k = 0; k < own->n && !rc; k++)
+			rc = cred_dates_check(c, sk_X509_value(own->issuers, (int)k), err);
+	}
+	return rc;
+}
+
 // ---- what the core asks for ----
 
 static int local_id(void *ctx, const char *name, struct identity *out)

@@ -61,6 +61,9 @@ int cred_conn_add(struct cred *c, const struct cred_conn_params *params, struct 
 int cred_conn_add_own(struct cred_conn *conn, const char *path, struct error *err);
 int cred_conn_add_pinned(struct cred_conn *conn, const char *path, struct error *err);
 int cred_conn_add_ca(struct cred_conn *conn, const char *path, struct error *err);
+// Are our certificates of that connection valid now? Their keys match: cred_conn_finish refuses
+// what has none. -ENOENT: it has none; -EACCES: one is not, and *err has its name and the date.
+int cred_own_check(struct cred *c, const char *conn, struct error *err);
 // Once all files are there: finds our keys and chains. `warning` gets a sentence, or "", about a
 // certificate that peers will not accept (expired, not yet valid, another name than local.id).
 int cred_conn_finish(struct cred_conn *conn, struct error *warning, struct error *err);

@@ -12,7 +12,7 @@ enum { CRED_CHAIN_MAX = LIMIT_IKE_CERTS + 2 }; // what OpenSSL builds at that de
 struct cred_own { // one of our certificates
 	X509 *cert;
 	EVP_PKEY *key;		  // counted
-	STACK_OF(X509) * issuers; // up to and with the root, where known
+	STACK_OF(X509) * issuers; // itself, and up to and with the root, where known
 	size_t n;		  // DER to be sent, the root left out
 	uint8_t *der[LIMIT_IKE_CERTS];
 	size_t len[LIMIT_IKE_CERTS];

@@ -100,6 +100,18 @@ def test_proposals_differ(net, a, b):
     assert "AES_GCM_16_256" in answer["facts"]["offer-theirs"]
 
 
+def test_the_peer_speaks_ikev1(net, a, charon_b):
+    """strongSwan answers IKEv2 by NO_PROPOSAL_CHOSEN; that it calls by IKEv1 tells why."""
+    charon_b.start(charon_b.default_config().replace("version = 2", "version = 1"))
+    a.start(a.default_config(start=False))
+    a.cli("up lab --timeout 2", check=False)
+    answer, status = becomes(a, "N-PROPOSAL")
+    assert "N-VERSION" in {c["code"] for c in answer["candidates"].values()}
+    charon_b.swanctl("--initiate --child net --timeout 2", check=False)
+    answer, status = becomes(a, "N-VERSION")
+    assert (answer["owner"], answer["keep-config"], status) == ("peer", "no", 2)
+
+
 def test_no_route(net, a):
     a.start(route=False)
     answer, status = becomes(a, "R-NOROUTE")

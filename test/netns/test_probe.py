@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateways import Capture, Port500
+from gateways import Capture, Port500, both_families, over6
 from test_port500_blocked import block, unblock
 from topology import A, B
 
@@ -135,3 +135,46 @@ def test_traffic_and_ike_go_on_meanwhile(net, a, b, tmp_path):
     flow.wait(30)
     assert " 120 received" in (tmp_path / "ping").read_text()
     assert "ESTABLISHED" in a.swanctl("--list-sas")
+
+
+@pytest.fixture
+def six(net, a, b):
+    """Both gateways with IPv6 between them; B waits."""
+    net.add_ipv6()
+    for gw in (b, a):
+        gw.start(both_families(over6(gw.default_config(start=False), gw.site), gw.site))
+        gw.use_ipv6()
+    return a
+
+
+def test_over_ipv6(net, six, tmp_path):
+    capture = Capture(net, tmp_path / "c.pcap")
+    facts = probe(six)
+    capture.stop()
+    assert answers(facts, "echo", "echo-large", *IKE) == dict.fromkeys(
+        ("echo", "echo-large", *IKE), "answered"), facts
+    assert facts["echo-fits"] == "1500" and facts["echo"]["answered"] == "5"
+    assert facts["echo"]["ttl"] == "63"  # the hop limit
+    for hops in ("hops-500", "hops-4500"):
+        assert facts[hops] == {"last": "2", "last-host": B.wan6, "arrived": "yes"}, facts
+    # From the address of the connection, with the hop limits that were meant.
+    assert len(capture.lines(f"src host {A.wan6} and icmp6 and ip6[40] == 128")) == 11
+    assert len(capture.lines(f"src host {A.wan6} and udp dst port 500 and ip6[7] == 1")) >= 1
+    assert capture.lines("ip and (udp or icmp)") == []
+
+
+def test_over_ipv6_500_filtered_and_small(net, six):
+    """500 is dropped, a router says no to 4500, and carries 1400 bytes."""
+    net.nft("carrier", "table ip6 filtered {\n chain f {\n  type filter hook forward priority 1; "
+                       "policy accept;\n  udp dport 500 drop\n"
+                       "  udp dport 4500 reject with icmpv6 type admin-prohibited\n }\n}\n")
+    net.run("carrier", "ip link set to-b mtu 1400")
+    facts = probe(six)
+    assert answers(facts, "500", "500-large", "500-other-source", "echo") == {
+        "500": "silent", "500-large": "silent", "500-other-source": "silent",
+        "echo": "answered"}, facts
+    assert facts["4500"]["answer"] == "refused" and facts["4500"]["icmp"] == "prohibited", facts
+    assert facts["4500"]["icmp-from"] == A.carrier6
+    assert facts["hops-500"]["arrived"] == "no" and facts["hops-500"]["last"] == "1", facts
+    assert facts["hops-500"]["last-host"] == A.carrier6
+    assert facts["echo-large"]["icmp"] == "too-big" and facts["echo-fits"] == "1400", facts

@@ -574,6 +574,7 @@ void sim_run_until(struct sim *s, uint64_t ms)
 				.last_inbound_esp_ms =
 					s->esp_alive ? s->now_ms : timer_peer->last_inbound_esp_ms,
 				.under_attack = s->under_attack,
+				.last_loss_ms = s->losing ? s->now_ms : 0,
 			};
 
 			timer->deadline_ms = IKE_NEVER;

@@ -147,6 +147,7 @@ struct sim {
 	struct sim_peer *blocked_to; // only what goes there; NULL: both ways
 	bool esp_alive;		     // ESP arrives all the time, as far as IKE is told
 	bool under_attack;	     // both hear so
+	bool losing;		     // and that they lose what comes
 	struct ip_endpoint spoof; // where sim_inject's bytes come from; port 0: from the other side
 	struct ip_addr dead;	  // nothing passes from or to that address
 	uint64_t dead_until_ms;	  // 0: for ever

@@ -307,8 +307,10 @@ static void test_without_esp_the_peer_is_dead(void **state)
 	end(s);
 }
 
-static void test_a_flood_earns_time(void **state)
+// What bears an SPI of ours passes the guard: who is silent then is not there.
+static void test_a_flood_alone_earns_no_time(void **state)
 {
+	const struct sim_report *r;
 	struct sim *s = start();
 
 	(void)state;
@@ -316,8 +318,56 @@ static void test_a_flood_earns_time(void **state)
 	up(s);
 	s->down = s->under_attack = true;
 	sim_run_until(s, 300000);
+	r = sim_reported(&s->a, IKE_REPORT_DEAD_PEER);
+	CHECK(r && sim_open(&s->a) == 0);
+	end(s);
+}
+
+// Liveness checks are answered in a flood as ever.
+static void test_a_peer_that_lives_is_kept_in_a_flood(void **state)
+{
+	struct sim *s = start();
+
+	(void)state;
+	s->a.conf.dpd_delay_ms = 30000;
+	up(s);
+	s->under_attack = true;
+	sim_run_until(s, 900000);
+	CHECK(sim_open(&s->a) == 1 && count(&s->a, IKE_REPORT_RETRANSMIT) == 0);
+	end(s);
+}
+
+static void test_what_we_lose_earns_time(void **state)
+{
+	const struct sim_report *r;
+	struct sim *s = start();
+
+	(void)state;
+	s->a.conf.dpd_delay_ms = 30000;
+	up(s);
+	s->down = s->under_attack = s->losing = true;
+	sim_run_until(s, 300000);
 	CHECK(sim_open(&s->a) == 1 && !sim_reported(&s->a, IKE_REPORT_DEAD_PEER));
+	r = sim_reported(&s->a, IKE_REPORT_IKE_SILENT);
+	CHECK(r && strstr(r->text, "but part of what comes is lost here: the tunnel stays"));
 	sim_run_until(s, 900000); // but not for ever
+	CHECK(sim_open(&s->a) == 0 && sim_reported(&s->a, IKE_REPORT_DEAD_PEER));
+	end(s);
+}
+
+// The loss ends, and there is still no answer: one more interval, and that is all.
+static void test_once_nothing_is_lost_any_more(void **state)
+{
+	struct sim *s = start();
+
+	(void)state;
+	s->a.conf.dpd_delay_ms = 30000;
+	up(s);
+	s->down = s->under_attack = s->losing = true;
+	sim_run_until(s, 300000);
+	CHECK(sim_open(&s->a) == 1);
+	s->losing = false;
+	sim_run_until(s, 450000);
 	CHECK(sim_open(&s->a) == 0 && sim_reported(&s->a, IKE_REPORT_DEAD_PEER));
 	end(s);
 }
@@ -373,7 +423,10 @@ int main(void)
 		cmocka_unit_test(test_the_hard_limit_holds),
 		cmocka_unit_test(test_so_does_that_of_the_ike_sa),
 		cmocka_unit_test(test_without_esp_the_peer_is_dead),
-		cmocka_unit_test(test_a_flood_earns_time),
+		cmocka_unit_test(test_a_flood_alone_earns_no_time),
+		cmocka_unit_test(test_a_peer_that_lives_is_kept_in_a_flood),
+		cmocka_unit_test(test_what_we_lose_earns_time),
+		cmocka_unit_test(test_once_nothing_is_lost_any_more),
 		cmocka_unit_test(test_rekeying_waits_for_the_flood_to_end),
 		cmocka_unit_test(test_initiations_last_longer_in_a_flood),
 	};

@@ -154,6 +154,32 @@ static void f_nothing(struct doctor_facts *f)
 	*f = (struct doctor_facts){0};
 }
 
+static void f_guard_off(struct doctor_facts *f)
+{
+	up(f);
+	f->guard.on = DOCTOR_NO;
+	f->host.hugepages = DOCTOR_NO;
+	f->host.generation = (struct doctor_number){true, 3};
+}
+
+static void f_nat(struct doctor_facts *f)
+{
+	up(f);
+	f->conn.nat = DOCTOR_YES;
+	f->esp.selector_drops = few(7);
+}
+
+static void f_bigudp_probed_4500(struct doctor_facts *f)
+{
+	struct doctor_probe_facts p;
+
+	probed(f, true, true, true);
+	p = f->probe;
+	up(f);
+	f->probe = p;
+	probe(&f->probe.ike_4500_fragment, false);
+}
+
 static void f_idle(struct doctor_facts *f)
 {
 	well_host(f);
@@ -653,6 +679,65 @@ static void f_version(struct doctor_facts *f)
 {
 	f_failure(f, DOCTOR_FAILED_VERSION);
 }
+static void f_noauth(struct doctor_facts *f)
+{
+	well_host(f);
+	f->conn.stage = DOCTOR_STAGE_IDLE;
+	f->ike.rx_500 = f->ike.tx_500 = few(2);
+	f->ike.no_auth = few(2);
+}
+static void f_noauth_before(struct doctor_facts *f)
+{
+	f_noauth(f);
+	f->history.established = few(1);
+	f->ike.no_auth.ago_ms = 30000;
+}
+
+// It answers our IKE_SA_INIT by IKEv1.
+static void f_v1_answers(struct doctor_facts *f)
+{
+	silent(f);
+	f->ike.rx_500 = f->ike.rx_v1 = few(4);
+	f->ike.rx_v1.window_ms = 600000;
+	f->ike.v1_answers = true;
+	f->guard.came = f->guard.passed = few(4);
+}
+
+static void f_v1_calls(struct doctor_facts *f)
+{
+	well_host(f);
+	f->conn.stage = DOCTOR_STAGE_IDLE;
+	f->ike.rx_500 = f->ike.rx_v1 = few(3);
+	f->guard.came = f->guard.passed = few(3);
+}
+
+// It has no connection for IKEv2, and calls by IKEv1.
+static void f_v1_refuses(struct doctor_facts *f)
+{
+	refused(f);
+	f->conn.failure.what = DOCTOR_FAILED_PROPOSAL;
+	f->conn.failure.ago_ms = 9000;
+	f->ike.rx_500 = f->ike.rx_v1 = few(3);
+}
+
+// Since then it has sent IKEv2.
+static void f_v1_before(struct doctor_facts *f)
+{
+	f_v1_calls(f);
+	f->ike.rx_v1.ago_ms = 30000;
+}
+
+static void f_v1_forged(struct doctor_facts *f)
+{
+	f_v1_calls(f);
+	f->guard.forged = DOCTOR_YES;
+}
+
+static void f_v1_and_up(struct doctor_facts *f)
+{
+	up(f);
+	f->ike.rx_500 = f->ike.rx_v1 = few(3);
+}
 static void f_psk(struct doctor_facts *f)
 {
 	f_failure(f, DOCTOR_FAILED_PSK);
@@ -668,6 +753,11 @@ static void f_nosecret(struct doctor_facts *f)
 static void f_saidno(struct doctor_facts *f)
 {
 	f_failure(f, DOCTOR_FAILED_PEER_SAID_NO);
+}
+static void f_saidno_by_cert(struct doctor_facts *f)
+{
+	f_saidno(f);
+	f->host.own_certs_valid = DOCTOR_YES;
 }
 static void f_cert_ours(struct doctor_facts *f)
 {
@@ -687,6 +777,33 @@ static void f_cert(struct doctor_facts *f)
 	f_failure(f, DOCTOR_FAILED_CERT);
 	f->conn.failure.by_peer = false;
 	f->conn.failure.dates = true;
+}
+
+static void expired(struct doctor_facts *f)
+{
+	f->host.own_certs_valid = DOCTOR_NO;
+	strcpy(f->host.own_cert_why, "certificate 'CN=gw-a' of issuer 'CN=Root' expired on 1 May");
+}
+static void f_owncert_idle(struct doctor_facts *f)
+{
+	f_idle(f);
+	expired(f);
+}
+static void f_owncert_up(struct doctor_facts *f)
+{
+	up(f);
+	expired(f);
+}
+static void f_owncert_refused(struct doctor_facts *f)
+{
+	f_failure(f, DOCTOR_FAILED_PEER_SAID_NO);
+	expired(f);
+}
+static void f_owncert_and_psk(struct doctor_facts *f)
+{
+	f_failure(f, DOCTOR_FAILED_PSK);
+	f->conn.failure.by_peer = false;
+	expired(f);
 }
 
 static void f_pfs(struct doctor_facts *f)
@@ -714,6 +831,49 @@ static void f_child_some(struct doctor_facts *f)
 	f->conn.children.n = 2;
 }
 
+// A tunnel that is up, and a probe that nothing answers on 500.
+static void up_probed(struct doctor_facts *f, bool on_4500, uint16_t port)
+{
+	probed(f, true, false, on_4500);
+	struct doctor_probe_facts p = f->probe;
+
+	up(f);
+	f->probe = p;
+	f->probe.ago_ms = 2000;
+	f->conn.port = port;
+}
+static void f_up_500_filtered(struct doctor_facts *f)
+{
+	up_probed(f, true, 500);
+}
+static void f_up_500_filtered_4500(struct doctor_facts *f)
+{
+	up_probed(f, true, 4500);
+}
+static void f_up_silent(struct doctor_facts *f)
+{
+	up_probed(f, false, 500);
+}
+static void f_up_silent_heard(struct doctor_facts *f) // since the probe
+{
+	up_probed(f, false, 4500);
+	f->conn.heard_ms.n = 1000;
+}
+static void f_up_healed(struct doctor_facts *f)
+{
+	up_probed(f, true, 500);
+	f->conn.heard_ms.n = 1000;
+}
+static void f_up_4500(struct doctor_facts *f)
+{
+	up(f);
+	f->conn.port = 4500;
+}
+static void f_up_4500_called(struct doctor_facts *f)
+{
+	f_up_4500(f);
+	f->ike.rx_500 = few(2);
+}
 static void f_oneway(struct doctor_facts *f)
 {
 	up(f);
@@ -848,6 +1008,35 @@ static void f_flap(struct doctor_facts *f)
 	f->history.lost = few(4);
 }
 
+// The peer was away for a while, under traffic, and has just come back.
+static void f_anew(struct doctor_facts *f)
+{
+	f_oneway_now(f);
+	f->conn.established_ms.n = 1900;
+	f->esp.in.ago_ms = 20000;
+}
+static void f_anew_never(struct doctor_facts *f)
+{
+	f_anew(f);
+	f->esp.in = never();
+}
+static void f_anew_quiet(struct doctor_facts *f)
+{
+	f_anew(f);
+	f->conn.established_ms.n = 15000;
+	f->esp.since.n = 4;
+}
+static void f_anew_no_more(struct doctor_facts *f)
+{
+	f_anew(f);
+	f->conn.established_ms.n = 4600;
+}
+static void f_anew_answered(struct doctor_facts *f)
+{
+	f_anew(f);
+	f->conn.established_ms.n = 3000;
+	f->esp.in.ago_ms = 2500;
+}
 static void f_restart(struct doctor_facts *f)
 {
 	up(f);

@@ -76,6 +76,21 @@ void ike_socket_close(struct ike_socket *s)
 	}
 }
 
+// A port of a gateway that the wire does not carry.
+static bool is_filtered(const struct ip_endpoint *e)
+{
+	for (unsigned k = 0; k < GATEWAYS_MAX; k++) {
+		struct ip_addr a;
+
+		if (!hosts[k].g || !hosts[k].g->no_port || hosts[k].g->no_port != e->port)
+			continue;
+		assert_int_equal(ip_addr_parse(hosts[k].g->addr, &a), 0);
+		if (ip_addr_equal(&a, &e->addr))
+			return true;
+	}
+	return false;
+}
+
 static void deliver(const struct frame *f)
 {
 	for (unsigned k = 0; k < GATEWAYS_MAX; k++) {
@@ -84,13 +99,22 @@ static void deliver(const struct frame *f)
 		if (!hosts[k].g || hosts[k].g->deaf)
 			continue;
 		assert_int_equal(ip_addr_parse(hosts[k].g->addr, &a), 0);
-		if (!ip_addr_equal(&a, &f->to.addr))
+		if (!ip_addr_equal(&a, &f->to.addr) || is_filtered(&f->from) || is_filtered(&f->to))
 			continue;
 		// What comes to 4500 without marker would be taken for ESP.
 		assert_int_equal(f->marker, f->to.port == IKE_NATT_PORT);
 		(void)!write(hosts[k].outside[f->to.port == IKE_NATT_PORT], f,
 			     offsetof(struct frame, bytes) + f->len);
 	}
+}
+
+static struct gateway *gateway_of(const struct ike_socket *s)
+{
+	for (unsigned k = 0; k < GATEWAYS_MAX; k++)
+		if (hosts[k].g && hosts[k].inside[0] == s->fd[0])
+			return hosts[k].g;
+	fail_msg("a socket of nobody");
+	return NULL;
 }
 
 int ike_socket_send_ttl(struct ike_socket *s, const struct ip_endpoint *local,
@@ -106,14 +130,19 @@ int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 		    size_t len)
 {
 	struct frame *f = calloc(1, sizeof(*f));
+	struct gateway *g = gateway_of(s);
 
-	(void)s;
 	assert_non_null(f);
 	if (len == 1) { // NAT keepalive
 		keepalives++;
 		free(f);
 		return 0;
 	}
+	if (g->refuse_sends) {
+		free(f);
+		return -EPERM;
+	}
+	g->datagrams++;
 	f->from = *local;
 	f->to = *remote;
 	f->marker = non_esp_marker;
@@ -513,6 +542,19 @@ int dp_tunnel_totals(const struct dp *dp, uint32_t tunnel, struct dp_tunnel_tota
 {
 	if (tunnel >= FAKE_TUNNELS || !dp->tunnel[tunnel].used)
 		return -ENOENT;
-	*out = (struct dp_tunnel_totals){0};
+	*out = dp->totals;
 	return 0;
+}
+
+int dp_port_info(const struct dp *dp, unsigned port, struct dp_port_info *out)
+{
+	if (port > 0)
+		return -ENOENT;
+	*out = dp->port;
+	return 0;
+}
+
+void dp_drops(const struct dp *dp, uint64_t counts[DROP_REASON_COUNT])
+{
+	memcpy(counts, dp->drops, sizeof(dp->drops));
 }

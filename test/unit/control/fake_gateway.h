@@ -16,7 +16,7 @@ struct dp { // what the dataplane would hold
 		bool used;
 		char name[DP_NAME_MAX];
 		unsigned iface;
-		uint32_t out_spi;	    // 0: none
+		uint32_t out_spi; // 0: none
 		struct ip_endpoint moved_to;
 		bool hold;		    // packets wait for one
 		unsigned outs;		    // set so far
@@ -31,14 +31,17 @@ struct dp { // what the dataplane would hold
 	size_t n_policies;
 	bool refuse; // the next SA
 	bool refuse_tunnels, refuse_policies;
-	bool dummies_in;	// there is always a dummy packet just now
-	int guard_spis; // added, less those deleted
+	bool dummies_in; // there is always a dummy packet just now
+	int guard_spis;	 // added, less those deleted
 	size_t guard_peers;
 	struct dp_guard_params guard_rates;
 	struct ike_cookie_keys guard_keys;
 	struct dp_guard_info guard_info;     // what the dataplane says
 	struct dp_guard_source guard_source; // IP_NONE: nobody
 	bool busy_in, busy_out; // there is always a packet just now; else there was never one
+	struct dp_tunnel_totals totals; // of every tunnel
+	struct dp_port_info port;	// the only one
+	uint64_t drops[DROP_REASON_COUNT];
 };
 
 struct gateway {
@@ -46,7 +49,10 @@ struct gateway {
 	struct dp dp;
 	struct ike_run *run;
 	struct config *config;
-	bool deaf; // what arrives is lost
+	bool deaf;	  // what arrives is lost
+	uint16_t no_port; // what comes from or goes to that port of it is lost on the wire; 0: none
+	bool refuse_sends;  // Linux does not take its messages (EPERM)
+	unsigned datagrams; // that it has sent, NAT keepalives aside
 };
 
 // Creates the gateway and its sockets. `addr` is its address on the wire.

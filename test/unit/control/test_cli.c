@@ -716,6 +716,39 @@ static void test_show_ike_alias(void **state)
 
 #define TEST(fn) cmocka_unit_test_teardown(fn, free_text)
 
+// ---- doctor ----
+
+static void add_verdict(struct node *list, const char *conn, const char *exit)
+{
+	struct node *event = tree_add(list, NODE_SECTION, "");
+
+	tree_add_value(tree_add(event, NODE_SECTION, conn), "exit", exit);
+}
+
+// Who is down is probed before who is healthy; else the order of the file counts.
+static void test_turns_of_probes(void **state)
+{
+	static const char *const order[] = {"c", "f", "e", "g", "b", "a", "d"};
+	struct node *list = tree_add(NULL, NODE_SECTION, "doctor");
+	const struct node *turn[7];
+
+	(void)state;
+	assert_int_equal(doctor_turns(NULL, turn, 7), 0);
+	add_verdict(list, "a", "0");
+	add_verdict(list, "b", "1");
+	add_verdict(list, "c", "2");
+	add_verdict(list, "d", "0");
+	add_verdict(list, "e", "3");
+	add_verdict(list, "f", "2");
+	add_verdict(list, "g", "77"); // not known here: as what cannot be told
+	assert_int_equal(doctor_turns(list, turn, 3), 7);
+	assert_string_equal(turn[2]->name, "e");
+	assert_int_equal(doctor_turns(list, turn, 7), 7);
+	for (unsigned i = 0; i < 7; i++)
+		assert_string_equal(turn[i]->name, order[i]);
+	tree_free(list);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -729,7 +762,7 @@ int main(void)
 		TEST(test_show_drops),	       TEST(test_show_refusals),
 		TEST(test_show_workers),       TEST(test_show_events),
 		TEST(test_show_ike_headers),   TEST(test_show_history),
-		TEST(test_show_ike_alias),
+		TEST(test_show_ike_alias),     cmocka_unit_test(test_turns_of_probes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/cli/cli.h"
 #include "doctor_patients.h"
 #include "control/tally.h"
 
@@ -85,6 +86,12 @@ static const struct row {
 	{f_refused_probe, DOCTOR_DOWN, DOCTOR_F_ADMIN, DOCTOR_CARRIER, KEEP, NULL},
 	{f_4500_answers_passively, DOCTOR_DOWN, DOCTOR_F_500, DOCTOR_CARRIER, KEEP, NULL},
 	{f_detour, DOCTOR_DEGRADED, DOCTOR_F_500, DOCTOR_CARRIER, KEEP, "has gone there for 42 s"},
+	{f_up_500_filtered, DOCTOR_DEGRADED, DOCTOR_F_500, DOCTOR_CARRIER, KEEP, "500 silent"},
+	{f_up_500_filtered_4500, DOCTOR_DEGRADED, DOCTOR_F_500, DOCTOR_CARRIER, KEEP, NULL},
+	{f_up_silent, DOCTOR_DEGRADED, DOCTOR_F_PEERDOWN, DOCTOR_OWNER_UNKNOWN, KEEP,
+	 "the last message came 5.0 s ago, ESP, last 2.0 s ago"},
+	{f_up_silent_heard, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
+	{f_up_healed, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
 	{f_given_up_and_up, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
 	{f_silent_since, DOCTOR_DOWN, DOCTOR_I_SILENT, DOCTOR_OWNER_UNKNOWN, 0, "none in since"},
 	{f_silent_since_4500, DOCTOR_DOWN, DOCTOR_I_SILENT, DOCTOR_OWNER_UNKNOWN, 0, NULL},
@@ -94,7 +101,9 @@ static const struct row {
 	{f_bigudp, DOCTOR_DOWN, DOCTOR_F_BIGUDP, DOCTOR_CARRIER, KEEP, "1900 bytes"},
 	{f_auth_given_up, DOCTOR_DOWN, DOCTOR_F_BIGUDP, DOCTOR_CARRIER, KEEP, NULL},
 	{f_small_auth, DOCTOR_DOWN, DOCTOR_F_500LOSS, DOCTOR_CARRIER, KEEP, NULL},
-	{f_bigudp_probed, DOCTOR_DOWN, DOCTOR_F_BIGUDP, DOCTOR_CARRIER, KEEP, "1200 bytes"},
+	{f_bigudp_probed, DOCTOR_DOWN, DOCTOR_F_BIGUDP, DOCTOR_CARRIER, KEEP, "1100 bytes"},
+	{f_bigudp_probed_4500, DOCTOR_DEGRADED, DOCTOR_F_BIGUDP, DOCTOR_CARRIER, KEEP,
+	 "UDP/4500: small requests are answered, fragmented"},
 	{f_500_answers_probe, DOCTOR_DOWN, DOCTOR_I_SILENT, DOCTOR_OWNER_UNKNOWN, 0, NULL},
 	{f_500loss, DOCTOR_DEGRADED, DOCTOR_F_500LOSS, DOCTOR_CARRIER, KEEP, "2 requests"},
 	{f_late_once, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
@@ -113,12 +122,24 @@ static const struct row {
 	{f_proposal, DOCTOR_DOWN, DOCTOR_N_PROPOSAL, DOCTOR_BOTH, 0, "not authenticated"},
 	{f_ke, DOCTOR_DOWN, DOCTOR_N_KE, DOCTOR_BOTH, 0, NULL},
 	{f_version, DOCTOR_DOWN, DOCTOR_N_VERSION, DOCTOR_PEER, 0, NULL},
+	{f_noauth, DOCTOR_DOWN, DOCTOR_N_NOAUTH, DOCTOR_OWNER_UNKNOWN, 0, "2 times in 60 s"},
+	{f_noauth_before, DOCTOR_COULD_NOT_TELL, DOCTOR_NO_DATA, DOCTOR_OWNER_UNKNOWN, 0, NULL},
+	{f_v1_answers, DOCTOR_DOWN, DOCTOR_N_VERSION, DOCTOR_PEER, 0, "what answers our"},
+	{f_v1_calls, DOCTOR_DOWN, DOCTOR_N_VERSION, DOCTOR_PEER, 0, "the peer calls us by IKEv1"},
+	{f_v1_refuses, DOCTOR_DOWN, DOCTOR_N_VERSION, DOCTOR_PEER, 0, NULL},
+	{f_v1_before, DOCTOR_COULD_NOT_TELL, DOCTOR_I_NOTTRIED, DOCTOR_US, 0, NULL},
+	{f_v1_forged, DOCTOR_COULD_NOT_TELL, DOCTOR_I_NOTTRIED, DOCTOR_US, 0, NULL},
+	{f_v1_and_up, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
 	{f_psk, DOCTOR_DOWN, DOCTOR_N_PSK, DOCTOR_BOTH, 0, NULL},
 	{f_id, DOCTOR_DOWN, DOCTOR_N_ID, DOCTOR_BOTH, 0, NULL},
 	{f_nosecret, DOCTOR_DOWN, DOCTOR_N_NOSECRET, DOCTOR_US, 0, NULL},
 	{f_saidno, DOCTOR_DOWN, DOCTOR_N_PEERSAIDNO, DOCTOR_BOTH, 0, NULL},
 	{f_cert, DOCTOR_DOWN, DOCTOR_N_CERT, DOCTOR_PEER, 0, "refused by us"},
 	{f_cert_ours, DOCTOR_DOWN, DOCTOR_N_CERT, DOCTOR_US, 0, "refused by the peer"},
+	{f_owncert_idle, DOCTOR_DOWN, DOCTOR_N_OWNCERT, DOCTOR_US, 0, "expired on 1 May"},
+	{f_owncert_up, DOCTOR_DEGRADED, DOCTOR_N_OWNCERT, DOCTOR_US, 0, "works until"},
+	{f_owncert_refused, DOCTOR_DOWN, DOCTOR_N_OWNCERT, DOCTOR_US, 0, "refused us 2.0 s ago"},
+	{f_owncert_and_psk, DOCTOR_DOWN, DOCTOR_N_PSK, DOCTOR_BOTH, 0, NULL},
 	{f_ts, DOCTOR_DOWN, DOCTOR_C_TS, DOCTOR_BOTH, 0, NULL},
 	{f_esp, DOCTOR_DOWN, DOCTOR_C_ESP, DOCTOR_BOTH, 0, NULL},
 	{f_pfs, DOCTOR_DEGRADED, DOCTOR_C_PFS, DOCTOR_BOTH, 0, NULL},
@@ -131,6 +152,11 @@ static const struct row {
 	{f_one_way_always, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
 	{f_oneway_too_soon, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
 	{f_oneway_too_few, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
+	{f_anew, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
+	{f_anew_never, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
+	{f_anew_quiet, DOCTOR_HEALTHY, DOCTOR_OK, DOCTOR_NOBODY, 0, NULL},
+	{f_anew_no_more, DOCTOR_DOWN, DOCTOR_D_ONEWAY, DOCTOR_CARRIER, KEEP, "10 ESP packets out"},
+	{f_anew_answered, DOCTOR_DOWN, DOCTOR_D_ONEWAY, DOCTOR_CARRIER, KEEP, NULL},
 	{f_stalespi, DOCTOR_DOWN, DOCTOR_D_STALESPI, DOCTOR_PEER, KEEP, "50"},
 	{f_stalespi_some, DOCTOR_DEGRADED, DOCTOR_D_STALESPI, DOCTOR_PEER, KEEP, NULL},
 	{f_forged, DOCTOR_DEGRADED, DOCTOR_D_FORGED, DOCTOR_OWNER_UNKNOWN, KEEP, "7 of 607"},
@@ -234,8 +260,12 @@ static void test_candidates(void **state)
 		{f_4500, DOCTOR_F_BIGUDP, true},
 		{f_bigudp, DOCTOR_F_500LOSS, true},
 		{f_bigudp_probed, DOCTOR_F_500LOSS, false},
+		{f_proposal, DOCTOR_N_VERSION, true},
 		{f_psk, DOCTOR_N_ID, true},
-		{f_saidno, DOCTOR_N_CERT, true},
+		{f_noauth, DOCTOR_F_4500, true},
+		{f_noauth, DOCTOR_F_500OUT, true},
+		{f_saidno, DOCTOR_N_CERT, false},
+		{f_saidno_by_cert, DOCTOR_N_CERT, true},
 		{f_oneway, DOCTOR_C_TS, true},
 		{f_forged_all, DOCTOR_D_STALESPI, true},
 		{f_healthy, DOCTOR_F_500, false},
@@ -309,10 +339,23 @@ static void test_rungs(void **state)
 		{f_scan_noise, RUNG_GUARD, DOCTOR_PASS, "3 messages of 1 scanners"},
 		{f_flood_rate, RUNG_GUARD, DOCTOR_WARN, "0 messages in 60 s"},
 		{f_nothing, RUNG_GUARD, DOCTOR_CANNOT_TELL, "not counted"},
+		{f_guard_off, RUNG_GUARD, DOCTOR_CANNOT_TELL, "the guard is off"},
+		{f_guard_off, RUNG_HOST, DOCTOR_PASS,
+		 "2 workers turn; clock synchronised; no hugepages, so slower; up for 60 min, "
+		 "configuration loaded 3 times"},
+		{f_nat, RUNG_INIT, DOCTOR_PASS, "answered; there is a NAT between us"},
+		{f_nat, RUNG_ESP, DOCTOR_PASS,
+		 "600 in, 600 out in 60 s; 7 of all tunnels did not fit their selectors"},
 		{f_noarp, RUNG_GUARD, DOCTOR_PASS, "0 messages"}, // stands alone
 		{f_noarp, RUNG_LOAD, DOCTOR_PASS, "workers busy"},
 		{f_noarp, RUNG_ESP, DOCTOR_NOT_REACHED, "next hop comes first"},
-		{f_healthy, RUNG_PATH, DOCTOR_PASS, "IKE goes both ways on UDP/500"},
+		{f_healthy, RUNG_PATH, DOCTOR_PASS, "IKE goes both ways on UDP/500, last 5.0 s"},
+		{f_up_4500, RUNG_PATH, DOCTOR_PASS,
+		 "IKE goes both ways on UDP/4500, last 5.0 s ago; whether 500 passes is not known"},
+		{f_up_4500_called, RUNG_PATH, DOCTOR_PASS,
+		 "IKE goes both ways on UDP/4500, last 5.0 s ago; of 500 2 came in 60 s, last 2.0"},
+		{f_anew, RUNG_ESP, DOCTOR_CANNOT_TELL,
+		 "the IKE SA is 1.9 s old: 10 ESP packets out since, none in yet: too early"},
 		{f_repeat_once, RUNG_PATH, DOCTOR_PASS, "messages come from the peer: 4"},
 		{f_idle_probed, RUNG_PATH, DOCTOR_PASS, "UDP/500 answers the probe"},
 		{f_idle, RUNG_PATH, DOCTOR_CANNOT_TELL, "not probed"},
@@ -333,7 +376,7 @@ static void test_rungs(void **state)
 		{f_idle, RUNG_MTU, DOCTOR_CANNOT_TELL, "no child is up"},
 		{f_healthy, RUNG_LOAD, DOCTOR_PASS, "workers busy 2 %, the busiest 2 %"},
 		{f_nothing, RUNG_LOAD, DOCTOR_CANNOT_TELL, "not measured"},
-		{f_healthy, RUNG_HISTORY, DOCTOR_PASS, "established 1 times, lost 0 times"},
+		{f_healthy, RUNG_HISTORY, DOCTOR_PASS, "established 1 time, lost 0 times"},
 		{f_nothing, RUNG_HISTORY, DOCTOR_CANNOT_TELL, "not recorded"},
 	};
 
@@ -401,7 +444,9 @@ static void check_report(const struct doctor_report *r)
 		}
 		if (x->state == DOCTOR_NOT_REACHED)
 			assert_true(i > fail);
-		assert_true(x->evidence[0]);
+		if (!x->evidence[0])
+			fail_msg("%s %s says nothing", doctor_rung_name((enum doctor_rung)i),
+				 doctor_code_name(x->code));
 		assert_non_null(memchr(x->evidence, 0, sizeof(x->evidence)));
 	}
 	assert_true(r->verdict[0]);
@@ -536,6 +581,66 @@ static void test_wording(void **state)
 			    "site-b is not up: nobody has tried: nothing was sent, nothing came");
 }
 
+// A long explanation ends with a whole clause.
+static void test_long_explanation(void **state)
+{
+	struct doctor_report r;
+	struct doctor_facts f;
+
+	(void)state;
+	f_proposal(&f);
+	strcpy(f.conn.failure.text, "it refuses; we offered ");
+	memset(f.conn.failure.text + 23, 'x', 450);
+	doctor_examine(&f, &r);
+	assert_non_null(strstr(r.finding[RUNG_INIT].evidence, "it refuses; ..."));
+	strcpy(f.conn.failure.text, "it refuses; that is all");
+	doctor_examine(&f, &r);
+	assert_non_null(strstr(r.finding[RUNG_INIT].evidence, "it refuses; that is all"));
+}
+
+// 'port500 WORD ...' in a sentence: is it a command, with options and arguments that it has?
+static void check_command(const char *text)
+{
+	char copy[DOCTOR_TEXT_MAX], *argv[12], *save = NULL;
+	struct options o;
+	struct error err;
+	int argc = 0;
+
+	snprintf(copy, sizeof(copy), "%.*s", (int)strcspn(text, "'"), text);
+	for (char *w = strtok_r(copy, " ", &save); w && argc < 12; w = strtok_r(NULL, " ", &save))
+		argv[argc++] = w;
+	if (options_parse(argc, argv, cli_commands, &o, &err))
+		fail_msg("%.*s: %s", (int)strcspn(text, "'"), text, err.text);
+}
+
+static unsigned check_commands(const char *text)
+{
+	unsigned n = 0;
+
+	for (; (text = strstr(text, "'port500 ")); text++, n++)
+		check_command(text + 1);
+	return n;
+}
+
+static void test_commands_exist(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < N_ROWS; i++) {
+		struct doctor_report r;
+		struct doctor_facts f;
+
+		rows[i].make(&f);
+		doctor_examine(&f, &r);
+		n += check_commands(r.next);
+		for (unsigned k = 0; k < RUNG_COUNT; k++)
+			n += check_commands(r.finding[k].next) +
+			     check_commands(r.finding[k].evidence);
+	}
+	assert_true(n > 100);
+}
+
 // ---- tally ----
 
 static void test_tally(void **state)
@@ -583,6 +688,8 @@ int main(void)
 		cmocka_unit_test(test_rungs),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_wording),
+		cmocka_unit_test(test_long_explanation),
+		cmocka_unit_test(test_commands_exist),
 		cmocka_unit_test(test_tally),
 		cmocka_unit_test(test_tally_follows),
 	};

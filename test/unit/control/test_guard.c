@@ -73,14 +73,56 @@ static void test_any(void **state)
 	WAIT(n->base, n->a.dp.guard_peers == 1);
 }
 
+// One second, and the tick that ends it.
+static void second(struct pair *n)
+{
+	turn(n->base, 1100);
+}
+
+// In a flood it is followed whether what comes to us is lost before we see it.
+static void test_loss(void **state)
+{
+	static const struct {
+		uint64_t rx, missed, passed, dropped;
+		bool loses;
+		const char *why;
+	} rows[] = {
+		{100000, 0, 500, 0, false, "a flood, and everything arrives"},
+		{100000, 9000, 500, 0, false, "less than one in ten"},
+		{90000, 10000, 500, 0, true, "one in ten missed by the device"},
+		{90, 10, 500, 0, false, "few packets"},
+		{100000, 0, 500, 30, false, "the ring to Linux loses a few"},
+		{100000, 0, 500, 100, true, "or many"},
+	};
+	struct pair *n = *state;
+	struct dp *dp = &n->a.dp;
+
+	gateway_configure(&n->a, pair_config('a', "", ""));
+	dp->port.rx_packets += 100000; // no flood: not looked at
+	dp->port.rx_missed += 90000;
+	second(n);
+	assert_int_equal(n->a.run->loss_ms, 0);
+	dp->guard_info.fate[GUARD_COOKIE] += 1000; // it begins
+	second(n);
+	assert_true(n->a.run->guard_held_ms > 0);
+	assert_int_equal(n->a.run->loss_ms, 0); // what was before it says nothing
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		n->a.run->loss_ms = 0;
+		dp->port.rx_packets += rows[i].rx;
+		dp->port.rx_missed += rows[i].missed;
+		dp->guard_info.fate[GUARD_KNOWN] += rows[i].passed;
+		dp->drops[DROP_PUNT_FULL] += rows[i].dropped;
+		second(n);
+		if ((n->a.run->loss_ms != 0) != rows[i].loses)
+			fail_msg("%s", rows[i].why);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
-		T(test_told),
-		T(test_off),
-		T(test_keys_change),
-		T(test_any),
+		T(test_told), T(test_off), T(test_keys_change), T(test_any), T(test_loss),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,6 +208,85 @@ static void test_lost(void **state)
 	assert_int_equal(f.history.established.n, 2);
 }
 
+// The header of an IKEv1 message: phase 1, or the notification INVALID-MAJOR-VERSION (RFC 2408).
+static void say_v1(struct gateway *to, const char *from, const uint8_t spi_i[8], uint8_t exchange)
+{
+	uint8_t m[28] = {[17] = 0x10, [18] = exchange, [27] = 28};
+
+	memcpy(m, spi_i, 8);
+	wire_inject(to, from, m, sizeof(m));
+}
+
+static void test_ikev1(void **state)
+{
+	struct pair *n = *state;
+	struct ike_sa_info info;
+	struct doctor_facts f;
+
+	n->b.deaf = true;
+	gateway_configure(&n->a, pair_config('a', "", START));
+	WAIT(n->base, facts(&n->a).ike.tx_500.n > 0);
+	say_v1(&n->a, B, (const uint8_t[8]){1}, 2); // it calls
+	WAIT(n->base, facts(&n->a).ike.rx_v1.n == 1);
+	assert_false(facts(&n->a).ike.v1_answers);
+	ike_sa_info(TAILQ_FIRST(&n->a.run->sas)->sa, &info);
+	say_v1(&n->a, B, info.spi_i, 5);	     // it answers
+	say_v1(&n->a, "203.0.113.9", info.spi_i, 5); // a stranger
+	WAIT(n->base, facts(&n->a).ike.rx_v1.n == 2);
+	f = facts(&n->a);
+	assert_true(f.ike.v1_answers);
+	assert_int_equal(f.ike.rx_500.n, 2);
+	assert_int_equal(examine(&n->a).code, DOCTOR_N_VERSION);
+	n->b.deaf = false; // and then it speaks IKEv2
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	WAIT(n->base, pair_joined(n));
+	assert_int_equal(examine(&n->a).status, DOCTOR_HEALTHY);
+}
+
+// It answers IKE_SA_INIT, and what should follow is lost on port 4500.
+static void test_no_ike_auth(void **state)
+{
+	struct pair *n = *state;
+
+	n->b.no_port = IKE_NATT_PORT;
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	n->b.run->env.half_open_ms = 1000;
+	gateway_configure(&n->a, pair_config('a', "", START));
+	WAIT(n->base, facts(&n->b).ike.no_auth.n == 1);
+	assert_int_equal(examine(&n->b).code, DOCTOR_N_NOAUTH);
+	n->b.no_port = 0;
+	n->b.run->env.half_open_ms = 30000;
+	assert_int_equal(facts(&n->a).ike.no_auth.n, 0);
+}
+
+// What went out on SAs that are gone could not be answered by the peer that has come back.
+static void test_esp_counts_from_the_ike_sa(void **state)
+{
+	struct pair *n = *state;
+	struct doctor_facts f;
+
+	gateway_configure(&n->b, pair_config('b', "", ""));
+	gateway_configure(&n->a, pair_config('a', "", START));
+	WAIT(n->base, pair_joined(n));
+	n->a.dp.totals = (struct dp_tunnel_totals){.in_packets = 90, .out_packets = 90};
+	assert_int_equal(facts(&n->a).esp.since.n, 0);
+	n->a.dp.totals.out_packets = 190;
+	assert_int_equal(facts(&n->a).esp.since.n, 100);
+	gateway_crash(&n->b);
+	gateway_up(&n->b, n->base, B);
+	gateway_configure(&n->b, pair_config('b', "", START));
+	WAIT(n->base, facts(&n->a).history.restarts.n == 1);
+	assert_int_equal(facts(&n->a).esp.since.n, 0);
+	n->a.dp.totals.out_packets += 3;
+	f = facts(&n->a);
+	assert_int_equal(f.esp.since.n, 3);
+	assert_int_equal(f.esp.in_before, 90);
+	n->a.dp.totals.in_packets++;
+	assert_int_equal(facts(&n->a).esp.since.n, 0);
+	n->a.dp.totals.out_packets += 7;
+	assert_int_equal(facts(&n->a).esp.since.n, 7);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, pair_setup, pair_teardown)
 
 int main(void)
@@ -217,7 +296,8 @@ int main(void)
 		TEST(test_silence),	 TEST(test_lost_answers),
 		TEST(test_icmp),	 TEST(test_strangers_are_not_noted),
 		TEST(test_guard_counts), TEST(test_guard_counts_of_a_peer_we_asked),
-		TEST(test_lost),
+		TEST(test_lost),	 TEST(test_ikev1),
+		TEST(test_no_ike_auth),	 TEST(test_esp_counts_from_the_ike_sa),
 	};
 
 	return cmocka_run_group_tests_name("notes", tests, NULL, NULL);

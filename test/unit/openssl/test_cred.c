@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/openssl/cred.h"
 #include "control/openssl/signature.h"
@@ -501,6 +502,15 @@ static void test_own(void **state)
 	ok(cred_add_key(c, in("own.key"), NULL, &err), &err);
 	ok(cred_conn_finish(conn, &warning, &err), &err);
 	assert_string_equal(warning.text, "");
+	assert_int_equal(cred_own_check(c, "d", &err), -ENOENT);
+	ok(cred_own_check(c, "c", &err), &err);
+	cred_set_time(c, time(NULL) + 400 * 86400); // all are a year old at most
+	assert_int_equal(cred_own_check(c, "c", &err), -EACCES);
+	assert_non_null(strstr(err.text, "CN=gw-a'"));
+	cred_set_time(c, time(NULL) - 10 * 86400);
+	assert_int_equal(cred_own_check(c, "c", &err), -EACCES);
+	assert_non_null(strstr(err.text, "not yet"));
+	cred_set_time(c, 0);
 	t = cred_table(c);
 	assert_int_equal(t->local_id(c, "c", &id), -ENOENT); // local.id stands
 	ok(t->chain(c, "c", NULL, 0, &certs, &err), &err);
@@ -550,8 +560,36 @@ static void test_own_certificate_that_has_expired(void **state)
 	ok(cred_conn_finish(conn, &warning, &err), &err);
 	assert_non_null(
 		strstr(warning.text, "CN=gw-a' of issuer 'C=CH, O=Test, CN=Root' expired on"));
+	assert_int_equal(cred_own_check(c, "c", &err), -EACCES);
+	assert_non_null(strstr(err.text, "CN=gw-a' of issuer 'C=CH, O=Test, CN=Root' expired on"));
 	cred_destroy(c);
 	certs_fini(&own);
+}
+
+// What is sent along is checked by the peer as well.
+static void test_own_intermediate_that_has_expired(void **state)
+{
+	struct certs_cert old = certs_make(
+		&(struct certs_spec){.cn = "Old", .ca = true, .from_days = -9, .to_days = -1},
+		&root);
+	struct certs_cert own =
+		certs_make(&(struct certs_spec){.cn = "gw-a", .sans = "DNS:gw-a.example"}, &old);
+	struct error warning, err;
+	struct cred_conn *conn;
+	struct cred *c;
+
+	(void)state;
+	certs_write(&own, dir, "own-old", &old);
+	conn = own_begin(&c, "gw-a.example", "pubkey");
+	ok(cred_add_ca(c, in("root.pem"), &err), &err);
+	ok(cred_conn_add_own(conn, in("own-old.pem"), &err), &err);
+	ok(cred_add_key(c, in("own-old.key"), NULL, &err), &err);
+	ok(cred_conn_finish(conn, &warning, &err), &err);
+	assert_int_equal(cred_own_check(c, "c", &err), -EACCES);
+	assert_non_null(strstr(err.text, "CN=Old' of issuer 'C=CH, O=Test, CN=Root' expired on"));
+	cred_destroy(c);
+	certs_fini(&own);
+	certs_fini(&old);
 }
 
 static void test_own_with_two_cas(void **state)
@@ -667,6 +705,7 @@ int main(void)
 		cmocka_unit_test(test_malformed_certificates),
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_own_certificate_that_has_expired),
+		cmocka_unit_test(test_own_intermediate_that_has_expired),
 		cmocka_unit_test(test_own_with_two_cas),
 		cmocka_unit_test(test_key_files),
 		cmocka_unit_test(test_other_files),
