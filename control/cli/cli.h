@@ -36,6 +36,7 @@ int cli_query_slow(struct cli *cli, const char *command, const char *event,
 
 int cli_status(struct cli *cli);
 int cli_show(struct cli *cli);
+int cli_events(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_up(struct cli *cli);
 int cli_down(struct cli *cli);
