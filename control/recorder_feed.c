@@ -73,7 +73,7 @@ static void save_in_time(struct recorder_feed *f)
 	if (!f->store || ++f->since_save < LIMIT_RECORD_SAVE_S)
 		return;
 	f->since_save = 0;
-	if (recorder_changes(f->recorder) == f->saved)
+	if (recorder_changes(f->recorder) == f->saved && !recorder_store_behind(f->store))
 		return; // counters alone do not wear out a disk
 	f->saved = recorder_changes(f->recorder);
 	recorder_store_save(f->store);
