@@ -383,11 +383,12 @@ const struct command cli_commands[] = {
 	 "comment. All conditions have to hold at one point of a packet's way; from there on it is\n"
 	 "followed. Ends with Ctrl-C.\n"
 	 "The file has what is in the tunnels in clear; keys are never in it.\n"},
-	{"support-bundle", NULL, 0, 1, cli_bundle, "FILE", "everything for support, without secrets",
+	{"support-bundle", NULL, 0, 1, cli_bundle, "[FILE]", "everything for support, without secrets",
 	 "Writes a tar with the answers of all show commands, the events, the last IKE headers, the\n"
 	 "doctor's report, versions, and the configuration file without secrets: only values that\n"
 	 "are known to be none are in it. There are addresses, identities and names in it. FILE must\n"
-	 "not exist.\n"},
+	 "not exist; without one it is port500-HOST-TIME.tar in the current directory. The path is\n"
+	 "printed.\n"},
 	{"version", NULL, 0, 0, cli_version, "", "versions of this program and of the daemon", ""},
 	{"help", NULL, 0, 2, cli_help, "[COMMAND]", "this text, or the help of a command", ""},
 	{0},
