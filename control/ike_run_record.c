@@ -43,9 +43,9 @@ void run_record_in(struct ike_run *run, const struct run_sa *s, const struct ike
 	h.time_ms = wall_ms();
 	h.local = ev->local;
 	h.remote = ev->remote;
+	h.proved = s && s->established;
 	record_header_parse(&h, ev->bytes, ev->len);
-	recorder_header(run->recorder, &h,
-			(s && s->established) || ike_run_names(run, &ev->remote.addr));
+	recorder_header(run->recorder, &h, h.proved || ike_run_names(run, &ev->remote.addr));
 	run->fate = RECORD_FATE_COUNT;
 }
 
@@ -57,7 +57,6 @@ void run_record_out(struct ike_run *run, const struct run_sa *s, const struct ik
 		.error = (uint16_t)-rc,
 		.out = true,
 	};
-	bool known;
 
 	if (!run->recorder)
 		return;
@@ -65,8 +64,8 @@ void run_record_out(struct ike_run *run, const struct run_sa *s, const struct ik
 	h.local = sent->local;
 	h.remote = sent->remote;
 	record_header_parse(&h, sent->bytes, sent->len);
-	known = (s && s->established) || ike_run_names(run, &sent->remote.addr);
-	recorder_header(run->recorder, &h, known);
+	h.proved = s && s->established;
+	recorder_header(run->recorder, &h, h.proved || ike_run_names(run, &sent->remote.addr));
 }
 
 // ---- messages that the dataplane lost ----

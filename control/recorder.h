@@ -124,6 +124,7 @@ struct record_header { // of one IKE message
 	uint32_t len;					// bytes, without non-ESP marker
 	uint8_t version, exchange, flags, next_payload; // as on the wire
 	bool out;					// we sent it
+	bool proved; // of an IKE SA whose peer is authenticated
 	bool cut;	// shorter than a header: only time, endpoints, len and fate count
 	uint8_t fate;	// enum record_fate
 	uint16_t error; // errno of RECORD_FATE_SEND_FAILED
@@ -138,7 +139,8 @@ struct record_peer {
 
 // Fills what stands in the header itself; `len` may be anything.
 void record_header_parse(struct record_header *h, const uint8_t *bytes, size_t len);
-// `known`: configured, or authenticated. -ENOMEM: it is counted among strangers.
+// Messages that prove nothing, as forged openers with a peer's address, push out at most half of what
+// is kept of it. `known`: configured, or authenticated. -ENOMEM: it is counted among strangers.
 int recorder_header(struct recorder *r, const struct record_header *h, bool known);
 // One of a message that control has not seen, or that did not leave. It has a place of its own,
 // pushes out no other peer's, and is not counted: these are samples. -ENOMEM: it is not kept.

@@ -24,6 +24,7 @@ enum {
 	SECOND_LEN = 128 + 4 * (GUARD_FATE_COUNT + RECORD_DROP_COUNT) + DP_WORKERS_MAX,
 	OUT = 1, // of a header
 	CUT = 2,
+	PROVED = 4,
 };
 
 static const char magic[8] = {'p', '5', '0', '0', 'r', 'e', 'c', '\n'};
@@ -86,7 +87,7 @@ static void put_header(struct writer *w, uint8_t type, const struct record_heade
 	write_u8(w, h->exchange);
 	write_u8(w, h->flags);
 	write_u8(w, h->next_payload);
-	write_u8(w, (uint8_t)((h->out ? OUT : 0) | (h->cut ? CUT : 0)));
+	write_u8(w, (uint8_t)((h->out ? OUT : 0) | (h->cut ? CUT : 0) | (h->proved ? PROVED : 0)));
 	write_u8(w, h->fate);
 	write_u16(w, h->error);
 	frame(w, at);
@@ -120,9 +121,10 @@ static struct record_header get_header(struct reader *r)
 	flags = read_u8(r);
 	h.out = flags & OUT;
 	h.cut = flags & CUT;
+	h.proved = flags & PROVED;
 	h.fate = read_u8(r);
 	h.error = read_u16(r);
-	if (flags & ~(OUT | CUT) || h.fate >= RECORD_FATE_COUNT)
+	if (flags & ~(OUT | CUT | PROVED) || h.fate >= RECORD_FATE_COUNT)
 		r->failed = true;
 	return h;
 }

@@ -63,11 +63,33 @@ struct record_ring *recorder_ring(struct recorder *r, const struct ip_addr *addr
 	return ring;
 }
 
+static struct record_header *header_at(struct record_ring *ring, unsigned at)
+{
+	return &ring->header[(ring->first + at) % LIMIT_RECORD_HEADERS];
+}
+
+// Which of a full ring gives way: the oldest, but while half of them or more prove nothing, the
+// oldest of those.
+static unsigned who_goes(struct record_ring *ring)
+{
+	unsigned unproved = 0, oldest = 0;
+
+	for (unsigned at = LIMIT_RECORD_HEADERS; at-- > 0;) {
+		if (header_at(ring, at)->proved)
+			continue;
+		unproved++;
+		oldest = at;
+	}
+	return unproved >= LIMIT_RECORD_HEADERS / 2 ? oldest : 0;
+}
+
 void record_ring_add(struct record_ring *ring, const struct record_header *h)
 {
 	struct record_peer *p = &ring->peer;
 
 	if (p->n == LIMIT_RECORD_HEADERS) {
+		for (unsigned at = who_goes(ring); at > 0; at--)
+			*header_at(ring, at) = *header_at(ring, at - 1);
 		ring->first = (ring->first + 1) % LIMIT_RECORD_HEADERS;
 		p->n--;
 	}

@@ -272,6 +272,35 @@ static void test_the_most_silent_peer_goes(void **state)
 	assert_int_equal(recorder_peer(r, LIMIT_RECORD_PEERS + 1, &p), -ENOENT);
 }
 
+// Who forges a peer's address takes half of its places, and the newest of either kind stay in order.
+static void test_what_proves_nothing_takes_half(void **state)
+{
+	enum { HALF = LIMIT_RECORD_HEADERS / 2 };
+	struct recorder *r = *state;
+	struct record_header h = header(9, 0, false, RECORD_FATE_TAKEN);
+	const struct record_header *kept;
+	unsigned proved = 0;
+	size_t i;
+
+	h.proved = true;
+	for (h.time_ms = 1; h.time_ms <= LIMIT_RECORD_HEADERS; h.time_ms++)
+		assert_int_equal(recorder_header(r, &h, true), 0);
+	for (unsigned n = 0; n < 1000; n++)
+		put(r, 9, 100 + n, false, RECORD_FATE_NO_SA, true);
+	h.time_ms = 5000;
+	assert_int_equal(recorder_header(r, &h, true), 0);
+	assert_true(recorder_peer_find(r, &h.remote.addr, &i));
+	for (unsigned at = 0; at < LIMIT_RECORD_HEADERS; at++) {
+		kept = recorder_peer_header(r, i, at);
+		proved += kept->proved;
+		if (at > 0)
+			assert_true(kept->time_ms > recorder_peer_header(r, i, at - 1)->time_ms);
+	}
+	assert_int_equal(proved, HALF + 1);
+	assert_int_equal(recorder_peer_header(r, i, 0)->time_ms, HALF + 1);
+	assert_int_equal(kept->time_ms, 5000);
+}
+
 static void put_lost(struct recorder *r, uint32_t peer, int64_t now, bool known)
 {
 	const struct record_header h = header(peer, now, false, RECORD_FATE_GUARD_LIMITED);
@@ -397,6 +426,7 @@ static void fill(struct recorder *r)
 	put(r, 10, 6, false, RECORD_FATE_NO_SA, false);
 	assert_int_equal(ip_addr_parse("2001:db8::1", &v6.remote.addr), 0);
 	v6.error = ENETUNREACH;
+	v6.proved = true;
 	assert_int_equal(recorder_header(r, &v6, true), 0);
 	put_lost(r, 9, 7, true);
 	put_lost(r, 10, 8, false);
@@ -439,6 +469,7 @@ static void test_what_is_written_is_read_again(void **state)
 	assert_int_equal(recorder_peer_header(again, i, 0)->error, ENETUNREACH);
 	assert_int_equal(recorder_peer_header(again, i, 0)->message_id, 9);
 	assert_true(recorder_peer_header(again, i, 0)->out);
+	assert_true(recorder_peer_header(again, i, 0)->proved);
 	assert_int_equal(recorder_peer(again, i, &p), 0);
 	assert_int_equal(p.last_out_ms, 6);
 	v4 = ip_addr_v4(9);
@@ -538,6 +569,7 @@ int main(void)
 		TEST(test_the_last_headers_of_a_peer),
 		TEST(test_strangers_share_one_place),
 		TEST(test_the_most_silent_peer_goes),
+		TEST(test_what_proves_nothing_takes_half),
 		TEST(test_what_was_lost_pushes_nothing_out),
 		TEST(test_what_was_lost_takes_no_place),
 		TEST(test_a_second_is_a_difference),
