@@ -24,6 +24,7 @@ struct recorder_store {
 	struct recorder *recorder;
 	char *dir;
 	bool complained; // about writing, since it last went well
+	bool closing;	 // for good
 	bool loaded;	 // what stood in the directory is ours: read, put aside, or nothing
 	// Of the thread, while it runs.
 	int lock_fd; // the directory, locked against other daemons; -1: not yet
@@ -221,12 +222,12 @@ static void *run(void *arg)
 static void tell(struct recorder_store *s, int rc)
 {
 	if (rc && !s->complained)
-		log_warn(LOG_DMN,
-			 "the flight recorder is not kept on disk: cannot %s %s: %s; it goes on in "
-			 "memory",
+		log_warn(LOG_DMN, "the flight recorder is not kept on disk: cannot %s %s: %s; %s",
 			 s->step, s->dir,
 			 rc == -EBUSY ? "another daemon keeps its own there (gateway.state_dir)"
-				      : strerror(-rc));
+				      : strerror(-rc),
+			 s->closing ? "what is new since it was last written is lost"
+				    : "it goes on in memory");
 	else if (!rc && s->complained)
 		log_notice(LOG_DMN, "the flight recorder is kept in %s again", s->dir);
 	s->complained = rc != 0;
@@ -323,6 +324,7 @@ void recorder_store_close(struct recorder_store *s)
 	if (!s)
 		return;
 	finish(s);
+	s->closing = true;
 	recorder_store_save(s);
 	finish(s);
 	if (s->lock_fd >= 0)

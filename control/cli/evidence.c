@@ -128,10 +128,18 @@ static void print_flows(const struct page *p)
 
 	if (!ours || !peers)
 		return;
-	snprintf(text, sizeof(text),
-		 "UDP [%s]:500 <-> [%s]:500; UDP [%s]:4500 <-> [%s]:4500; IP protocol 50 (ESP) %s "
-		 "<-> %s",
-		 ours, peers, ours, peers, ours, peers);
+	if (strchr(ours, ':'))
+		snprintf(text, sizeof(text),
+			 "UDP [%s]:500 <-> [%s]:500; UDP [%s]:4500 <-> [%s]:4500; IP protocol 50 "
+			 "(ESP) "
+			 "%s <-> %s",
+			 ours, peers, ours, peers, ours, peers);
+	else
+		snprintf(text, sizeof(text),
+			 "UDP %s:500 <-> %s:500; UDP %s:4500 <-> %s:4500; IP protocol 50 (ESP) %s "
+			 "<-> "
+			 "%s",
+			 ours, peers, ours, peers, ours, peers);
 	line(p, PHRASE_FLOWS, text);
 }
 
@@ -168,15 +176,15 @@ static void print_count(const struct page *p, const char *key, enum phrase label
 
 	if (!c)
 		return; // not known, which is not zero
-	fprintf(p->out, "  %s: %s", say(p, label), tree_text(c, "count", "?"));
+	fprintf(p->out, "  %s: %s (", say(p, label), tree_text(c, "count", "?"));
 	if (tree_get(c, "window-ms"))
-		fprintf(p->out, " %s %" PRIu64 " %s", say(p, PHRASE_WITHIN),
+		fprintf(p->out, "%s %" PRIu64 " %s; ", say(p, PHRASE_WITHIN),
 			tree_number(c, "window-ms") / 1000, say(p, PHRASE_SECONDS));
 	if (tree_get(c, "ago-ms"))
-		fprintf(p->out, "; %s %s\n", say(p, PHRASE_LAST_AT),
+		fprintf(p->out, "%s %s)\n", say(p, PHRASE_LAST_AT),
 			at(p, tree_number(c, "ago-ms"), last, sizeof(last)));
 	else
-		fprintf(p->out, "; %s\n", say(p, PHRASE_NEVER));
+		fprintf(p->out, "%s)\n", say(p, PHRASE_NEVER));
 }
 
 static void print_counts(const struct page *p)
@@ -279,11 +287,15 @@ static void print_probes(const struct page *p)
 
 // With a finding that says the opposite of it a count from before proves nothing: a minute at most,
 // and not from before the request that waits.
-static bool came_lately(const struct page *p, const char *key)
+// Nor has it come if a probe of that port, which nobody answered, has come after it.
+static bool came_lately(const struct page *p, const char *key, const char *probe)
 {
 	const struct node *c = tree_get(p->facts, key);
 	const bool asking = tree_get(p->facts, "asking-ms") != NULL;
 
+	if (strcmp(answer_of(p, probe), "silent") == 0 &&
+	    tree_number(c, "ago-ms") >= tree_number(p->probe, "ago-ms"))
+		return false;
 	return c && tree_number(c, "count") > 0 && tree_get(c, "ago-ms") &&
 	       tree_number(c, "ago-ms") < (asking ? tree_number(p->facts, "asking-ms") : 60000);
 }
@@ -298,9 +310,9 @@ static void print_works(const struct page *p)
 		{strcmp(answer_of(p, "500"), "answered") == 0, PHRASE_WORKS_500},
 		{strcmp(answer_of(p, "4500"), "answered") == 0, PHRASE_WORKS_4500},
 		{strcmp(answer_of(p, "alternative"), "answered") == 0, PHRASE_WORKS_ALTERNATIVE},
-		{came_lately(p, "rx-500"), PHRASE_WORKS_RX_500},
-		{came_lately(p, "rx-4500"), PHRASE_WORKS_RX_4500},
-		{came_lately(p, "esp-in"), PHRASE_WORKS_ESP},
+		{came_lately(p, "rx-500", "500"), PHRASE_WORKS_RX_500},
+		{came_lately(p, "rx-4500", "4500"), PHRASE_WORKS_RX_4500},
+		{came_lately(p, "esp-in", ""), PHRASE_WORKS_ESP},
 	};
 	bool any = false;
 
