@@ -8,6 +8,7 @@
 #include "config/value.h"
 #include "lib/http_url.h"
 #include "lib/limits.h"
+#include "lib/uri.h"
 
 static int add_file(struct loader *l, const struct config_node *key, const char *name,
 		    struct config_files *files)
@@ -117,13 +118,14 @@ static int add_crl_url(struct loader *l, const struct config_node *key, const ch
 {
 	struct http_url url;
 	struct error why;
+	char shown[256];
 	int rc = http_url_parse(text, &url, &why);
 
 	if (rc == -ENOTSUP)
 		return loader_warn(l, key,
 				   "'%.200s' is not fetched: name an http:// or file:// URL here, "
 				   "or put the CRL into x509crl/",
-				   text);
+				   uri_shown(text, shown, sizeof(shown)));
 	if (rc != 0)
 		return config_node_error(l->err, rc, key, "%s", why.text);
 	if (l->config->crl_urls.n == LIMIT_CRL_URLS)
@@ -157,10 +159,12 @@ static int add_responder(struct loader *l, const struct config_node *key,
 	char path[CONFIG_PATH_TEXT_MAX];
 	struct http_url url;
 	struct error why;
+	char shown[256];
 	int rc = http_url_parse(text, &url, &why);
 
 	if (rc == -ENOTSUP)
-		return loader_warn(l, key, "'%.200s' is not asked: name an http:// URL here", text);
+		return loader_warn(l, key, "'%.200s' is not asked: name an http:// URL here",
+				   uri_shown(text, shown, sizeof(shown)));
 	if (rc != 0)
 		return config_node_error(l->err, rc, key, "%s", why.text);
 	if (c->n_responders == LIMIT_OCSP_URIS)

@@ -6,6 +6,7 @@
 #include "config/parser.h"
 #include "config/reference.h"
 #include "config/schema.h"
+#include "lib/uri.h"
 
 static void indent(FILE *out, unsigned depth)
 {
@@ -24,20 +25,12 @@ static void put_quoted(FILE *out, const char *value)
 	putc('"', out);
 }
 
-// A text that the registry takes for a name can still carry a secret: the PIN in the URI of a token
-// (RFC 7512 2.4), or a password in a URL (RFC 3986 3.2.1).
-static bool carries_secret(const char *value)
-{
-	const char *scheme = strstr(value, "://");
-
-	return strcasestr(value, "pin-") || (scheme && strchr(scheme, '@'));
-}
-
 static bool is_shown(const struct schema_key *k, const char *value)
 {
 	if (!k || k->form == FORM_SECRET)
 		return false;
-	return k->form != FORM_TEXT || !carries_secret(value);
+	// A text that the registry takes for a name can still carry a secret.
+	return k->form != FORM_TEXT || !uri_has_secret(value);
 }
 
 static void put_key(FILE *out, const struct config_node *n, const char *pattern, unsigned depth)

@@ -32,12 +32,24 @@ static bool floods(const struct dp_guard_source *s)
 	       (s->per_second_max >= FLOOD_PER_SECOND || s->openers >= FLOOD_OPENERS);
 }
 
+static const char *range(unsigned lo, unsigned hi, char *buf, size_t size)
+{
+	if (lo == hi)
+		snprintf(buf, size, "%u", lo);
+	else
+		snprintf(buf, size, "%u to %u", lo, hi);
+	return buf;
+}
+
 static enum guard_class classify_peer(const struct dp_guard_source *s, char why[GUARD_WHY_MAX])
 {
+	char text[16];
+
 	if (s->odd_ttl > PROBE_STEPS)
 		return say(why, CLASS_FORGED_PEER,
-			   "%" PRIu64 " messages with a TTL of %u to %u, its IKE SAs come with %u",
-			   s->odd_ttl, s->ttl_min, s->ttl_max, s->ttl_known);
+			   "%" PRIu64 " messages with a %s of %s, its own come with %u", s->odd_ttl,
+			   s->addr.family == IP_V6 ? "hop limit" : "TTL",
+			   range(s->odd_ttl_min, s->odd_ttl_max, text, sizeof(text)), s->ttl_known);
 	if (floods(s))
 		return say(why, CLASS_FORGED_PEER,
 			   "%" PRIu64 " openers, up to %" PRIu64 " a second; %" PRIu64

@@ -109,6 +109,8 @@ void ike_run_set_observer(struct ike_run *run, ike_run_observer observer, void *
 
 // What happens is recorded there from now on, until NULL is set; borrowed.
 void ike_run_set_recorder(struct ike_run *run, struct recorder *recorder);
+// Takes the headers of messages that the dataplane has lost to the recorder.
+void ike_run_take_lost(struct ike_run *run);
 
 // Is called after a child behind a tunnel interface has come up (before the peer is told) or gone,
 // or traffic initiates it or no longer.

@@ -9,14 +9,16 @@
 #include <event2/event.h>
 
 #include "control/conn_index.h"
+#include "lib/ike_wire.h"
 #include "lib/log.h"
 
 enum {
-	TICK_S = 1,	 // so late may new keys of cookies be
-	SOON_MS = 20,	 // many changes at once become one
-	CALM_MS = 60000, // without anything held back, the attack is over
-	LOSS_PART = 10,	 // one in so many lost: then several answers of one peer may be
-	LOSS_MIN = 20,	 // packets; fewer are chance
+	AT_EXCHANGE = 18, // in the header (RFC 7296 3.1)
+	TICK_S = 1,	  // so late may new keys of cookies be
+	SOON_MS = 20,	  // many changes at once become one
+	CALM_MS = 60000,  // without anything held back, the attack is over
+	LOSS_PART = 10,	  // one in so many lost: then several answers of one peer may be
+	LOSS_MIN = 20,	  // packets; fewer are chance
 };
 
 static void push_cookies(struct ike_run *run)
@@ -113,6 +115,23 @@ void run_guard_configure(struct ike_run *run, const struct config_guard *g)
 	if (dp_guard_set_rates(run->dp, &p))
 		log_warn(LOG_IKE, "out of memory: the guard goes on as it was configured before");
 	run_guard_peers_changed(run);
+}
+
+// ---- how far peers are away ----
+
+// A forger knows neither the keys nor what his packets' TTL comes to here, and the peer does not
+// choose its own: so what a peer has authenticated says what the others from its address should
+// come with.
+void run_guard_learn(const struct run_sa *s, const struct ike_event *ev,
+		     const struct ike_actions *acts)
+{
+	struct ike_run *run = s->run;
+
+	if (ev->type != IKE_EV_MESSAGE || !s->established || !run->rx_ttl ||
+	    ev->len < IKE_HEADER_LEN || ev->bytes[AT_EXCHANGE] == EXCHANGE_IKE_SA_INIT ||
+	    run_fate_of(acts) != RECORD_FATE_TAKEN)
+		return;
+	dp_guard_set_ttl(run->dp, &ev->remote.addr, run->rx_ttl); // others than peers have none
 }
 
 // ---- what it says ----

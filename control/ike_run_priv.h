@@ -197,6 +197,7 @@ struct ike_run {
 	struct peer_notes *notes;
 	struct recorder *recorder; // NULL: none
 	enum record_fate fate; // of the message under way; _COUNT: it is, or need not be, recorded
+	uint8_t rx_ttl;	       // of it; 0: not known
 	ike_run_observer observer;
 	void *observer_ctx;
 	void (*children_changed)(void *ctx, unsigned iface); // NULL: nobody follows
@@ -218,7 +219,13 @@ void run_guard_configure(struct ike_run *run, const struct config_guard *g);
 // Addresses of peers have been configured, or resolved: the guard hears of it shortly.
 void run_guard_peers_changed(struct ike_run *run);
 
+// What an authenticated message says of the way that the peer's packets come.
+void run_guard_learn(const struct run_sa *s, const struct ike_event *ev,
+		     const struct ike_actions *acts);
+
 // ---- ike_run_record.c ----
+// What became of a message by what the core has done about it.
+enum record_fate run_fate_of(const struct ike_actions *acts);
 // A message (ev->local, remote, bytes, len) and what became of it; `s` may be NULL.
 void run_record_in(struct ike_run *run, const struct run_sa *s, const struct ike_event *ev,
 		   enum record_fate fate);

@@ -12,7 +12,11 @@
 #include "control/recorder.h"
 #include "lib/ike_wire.h"
 
-enum { AT_EXCHANGE = 18, AT_FLAGS = 19 }; // in the header (RFC 7296 3.1)
+enum {
+	AT_EXCHANGE = 18, // in the header (RFC 7296 3.1)
+	AT_FLAGS = 19,
+	LOST_AT_ONCE = 4096, // the workers may be making more meanwhile
+};
 
 static int64_t wall_ms(void)
 {
@@ -39,9 +43,9 @@ void run_record_in(struct ike_run *run, const struct run_sa *s, const struct ike
 	h.time_ms = wall_ms();
 	h.local = ev->local;
 	h.remote = ev->remote;
+	h.proved = s && s->established;
 	record_header_parse(&h, ev->bytes, ev->len);
-	recorder_header(run->recorder, &h,
-			(s && s->established) || ike_run_names(run, &ev->remote.addr));
+	recorder_header(run->recorder, &h, h.proved || ike_run_names(run, &ev->remote.addr));
 	run->fate = RECORD_FATE_COUNT;
 }
 
@@ -53,7 +57,6 @@ void run_record_out(struct ike_run *run, const struct run_sa *s, const struct ik
 		.error = (uint16_t)-rc,
 		.out = true,
 	};
-	bool known;
 
 	if (!run->recorder)
 		return;
@@ -61,12 +64,51 @@ void run_record_out(struct ike_run *run, const struct run_sa *s, const struct ik
 	h.local = sent->local;
 	h.remote = sent->remote;
 	record_header_parse(&h, sent->bytes, sent->len);
-	known = (s && s->established) || ike_run_names(run, &sent->remote.addr);
-	recorder_header(run->recorder, &h, known);
+	h.proved = s && s->established;
+	recorder_header(run->recorder, &h, h.proved || ike_run_names(run, &sent->remote.addr));
+}
+
+// ---- messages that the dataplane lost ----
+
+// Of an IKE SA that is authenticated: whoever it is, it is no stranger.
+static bool has_sa(struct ike_run *run, const struct record_header *h)
+{
+	const bool by_initiator = h->flags & IKE_FLAG_INITIATOR; // RFC 7296 3.1
+	const struct run_sa *s =
+		h->cut ? NULL
+		       : run_sa_by_spi(run, spi_key(by_initiator == h->out ? h->spi_i : h->spi_r));
+
+	return s && s->established;
+}
+
+void ike_run_take_lost(struct ike_run *run)
+{
+	static const enum record_fate fates[DP_IKE_ENDS] = {
+		[DP_IKE_COOKIE] = RECORD_FATE_GUARD_COOKIE,
+		[DP_IKE_LIMITED] = RECORD_FATE_GUARD_LIMITED,
+		[DP_IKE_MALFORMED] = RECORD_FATE_GUARD_MALFORMED,
+		[DP_IKE_RING] = RECORD_FATE_RING_FULL,
+		[DP_IKE_TAP] = RECORD_FATE_TAP_REFUSED,
+		[DP_IKE_PORT] = RECORD_FATE_PORT_FULL,
+	};
+	struct dp_ike_lost lost;
+
+	for (unsigned n = 0; n < LOST_AT_ONCE && run->recorder && dp_ike_lost(run->dp, &lost);
+	     n++) {
+		struct record_header h = {.fate = (uint8_t)fates[lost.end], .out = lost.out};
+
+		h.time_ms = wall_ms() - (int64_t)dp_guard_age_ms(run->dp, lost.tsc);
+		h.local = lost.out ? lost.from : lost.to;
+		h.remote = lost.out ? lost.to : lost.from;
+		record_header_parse(&h, lost.header, lost.header_len);
+		h.len = lost.len;
+		recorder_lost(run->recorder, &h,
+			      ike_run_names(run, &h.remote.addr) || has_sa(run, &h));
+	}
 }
 
 // What became of the message by what the core has done about it.
-static enum record_fate fate_of(const struct ike_actions *acts)
+enum record_fate run_fate_of(const struct ike_actions *acts)
 {
 	bool repeats = false;
 
@@ -236,7 +278,7 @@ void run_record_step(struct run_sa *s, const struct ike_event *ev, const struct 
 	if (!s->run->recorder)
 		return;
 	if (ev->type == IKE_EV_MESSAGE)
-		run_record_in(s->run, s, ev, fate_of(acts));
+		run_record_in(s->run, s, ev, run_fate_of(acts));
 	for (size_t i = 0; i < acts->n; i++)
 		if (acts->a[i].type == IKE_ACT_REPORT)
 			record_report(s, ev, acts, i);

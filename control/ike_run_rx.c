@@ -214,7 +214,7 @@ static void on_readable(int fd, short what, void *arg)
 		struct ip_endpoint local, remote;
 		size_t len = 0;
 		int rc = ike_socket_receive(&run->sock, which, run->rx_buf, sizeof(run->rx_buf),
-					    &len, &local, &remote);
+					    &len, &local, &remote, &run->rx_ttl);
 
 		if (rc == -EBADMSG) {
 			if (len != 1) // not a NAT keepalive

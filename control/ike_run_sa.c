@@ -568,6 +568,7 @@ void run_sa_step(struct run_sa *s, struct ike_event *ev)
 	refresh(s);
 	n_woken = successors(s, &acts, woken);
 	run_record_step(s, ev, &acts);
+	run_guard_learn(s, ev, &acts);
 	for (size_t i = 0; i < acts.n; i++)
 		if (acts.a[i].type == IKE_ACT_REPORT &&
 		    (acts.a[i].report.code == IKE_REPORT_DEAD_PEER ||

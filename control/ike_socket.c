@@ -99,8 +99,12 @@ static int set_options(int fd, int family)
 	// Without these Linux keeps to itself what ICMP says about messages that we have sent.
 	if (family == AF_INET && setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)) < 0)
 		return -1;
+	if (family == AF_INET && setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &on, sizeof(on)) < 0)
+		return -1;
 	if (family == AF_INET)
 		return setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof(on)) < 0)
+		return -1;
 	if (setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on)) < 0)
 		return -1;
 	if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
@@ -193,11 +197,25 @@ static struct ip_addr destination_of(struct msghdr *msg)
 	return (struct ip_addr){0};
 }
 
+static uint8_t ttl_of(struct msghdr *msg)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		int ttl;
+
+		if (!(c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) &&
+		    !(c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT))
+			continue;
+		memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
+		return (uint8_t)ttl;
+	}
+	return 0;
+}
+
 int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_t size, size_t *len,
-		       struct ip_endpoint *local, struct ip_endpoint *remote)
+		       struct ip_endpoint *local, struct ip_endpoint *remote, uint8_t *ttl)
 {
 	union {
-		char bytes[CMSG_SPACE(sizeof(union any_pktinfo))];
+		char bytes[CMSG_SPACE(sizeof(union any_pktinfo)) + CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control;
 	uint8_t marker[NON_ESP_MARKER_LEN] = {0};
@@ -218,6 +236,7 @@ int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_
 		return -errno;
 	*remote = endpoint_of(&from);
 	*local = (struct ip_endpoint){destination_of(&msg), kinds[which].port};
+	*ttl = ttl_of(&msg);
 	*len = 0;
 	if (msg.msg_flags & MSG_TRUNC)
 		return -EBADMSG;

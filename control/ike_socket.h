@@ -30,9 +30,10 @@ void ike_socket_close(struct ike_socket *s);
 
 // One message, the marker removed. *len: bytes. -EAGAIN when none waits, -EBADMSG for a packet
 // that is no IKE message (cut short, without marker; *len is 1 for a NAT keepalive, else 0).
-// `local` and `remote` are filled for -EBADMSG too.
+// `local` and `remote` are filled for -EBADMSG too. *ttl: as it came (IPv6: hop limit), 0 when Linux
+// does not say.
 int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_t size, size_t *len,
-		       struct ip_endpoint *local, struct ip_endpoint *remote);
+		       struct ip_endpoint *local, struct ip_endpoint *remote, uint8_t *ttl);
 // Sends from local->addr (IP_NONE: Linux chooses) and local->port, which is 500 or 4500.
 int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 		    const struct ip_endpoint *remote, bool non_esp_marker, const uint8_t *bytes,

@@ -84,8 +84,8 @@ const char *record_level_name(enum record_level level);
 
 // ---- headers ----
 
-// How far a message came: enum, name, hop where it ended, explanation. What the guard or the ring
-// drops never comes to control: of that there are counts alone (recorder_peer, dp_guard_peer_info).
+// How far a message came: enum, name, hop where it ended, explanation. Of what ends before Linux,
+// or behind it on the way out, there are samples (recorder_lost) and the dataplane's counts.
 #define RECORD_FATES(X)                                                                            \
 	X(TAKEN, "taken", "core", "the IKE SA took it and acted on it")                            \
 	X(NO_EFFECT, "no-effect", "core",                                                          \
@@ -100,7 +100,14 @@ const char *record_level_name(enum record_level level);
 	X(LIMITED, "limited", "parser", "too many half-open IKE SAs, or we are stopping")          \
 	X(COOKIE, "cookie", "parser", "answered with a request for a cookie")                      \
 	X(SENT, "sent", "socket", "Linux took it; whether it left the port is not known here")     \
-	X(SEND_FAILED, "send-failed", "socket", "Linux refused it")
+	X(SEND_FAILED, "send-failed", "socket", "Linux refused it")                                \
+	X(GUARD_COOKIE, "guard-cookie", "guard",                                                   \
+	  "one opener too many: the guard answered with a request for a cookie")                   \
+	X(GUARD_LIMITED, "guard-limited", "guard", "more than the guard lets pass of its kind")    \
+	X(GUARD_MALFORMED, "guard-malformed", "guard", "no IKE message")                           \
+	X(RING_FULL, "ring-full", "ring", "no room between the workers and Linux")                 \
+	X(TAP_REFUSED, "tap-refused", "tap", "Linux did not take it from the TAP")                 \
+	X(PORT_FULL, "port-full", "port", "the port did not take it: it never left")
 
 enum record_fate {
 #define X(id, name, hop, help) RECORD_FATE_##id,
@@ -117,6 +124,7 @@ struct record_header { // of one IKE message
 	uint32_t len;					// bytes, without non-ESP marker
 	uint8_t version, exchange, flags, next_payload; // as on the wire
 	bool out;					// we sent it
+	bool proved; // of an IKE SA whose peer is authenticated
 	bool cut;	// shorter than a header: only time, endpoints, len and fate count
 	uint8_t fate;	// enum record_fate
 	uint16_t error; // errno of RECORD_FATE_SEND_FAILED
@@ -126,19 +134,24 @@ struct record_peer {
 	struct ip_addr addr;			   // IP_NONE: all strangers together
 	int64_t first_ms, last_in_ms, last_out_ms; // 0: never
 	uint64_t count[RECORD_FATE_COUNT];	   // since the start
-	unsigned n;				   // headers that are kept, the oldest first
+	unsigned n, n_lost;			   // headers that are kept, the oldest first
 };
 
 // Fills what stands in the header itself; `len` may be anything.
 void record_header_parse(struct record_header *h, const uint8_t *bytes, size_t len);
-// `known`: configured, or authenticated. -ENOMEM: it is counted among strangers.
+// Messages that prove nothing, as forged openers with a peer's address, push out at most half of what
+// is kept of it. `known`: configured, or authenticated. -ENOMEM: it is counted among strangers.
 int recorder_header(struct recorder *r, const struct record_header *h, bool known);
+// One of a message that control has not seen, or that did not leave. It has a place of its own,
+// pushes out no other peer's, and is not counted: these are samples. -ENOMEM: it is not kept.
+int recorder_lost(struct recorder *r, const struct record_header *h, bool known);
 // Peers in no order: -ENOENT beyond the last one. The first one (0) is all strangers.
 int recorder_peer(const struct recorder *r, size_t i, struct record_peer *out);
 // Its number, for as long as nothing is recorded. False: nothing is kept of that address.
 bool recorder_peer_find(const struct recorder *r, const struct ip_addr *addr, size_t *i);
 // Header `at` (from 0, the oldest) of peer `i`. NULL: there is none.
 const struct record_header *recorder_peer_header(const struct recorder *r, size_t i, unsigned at);
+const struct record_header *recorder_peer_lost(const struct recorder *r, size_t i, unsigned at);
 const char *record_fate_name(enum record_fate fate);
 const char *record_fate_hop(enum record_fate fate);
 const char *record_fate_help(enum record_fate fate);

@@ -13,7 +13,7 @@
 struct recorder_feed {
 	struct dp *dp;
 	struct recorder *recorder;
-	const struct ike_run *ike;    // NULL: none now
+	struct ike_run *ike;	      // NULL: none now
 	struct recorder_store *store; // NULL: nothing is kept
 	struct event *tick;
 	unsigned since_save; // ticks
@@ -73,7 +73,7 @@ static void save_in_time(struct recorder_feed *f)
 	if (!f->store || ++f->since_save < LIMIT_RECORD_SAVE_S)
 		return;
 	f->since_save = 0;
-	if (recorder_changes(f->recorder) == f->saved)
+	if (recorder_changes(f->recorder) == f->saved && !recorder_store_behind(f->store))
 		return; // counters alone do not wear out a disk
 	f->saved = recorder_changes(f->recorder);
 	recorder_store_save(f->store);
@@ -93,8 +93,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	dp_drops(f->dp, t.drops);
 	count_ports(f->dp, &t);
 	count_workers(f->dp, &t);
-	if (f->ike)
+	if (f->ike) {
 		count_ike(f->ike, &t);
+		ike_run_take_lost(f->ike);
+	}
 	recorder_tick(f->recorder, wall_ms(), &t);
 	save_in_time(f);
 }
@@ -122,7 +124,7 @@ int recorder_feed_create(struct event_base *base, struct dp *dp, struct recorder
 	return 0;
 }
 
-void recorder_feed_set_ike(struct recorder_feed *f, const struct ike_run *ike)
+void recorder_feed_set_ike(struct recorder_feed *f, struct ike_run *ike)
 {
 	f->ike = ike;
 }

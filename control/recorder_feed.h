@@ -16,7 +16,7 @@ struct recorder_feed;
 int recorder_feed_create(struct event_base *base, struct dp *dp, struct recorder *r,
 			 const char *state_dir, struct recorder_feed **out);
 // From when on there is one; NULL before it goes.
-void recorder_feed_set_ike(struct recorder_feed *f, const struct ike_run *ike);
+void recorder_feed_set_ike(struct recorder_feed *f, struct ike_run *ike);
 // Writes what there is. NULL is allowed.
 void recorder_feed_destroy(struct recorder_feed *f);
 // One event of the gateway itself, or of a port, now.

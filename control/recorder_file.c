@@ -17,12 +17,14 @@ enum {
 	RECORD_PEER,
 	RECORD_HEADER,
 	RECORD_SECOND,
+	RECORD_LOST,	  // the same as a header; daemons of before skip it
 	FRAME_LEN = 5,	  // type and length
 	HEADER_LEN = 100, // bytes at most
 	PEER_LEN = 64 + 8 * RECORD_FATE_COUNT,
 	SECOND_LEN = 128 + 4 * (GUARD_FATE_COUNT + RECORD_DROP_COUNT) + DP_WORKERS_MAX,
 	OUT = 1, // of a header
 	CUT = 2,
+	PROVED = 4,
 };
 
 static const char magic[8] = {'p', '5', '0', '0', 'r', 'e', 'c', '\n'};
@@ -68,9 +70,9 @@ static size_t begin(struct writer *w, uint8_t type)
 
 // ---- headers ----
 
-static void put_header(struct writer *w, const struct record_header *h)
+static void put_header(struct writer *w, uint8_t type, const struct record_header *h)
 {
-	const size_t at = begin(w, RECORD_HEADER);
+	const size_t at = begin(w, type);
 
 	write_u64(w, (uint64_t)h->time_ms);
 	put_addr(w, &h->local.addr);
@@ -85,7 +87,7 @@ static void put_header(struct writer *w, const struct record_header *h)
 	write_u8(w, h->exchange);
 	write_u8(w, h->flags);
 	write_u8(w, h->next_payload);
-	write_u8(w, (uint8_t)((h->out ? OUT : 0) | (h->cut ? CUT : 0)));
+	write_u8(w, (uint8_t)((h->out ? OUT : 0) | (h->cut ? CUT : 0) | (h->proved ? PROVED : 0)));
 	write_u8(w, h->fate);
 	write_u16(w, h->error);
 	frame(w, at);
@@ -119,9 +121,10 @@ static struct record_header get_header(struct reader *r)
 	flags = read_u8(r);
 	h.out = flags & OUT;
 	h.cut = flags & CUT;
+	h.proved = flags & PROVED;
 	h.fate = read_u8(r);
 	h.error = read_u16(r);
-	if (flags & ~(OUT | CUT) || h.fate >= RECORD_FATE_COUNT)
+	if (flags & ~(OUT | CUT | PROVED) || h.fate >= RECORD_FATE_COUNT)
 		r->failed = true;
 	return h;
 }
@@ -138,7 +141,10 @@ static void put_peer(struct writer *w, const struct record_ring *ring)
 	write_u64(w, (uint64_t)p->last_out_ms);
 	frame(w, at);
 	for (unsigned i = 0; i < p->n; i++)
-		put_header(w, &ring->header[(ring->first + i) % LIMIT_RECORD_HEADERS]);
+		put_header(w, RECORD_HEADER,
+			   &ring->header[(ring->first + i) % LIMIT_RECORD_HEADERS]);
+	for (unsigned i = 0; i < p->n_lost; i++)
+		put_header(w, RECORD_LOST, &ring->lost[(ring->first_lost + i) % LIMIT_RECORD_LOST]);
 }
 
 static int get_peer(struct recorder *rec, struct reader *r, struct record_ring **ring)
@@ -240,7 +246,8 @@ static size_t room_for(const struct recorder *r)
 	return HEAD_LEN + r->peers.size + r->strangers.size +
 	       (r->peers.n + r->strangers.n) * FRAME_LEN +
 	       r->n_rings * (FRAME_LEN + PEER_LEN +
-			     (size_t)LIMIT_RECORD_HEADERS * (FRAME_LEN + HEADER_LEN)) +
+			     (size_t)(LIMIT_RECORD_HEADERS + LIMIT_RECORD_LOST) *
+				     (FRAME_LEN + HEADER_LEN)) +
 	       (size_t)r->n_seconds * (FRAME_LEN + SECOND_LEN);
 }
 
@@ -304,10 +311,13 @@ static int get_record(struct recorder *rec, uint8_t type, struct reader *content
 		return get_event(rec, content, last_id);
 	case RECORD_PEER:
 		return get_peer(rec, content, ring);
-	case RECORD_HEADER: {
+	case RECORD_HEADER:
+	case RECORD_LOST: {
 		const struct record_header h = get_header(content);
 
-		if (!content->failed && *ring)
+		if (!content->failed && *ring && type == RECORD_LOST)
+			record_ring_add_lost(*ring, &h);
+		else if (!content->failed && *ring)
 			record_ring_add(*ring, &h);
 		break;
 	}

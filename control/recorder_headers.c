@@ -63,15 +63,48 @@ struct record_ring *recorder_ring(struct recorder *r, const struct ip_addr *addr
 	return ring;
 }
 
+static struct record_header *header_at(struct record_ring *ring, unsigned at)
+{
+	return &ring->header[(ring->first + at) % LIMIT_RECORD_HEADERS];
+}
+
+// Which of a full ring gives way: the oldest, but while half of them or more prove nothing, the
+// oldest of those.
+static unsigned who_goes(struct record_ring *ring)
+{
+	unsigned unproved = 0, oldest = 0;
+
+	for (unsigned at = LIMIT_RECORD_HEADERS; at-- > 0;) {
+		if (header_at(ring, at)->proved)
+			continue;
+		unproved++;
+		oldest = at;
+	}
+	return unproved >= LIMIT_RECORD_HEADERS / 2 ? oldest : 0;
+}
+
 void record_ring_add(struct record_ring *ring, const struct record_header *h)
 {
 	struct record_peer *p = &ring->peer;
 
 	if (p->n == LIMIT_RECORD_HEADERS) {
+		for (unsigned at = who_goes(ring); at > 0; at--)
+			*header_at(ring, at) = *header_at(ring, at - 1);
 		ring->first = (ring->first + 1) % LIMIT_RECORD_HEADERS;
 		p->n--;
 	}
 	ring->header[(ring->first + p->n++) % LIMIT_RECORD_HEADERS] = *h;
+}
+
+void record_ring_add_lost(struct record_ring *ring, const struct record_header *h)
+{
+	struct record_peer *p = &ring->peer;
+
+	if (p->n_lost == LIMIT_RECORD_LOST) {
+		ring->first_lost = (ring->first_lost + 1) % LIMIT_RECORD_LOST;
+		p->n_lost--;
+	}
+	ring->lost[(ring->first_lost + p->n_lost++) % LIMIT_RECORD_LOST] = *h;
 }
 
 void record_header_parse(struct record_header *h, const uint8_t *bytes, size_t len)
@@ -112,6 +145,19 @@ int recorder_header(struct recorder *r, const struct record_header *h, bool know
 	return rc;
 }
 
+int recorder_lost(struct recorder *r, const struct record_header *h, bool known)
+{
+	// A configured range may be long, and who forges its addresses shall not have all places.
+	const bool may_make = r->n_rings < 1 + LIMIT_RECORD_PEERS;
+	struct record_ring *ring = known ? recorder_ring(r, &h->remote.addr, may_make) : r->ring[0];
+
+	if (!ring)
+		return -ENOMEM;
+	record_ring_add_lost(ring, h);
+	r->changes++;
+	return 0;
+}
+
 int recorder_peer(const struct recorder *r, size_t i, struct record_peer *out)
 {
 	if (i >= r->n_rings)
@@ -137,6 +183,15 @@ const struct record_header *recorder_peer_header(const struct recorder *r, size_
 	if (!ring || at >= ring->peer.n)
 		return NULL;
 	return &ring->header[(ring->first + at) % LIMIT_RECORD_HEADERS];
+}
+
+const struct record_header *recorder_peer_lost(const struct recorder *r, size_t i, unsigned at)
+{
+	const struct record_ring *ring = i < r->n_rings ? r->ring[i] : NULL;
+
+	if (!ring || at >= ring->peer.n_lost)
+		return NULL;
+	return &ring->lost[(ring->first_lost + at) % LIMIT_RECORD_LOST];
 }
 
 const char *record_fate_name(enum record_fate fate)

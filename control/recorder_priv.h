@@ -15,8 +15,9 @@
 struct record_ring {		  // of one peer
 	struct record_ring *next; // in its bucket
 	struct record_peer peer;
-	unsigned first; // the oldest of peer.n
+	unsigned first, first_lost; // the oldest of peer.n, of peer.n_lost
 	struct record_header header[LIMIT_RECORD_HEADERS];
+	struct record_header lost[LIMIT_RECORD_LOST];
 };
 
 struct recorder {
@@ -37,5 +38,6 @@ struct recorder {
 // been silent for longest. NULL: there is none, or no memory.
 struct record_ring *recorder_ring(struct recorder *r, const struct ip_addr *addr, bool make);
 void record_ring_add(struct record_ring *ring, const struct record_header *h);
+void record_ring_add_lost(struct record_ring *ring, const struct record_header *h);
 // Puts an event where it belongs, under its own number.
 void recorder_keep(struct recorder *r, const struct record_event *e);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,12 +18,17 @@
 #define NAME	 "flight-recorder"
 #define NAME_NEW "flight-recorder.new"
 #define NAME_BAD "flight-recorder.bad"
+#define NAME_OLD "flight-recorder.old"
 
 struct recorder_store {
 	struct recorder *recorder;
 	char *dir;
 	bool complained; // about writing, since it last went well
+	bool closing;	 // for good
+	bool loaded;	 // what stood in the directory is ours: read, put aside, or nothing
 	// Of the thread, while it runs.
+	int lock_fd; // the directory, locked against other daemons; -1: not yet
+	bool aside;  // another daemon's file was put aside
 	bool writing;
 	pthread_t thread;
 	uint8_t *bytes;
@@ -99,6 +105,50 @@ static void load(struct recorder_store *s, int dir)
 			 s->dir, err.text);
 }
 
+// ---- the directory ----
+
+static bool is_same(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+// Two daemons with one directory would take each other's file away: it is the first one's, until
+// that ends, however it ends. A file system that knows no locks is used without.
+static int lock(int fd)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return 0;
+	return -EBUSY;
+}
+
+// The directory that has this path now, which is locked by us; -errno.
+static int open_dir(struct recorder_store *s)
+{
+	const int fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc;
+
+	s->step = "open";
+	if (fd < 0)
+		return -errno;
+	if (s->lock_fd >= 0 && is_same(fd, s->lock_fd)) {
+		close(fd);
+		return s->lock_fd;
+	}
+	s->step = "use";
+	rc = lock(fd);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	s->lock_fd = fd;
+	return fd;
+}
+
 // ---- writing ----
 
 static int write_all(int fd, const uint8_t *bytes, size_t len)
@@ -144,15 +194,21 @@ static int write_file(struct recorder_store *s, int dir)
 
 static int write_once(struct recorder_store *s)
 {
-	int dir, rc;
+	const int dir = open_dir(s);
 
-	s->step = "open";
-	dir = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
-		return -errno;
-	rc = write_file(s, dir);
-	close(dir);
-	return rc;
+		return dir;
+	// Another daemon, which has ended since we started, or could not be read: what it has kept
+	// is not ours to write over.
+	if (!s->loaded) {
+		s->aside = renameat(dir, NAME, dir, NAME_OLD) == 0;
+		if (!s->aside && errno != ENOENT) {
+			s->step = "put " NAME " aside in";
+			return -errno;
+		}
+	}
+	s->loaded = true;
+	return write_file(s, dir);
 }
 
 static void *run(void *arg)
@@ -166,13 +222,19 @@ static void *run(void *arg)
 static void tell(struct recorder_store *s, int rc)
 {
 	if (rc && !s->complained)
-		log_warn(LOG_DMN,
-			 "the flight recorder is not kept on disk: cannot %s %s: %s; it goes on in "
-			 "memory",
-			 s->step, s->dir, strerror(-rc));
+		log_warn(LOG_DMN, "the flight recorder is not kept on disk: cannot %s %s: %s; %s",
+			 s->step, s->dir,
+			 rc == -EBUSY ? "another daemon keeps its own there (gateway.state_dir)"
+				      : strerror(-rc),
+			 s->closing ? "what is new since it was last written is lost"
+				    : "it goes on in memory");
 	else if (!rc && s->complained)
 		log_notice(LOG_DMN, "the flight recorder is kept in %s again", s->dir);
 	s->complained = rc != 0;
+	if (s->aside)
+		log_notice(LOG_DMN, "%s: what another daemon has kept there is now " NAME_OLD,
+			   s->dir);
+	s->aside = false;
 }
 
 static void finish(struct recorder_store *s)
@@ -197,6 +259,13 @@ static int begin(struct recorder_store *s)
 	rc = -pthread_create(&s->thread, NULL, run, s);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return rc;
+}
+
+bool recorder_store_behind(struct recorder_store *s)
+{
+	if (s->writing && atomic_load(&s->rc) != 1)
+		finish(s);
+	return s->complained;
 }
 
 void recorder_store_save(struct recorder_store *s)
@@ -226,6 +295,8 @@ int recorder_store_open(const char *dir, struct recorder *r, struct recorder_sto
 	int fd;
 
 	if (s)
+		s->lock_fd = -1;
+	if (s)
 		s->dir = strdup(dir);
 	if (!s || !s->dir) {
 		free(s);
@@ -238,14 +309,13 @@ int recorder_store_open(const char *dir, struct recorder *r, struct recorder_sto
 		tell(s, -errno);
 		return 0;
 	}
-	s->step = "open";
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open_dir(s);
 	if (fd < 0) {
-		tell(s, -errno);
+		tell(s, fd);
 		return 0;
 	}
 	load(s, fd);
-	close(fd);
+	s->loaded = true;
 	return 0;
 }
 
@@ -254,8 +324,11 @@ void recorder_store_close(struct recorder_store *s)
 	if (!s)
 		return;
 	finish(s);
+	s->closing = true;
 	recorder_store_save(s);
 	finish(s);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
 	free(s->dir);
 	free(s);
 }

@@ -4,7 +4,9 @@
 // `flight-recorder` in a directory that the configuration names (gateway.state_dir). Written beside
 // and put in its place with rename(), so that a reader, or a daemon that starts after a crash, has
 // the old one or the new one. The writing, which may wait for a disk, is a thread's; what goes
-// wrong with it is said once, and nothing else suffers.
+// wrong with it is said once, and nothing else suffers. A directory is one daemon's at a time, by a
+// lock (flock) that ends with it; a second one goes on in memory and says so. When it comes to
+// write after the first one has ended, it puts that one's file aside (flight-recorder.old).
 //
 // Threads:   control only; one thread of its own at a time has bytes that nobody else sees.
 // Ownership: borrows the recorder.
@@ -22,5 +24,7 @@ struct recorder_store;
 int recorder_store_open(const char *dir, struct recorder *r, struct recorder_store **out);
 // Begins to write what there is, unless that is under way. Says how the time before went.
 void recorder_store_save(struct recorder_store *s);
+// The last attempt to write has failed: it is worth another one, though nothing is new.
+bool recorder_store_behind(struct recorder_store *s);
 // Writes once more, waits for it, frees. NULL is allowed.
 void recorder_store_close(struct recorder_store *s);

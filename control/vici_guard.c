@@ -47,7 +47,7 @@ static void put_source(struct vici_builder *b, const struct daemon *d,
 	const enum guard_class class = guard_classify(s, ike_run_names(d->ike, &s->addr), why);
 	struct ip_prefix prefix = {s->addr, 64};
 
-	if (s->addr.family == IP_V6)
+	if (s->addr.family == IP_V6 && !s->is_peer)
 		ip_prefix_format(&prefix, text, sizeof(text));
 	else
 		ip_addr_format(&s->addr, text, sizeof(text));
@@ -75,7 +75,16 @@ static void put_source(struct vici_builder *b, const struct daemon *d,
 	put_u64(b, "from-port", s->from_port);
 	put_range(b, "length", s->len_min, s->len_max);
 	put_range(b, "ttl", s->ttl_min, s->ttl_max);
-	put_u64(b, "last-exchange", s->exchange);
+	if (s->ttl_known)
+		put_u64(b, "ttl-usual", s->ttl_known);
+	if (s->odd_ttl) {
+		put_u64(b, "ttl-odd-messages", s->odd_ttl);
+		put_range(b, "ttl-odd", s->odd_ttl_min, s->odd_ttl_max);
+	}
+	if (s->version) {
+		put_u64(b, "last-version", s->version);
+		put_u64(b, "last-exchange", s->exchange);
+	}
 	if (s->vendor)
 		vici_kvf(b, "vendor", "%08" PRIx32, s->vendor);
 	vici_section_end(b);

@@ -179,6 +179,7 @@ static void put_hops(struct vici_builder *b, const struct daemon *d, const struc
 		put_u64(b, "guard-passed", guard.passed);
 		put_u64(b, "guard-cookies", guard.cookies);
 		put_u64(b, "guard-limited", guard.limited);
+		put_u64(b, "lost-to-linux", guard.lost);
 	}
 	put_u64(b, "socket-in", in);
 	put_u64(b, "socket-out", out);
@@ -188,10 +189,27 @@ static void put_hops(struct vici_builder *b, const struct daemon *d, const struc
 	vici_section_end(b);
 }
 
+// In order of time: what control saw, and samples of what the dataplane lost.
+static void put_headers(struct vici_builder *b, const struct recorder *r, size_t i)
+{
+	const struct record_header *seen = recorder_peer_header(r, i, 0);
+	const struct record_header *lost = recorder_peer_lost(r, i, 0);
+	unsigned n_seen = 0, n_lost = 0;
+
+	while (seen || lost) {
+		const bool is_lost = lost && (!seen || lost->time_ms < seen->time_ms);
+
+		put_header(b, is_lost ? lost : seen, n_seen + n_lost + 1);
+		if (is_lost)
+			lost = recorder_peer_lost(r, i, ++n_lost);
+		else
+			seen = recorder_peer_header(r, i, ++n_seen);
+	}
+}
+
 static void put_peer(struct vici_builder *b, const struct daemon *d, size_t i,
 		     const struct record_peer *p)
 {
-	const struct record_header *h;
 	char text[IP_ADDR_TEXT_MAX] = "strangers";
 
 	if (p->addr.family != IP_NONE)
@@ -202,8 +220,7 @@ static void put_peer(struct vici_builder *b, const struct daemon *d, size_t i,
 	put_time(b, "last-out", p->last_out_ms);
 	put_hops(b, d, p);
 	vici_section(b, "headers");
-	for (unsigned at = 0; (h = recorder_peer_header(d->recorder, i, at)); at++)
-		put_header(b, h, at + 1);
+	put_headers(b, d->recorder, i);
 	vici_section_end(b);
 	vici_section_end(b);
 }
@@ -267,7 +284,7 @@ static bool next_headers(struct vici_session *s, struct vici_stream *st)
 			st->flags = 1;
 			recorder_peer(d->recorder, i, &p);
 		}
-		if (!is_peer_of(d, st, &p.addr) || (i == 0 && p.n == 0))
+		if (!is_peer_of(d, st, &p.addr) || (i == 0 && p.n + p.n_lost == 0))
 			continue;
 		put_peer(&b, d, i, &p);
 		vici_session_event(s, VICI_EV_LIST_IKE_HEADER, &b);
@@ -290,6 +307,7 @@ enum vici_outcome vici_run_list_ike_headers(struct vici_session *s, const struct
 		ike_run_each(s->server->d->ike, &sel, 0, add_sa, &w);
 	st.snapshot = w.addr;
 	st.n = w.n;
+	ike_run_take_lost(s->server->d->ike); // those of this second
 	s->stream = st;
 	return vici_session_stream(s);
 }

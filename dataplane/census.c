@@ -10,12 +10,13 @@
 
 enum { TTL_SLACK = 2 }; // routes change
 
-// A source of IPv6 is the /64, which one host can have as a whole.
-static struct ip_addr source_of(const struct ip_addr *a)
+// A source of IPv6 is the /64, which one host can have as a whole. A peer's address is looked at by
+// itself: its neighbours are not the peer.
+static struct ip_addr source_of(const struct census_seen *seen)
 {
-	struct ip_addr s = *a;
+	struct ip_addr s = seen->from;
 
-	if (s.family == IP_V6)
+	if (s.family == IP_V6 && !seen->is_peer)
 		memset(s.bytes + 8, 0, 8);
 	return s;
 }
@@ -55,6 +56,7 @@ static void note_ike(struct dp_guard_source *s, const struct ike_peek *ike)
 	s->openers += ike->opens;
 	s->cookies_shown += ike->opens && ike->cookie;
 	s->responses += ike->is_response;
+	s->version = ike->major;
 	s->exchange = ike->exchange;
 	if (ike->vendor)
 		s->vendor = fingerprint(ike->vendor, ike->vendor_len);
@@ -72,10 +74,35 @@ static void note_second(struct census_entry *e, uint64_t now_tsc, uint64_t tsc_h
 		e->s.per_second_max = e->second_n;
 }
 
+static bool is_far(uint8_t a, uint8_t b)
+{
+	return abs(a - b) > TTL_SLACK;
+}
+
+static void note_ttl(struct dp_guard_source *s, const struct census_seen *seen)
+{
+	uint8_t usual = seen->ttl_usual;
+
+	s->ttl_min = seen->ttl < s->ttl_min ? seen->ttl : s->ttl_min;
+	s->ttl_max = seen->ttl > s->ttl_max ? seen->ttl : s->ttl_max;
+	if (!usual)
+		usual = seen->fate == GUARD_KNOWN ? seen->ttl : s->ttl_known;
+	// The route has changed: what was odd by the old one is not by the new one.
+	if (s->ttl_known && is_far(usual, s->ttl_known))
+		s->odd_ttl = 0;
+	s->ttl_known = usual;
+	if (!usual || seen->fate == GUARD_KNOWN || !is_far(seen->ttl, usual))
+		return;
+	if (s->odd_ttl++ == 0)
+		s->odd_ttl_min = s->odd_ttl_max = seen->ttl;
+	s->odd_ttl_min = seen->ttl < s->odd_ttl_min ? seen->ttl : s->odd_ttl_min;
+	s->odd_ttl_max = seen->ttl > s->odd_ttl_max ? seen->ttl : s->odd_ttl_max;
+}
+
 void census_note(struct census *c, const struct census_seen *seen, uint64_t now_tsc,
 		 uint64_t tsc_hz)
 {
-	const struct ip_addr source = source_of(&seen->from);
+	const struct ip_addr source = source_of(seen);
 	bool fresh;
 	struct census_entry *e = find(c, &source, &fresh);
 	struct dp_guard_source *s = &e->s;
@@ -105,12 +132,8 @@ void census_note(struct census *c, const struct census_seen *seen, uint64_t now_
 	s->to_500 += seen->to_port == 500;
 	s->len_min = seen->len < s->len_min ? seen->len : s->len_min;
 	s->len_max = seen->len > s->len_max ? seen->len : s->len_max;
-	s->ttl_min = seen->ttl < s->ttl_min ? seen->ttl : s->ttl_min;
-	s->ttl_max = seen->ttl > s->ttl_max ? seen->ttl : s->ttl_max;
-	if (seen->fate == GUARD_KNOWN)
-		s->ttl_known = seen->ttl;
-	else if (s->ttl_known && abs(seen->ttl - s->ttl_known) > TTL_SLACK)
-		s->odd_ttl++;
+	s->is_peer = seen->is_peer;
+	note_ttl(s, seen);
 	note_ike(s, seen->ike);
 	note_second(e, now_tsc, tsc_hz);
 	atomic_store_explicit(&e->version, version + 2, memory_order_release);
@@ -149,9 +172,30 @@ static int by_messages(const void *a, const void *b)
 	return nx < ny ? 1 : nx > ny ? -1 : by_source(a, b);
 }
 
+static void add_odd_ttl(struct dp_guard_source *to, const struct dp_guard_source *s)
+{
+	if (s->odd_ttl == 0)
+		return;
+	if (to->odd_ttl == 0) {
+		to->odd_ttl_min = s->odd_ttl_min;
+		to->odd_ttl_max = s->odd_ttl_max;
+	}
+	to->odd_ttl_min = (uint8_t)RTE_MIN(to->odd_ttl_min, s->odd_ttl_min);
+	to->odd_ttl_max = (uint8_t)RTE_MAX(to->odd_ttl_max, s->odd_ttl_max);
+	to->odd_ttl += s->odd_ttl;
+}
+
 // What another worker has seen of the same source.
 static void add(struct dp_guard_source *to, const struct dp_guard_source *s)
 {
+	if (s->last_tsc > to->last_tsc) {
+		to->is_peer = s->is_peer;
+		to->from_port = s->from_port;
+		to->version = s->version;
+		to->exchange = s->exchange;
+		if (s->ttl_known)
+			to->ttl_known = s->ttl_known;
+	}
 	to->packets += s->packets;
 	to->over += s->over;
 	to->bytes += s->bytes;
@@ -173,9 +217,9 @@ static void add(struct dp_guard_source *to, const struct dp_guard_source *s)
 	to->ttl_max = (uint8_t)RTE_MAX(to->ttl_max, s->ttl_max);
 	if (s->vendor)
 		to->vendor = s->vendor;
-	if (s->ttl_known)
+	if (!to->ttl_known)
 		to->ttl_known = s->ttl_known;
-	to->odd_ttl += s->odd_ttl;
+	add_odd_ttl(to, s);
 }
 
 size_t dp_guard_sources(const struct dp *dp, struct dp_guard_source *out, size_t max)

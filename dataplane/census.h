@@ -33,6 +33,8 @@ struct census_seen { // one message
 	uint16_t from_port, to_port;
 	uint16_t len; // bytes of UDP payload
 	uint8_t ttl;
+	bool is_peer;		    // the address is a configured peer's
+	uint8_t ttl_usual;	    // of that peer; 0: the messages of its IKE SAs have to tell
 	const struct ike_peek *ike; // NULL: it is none
 	enum guard_fate fate;
 };

@@ -316,14 +316,19 @@ int dp_guard_set_rates(struct dp *dp, const struct dp_guard_params *p);
 // The addresses of configured peers, in place of those before; what is counted of one that stays is
 // kept. -ENOMEM.
 int dp_guard_set_peers(struct dp *dp, const struct dp_guard_peer *peers, size_t n);
+// The TTL or hop limit that an authenticated message of a peer came with: what comes from its
+// address with quite another one is counted (dp_guard_source). -ENOENT: it is none of those peers,
+// or one of a range of addresses.
+int dp_guard_set_ttl(struct dp *dp, const struct ip_addr *addr, uint8_t ttl);
 // Our own SPIs of IKE SAs, host order: from before the first message that may bear it to the end.
 // -ENOMEM, -EINVAL (0 and 1, which no message is known by).
 int dp_guard_add_spi(struct dp *dp, uint64_t spi);
 void dp_guard_del_spi(struct dp *dp, uint64_t spi);
 int dp_guard_set_cookies(struct dp *dp, const struct ike_cookie_keys *keys);
 
-struct dp_guard_source {	// an IPv4 address, or the /64 of an IPv6 address
+struct dp_guard_source {	// an IPv4 address, a peer's of IPv6, or else the /64 of one
 	struct ip_addr addr;	// IP_NONE: none
+	bool is_peer;		// it is a configured peer's
 	uint64_t packets, over; // messages; how many of them may have been others'
 	uint64_t bytes;		// of UDP payload
 	uint64_t fate[GUARD_FATE_COUNT];
@@ -331,9 +336,12 @@ struct dp_guard_source {	// an IPv4 address, or the /64 of an IPv6 address
 	uint64_t per_second, per_second_max; // in the last whole second, and the most in one
 	uint64_t openers, cookies_shown, responses, v1, not_ike, to_500;
 	uint16_t from_port, len_min, len_max;
-	uint8_t ttl_min, ttl_max, exchange; // exchange: the last one's
-	uint8_t ttl_known; // of the last message of an IKE SA that we have; 0: none
-	uint64_t odd_ttl;  // of the others, how many came with quite another
+	uint8_t ttl_min, ttl_max, version, exchange; // major version, exchange: the last one's
+	// What the peer's messages come with: authenticated ones, or, from a range of addresses, those
+	// of IKE SAs that we have. 0: not known.
+	uint8_t ttl_known;
+	uint8_t odd_ttl_min, odd_ttl_max;
+	uint64_t odd_ttl; // messages that were of no such IKE SA and came with quite another
 	uint32_t vendor;   // of its vendor ID: a hash; 0: none
 };
 
@@ -349,11 +357,37 @@ void dp_guard_info(const struct dp *dp, struct dp_guard_info *out);
 size_t dp_guard_sources(const struct dp *dp, struct dp_guard_source *out, size_t max);
 struct dp_guard_peer_info { // messages from a configured peer's address, since it is configured
 	uint64_t passed, cookies, limited;
+	uint64_t lost; // of those passed: on the way to Linux
 };
 
 // -ENOENT: no configured peer has that address. One that is a range's counts for all of it.
 int dp_guard_peer_info(const struct dp *dp, const struct ip_addr *addr,
 		       struct dp_guard_peer_info *out);
+// Where an IKE message ended that did not come through: at the guard (answered with a cookie, beyond
+// its budget, no IKE), in the ring between workers and Linux, at the TAP, at the port.
+enum dp_ike_end {
+	DP_IKE_COOKIE,
+	DP_IKE_LIMITED,
+	DP_IKE_MALFORMED,
+	DP_IKE_RING,
+	DP_IKE_TAP,
+	DP_IKE_PORT,
+	DP_IKE_ENDS
+};
+
+struct dp_ike_lost {
+	uint64_t tsc; // dp_guard_age_ms
+	enum dp_ike_end end;
+	bool out; // from us
+	struct ip_endpoint from, to;
+	uint16_t len; // bytes without the non-ESP marker
+	uint8_t header_len;
+	uint8_t header[28]; // RFC 7296 3.1, the first header_len bytes of it
+};
+
+// The next of the samples that are kept of lost messages (ike_lost.h): for each place where they
+// end, about one a second of each peer and 16 of all strangers. False: there is none now.
+bool dp_ike_lost(struct dp *dp, struct dp_ike_lost *out);
 // Milliseconds since a *_tsc of above.
 uint64_t dp_guard_age_ms(const struct dp *dp, uint64_t tsc);
 

@@ -9,6 +9,7 @@
 #include "dataplane/capture.h"
 #include "dataplane/census.h"
 #include "dataplane/flow6.h"
+#include "dataplane/ike_lost.h"
 #include "dataplane/stages.h"
 #include "lib/ike_peek.h"
 #include "lib/ipv6.h"
@@ -248,6 +249,24 @@ static bool send_answer(struct worker *w, struct batch *b, uint16_t i, const str
 
 // ---- the stage ----
 
+// The census and this read the message, which an answer overwrites.
+static void keep_header(struct worker *w, struct guard_peer *peer, const struct message *msg)
+{
+	struct dp_ike_lost lost = {
+		.tsc = w->now_tsc,
+		.end = msg->seen.fate == GUARD_COOKIE	 ? DP_IKE_COOKIE
+		       : msg->seen.fate == GUARD_LIMITED ? DP_IKE_LIMITED
+							 : DP_IKE_MALFORMED,
+		.from = {msg->seen.from, msg->seen.from_port},
+		.to = {msg->to, msg->seen.to_port},
+		.len = (uint16_t)msg->len,
+		.header_len = (uint8_t)RTE_MIN(msg->len, sizeof(lost.header)),
+	};
+
+	memcpy(lost.header, msg->data, lost.header_len);
+	ike_lost_note(w->lost, peer, &lost);
+}
+
 // True: the packet stays in its batch.
 static bool one(struct worker *w, struct batch *b, uint16_t i, struct batch *first)
 {
@@ -262,9 +281,12 @@ static bool one(struct worker *w, struct batch *b, uint16_t i, struct batch *fir
 	peer = guard_peers_find(atomic_load_explicit(&g->peers, memory_order_acquire),
 				&msg.seen.from);
 	msg.seen.fate = judge(g, rates, keys, peer, &msg, w->now_tsc);
-	// The census reads the message, which the answer overwrites.
+	msg.seen.is_peer = peer != NULL;
+	msg.seen.ttl_usual = peer ? atomic_load_explicit(&peer->ttl, memory_order_relaxed) : 0;
 	census_note(w->census, &msg.seen, w->now_tsc, w->dp->tsc_hz);
 	counter_add(&w->guard_fates[msg.seen.fate], 1);
+	if (msg.seen.fate >= GUARD_COOKIE)
+		keep_header(w, peer, &msg);
 	if (peer)
 		count_peer(w, peer, msg.seen.fate);
 	switch (msg.seen.fate) {
@@ -332,6 +354,7 @@ int dp_guard_peer_info(const struct dp *dp, const struct ip_addr *addr,
 	out->passed = atomic_load_explicit(&p->passed, memory_order_relaxed);
 	out->cookies = atomic_load_explicit(&p->cookies, memory_order_relaxed);
 	out->limited = atomic_load_explicit(&p->limited, memory_order_relaxed);
+	out->lost = atomic_load_explicit(&p->lost, memory_order_relaxed);
 	return 0;
 }
 

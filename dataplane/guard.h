@@ -33,7 +33,10 @@ struct guard_rate {
 struct guard_peer {
 	struct ip_addr lo, hi;
 	struct guard_budget opens, proven, rest;
-	_Atomic uint64_t passed, cookies, limited; // messages
+	struct guard_budget kept[DP_IKE_ENDS];		 // headers of lost messages (ike_lost.h)
+	_Atomic uint64_t passed, cookies, limited, lost; // messages; lost: passed, but not to Linux
+	// TTL or hop limit of what it has authenticated, by control; 0: not known, or a range.
+	_Atomic uint8_t ttl;
 };
 
 struct guard_peers {

@@ -50,6 +50,12 @@ struct guard_peer *guard_peers_find(struct guard_peers *p, const struct ip_addr 
 	return NULL;
 }
 
+// Only one station has one way to us.
+static bool is_one(const struct guard_peer *p)
+{
+	return ip_addr_equal(&p->lo, &p->hi);
+}
+
 int dp_guard_set_peers(struct dp *dp, const struct dp_guard_peer *peers, size_t n)
 {
 	struct guard_peers *made = calloc(1, sizeof(*made) + n * sizeof(made->peer[0])), *old;
@@ -86,10 +92,24 @@ int dp_guard_set_peers(struct dp *dp, const struct dp_guard_peer *peers, size_t 
 			now->passed = was->passed;
 			now->cookies = was->cookies;
 			now->limited = was->limited;
+			now->lost = was->lost;
+			if (is_one(now) && is_one(was))
+				now->ttl = was->ttl;
 		}
 	}
 	atomic_store_explicit(&dp->guard->peers, made, memory_order_release);
 	dp_defer_free(dp, free, old);
+	return 0;
+}
+
+int dp_guard_set_ttl(struct dp *dp, const struct ip_addr *addr, uint8_t ttl)
+{
+	struct guard_peers *peers = atomic_load_explicit(&dp->guard->peers, memory_order_relaxed);
+	struct guard_peer *p = peers ? guard_peers_find(peers, addr) : NULL;
+
+	if (!p || !is_one(p))
+		return -ENOENT;
+	atomic_store_explicit(&p->ttl, ttl, memory_order_relaxed);
 	return 0;
 }
 

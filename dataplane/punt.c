@@ -16,6 +16,7 @@
 #include "dataplane/capture.h"
 #include "dataplane/flow6.h"
 #include "dataplane/iface.h"
+#include "dataplane/ike_lost.h"
 #include "dataplane/port.h"
 #include "dataplane/stages.h"
 
@@ -63,6 +64,7 @@ static void punt_frames(struct worker *w, struct rte_ring *ring, struct rte_mbuf
 	if (worker_captures(w))
 		capture_refused(capture_load(&w->capture), DROP_PUNT_FULL, false, pkt + sent,
 				n - sent);
+	ike_lost_frames(w->lost, pkt + sent, n - sent, DP_IKE_RING, false, w->now_tsc);
 	counter_add(&w->drops[DROP_PUNT_FULL], n - sent);
 	rte_pktmbuf_free_bulk(pkt + sent, n - sent);
 }
@@ -137,6 +139,7 @@ static void write_tap(struct punt *punt, struct rte_mbuf *m)
 	const int fd = device_fd(punt, m->port, true, &count);
 
 	if (fd < 0 || write(fd, rte_pktmbuf_mtod(m, void *), m->data_len) != m->data_len) {
+		ike_lost_frames(punt->lost, &m, 1, DP_IKE_TAP, false, rte_rdtsc());
 		drop_punted(punt, m, DROP_PUNT_WRITE);
 		return;
 	}
@@ -189,6 +192,7 @@ static bool read_tap(struct punt *punt, unsigned number, int fd, counter *count)
 	if (rte_ring_enqueue(ring_of(punt->dp, number), m) != 0) {
 		if (capture_load(&punt->capture))
 			capture_begin(capture_load(&punt->capture), m);
+		ike_lost_frames(punt->lost, &m, 1, DP_IKE_RING, true, rte_rdtsc());
 		drop_punted(punt, m, DROP_PUNT_FULL);
 	}
 	return true;
@@ -309,7 +313,8 @@ int punt_create(struct dp *dp)
 	}
 	punt->to_linux_first = ring_create("to_linux_first");
 	punt->to_linux = ring_create("to_linux");
-	ret = punt->to_linux_first && punt->to_linux ? 0 : -rte_errno;
+	punt->lost = ike_lost_create(dp);
+	ret = !punt->lost ? -ENOMEM : punt->to_linux_first && punt->to_linux ? 0 : -rte_errno;
 out:
 	if (ret)
 		punt_destroy(dp);
@@ -351,6 +356,7 @@ void punt_destroy(struct dp *dp)
 
 	if (!punt)
 		return;
+	ike_lost_destroy(punt->lost);
 	ring_destroy(punt->to_linux_first);
 	ring_destroy(punt->to_linux);
 	if (punt->event_fd >= 0)

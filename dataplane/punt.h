@@ -25,6 +25,7 @@ struct punt {
 	bool running;
 	pthread_t thread;
 	counter drops[DROP_REASON_COUNT]; // this thread's
+	struct ike_lost *lost;		  // this thread's
 	_Atomic(struct capture_ring *) capture; // control: rw, this thread: ro
 };
 

@@ -5,6 +5,7 @@
 
 #include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
+#include "dataplane/ike_lost.h"
 #include "dataplane/port.h"
 #include "dataplane/vlan.h"
 
@@ -15,6 +16,7 @@ static void drop_rest(struct worker *w, struct rte_mbuf **pkt, uint16_t sent, ui
 	if (worker_captures(w))
 		capture_refused(capture_load(&w->capture), DROP_TX_FULL, true, pkt + sent,
 				(unsigned)(n - sent));
+	ike_lost_frames(w->lost, pkt + sent, (unsigned)(n - sent), DP_IKE_PORT, true, w->now_tsc);
 	counter_add(&w->drops[DROP_TX_FULL], n - sent);
 	rte_pktmbuf_free_bulk(pkt + sent, (unsigned)(n - sent));
 }

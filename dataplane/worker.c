@@ -15,6 +15,7 @@
 
 #include "dataplane/capture.h"
 #include "dataplane/census.h"
+#include "dataplane/ike_lost.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
 #include "dataplane/fib.h"
@@ -282,6 +283,7 @@ int worker_create(struct dp *dp, unsigned id, struct worker **out)
 	w->iface_count = calloc(DP_IFACES_MAX, sizeof(w->iface_count[0]));
 	w->known = known_create();
 	w->census = calloc(1, sizeof(*w->census));
+	w->lost = ike_lost_create(dp);
 	w->port_count = calloc(dp->n_ports, sizeof(w->port_count[0]));
 	snprintf(name, sizeof(name), "handover%u", id);
 	// RTS: a producer that the kernel puts to sleep in the middle holds nobody up.
@@ -289,7 +291,7 @@ int worker_create(struct dp *dp, unsigned id, struct worker **out)
 	if (!w->handover && node != SOCKET_ID_ANY)
 		w->handover = rte_ring_create(name, HANDOVER_SIZE, SOCKET_ID_ANY,
 					      RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
-	if (!w->tx || !w->known || !w->iface_count || !w->census || !w->port_count ||
+	if (!w->tx || !w->known || !w->iface_count || !w->census || !w->lost || !w->port_count ||
 	    !w->handover || reass_create(dp, &w->reass) != 0) {
 		worker_destroy(w);
 		return -ENOMEM;
@@ -316,6 +318,7 @@ void worker_destroy(struct worker *w)
 	rte_ring_free(w->handover);
 	reass_destroy(w->reass);
 	free(w->census);
+	ike_lost_destroy(w->lost);
 	known_destroy(w->known);
 	free(w->iface_count);
 	free(w->port_count);

@@ -22,6 +22,7 @@ struct capture_ring;
 struct census;
 struct crypto;
 struct dp;
+struct ike_lost;
 struct known;
 struct port;
 struct reass;
@@ -118,6 +119,7 @@ struct worker {
 	struct iface_count *iface_count; // DP_IFACES_MAX, by number
 	struct port_count *port_count;	 // one per port
 	struct census *census;		 // who sends IKE
+	struct ike_lost *lost;		 // headers of IKE that it drops
 	counter guard_fates[GUARD_FATE_COUNT], guard_peer_limited;
 	counter drops[DROP_REASON_COUNT];
 	counter busy_cycles, idle_cycles, sleeps, packets, batches, esp_in_packets, esp_out_packets;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/addr.h"
+#include "lib/uri.h"
 
 #define SCHEME "http://"
 
@@ -64,12 +65,14 @@ int http_url_parse(const char *text, struct http_url *out, struct error *err)
 {
 	struct http_url u = {.port = 80};
 	const char *host = text + strlen(SCHEME), *path;
+	char shown[256];
 	size_t len, host_len;
 
+	uri_shown(text, shown, sizeof(shown));
 	if (strlen(text) > HTTP_URL_MAX)
 		return error_set(err, -E2BIG, "a URL is longer than %d bytes", HTTP_URL_MAX);
 	if (strncmp(text, SCHEME, strlen(SCHEME)) != 0)
-		return error_set(err, -ENOTSUP, "'%.200s' does not begin with " SCHEME, text);
+		return error_set(err, -ENOTSUP, "'%.200s' does not begin with " SCHEME, shown);
 	for (const char *p = text; *p; p++)
 		if (*p <= ' ' || *p > '~' || *p == '#')
 			return error_set(err, -EINVAL,
@@ -77,11 +80,15 @@ int http_url_parse(const char *text, struct http_url *out, struct error *err)
 					 "ASCII; write it as %%XX");
 	len = strcspn(host, "/?");
 	path = host + len;
+	if (memchr(host, '@', len))
+		return error_set(err, -EINVAL,
+				 "'%.200s' has a user's name or password, which is not supported",
+				 shown);
 	host_len = host_parse(host, len, u.host);
 	if (host_len == 0 || (host_len < len && host[host_len] != ':'))
-		return error_set(err, -EINVAL, "'%.200s' has no valid host name", text);
+		return error_set(err, -EINVAL, "'%.200s' has no valid host name", shown);
 	if (host_len < len && parse_port(host + host_len + 1, len - host_len - 1, &u.port))
-		return error_set(err, -EINVAL, "'%.200s' has no valid port", text);
+		return error_set(err, -EINVAL, "'%.200s' has no valid port", shown);
 	snprintf(u.path, sizeof(u.path), "%s%.*s", path[0] == '/' ? "" : "/", HTTP_URL_MAX - 1,
 		 path);
 	*out = u;

@@ -64,6 +64,7 @@ enum {
 	LIMIT_RECORD_EVENTS_STRANGERS_LEN = 65536, // bytes of them
 	LIMIT_RECORD_PEERS = 2048,		   // addresses whose IKE headers are kept
 	LIMIT_RECORD_HEADERS = 32,	 // of one of them, both directions together
+	LIMIT_RECORD_LOST = 16,		 // the same of messages that did not come through
 	LIMIT_RECORD_SECONDS = 600,
 	LIMIT_RECORD_FILE_LEN = 16 * 1024 * 1024, // bytes that a new daemon reads
 	LIMIT_RECORD_SAVE_S = 60,		  // so old may the file be

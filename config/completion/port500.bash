@@ -52,7 +52,7 @@ _port500()
 		case ${COMP_WORDS[i]} in
 		--socket | -s | --timeout | --ike-id | --child-id | --write | -w | --count | \
 			--duration | --sample | --snap-len | --port | --peer | --child | --spi | \
-			--host | --l4-port) skip=1 ;;
+			--host | --l4-port | --lang) skip=1 ;;
 		-*) ;;
 		*)
 			if [[ ! $command ]]; then
@@ -64,11 +64,13 @@ _port500()
 		esac
 	done
 	case $command in
+	doctor) options+=" --probe --evidence --lang" ;;
 	up) options+=" --timeout" ;;
 	down) options+=" --timeout --ike-id --child-id" ;;
 	rekey) options+=" --ike-id --child-id" ;;
 	show)
-		[[ $subject == drops ]] && options+=" --all"
+		[[ $subject == drops || $subject == history ]] && options+=" --all"
+		[[ $subject == events ]] && options+=" --follow"
 		[[ $subject == ports ]] && options+=" --xstats --all"
 		;;
 	capture)

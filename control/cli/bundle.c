@@ -1,6 +1,7 @@
 // support-bundle: everything that the daemon says of itself, in one tar, without secrets.
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -111,20 +112,39 @@ static int write_bundle(struct cli *cli, FILE *tar)
 	return status;
 }
 
+// "port500-gw-a-20260301T120000Z.tar", in the directory that we are in.
+static const char *make_name(char *buf, size_t size)
+{
+	const time_t now = time(NULL);
+	char host[128] = "", when[32] = "";
+	struct tm tm;
+
+	if (gethostname(host, sizeof(host) - 1) || strchr(host, '/'))
+		snprintf(host, sizeof(host), "gateway");
+	if (gmtime_r(&now, &tm))
+		strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
+	snprintf(buf, size, "port500-%.*s-%s.tar", (int)strcspn(host, "."), host, when);
+	return buf;
+}
+
 // A new file that nobody else can read; one that is there is not overwritten.
 int cli_bundle(struct cli *cli)
 {
-	const char *name = cli->options.n_args > 0 ? cli->options.args[0] : NULL;
+	char made[NAME_MAX], path[PATH_MAX];
+	const char *name =
+		cli->options.n_args > 0 ? cli->options.args[0] : make_name(made, sizeof(made));
 	int status, fd;
 	bool failed;
 	FILE *tar;
 
-	if (!name)
-		return cli_fail(STATUS_USAGE, "which file? port500 support-bundle FILE.tar");
 	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	tar = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!tar) {
-		status = cli_fail(STATUS_FAILED, "cannot create %s: %s", name, strerror(errno));
+		const int why = errno;
+		const bool here = name[0] != '/' && getcwd(path, sizeof(path));
+
+		status = cli_fail(STATUS_FAILED, "cannot create %s%s%s: %s; name another file",
+				  name, here ? " in " : "", here ? path : "", strerror(why));
 		if (fd >= 0)
 			close(fd);
 		return status;
@@ -138,6 +158,6 @@ int cli_bundle(struct cli *cli)
 		unlink(name);
 	else
 		fprintf(cli->out, "%s: no secrets in it, but addresses, identities and names\n",
-			name);
+			realpath(name, path) ? path : name);
 	return status;
 }

@@ -195,11 +195,6 @@ static int query_named(struct cli *cli, const char *command, const char *event, 
 	return status;
 }
 
-static int query_events(struct cli *cli, struct node *root)
-{
-	return query_named(cli, "list-events", "list-event", root);
-}
-
 static int query_ike_headers(struct cli *cli, struct node *root)
 {
 	return query_named(cli, "list-ike-headers", "list-ike-header", root);
@@ -230,7 +225,6 @@ static const struct {
 	{"workers", query_workers, show_workers},
 	{"guard", query_guard, show_guard},
 	{"refusals", query_refusals, show_refusals},
-	{"events", query_events, show_events},
 	{"ike-headers", query_ike_headers, show_ike_headers},
 	{"history", query_history, NULL, show_history},
 	{"drops", query_drops, NULL, show_drops},
@@ -350,16 +344,18 @@ const struct command cli_commands[] = {
 	 "selectors offered and wanted, the connections that were looked at and what each lost "
 	 "by, the\n"
 	 "peer's certificates. Never a key.\n"},
-	{"show", "events", 0, 1, cli_show, "[CONNECTION]", "what has happened lately, and why",
+	{"show", "events", OPTION_FOLLOW, 1, cli_events, "[CONNECTION]", "what has happened lately, and why",
 	 "Every change of an IKE SA or child with its reason, negotiations that failed with both\n"
 	 "sides' offers, rekeyings with their duration, alarms of the guard, links, starts and\n"
 	 "reloads; the oldest first, times in UTC. With gateway.state_dir also those before the\n"
-	 "last start.\n"},
+	 "last start. --follow stays and prints each new one (with --json one object a line), until\n"
+	 "Ctrl-C, or until the daemon ends, which is exit status 3.\n"},
 	{"show", "ike-headers", 0, 1, cli_show, "[CONNECTION]",
 	 "the last IKE messages of each peer, and how far they came",
-	 "For each peer the last 32 in both directions. FATE has the hop that a message came to and\n"
-	 "what became of it there. guard-passed less socket-in is what was lost between the guard\n"
-	 "and our socket. Whether a message that Linux took has left the port is not known.\n"},
+	 "For each peer the last 32 in both directions, and samples (16) of those that were dropped\n"
+	 "between the wire and Linux. FATE has the hop that a message came to and what became of it\n"
+	 "there. The counts are of all: guard-passed less lost-to-linux less socket-in was lost in\n"
+	 "Linux. One that Linux took and that did not leave the port is there twice.\n"},
 	{"show", "history", OPTION_ALL, 0, cli_show, "", "counters of the last minute, by second",
 	 "Packets, IKE messages, busiest worker, what the guard did and what was dropped. With\n"
 	 "--all the last ten minutes.\n"},
@@ -390,11 +386,12 @@ const struct command cli_commands[] = {
 	 "comment. All conditions have to hold at one point of a packet's way; from there on it is\n"
 	 "followed. Ends with Ctrl-C.\n"
 	 "The file has what is in the tunnels in clear; keys are never in it.\n"},
-	{"support-bundle", NULL, 0, 1, cli_bundle, "FILE", "everything for support, without secrets",
+	{"support-bundle", NULL, 0, 1, cli_bundle, "[FILE]", "everything for support, without secrets",
 	 "Writes a tar with the answers of all show commands, the events, the last IKE headers, the\n"
 	 "doctor's report, versions, and the configuration file without secrets: only values that\n"
 	 "are known to be none are in it. There are addresses, identities and names in it. FILE must\n"
-	 "not exist.\n"},
+	 "not exist; without one it is port500-HOST-TIME.tar in the current directory. The path is\n"
+	 "printed.\n"},
 	{"version", NULL, 0, 0, cli_version, "", "versions of this program and of the daemon", ""},
 	{"help", NULL, 0, 2, cli_help, "[COMMAND]", "this text, or the help of a command", ""},
 	{0},

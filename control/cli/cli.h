@@ -40,6 +40,7 @@ size_t doctor_turns(const struct node *list, const struct node **turn, size_t ma
 
 int cli_status(struct cli *cli);
 int cli_show(struct cli *cli);
+int cli_events(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_up(struct cli *cli);
 int cli_down(struct cli *cli);

@@ -10,6 +10,7 @@ struct page {
 	FILE *out;
 	enum lang lang;
 	const struct node *conn, *facts, *probe; // NULL: there is none
+	int64_t now_s;
 };
 
 static const char *say(const struct page *p, enum phrase which)
@@ -76,14 +77,25 @@ static const char *carrier_code(const struct page *p)
 	return NULL;
 }
 
-static void print_times(const struct page *p, int64_t now_s)
+// A time that the operator finds in his own records, `ago_ms` before the page was written.
+static const char *at(const struct page *p, uint64_t ago_ms, char *buf, size_t size)
 {
-	char utc[64] = "", local[64] = "";
-	time_t t = (time_t)now_s;
+	time_t t = (time_t)(p->now_s - (int64_t)(ago_ms / 1000));
 	struct tm tm;
 
+	*buf = '\0';
 	if (gmtime_r(&t, &tm))
-		strftime(utc, sizeof(utc), "%Y-%m-%d %H:%M:%S UTC", &tm);
+		strftime(buf, size, "%Y-%m-%d %H:%M:%S UTC", &tm);
+	return buf;
+}
+
+static void print_times(const struct page *p)
+{
+	char utc[64], local[64] = "";
+	time_t t = (time_t)p->now_s;
+	struct tm tm;
+
+	at(p, 0, utc, sizeof(utc));
 	if (localtime_r(&t, &tm))
 		strftime(local, sizeof(local), "%Y-%m-%d %H:%M:%S %Z (%z)", &tm);
 	fprintf(p->out, "%s: %s; %s: %s\n", say(p, PHRASE_WRITTEN), utc, say(p, PHRASE_LOCAL_TIME),
@@ -107,7 +119,31 @@ static void print_finding(const struct page *p, enum phrase label, const char *c
 	line(p, label, text);
 }
 
-static void print_head(const struct page *p, int64_t now_s)
+// What to look for in a network: addresses with their ports.
+static void print_flows(const struct page *p)
+{
+	const char *ours = tree_text(p->facts, "local-host", NULL);
+	const char *peers = tree_text(p->facts, "remote-host", NULL);
+	char text[512];
+
+	if (!ours || !peers)
+		return;
+	if (strchr(ours, ':'))
+		snprintf(text, sizeof(text),
+			 "UDP [%s]:500 <-> [%s]:500; UDP [%s]:4500 <-> [%s]:4500; IP protocol 50 "
+			 "(ESP) "
+			 "%s <-> %s",
+			 ours, peers, ours, peers, ours, peers);
+	else
+		snprintf(text, sizeof(text),
+			 "UDP %s:500 <-> %s:500; UDP %s:4500 <-> %s:4500; IP protocol 50 (ESP) %s "
+			 "<-> "
+			 "%s",
+			 ours, peers, ours, peers, ours, peers);
+	line(p, PHRASE_FLOWS, text);
+}
+
+static void print_head(const struct page *p)
 {
 	const struct node *candidates = tree_get(p->conn, "candidates");
 	const char *carrier = carrier_code(p);
@@ -115,11 +151,12 @@ static void print_head(const struct page *p, int64_t now_s)
 	fprintf(p->out, "%s\n%s\n\n", say(p, PHRASE_TITLE), say(p, PHRASE_FOR));
 	if (!carrier)
 		fprintf(p->out, "*** %s ***\n\n", say(p, PHRASE_NOT_CARRIER));
-	print_times(p, now_s);
+	print_times(p);
 	line(p, PHRASE_EXAMINED, tree_text(p->conn, "time", say(p, PHRASE_NOT_KNOWN)));
 	line(p, PHRASE_OUR_ADDR, tree_text(p->facts, "local-host", say(p, PHRASE_NOT_KNOWN)));
 	line(p, PHRASE_PEER_ADDR, tree_text(p->facts, "remote-host", say(p, PHRASE_NOT_KNOWN)));
 	line(p, PHRASE_NEXT_HOP, tree_text(p->facts, "next-hop", say(p, PHRASE_NOT_KNOWN)));
+	print_flows(p);
 	print_finding(p, PHRASE_FINDING, tree_text(p->conn, "code", "?"));
 	for (const struct node *c = candidates ? candidates->first : NULL; c; c = c->next)
 		if (strcmp(tree_text(c, "owner", ""), "carrier") == 0)
@@ -135,19 +172,19 @@ static void print_head(const struct page *p, int64_t now_s)
 static void print_count(const struct page *p, const char *key, enum phrase label)
 {
 	const struct node *c = tree_get(p->facts, key);
-	const char *seconds = say(p, PHRASE_SECONDS);
+	char last[64];
 
 	if (!c)
 		return; // not known, which is not zero
-	fprintf(p->out, "  %s: %s", say(p, label), tree_text(c, "count", "?"));
+	fprintf(p->out, "  %s: %s (", say(p, label), tree_text(c, "count", "?"));
 	if (tree_get(c, "window-ms"))
-		fprintf(p->out, "; %s %" PRIu64 " %s", say(p, PHRASE_WITHIN),
-			tree_number(c, "window-ms") / 1000, seconds);
+		fprintf(p->out, "%s %" PRIu64 " %s; ", say(p, PHRASE_WITHIN),
+			tree_number(c, "window-ms") / 1000, say(p, PHRASE_SECONDS));
 	if (tree_get(c, "ago-ms"))
-		fprintf(p->out, "; %s %" PRIu64 " %s\n", say(p, PHRASE_LAST_AGO),
-			tree_number(c, "ago-ms") / 1000, seconds);
+		fprintf(p->out, "%s %s)\n", say(p, PHRASE_LAST_AT),
+			at(p, tree_number(c, "ago-ms"), last, sizeof(last)));
 	else
-		fprintf(p->out, "; %s %s\n", say(p, PHRASE_LAST_AGO), say(p, PHRASE_NEVER));
+		fprintf(p->out, "%s)\n", say(p, PHRASE_NEVER));
 }
 
 static void print_counts(const struct page *p)
@@ -187,12 +224,12 @@ static void print_probe(const struct page *p, const char *key, enum phrase label
 		what = PHRASE_ANSWERED;
 	else if (strcmp(answer, "refused") == 0)
 		what = PHRASE_REFUSED;
-	fprintf(p->out, "  %s: %s; %s %s/%s", say(p, label), say(p, what), say(p, PHRASE_OF_SENT),
+	fprintf(p->out, "  %s: %s; %s: %s/%s", say(p, label), say(p, what), say(p, PHRASE_OF_SENT),
 		tree_text(x, "answered", "?"), tree_text(x, "sent", "?"));
 	if (tree_get(x, "rtt-us"))
 		fprintf(p->out, "; RTT %.1f ms", (double)tree_number(x, "rtt-us") / 1000);
 	if (tree_get(x, "icmp"))
-		fprintf(p->out, "; ICMP %s, %s", tree_text(x, "icmp", "?"),
+		fprintf(p->out, "; ICMP %s %s %s", tree_text(x, "icmp", "?"), say(p, PHRASE_FROM),
 			tree_text(x, "icmp-from", "?"));
 	putc('\n', p->out);
 }
@@ -200,10 +237,17 @@ static void print_probe(const struct page *p, const char *key, enum phrase label
 static void print_hops(const struct page *p, const char *key, enum phrase label)
 {
 	const struct node *h = tree_get(p->probe, key);
+	const bool arrived = strcmp(tree_text(h, "arrived", "no"), "yes") == 0;
 
-	if (h)
-		fprintf(p->out, "  %s: %s, %s\n", say(p, label), tree_text(h, "last", "?"),
-			tree_text(h, "last-host", say(p, PHRASE_NOT_KNOWN)));
+	if (!h)
+		return;
+	fprintf(p->out, "  %s: ", say(p, label));
+	if (tree_number(h, "last") == 0)
+		fprintf(p->out, "%s\n", say(p, PHRASE_HOP_NONE));
+	else
+		fprintf(p->out, "%s %s, %s%s%s\n", say(p, PHRASE_HOP), tree_text(h, "last", "?"),
+			tree_text(h, "last-host", say(p, PHRASE_NOT_KNOWN)), arrived ? ", " : "",
+			arrived ? say(p, PHRASE_HOP_PEER) : "");
 }
 
 static void print_probes(const struct page *p)
@@ -224,13 +268,15 @@ static void print_probes(const struct page *p)
 		{"alternative", PHRASE_ALTERNATIVE},
 	};
 
+	char text[64];
+
 	heading(p, PHRASE_PROBES);
 	if (!p->probe) {
 		fprintf(p->out, "  %s\n", say(p, PHRASE_NOT_PROBED));
 		return;
 	}
-	fprintf(p->out, "  %s: %" PRIu64 "\n", say(p, PHRASE_PROBES_AGO),
-		tree_number(p->probe, "ago-ms") / 1000);
+	fprintf(p->out, "  %s: %s\n", say(p, PHRASE_PROBES_AT),
+		at(p, tree_number(p->probe, "ago-ms"), text, sizeof(text)));
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		print_probe(p, rows[i].key, rows[i].label);
 	print_hops(p, "hops-500", PHRASE_HOPS_500);
@@ -241,11 +287,15 @@ static void print_probes(const struct page *p)
 
 // With a finding that says the opposite of it a count from before proves nothing: a minute at most,
 // and not from before the request that waits.
-static bool came_lately(const struct page *p, const char *key)
+// Nor has it come if a probe of that port, which nobody answered, has come after it.
+static bool came_lately(const struct page *p, const char *key, const char *probe)
 {
 	const struct node *c = tree_get(p->facts, key);
 	const bool asking = tree_get(p->facts, "asking-ms") != NULL;
 
+	if (strcmp(answer_of(p, probe), "silent") == 0 &&
+	    tree_number(c, "ago-ms") >= tree_number(p->probe, "ago-ms"))
+		return false;
 	return c && tree_number(c, "count") > 0 && tree_get(c, "ago-ms") &&
 	       tree_number(c, "ago-ms") < (asking ? tree_number(p->facts, "asking-ms") : 60000);
 }
@@ -260,9 +310,9 @@ static void print_works(const struct page *p)
 		{strcmp(answer_of(p, "500"), "answered") == 0, PHRASE_WORKS_500},
 		{strcmp(answer_of(p, "4500"), "answered") == 0, PHRASE_WORKS_4500},
 		{strcmp(answer_of(p, "alternative"), "answered") == 0, PHRASE_WORKS_ALTERNATIVE},
-		{came_lately(p, "rx-500"), PHRASE_WORKS_RX_500},
-		{came_lately(p, "rx-4500"), PHRASE_WORKS_RX_4500},
-		{came_lately(p, "esp-in"), PHRASE_WORKS_ESP},
+		{came_lately(p, "rx-500", "500"), PHRASE_WORKS_RX_500},
+		{came_lately(p, "rx-4500", "4500"), PHRASE_WORKS_RX_4500},
+		{came_lately(p, "esp-in", ""), PHRASE_WORKS_ESP},
 	};
 	bool any = false;
 
@@ -279,10 +329,10 @@ static void print_works(const struct page *p)
 void evidence_write(FILE *out, const struct node *conn, enum lang lang, int64_t now_s)
 {
 	const struct node *facts = tree_get(conn, "facts");
-	const struct page p = {out, lang, conn, facts, tree_get(facts, "probe")};
+	const struct page p = {out, lang, conn, facts, tree_get(facts, "probe"), now_s};
 	const char *carrier = carrier_code(&p);
 
-	print_head(&p, now_s);
+	print_head(&p);
 	print_counts(&p);
 	print_probes(&p);
 	print_works(&p);

@@ -2,6 +2,8 @@
 
 #include <stdbool.h>
 
+enum { ONE_LINE = 1 << 16 }; // a depth that no tree has: it is not laid out
+
 // Length of the UTF-8 sequence at s (RFC 3629 4: shortest form, no surrogates, up to U+10FFFF), 0
 // when it is none.
 static size_t utf8_len(const unsigned char *s, size_t left)
@@ -69,6 +71,8 @@ static void write_name(FILE *out, const char *name)
 
 static void indent(FILE *out, unsigned depth)
 {
+	if (depth >= ONE_LINE)
+		return;
 	putc('\n', out);
 	for (unsigned i = 0; i < depth; i++)
 		fputs("  ", out);
@@ -96,6 +100,12 @@ static void write_node(FILE *out, const struct node *n, unsigned depth)
 	if (n->first)
 		indent(out, depth);
 	putc(is_list ? ']' : '}', out);
+}
+
+void json_write_line(FILE *out, const struct node *root)
+{
+	write_node(out, root, ONE_LINE);
+	putc('\n', out);
 }
 
 void json_write(FILE *out, const struct node *root)

@@ -10,3 +10,5 @@
 
 // Writes the tree and a newline.
 void json_write(FILE *out, const struct node *root);
+// The same on one line.
+void json_write_line(FILE *out, const struct node *root);

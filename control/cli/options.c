@@ -26,6 +26,7 @@ static const struct option long_options[] = {
 	{"xstats", no_argument, NULL, 'x'},
 	{"probe", no_argument, NULL, 'p'},
 	{"evidence", no_argument, NULL, 'e'},
+	{"follow", no_argument, NULL, 'f'},
 	{"count", required_argument, NULL, VALUE_FIRST + VALUE_COUNT},
 	{"duration", required_argument, NULL, VALUE_FIRST + VALUE_DURATION},
 	{"sample", required_argument, NULL, VALUE_FIRST + VALUE_SAMPLE},
@@ -49,6 +50,7 @@ static const struct {
 	{OPTION_XSTATS, "--xstats", "also the counters of the ports' drivers"},
 	{OPTION_PROBE, "--probe", "ask the peer first: ICMP, IKE to 500 and 4500, hop by hop"},
 	{OPTION_EVIDENCE, "--evidence", "one page for the network operator"},
+	{OPTION_FOLLOW, "--follow", "go on with what happens from now on, until Ctrl-C"},
 	{OPTION_VALUE(VALUE_LANG), "--lang en|zh", "of that page: English (default) or Chinese"},
 	{OPTION_TIMEOUT, "--timeout S", "give up waiting after S seconds (default 30)"},
 	{OPTION_IKE_ID, "--ike-id N", "the IKE SA with this id (see: port500 show ike)"},
@@ -165,6 +167,10 @@ static int read_options(int argc, char **argv, struct options *o, unsigned *used
 		case 'e':
 			o->evidence = true;
 			*used |= OPTION_EVIDENCE;
+			break;
+		case 'f':
+			o->follow = true;
+			*used |= OPTION_FOLLOW;
 			break;
 		case 'w':
 			o->values[VALUE_WRITE] = optarg;

@@ -20,6 +20,7 @@ enum { // options that only some commands take
 	OPTION_XSTATS = 1 << 5,
 	OPTION_PROBE = 1 << 6,
 	OPTION_EVIDENCE = 1 << 7,
+	OPTION_FOLLOW = 1 << 30, // those between are OPTION_VALUE
 };
 
 // Options whose value the daemon looks at: they are keys of the command capture, up to
@@ -58,7 +59,7 @@ struct command {
 struct options {
 	const struct command *command; // NULL: none was given
 	const char *socket;
-	bool json, help, version, all, drops, xstats, probe, evidence;
+	bool json, help, version, all, drops, xstats, probe, evidence, follow;
 	unsigned timeout_s;
 	uint32_t ike_id, child_id; // 0: not given
 	const char *values[OPTION_VALUES]; // NULL: not given

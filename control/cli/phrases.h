@@ -7,7 +7,7 @@ enum lang { LANG_EN, LANG_ZH, LANG_COUNT };
 #define PHRASES(X)                                                                                 \
 	X(TITLE, "Evidence about IPsec VPN traffic between two addresses",                         \
 	  "两个地址之间 IPsec VPN 流量的证据")                                                     \
-	X(FOR, "To the network operator on the path between them", "致两地之间线路的网络运营商")   \
+	X(FOR, "To the network operator on the path between them", "致这两个地址之间路径上的网络运营商")   \
 	X(WRITTEN, "Written", "编写时间")                                                          \
 	X(LOCAL_TIME, "local time", "本地时间")                                                    \
 	X(EXAMINED, "Examined", "检测时间")                                                        \
@@ -23,10 +23,11 @@ enum lang { LANG_EN, LANG_ZH, LANG_COUNT };
 	X(NONE, "none", "无")                                                                      \
 	X(NOT_KNOWN, "not known", "未知")                                                          \
 	X(COUNTS, "Packets counted at our gateway", "我方网关统计的数据包")                        \
-	X(SECONDS, "seconds", "秒")                                                                \
-	X(WITHIN, "within", "统计时段")                                                            \
-	X(LAST_AGO, "last one ago", "距最近一次")                                                  \
-	X(NEVER, "never", "从未")                                                                  \
+	X(SECONDS, "seconds", "秒内")                                                              \
+	X(WITHIN, "in the last", "最近")                                                           \
+	X(LAST_AT, "the last one at", "最近一次")                                                  \
+	X(NEVER, "none since we look", "开始统计以来从未")                                         \
+	X(FLOWS, "Packets in question", "涉及的数据包")                                            \
 	X(TX_500, "IKE sent to UDP port 500", "发往 UDP 500 端口的 IKE")                           \
 	X(TX_4500, "IKE sent to UDP port 4500", "发往 UDP 4500 端口的 IKE")                        \
 	X(RX_500, "IKE received on UDP port 500", "在 UDP 500 端口收到的 IKE")                     \
@@ -42,7 +43,11 @@ enum lang { LANG_EN, LANG_ZH, LANG_COUNT };
 	X(PROBES, "Probes from the same address, and their results", "自同一地址发出的探测及结果") \
 	X(NOT_PROBED, "no probes were sent (port500 doctor --probe --evidence sends some)",        \
 	  "未发送探测（port500 doctor --probe --evidence 会发送）")                                \
-	X(PROBES_AGO, "sent so many seconds ago", "距发送的秒数")                                  \
+	X(PROBES_AT, "sent until", "发送截至")                                                     \
+	X(FROM, "from", "来自")                                                                    \
+	X(HOP, "hop", "跳数")                                                                      \
+	X(HOP_NONE, "no hop answers", "没有任何一跳应答")                                          \
+	X(HOP_PEER, "the peer itself", "即对端本身")                                               \
 	X(ECHO, "ICMP echo", "ICMP 回显")                                                          \
 	X(ECHO_LARGE, "ICMP echo, large", "ICMP 回显（大包）")                                     \
 	X(P500, "IKE to UDP 500, small", "IKE 到 UDP 500（小包）")                                 \
@@ -70,17 +75,17 @@ enum lang { LANG_EN, LANG_ZH, LANG_COUNT };
 	X(WORKS_RX_500, "IKE from the peer arrives on UDP 500", "对端的 IKE 能到达 UDP 500")       \
 	X(WORKS_RX_4500, "IKE from the peer arrives on UDP 4500", "对端的 IKE 能到达 UDP 4500")    \
 	X(WORKS_ESP, "ESP from the peer arrives", "对端的 ESP 能到达")                             \
-	X(WORKS_NOTHING, "nothing that we know of", "目前已知没有")                                \
+	X(WORKS_NOTHING, "nothing that we know of", "目前未发现正常的部分")                                \
 	X(ASKED, "What we ask of you", "请贵方协助")                                               \
 	X(ASK_UDP500,                                                                              \
 	  "Please look for filters, access lists, rate limits and DDoS scrubbing of UDP port 500 " \
 	  "between these two addresses, by destination and by source port, in both directions, "   \
-	  "and take them away for these two addresses.",                                           \
+	  "and exempt these two addresses from them.",                                           \
 	  "请检查这两个地址之间针对 UDP 500 端口（目的端口和源端口、两个方向）的过滤、访问控制列表、"  \
 	  "限速和 DDoS 清洗，并对这两个地址予以解除。")                                            \
 	X(ASK_UDP4500,                                                                             \
 	  "Please look for filters and rate limits of UDP port 4500 between these two addresses, " \
-	  "in both directions, and take them away for these two addresses.",                       \
+	  "in both directions, and exempt these two addresses from them.",                       \
 	  "请检查这两个地址之间针对 UDP 4500 端口（两个方向）的过滤和限速，并对这两个地址予以解除。")  \
 	X(ASK_SIZE,                                                                                \
 	  "Please look for devices that drop large or fragmented UDP packets between these two "   \
@@ -88,7 +93,7 @@ enum lang { LANG_EN, LANG_ZH, LANG_COUNT };
 	  "请检查这两个地址之间是否有设备丢弃较大的或分片的 UDP 包，或不发送 ICMP“需要分片”消息。") \
 	X(ASK_ESP,                                                                                 \
 	  "Please look for filters of IP protocol 50 (ESP) and of UDP port 4500 between these two " \
-	  "addresses, in both directions, and take them away for these two addresses.",            \
+	  "addresses, in both directions, and exempt these two addresses from them.",            \
 	  "请检查这两个地址之间针对 IP 协议 50（ESP）和 UDP 4500 端口（两个方向）的过滤，"         \
 	  "并对这两个地址予以解除。")                                                              \
 	X(ASK_REACH,                                                                               \
@@ -122,9 +127,9 @@ enum lang { LANG_EN, LANG_ZH, LANG_COUNT };
 	X(FIND_BIGUDP, "large or fragmented UDP packets are lost on the way",                      \
 	  "较大的或分片的 UDP 包在途中丢失")                                                       \
 	X(FIND_ADMIN, "a filter on the way answers 'administratively prohibited'",                 \
-	  "途中有过滤设备应答“管理性禁止”")                                                      \
+	  "途中有过滤设备应答“管理性禁止”（administratively prohibited）")                                                      \
 	X(FIND_UNREACH, "a router says that the peer cannot be reached",                           \
-	  "有路由器表示无法到达对端")                                                              \
+	  "有路由器报告对端不可达")                                                              \
 	X(FIND_LOSS, "part of the packets is lost on the way", "部分数据包在途中丢失")             \
 	X(FIND_BLACKHOLE, "large packets vanish on the way without an ICMP error",                 \
 	  "大包在途中丢失且没有 ICMP 差错")                                                        \

@@ -16,7 +16,8 @@ void show_ports(FILE *out, const struct node *root);
 void show_interfaces(FILE *out, const struct node *root);
 void show_workers(FILE *out, const struct node *root);
 void show_guard(FILE *out, const struct node *root);
-void show_events(FILE *out, const struct node *root);
+// How many. *before: those before the last start come first; keep it from one call to the next.
+size_t show_events(FILE *out, const struct node *root, bool *before);
 void show_ike_headers(FILE *out, const struct node *root);
 void show_history(FILE *out, const struct node *root, bool all);
 void show_refusals(FILE *out, const struct node *root);

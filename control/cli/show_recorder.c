@@ -36,21 +36,20 @@ static void print_event(FILE *out, const struct node *e)
 	line(out, buf);
 }
 
-void show_events(FILE *out, const struct node *root)
+size_t show_events(FILE *out, const struct node *root, bool *before)
 {
 	const struct node *list = tree_get(root, "list-event");
-	bool before = false, any = false;
+	size_t n = 0;
 
 	for (const struct node *ev = list ? list->first : NULL; ev; ev = ev->next)
 		for (const struct node *e = ev->first; e; e = e->next) {
-			if (before && !tree_get(e, "before-start"))
+			if (*before && !tree_get(e, "before-start"))
 				fprintf(out, "-- the daemon was started --\n");
-			before = tree_get(e, "before-start") != NULL;
-			any = true;
+			*before = tree_get(e, "before-start") != NULL;
 			print_event(out, e);
+			n++;
 		}
-	if (!any)
-		fprintf(out, "nothing has happened yet\n");
+	return n;
 }
 
 // ---- headers ----

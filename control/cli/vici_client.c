@@ -14,6 +14,7 @@
 
 struct vici_client {
 	int fd;
+	bool rung;    // an event has come that no call waits for
 	uint8_t *buf; // of the packet read last
 };
 
@@ -180,7 +181,17 @@ static int receive_packet(struct vici_client *c, int timeout_ms, struct vici_pac
 	return 0;
 }
 
-// Registers or unregisters the call's event; events that arrive in between are passed on.
+// The call's own events are passed on; another one (vici_client_listen) rings.
+static void take_event(struct vici_client *c, const struct vici_call *call,
+		       const struct vici_packet *p)
+{
+	if (call->on_event && call->event && strcmp(p->name, call->event) == 0)
+		call->on_event(call->ctx, p->msg, p->msg_len);
+	else
+		c->rung = true;
+}
+
+// Registers or unregisters the call's event.
 static int set_event(struct vici_client *c, const struct vici_call *call,
 		     enum vici_packet_type type, struct error *err)
 {
@@ -192,7 +203,7 @@ static int set_event(struct vici_client *c, const struct vici_call *call,
 		if (rc)
 			return rc;
 		if (p.type == VICI_EVENT)
-			call->on_event(call->ctx, p.msg, p.msg_len);
+			take_event(c, call, &p);
 		else if (p.type == VICI_EVENT_CONFIRM)
 			return 0;
 		else if (p.type == VICI_EVENT_UNKNOWN)
@@ -215,8 +226,7 @@ static int receive_response(struct vici_client *c, const struct vici_call *call,
 			return rc;
 		switch (p.type) {
 		case VICI_EVENT:
-			if (call->on_event)
-				call->on_event(call->ctx, p.msg, p.msg_len);
+			take_event(c, call, &p);
 			break;
 		case VICI_CMD_RESPONSE:
 			*reply = malloc(p.msg_len ? p.msg_len : 1);
@@ -257,5 +267,38 @@ int vici_client_call(struct vici_client *c, const struct vici_call *call, uint8_
 	}
 	*reply = got;
 	*reply_len = got_len;
+	return 0;
+}
+
+int vici_client_listen(struct vici_client *c, const char *event, int timeout_ms, struct error *err)
+{
+	const struct vici_call call = {.event = event, .timeout_ms = timeout_ms};
+
+	return set_event(c, &call, VICI_EVENT_REGISTER, err);
+}
+
+int vici_client_wait(struct vici_client *c, int out_fd, const sigset_t *mask, int timeout_ms,
+		     struct error *err)
+{
+	struct pollfd fds[2] = {{.fd = c->fd, .events = POLLIN}, {.fd = out_fd}};
+	struct vici_packet p;
+	int rc;
+
+	while (!c->rung) {
+		if (ppoll(fds, 2, NULL, mask) < 0)
+			return error_set(err, -errno, "waiting for the daemon: %s",
+					 strerror(errno));
+		if (fds[1].revents & POLLERR)
+			return error_set(err, -EPIPE, "nobody reads the output any more");
+		if (!fds[0].revents)
+			continue;
+		rc = receive_packet(c, timeout_ms, &p, err);
+		if (rc)
+			return rc;
+		if (p.type != VICI_EVENT)
+			return error_set(err, -EBADMSG, "the daemon answered out of turn");
+		c->rung = true;
+	}
+	c->rung = false;
 	return 0;
 }

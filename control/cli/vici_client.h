@@ -6,6 +6,7 @@
 //            know the command. After any of them but -ENOSYS the client is only good for close.
 #pragma once
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,3 +31,11 @@ struct vici_call {
 // On success *reply (freed by the caller) holds the elements of the response.
 int vici_client_call(struct vici_client *c, const struct vici_call *call, uint8_t **reply,
 		     size_t *reply_len, struct error *err);
+
+// From now on that event may come at any time. Its content is not kept: it rings, and a command
+// tells what is new. So nothing is missed between a list and what comes after it.
+int vici_client_listen(struct vici_client *c, const char *event, int timeout_ms, struct error *err);
+// Waits until such an event has come, perhaps during a call already. Signals that `mask` lets
+// through end the wait: -EINTR. -EPIPE: nobody reads from `out_fd` any more.
+int vici_client_wait(struct vici_client *c, int out_fd, const sigset_t *mask, int timeout_ms,
+		     struct error *err);

@@ -10,6 +10,8 @@
 #include <openssl/store.h>
 #include <openssl/ui.h>
 
+#include "lib/uri.h"
+
 enum { EMPTY_MAX = 64 }; // looks without an object, before a file counts as read
 
 struct asked {
@@ -130,8 +132,8 @@ static int no_key(const char *path, bool has_passphrase, struct error *err)
 			 path);
 }
 
-static int read_all(const char *path, UI_METHOD *ui, struct asked *asked, struct cred_found *f,
-		    struct error *err)
+static int read_all(const char *path, const char *shown, UI_METHOD *ui, struct asked *asked,
+		    struct cred_found *f, struct error *err)
 {
 	OSSL_STORE_CTX *store;
 	int rc = 0;
@@ -139,7 +141,7 @@ static int read_all(const char *path, UI_METHOD *ui, struct asked *asked, struct
 	ERR_clear_error();
 	store = OSSL_STORE_open(path, ui, asked, NULL, NULL);
 	if (!store)
-		return error_set(err, -EIO, "cannot open %s: %s%s", path, reason(),
+		return error_set(err, -EIO, "cannot open %s: %s%s", shown, reason(),
 				 is_token(path) ? "; openssl.cnf has to name the token's module, "
 						  "pkcs11-module-path"
 						: "");
@@ -147,11 +149,11 @@ static int read_all(const char *path, UI_METHOD *ui, struct asked *asked, struct
 		OSSL_STORE_INFO *info = OSSL_STORE_load(store);
 
 		if (info && !take(info, f))
-			rc = error_set(err, -ENOMEM, "%s: out of memory", path);
+			rc = error_set(err, -ENOMEM, "%s: out of memory", shown);
 		else if (!info && asked->asked && !f->key)
-			rc = no_key(path, asked->passphrase, err);
+			rc = no_key(shown, asked->passphrase, err);
 		else if (!info && ERR_peek_last_error()) // its own flag is also set at the end
-			rc = error_set(err, -EBADMSG, "%s: %s", path, reason());
+			rc = error_set(err, -EBADMSG, "%s: %s", shown, reason());
 		empty += !info;
 		OSSL_STORE_INFO_free(info);
 	}
@@ -167,15 +169,17 @@ int cred_file_read(const char *path, const struct secret *passphrase, struct cre
 	struct cred_found f = {.certs = sk_X509_new_null(), .crls = sk_X509_CRL_new_null()};
 	UI_METHOD *ui = UI_UTIL_wrap_read_pem_callback(give_passphrase, 0);
 	int rc = check_readable(path, err);
+	char shown[512]; // a token's URI may have a PIN in it
 
+	uri_shown(path, shown, sizeof(shown));
 	if (!rc && (!f.certs || !f.crls || !ui))
-		rc = error_set(err, -ENOMEM, "%s: out of memory", path);
+		rc = error_set(err, -ENOMEM, "%s: out of memory", shown);
 	if (!rc)
-		rc = provide(path, err);
+		rc = provide(shown, err);
 	if (!rc)
-		rc = read_all(path, ui, &asked, &f, err);
+		rc = read_all(path, shown, ui, &asked, &f, err);
 	if (!rc && !f.key && sk_X509_num(f.certs) == 0 && sk_X509_CRL_num(f.crls) == 0)
-		rc = error_set(err, -EBADMSG, "%s holds no certificate, key or CRL", path);
+		rc = error_set(err, -EBADMSG, "%s holds no certificate, key or CRL", shown);
 	UI_destroy_method(ui);
 	if (rc)
 		cred_found_fini(&f);

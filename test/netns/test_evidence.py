@@ -2,6 +2,7 @@
 import json
 import tarfile
 
+from gateways import binary
 from test_port500_blocked import block
 
 
@@ -58,3 +59,14 @@ def test_a_bundle_has_no_secret(net, a, b, tmp_path):
                 assert content.count("secret = <removed>") == 3, content
     status, _, err = a.cli(["support-bundle", str(bundle)], check=False)
     assert status == 1 and "File exists" in err
+
+
+def test_where_a_bundle_goes(net, a, tmp_path):
+    """A name by itself, no home, and the path is said; where nothing can be written, that is said."""
+    a.start(a.default_config(start=False))
+    command = f"cd {tmp_path} && env -i {binary('port500')} --socket {a.socket} support-bundle"
+    said = net.run(a.ns, ["bash", "-c", command])
+    made = list(tmp_path.glob("port500-*Z.tar"))
+    assert len(made) == 1 and said.startswith(f"{made[0]}: no secrets in it"), said
+    status, _, err = net.status(a.ns, ["bash", "-c", command.replace(str(tmp_path), "/proc")], 30)
+    assert status == 1 and "in /proc" in err and "name another file" in err, err

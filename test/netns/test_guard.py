@@ -105,6 +105,84 @@ def test_who_sends_is_shown(net, a, b):
     assert "rubbish" not in text and "9 of" in text, text
 
 
+SENDER = """
+import socket, struct, sys, time
+def payload(next_, size): return struct.pack("!BBH", next_, 0, 4 + size) + bytes(size)
+def ike(version, exchange, flags, spi_r, body, first):
+    return struct.pack("!QQBBBBII", 0x1122334455667788, spi_r, first, version, exchange, flags,
+                       0, 28 + len(body)) + body
+OPENER = ike(0x20, 34, 8, 0, payload(34, 44) + payload(40, 64) + payload(0, 32), 33)
+KINDS = {
+    "openers": OPENER,
+    "answers": ike(0x20, 34, 0x20, 77, payload(0, 8), 41),
+    "main-mode": ike(0x10, 2, 0, 0, payload(0, 44), 1),
+    "unknown": ike(0x20, 37, 8, 77, payload(0, 8), 46),
+}
+source, to, kind, count, ttl = sys.argv[1:]
+data = KINDS[kind]
+udp = struct.pack("!HHHH", 500, 500, 8 + len(data), 0) + data
+head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, int(ttl), 17, 0,
+                   socket.inet_aton(source), socket.inet_aton(to))
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+for i in range(int(count)):
+    s.sendto(head + udp, (to, 0))
+    time.sleep(0.0002)
+"""
+
+
+def send(net, source, kind, count, ttl=55):
+    net.run("carrier", ["/usr/bin/python3", "-c", SENDER, source, B.wan_addr, kind, str(count),
+                        str(ttl)])
+
+
+def test_every_class(net, a, b):
+    """Real packets of each kind: its class, its numbers and the reason."""
+    b.start(b.default_config(start=False))
+    a.start()
+    a.wait_child()
+    rows = (  # source, kind, how many, the class, what the reason has
+        ("203.0.113.1", "openers", 1500, "flood", "1500 openers, up to "),
+        ("203.0.113.2", "answers", 20, "backscatter", "20 answers to what we did not ask"),
+        ("203.0.113.3", "main-mode", 3, "scanner", "3 of 3 messages are IKEv1"),
+        ("203.0.113.4", "openers", 2, "scanner", "2 messages and no IKE SA"),
+        ("203.0.113.5", "unknown", 2, "stranger", "in no remote_addrs"),
+    )
+
+    def source(addr):
+        return b.json("show guard")["sources"].get(addr, {})
+
+    for addr, kind, count, _, _ in rows:
+        send(net, addr, kind, count)
+    for addr, _, count, name, why in rows:
+        wait_for(f"{count} of {addr}", lambda: int(source(addr).get("messages", 0)) == count)
+        assert source(addr)["class"] == name and why in source(addr)["why"], source(addr)
+        assert source(addr)["ttl"] == "55" and "ttl-usual" not in source(addr)
+    peer = source(A.wan_addr)
+    assert peer["class"] == "peer" and peer["last-version"] == "2", peer
+    assert peer["ttl-usual"] == peer["ttl"], peer
+
+    # One opener with the peer's address from elsewhere.
+    send(net, A.wan_addr, "openers", 1, 30)
+    wait_for("forged", lambda: source(A.wan_addr)["class"] == "forged-peer")
+    peer = source(A.wan_addr)
+    assert peer["why"] == f"1 messages with a TTL of 30, its own come with {peer['ttl-usual']}"
+    assert peer["ttl-odd"] == "30" and peer["ttl-odd-messages"] == "1"
+    text = b.cli("show guard")
+    assert "the last one IKEv1 Main Mode" in text and "the last one IKE_SA_INIT" in text, text
+
+    # What the guard held back is among the headers, with the hop where it ended.
+    send(net, A.wan_addr, "openers", 3000, 30)
+    listed = {name: p for event in b.json("show ike-headers")["list-ike-header"]
+              for name, p in event.items()}
+    of_peer = [(h["direction"], h["hop"], h["fate"])
+               for h in listed[A.wan_addr]["headers"].values()]
+    assert ("in", "guard", "guard-cookie") in of_peer, of_peer
+    assert 2 <= sum(hop == "guard" for _, hop, _ in of_peer) <= 16, of_peer
+    assert ("in", "core", "taken") in of_peer, of_peer  # not pushed out
+    of_strangers = [h["fate"] for h in listed["strangers"]["headers"].values()]
+    assert "guard-cookie" in of_strangers, of_strangers
+
+
 def test_off(net, a, b):
     b.start(b.default_config(start=False, gateway="guard { enable = no }"))
     a.start()

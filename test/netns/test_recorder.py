@@ -1,6 +1,9 @@
 """The flight recorder, read through the CLI: a peer that stops, a wrong key, a restart."""
+import json
 import os
+import signal
 
+from gateways import binary
 from topology import wait_for
 
 
@@ -74,6 +77,53 @@ def test_a_wrong_key(net, a, b):
         for what in ("events", "ike-headers", "history"):
             text = gw.cli(f"show {what}")
             assert "another secret" not in text and "who moved" not in text
+
+
+class Follow:
+    """port500 show events --follow in the background."""
+
+    def __init__(self, gw, directory, name, *arguments):
+        self.log = directory / name
+        self.process = gw.net.start(gw.ns, [binary("port500"), "--socket", gw.socket, *arguments],
+                                    self.log)
+
+    def lines(self):
+        return self.log.read_text(encoding="utf-8").splitlines()
+
+    def wait_line(self, part):
+        return wait_for(f"'{part}' in {self.log.name}",
+                        lambda: [l for l in self.lines() if part in l], 20)
+
+
+def test_follow(net, a, b, tmp_path):
+    """What was and what comes, once each and in order; until Ctrl-C, or the daemon's end."""
+    b.start(b.default_config(start=False))
+    a.start(a.default_config(start=False))
+    lab = Follow(a, tmp_path, "lab", "show", "events", "lab", "--follow")
+    other = Follow(a, tmp_path, "other", "show", "events", "--follow", "another")
+    objects = Follow(a, tmp_path, "objects", "--json", "show", "events", "--follow")
+    wait_for("the start", objects.lines)
+    a.cli("up net")
+    lab.wait_line("child-up")
+    for _ in range(5):
+        a.cli("rekey net")
+        a.cli("down lab")
+        a.cli("up net")
+    wait_for("all of it", lambda: len([l for l in lab.lines() if "child-up" in l]) == 6)
+    lab.process.send_signal(signal.SIGINT)
+    assert lab.process.wait(10) == 0
+    assert other.lines() == []
+    other.process.send_signal(signal.SIGTERM)
+    assert other.process.wait(10) == 0
+
+    everything = [e for event in a.json("show events")["list-event"] for e in event]
+    wait_for("all of it", lambda: len(objects.lines()) >= len(everything))
+    seen = [list(json.loads(line)) for line in objects.lines()]
+    assert [number for event in seen for number in event] == everything
+    a.stop()
+    assert objects.process.wait(10) == 3
+    assert "the daemon closed the connection" in objects.lines()[-1]
+    assert any("peer-deleted" in l or '"ike-down"' in l or '"closed"' in l for l in objects.lines())
 
 
 def test_a_damaged_file(net, a, tmp_path):

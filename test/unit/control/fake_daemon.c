@@ -488,6 +488,7 @@ size_t dp_guard_sources(const struct dp *dp, struct dp_guard_source *out, size_t
 		.len_max = 400,
 		.ttl_min = 50,
 		.ttl_max = 60,
+		.version = 2,
 		.exchange = 34,
 		.vendor = 0xabc,
 	};
@@ -508,6 +509,11 @@ int dp_guard_peer_info(const struct dp *dp, const struct ip_addr *addr,
 	(void)addr;
 	*out = (struct dp_guard_peer_info){.passed = 100, .cookies = 20, .limited = 3};
 	return 0;
+}
+
+void ike_run_take_lost(struct ike_run *run)
+{
+	(void)run;
 }
 
 uint64_t dp_guard_age_ms(const struct dp *dp, uint64_t tsc)

@@ -33,6 +33,7 @@ static struct host {
 } hosts[GATEWAYS_MAX];
 static struct gateway *opening;
 static bool holding, no_route;
+uint8_t wire_ttl = 61;
 unsigned keepalives;
 static struct frame *held[HELD_MAX];
 static unsigned n_held;
@@ -158,7 +159,7 @@ int ike_socket_send(struct ike_socket *s, const struct ip_endpoint *local,
 }
 
 int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_t size, size_t *len,
-		       struct ip_endpoint *local, struct ip_endpoint *remote)
+		       struct ip_endpoint *local, struct ip_endpoint *remote, uint8_t *ttl)
 {
 	static struct frame f;
 
@@ -169,6 +170,7 @@ int ike_socket_receive(struct ike_socket *s, unsigned which, uint8_t *buf, size_
 	*len = f.len;
 	*local = f.to;
 	*remote = f.from;
+	*ttl = wire_ttl;
 	return 0;
 }
 
@@ -343,6 +345,13 @@ void dp_guard_info(const struct dp *dp, struct dp_guard_info *out)
 	*out = dp->guard_info;
 }
 
+int dp_guard_set_ttl(struct dp *dp, const struct ip_addr *addr, uint8_t ttl)
+{
+	dp->ttl_of = *addr;
+	dp->ttl = ttl;
+	return 0;
+}
+
 size_t dp_guard_sources(const struct dp *dp, struct dp_guard_source *out, size_t max)
 {
 	if (dp->guard_source.addr.family != IP_NONE && max > 0)
@@ -357,6 +366,14 @@ int dp_guard_peer_info(const struct dp *dp, const struct ip_addr *addr,
 	(void)addr;
 	*out = (struct dp_guard_peer_info){.passed = 100, .cookies = 20, .limited = 3};
 	return 0;
+}
+
+bool dp_ike_lost(struct dp *dp, struct dp_ike_lost *out)
+{
+	if (dp->n_lost == 0)
+		return false;
+	*out = dp->lost[--dp->n_lost];
+	return true;
 }
 
 uint64_t dp_guard_age_ms(const struct dp *dp, uint64_t tsc)

@@ -34,6 +34,10 @@ struct dp { // what the dataplane would hold
 	bool dummies_in; // there is always a dummy packet just now
 	int guard_spis;	 // added, less those deleted
 	size_t guard_peers;
+	struct ip_addr ttl_of; // the last that was learned
+	uint8_t ttl;
+	struct dp_ike_lost lost[4]; // to be told, the last one first
+	unsigned n_lost;
 	struct dp_guard_params guard_rates;
 	struct ike_cookie_keys guard_keys;
 	struct dp_guard_info guard_info;     // what the dataplane says
@@ -81,6 +85,7 @@ void wire_inject(struct gateway *to, const char *from, const uint8_t *bytes, siz
 // The route look-up answers with an error.
 void wire_no_route(bool on);
 
+extern uint8_t wire_ttl; // of all messages
 extern unsigned keepalives;				 // NAT keepalives sent by any gateway
 unsigned established(struct gateway *g);		 // IKE SAs
 uint32_t out_spi(struct gateway *g, const char *tunnel); // 0: none

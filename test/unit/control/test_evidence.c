@@ -59,6 +59,16 @@ static void probe(struct node *probes, const char *key, const char *answer, cons
 		tree_add_value(x, "rtt-us", "12345");
 }
 
+static void hops(struct node *probes, const char *key, const char *last, const char *host,
+		 bool arrived)
+{
+	struct node *h = tree_add(probes, NODE_SECTION, key);
+
+	tree_add_value(h, "last", last);
+	tree_add_value(h, "last-host", host);
+	tree_add_value(h, "arrived", arrived ? "yes" : "no");
+}
+
 // Everything that the page has about a filter on 500.
 static struct node *filtered(const char *code, const char *owner)
 {
@@ -79,6 +89,8 @@ static struct node *filtered(const char *code, const char *owner)
 	probe(probes, "echo", "answered", "3");
 	probe(probes, "500", "silent", "0");
 	probe(probes, "4500", "answered", "3");
+	hops(probes, "hops-500", "3", "203.0.113.3", false);
+	hops(probes, "hops-4500", "6", "198.51.100.1", true);
 	return conn;
 }
 
@@ -121,11 +133,16 @@ static void test_the_page_of_a_filter(void **state)
 	expect(text, "Peer's address: 198.51.100.1");
 	expect(text, "Our next hop: not known");
 	expect(text, "Finding: F-500OUT: UDP port 500 from us to the peer is lost on the way");
-	expect(text, "IKE sent to UDP port 500: 17; within 600 seconds; last one ago 2 seconds");
-	expect(text, "IKE received on UDP port 500: 0; within 600 seconds; last one ago never");
+	expect(text, "Packets in question: UDP 192.0.2.1:500 <-> 198.51.100.1:500; ");
+	expect(text, "IKE sent to UDP port 500: 17 (in the last 600 seconds; the last one at "
+		     "2026-03-01 11:59:58 UTC)\n");
+	expect(text, "IKE received on UDP port 500: 0 (in the last 600 seconds; none since we look)\n");
+	expect(text, "sent until: 2026-03-01 11:59:56 UTC\n");
+	expect(text, "on the way to UDP 500: hop 3, 203.0.113.3\n");
+	expect(text, "on the way to UDP 4500: hop 6, 198.51.100.1, the peer itself\n");
 	expect_not(text, "IKE sent to UDP port 4500:"); // not known is not zero
-	expect(text, "ICMP echo: answered; answers / sent 3/3; RTT 12.3 ms");
-	expect(text, "IKE to UDP 500, small: no answer; answers / sent 0/3");
+	expect(text, "ICMP echo: answered; answers / sent: 3/3; RTT 12.3 ms");
+	expect(text, "IKE to UDP 500, small: no answer; answers / sent: 0/3");
 	expect(text, "- ICMP echo is answered");
 	expect(text, "- IKE on UDP 4500 is answered");
 	expect_not(text, "- IKE on UDP 500 is answered");
@@ -137,6 +154,7 @@ static void test_the_page_of_a_filter(void **state)
 	free(text);
 	text = page(conn, LANG_ZH);
 	expect(text, "结论: F-500OUT: 我方发往对端的 UDP 500 在途中丢失");
+	expect(text, "发往 UDP 500 端口的 IKE: 17 (最近 600 秒内; 最近一次 2026-03-01 11:59:58 UTC)\n");
 	expect(text, "192.0.2.1");
 	expect(text, "1. 请检查");
 	expect_not(text, "Please");
@@ -219,6 +237,30 @@ static void test_what_came_before(void **state)
 	}
 }
 
+// Nobody has answered the probe: what had come before it says nothing of now.
+static void test_what_came_before_a_probe(void **state)
+{
+	static const char *const ago_ms[] = {"8000", "3000"}; // the probe: 4000
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct node *conn = filtered("F-500OUT", "carrier");
+		struct node *facts = (struct node *)(uintptr_t)tree_get(conn, "facts");
+		struct node *rx = (struct node *)(uintptr_t)tree_get(facts, "rx-500");
+		char *text;
+
+		rx->name[0] = 'x';
+		count(facts, "rx-500", "7", ago_ms[i]);
+		text = page(conn, LANG_EN);
+		if (i == 0)
+			expect_not(text, "arrives on UDP 500");
+		else
+			expect(text, "arrives on UDP 500");
+		free(text);
+		tree_free(conn);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_a_candidate_is_said_to_be_one),
 		cmocka_unit_test(test_without_probes),
 		cmocka_unit_test(test_what_came_before),
+		cmocka_unit_test(test_what_came_before_a_probe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

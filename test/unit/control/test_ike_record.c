@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/ike_wire.h"
 #include "lib/log.h"
 
 static struct recorder *on_a, *on_b;
@@ -213,6 +214,80 @@ static void test_strangers(void **state)
 	WAIT(n->base, header(on_b, A, 4) && header(on_b, A, 4)->fate == RECORD_FATE_NO_SA);
 }
 
+// The TTL of what a peer has authenticated; SPIs that somebody has read on the way prove nothing.
+static void test_the_ttl_of_a_peer_is_learned(void **state)
+{
+	uint8_t forged[60] = {[16] = PAYLOAD_SK, [17] = 0x20, [18] = 37, [19] = 8,
+			      [23] = 2,		 [27] = 60,   [31] = 32};
+	struct pair *n = *state;
+	const struct record_header *h;
+	struct ip_addr a;
+
+	up(n);
+	assert_int_equal(ip_addr_parse(A, &a), 0);
+	assert_true(ip_addr_equal(&n->b.dp.ttl_of, &a));
+	assert_int_equal(n->b.dp.ttl, wire_ttl);
+	h = header(on_b, A, 2); // IKE_AUTH
+	memcpy(forged, h->spi_i, 8);
+	memcpy(forged + 8, h->spi_r, 8);
+	wire_ttl = 44;
+	wire_inject(&n->b, A, forged, sizeof(forged));
+	WAIT(n->base, header(on_b, A, 4));
+	assert_int_equal(header(on_b, A, 4)->fate, RECORD_FATE_INVALID);
+	assert_int_equal(n->b.dp.ttl, 61);
+	wire_ttl = 61;
+}
+
+// What the dataplane has lost of a peer, of strangers, and of whoever has an IKE SA.
+static void test_what_the_dataplane_lost(void **state)
+{
+	struct pair *n = *state;
+	struct dp_ike_lost lost = {
+		.end = DP_IKE_RING,
+		.from.port = 500,
+		.to.port = 500,
+		.len = 400,
+		.header_len = 28,
+		.header = {1, 2, [17] = 0x20, [18] = 37, [19] = 8, [27] = 28},
+	};
+	const struct record_header *h;
+	struct ip_addr peer;
+	size_t i;
+
+	up(n);
+	ip_addr_parse(A, &peer);
+	ip_addr_parse(B, &lost.to.addr);
+	lost.from.addr = peer;
+	n->b.dp.lost[0] = lost;
+	lost.end = DP_IKE_LIMITED;
+	ip_addr_parse("203.0.113.9", &lost.from.addr);
+	n->b.dp.lost[1] = lost;
+	ip_addr_parse("203.0.113.10", &lost.from.addr); // an authenticated peer, from elsewhere
+	lost.end = DP_IKE_PORT;
+	lost.out = true;
+	lost.to = lost.from;
+	lost.header[19] = 0x20; // the responder's answer
+	memcpy(lost.header + 8, header(on_b, A, 2)->spi_r, 8);
+	n->b.dp.lost[2] = lost;
+	n->b.dp.n_lost = 3;
+	ike_run_take_lost(n->b.run);
+	assert_int_equal(n->b.dp.n_lost, 0);
+
+	assert_true(recorder_peer_find(on_b, &peer, &i));
+	h = recorder_peer_lost(on_b, i, 0);
+	assert_non_null(h);
+	assert_int_equal(h->fate, RECORD_FATE_RING_FULL);
+	assert_int_equal(h->len, 400);
+	assert_false(h->out);
+	assert_true(ip_addr_equal(&h->remote.addr, &peer));
+	h = recorder_peer_lost(on_b, 0, 0);
+	assert_non_null(h);
+	assert_int_equal(h->fate, RECORD_FATE_GUARD_LIMITED);
+	assert_null(recorder_peer_lost(on_b, 0, 1));
+	assert_true(recorder_peer_find(on_b, &lost.to.addr, &i));
+	assert_true(recorder_peer_lost(on_b, i, 0)->out);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -223,6 +298,8 @@ int main(void)
 		TEST(test_both_offers_are_in_a_failure),
 		TEST(test_a_peer_that_restarts),
 		TEST(test_strangers),
+		TEST(test_the_ttl_of_a_peer_is_learned),
+		TEST(test_what_the_dataplane_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -272,6 +272,87 @@ static void test_the_most_silent_peer_goes(void **state)
 	assert_int_equal(recorder_peer(r, LIMIT_RECORD_PEERS + 1, &p), -ENOENT);
 }
 
+// Who forges a peer's address takes half of its places, and the newest of either kind stay in order.
+static void test_what_proves_nothing_takes_half(void **state)
+{
+	enum { HALF = LIMIT_RECORD_HEADERS / 2 };
+	struct recorder *r = *state;
+	struct record_header h = header(9, 0, false, RECORD_FATE_TAKEN);
+	const struct record_header *kept;
+	unsigned proved = 0;
+	size_t i;
+
+	h.proved = true;
+	for (h.time_ms = 1; h.time_ms <= LIMIT_RECORD_HEADERS; h.time_ms++)
+		assert_int_equal(recorder_header(r, &h, true), 0);
+	for (unsigned n = 0; n < 1000; n++)
+		put(r, 9, 100 + n, false, RECORD_FATE_NO_SA, true);
+	h.time_ms = 5000;
+	assert_int_equal(recorder_header(r, &h, true), 0);
+	assert_true(recorder_peer_find(r, &h.remote.addr, &i));
+	for (unsigned at = 0; at < LIMIT_RECORD_HEADERS; at++) {
+		kept = recorder_peer_header(r, i, at);
+		proved += kept->proved;
+		if (at > 0)
+			assert_true(kept->time_ms > recorder_peer_header(r, i, at - 1)->time_ms);
+	}
+	assert_int_equal(proved, HALF + 1);
+	assert_int_equal(recorder_peer_header(r, i, 0)->time_ms, HALF + 1);
+	assert_int_equal(kept->time_ms, 5000);
+}
+
+static void put_lost(struct recorder *r, uint32_t peer, int64_t now, bool known)
+{
+	const struct record_header h = header(peer, now, false, RECORD_FATE_GUARD_LIMITED);
+
+	assert_int_equal(recorder_lost(r, &h, known), 0);
+}
+
+// What never came to control has a place of its own: a flood in a peer's name leaves what is kept
+// of the peer itself.
+static void test_what_was_lost_pushes_nothing_out(void **state)
+{
+	struct recorder *r = *state;
+	const struct ip_addr peer = ip_addr_v4(9);
+	struct record_peer p;
+	size_t i;
+
+	put(r, 9, 1, false, RECORD_FATE_TAKEN, true);
+	for (unsigned k = 0; k < LIMIT_RECORD_LOST + 5; k++)
+		put_lost(r, 9, k, true);
+	put_lost(r, 77, 1, false);
+	assert_true(recorder_peer_find(r, &peer, &i));
+	assert_int_equal(recorder_peer(r, i, &p), 0);
+	assert_int_equal(p.n, 1);
+	assert_int_equal(p.n_lost, LIMIT_RECORD_LOST);
+	assert_int_equal(p.count[RECORD_FATE_GUARD_LIMITED], 0); // they are samples
+	assert_int_equal(p.last_in_ms, 1);
+	assert_int_equal(recorder_peer_header(r, i, 0)->fate, RECORD_FATE_TAKEN);
+	for (unsigned at = 0; at < p.n_lost; at++)
+		assert_int_equal(recorder_peer_lost(r, i, at)->time_ms, at + 5);
+	assert_null(recorder_peer_lost(r, i, p.n_lost));
+	assert_int_equal(recorder_peer(r, 0, &p), 0);
+	assert_int_equal(p.n_lost, 1);
+}
+
+// Forged addresses of a configured range take no peer's place, and a peer takes theirs.
+static void test_what_was_lost_takes_no_place(void **state)
+{
+	struct recorder *r = *state;
+	const struct ip_addr first = ip_addr_v4(1);
+	struct record_header h = header(5000, 1, false, RECORD_FATE_GUARD_LIMITED);
+	struct record_peer p;
+	size_t i;
+
+	put(r, 1, 1, false, RECORD_FATE_TAKEN, true);
+	for (uint32_t k = 2; k <= LIMIT_RECORD_PEERS; k++)
+		put_lost(r, k, 1000, true);
+	assert_int_equal(recorder_lost(r, &h, true), -ENOMEM);
+	put(r, 6000, 2, false, RECORD_FATE_TAKEN, true);
+	assert_true(recorder_peer_find(r, &first, &i));
+	assert_int_equal(recorder_peer(r, LIMIT_RECORD_PEERS + 1, &p), -ENOENT);
+}
+
 // ---- seconds ----
 
 static void test_a_second_is_a_difference(void **state)
@@ -345,7 +426,10 @@ static void fill(struct recorder *r)
 	put(r, 10, 6, false, RECORD_FATE_NO_SA, false);
 	assert_int_equal(ip_addr_parse("2001:db8::1", &v6.remote.addr), 0);
 	v6.error = ENETUNREACH;
+	v6.proved = true;
 	assert_int_equal(recorder_header(r, &v6, true), 0);
+	put_lost(r, 9, 7, true);
+	put_lost(r, 10, 8, false);
 	recorder_tick(r, 1000, &t);
 	t.esp_out = 5;
 	t.drops[DROP_PUNT_FULL] = 6;
@@ -359,7 +443,7 @@ static void fill(struct recorder *r)
 static void test_what_is_written_is_read_again(void **state)
 {
 	struct recorder *r = *state, *again;
-	struct ip_addr v6;
+	struct ip_addr v6, v4;
 	struct record_event e;
 	struct record_peer p;
 	struct error err;
@@ -385,8 +469,16 @@ static void test_what_is_written_is_read_again(void **state)
 	assert_int_equal(recorder_peer_header(again, i, 0)->error, ENETUNREACH);
 	assert_int_equal(recorder_peer_header(again, i, 0)->message_id, 9);
 	assert_true(recorder_peer_header(again, i, 0)->out);
+	assert_true(recorder_peer_header(again, i, 0)->proved);
 	assert_int_equal(recorder_peer(again, i, &p), 0);
 	assert_int_equal(p.last_out_ms, 6);
+	v4 = ip_addr_v4(9);
+	assert_true(recorder_peer_find(again, &v4, &i));
+	assert_int_equal(recorder_peer_header(again, i, 0)->time_ms, 5);
+	assert_null(recorder_peer_header(again, i, 1));
+	assert_int_equal(recorder_peer_lost(again, i, 0)->time_ms, 7);
+	assert_int_equal(recorder_peer_lost(again, i, 0)->fate, RECORD_FATE_GUARD_LIMITED);
+	assert_int_equal(recorder_peer_lost(again, 0, 0)->time_ms, 8);
 	assert_int_equal(recorder_peer(again, 0, &p), 0);
 	assert_int_equal(p.n, 1);
 	assert_int_equal(p.count[RECORD_FATE_NO_SA], 0); // counts are of one run
@@ -477,6 +569,9 @@ int main(void)
 		TEST(test_the_last_headers_of_a_peer),
 		TEST(test_strangers_share_one_place),
 		TEST(test_the_most_silent_peer_goes),
+		TEST(test_what_proves_nothing_takes_half),
+		TEST(test_what_was_lost_pushes_nothing_out),
+		TEST(test_what_was_lost_takes_no_place),
 		TEST(test_a_second_is_a_difference),
 		TEST(test_ten_minutes_and_no_more),
 		TEST(test_what_is_written_is_read_again),

@@ -208,6 +208,104 @@ static void test_a_full_disk_is_said_once(void **state)
 	assert_int_equal(run(p, NULL), 1);
 }
 
+struct daemon {
+	struct recorder *r;
+	struct recorder_store *s;
+};
+
+static struct daemon start(const struct place *p, const char *adds)
+{
+	const struct record_event e = {.code = "start", .text = adds};
+	struct daemon d;
+
+	assert_int_equal(recorder_create(&d.r), 0);
+	assert_int_equal(recorder_store_open(p->dir, d.r, &d.s), 0);
+	recorder_event(d.r, &e);
+	return d;
+}
+
+static void stop(struct daemon *d)
+{
+	recorder_store_close(d->s);
+	recorder_destroy(d->r);
+}
+
+static void expect_text(const char *path, const char *text)
+{
+	char bytes[4096];
+	FILE *f = fopen(path, "r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(bytes, 1, sizeof(bytes), f);
+	fclose(f);
+	assert_non_null(memmem(bytes, n, text, strlen(text)));
+}
+
+// The second one says so, and takes nothing of the first one's, whichever ends first.
+static void test_two_daemons(void **state)
+{
+	struct place *p = *state;
+	struct daemon first = start(p, "of the first"), second = start(p, "of the second");
+	char old[160];
+
+	assert_int_equal(times_logged(p, "another daemon keeps its own there"), 1);
+	recorder_store_save(second.s);
+	while (!recorder_store_behind(second.s))
+		usleep(1000);
+	assert_int_equal(access(p->file, F_OK), -1);
+	stop(&first);
+	expect_text(p->file, "of the first");
+	recorder_store_save(second.s);
+	stop(&second);
+	expect_text(p->file, "of the second");
+	snprintf(old, sizeof(old), "%s.old", p->file);
+	expect_text(old, "of the first");
+	assert_int_equal(times_logged(p, "another daemon keeps its own there"), 1);
+	assert_int_equal(times_logged(p, "is now flight-recorder.old"), 1);
+	assert_int_equal(run(p, NULL), 1);
+}
+
+// A directory that is another one now is locked as well, and what stood in it is not lost.
+static void test_the_directory_is_replaced(void **state)
+{
+	struct place *p = *state;
+	struct daemon d = start(p, "one");
+	char moved[160];
+
+	recorder_store_save(d.s);
+	while (access(p->file, F_OK))
+		usleep(1000);
+	snprintf(moved, sizeof(moved), "%s.moved", p->dir);
+	assert_int_equal(rename(p->dir, moved), 0);
+	for (; !recorder_store_behind(d.s); usleep(1000))
+		recorder_store_save(d.s);
+	assert_int_equal(times_logged(p, "cannot open"), 1);
+	mkdir(p->dir, 0700);
+	recorder_store_save(d.s);
+	stop(&d);
+	assert_int_equal(times_logged(p, "again"), 1);
+	assert_int_equal(run(p, NULL), 1);
+}
+
+// Nothing new is needed for another attempt.
+static void test_it_catches_up(void **state)
+{
+	struct place *p = *state;
+	struct daemon d;
+
+	write_file(p->dir, "a file stands where the directory is to be");
+	d = start(p, "one");
+	assert_true(recorder_store_behind(d.s));
+	assert_int_equal(unlink(p->dir), 0);
+	mkdir(p->dir, 0700);
+	recorder_store_save(d.s);
+	while (recorder_store_behind(d.s))
+		usleep(1000);
+	expect_text(p->file, "one");
+	stop(&d);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -218,6 +316,9 @@ int main(void)
 		TEST(test_what_stands_there_is_no_file),
 		TEST(test_no_directory_is_said_once),
 		TEST(test_a_full_disk_is_said_once),
+		TEST(test_two_daemons),
+		TEST(test_the_directory_is_replaced),
+		TEST(test_it_catches_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1348,7 +1348,7 @@ static void test_events_are_listed_and_told(void **state)
 	client_close(&c);
 }
 
-static void note_header(const char *peer, bool known)
+static struct record_header header_from(const char *peer)
 {
 	static const uint8_t bytes[28] = {
 		1, 2, 3, 4, 5, 6, 7, 8, [17] = 0x20, [18] = 34, [19] = 0x08, [27] = 28,
@@ -1362,7 +1362,23 @@ static void note_header(const char *peer, bool known)
 
 	assert_int_equal(ip_addr_parse(peer, &h.remote.addr), 0);
 	record_header_parse(&h, bytes, sizeof(bytes));
+	return h;
+}
+
+static void note_header(const char *peer, bool known)
+{
+	const struct record_header h = header_from(peer);
+
 	recorder_header(fake.d.recorder, &h, known);
+}
+
+static void note_lost(const char *peer)
+{
+	struct record_header h = header_from(peer);
+
+	h.fate = RECORD_FATE_RING_FULL;
+	h.time_ms--;
+	recorder_lost(fake.d.recorder, &h, false);
 }
 
 static void test_headers_of_a_connection(void **state)
@@ -1377,6 +1393,7 @@ static void test_headers_of_a_connection(void **state)
 	note_header("192.0.2.2", true);
 	note_header("198.51.100.7", true);
 	note_header("203.0.113.1", false);
+	note_lost("203.0.113.1");
 	client_register(&c, "list-ike-header");
 	vici_kv(&msg, "ike", "site-c"); // a range that the second one is in
 	client_ask(&c, VICI_CMD_REQUEST, "list-ike-headers", &msg);
@@ -1394,10 +1411,12 @@ static void test_headers_of_a_connection(void **state)
 		assert_string_equal(p.name, "list-ike-header");
 	}
 	expect_text(&p, "strangers.hops.limited", "1");
-	expect_text(&p, "strangers.headers.1.remote-host", "203.0.113.1");
-	expect_text(&p, "strangers.headers.1.fate", "limited");
-	expect_text(&p, "strangers.headers.1.hop", "parser");
-	expect_text(&p, "strangers.headers.1.message", "request");
+	expect_text(&p, "strangers.headers.1.hop", "ring"); // a millisecond before
+	expect_text(&p, "strangers.headers.1.fate", "ring-full");
+	expect_text(&p, "strangers.headers.2.remote-host", "203.0.113.1");
+	expect_text(&p, "strangers.headers.2.fate", "limited");
+	expect_text(&p, "strangers.headers.2.hop", "parser");
+	expect_text(&p, "strangers.headers.2.message", "request");
 	assert_int_equal(vici_get(p.msg, p.msg_len, "strangers.hops.guard-passed", text,
 				  sizeof(text)),
 			 -ENOENT); // the guard counts them together with nobody

@@ -489,6 +489,94 @@ static void test_census_of_ipv6_counts_a_64(void **state)
 				  &(struct ip_addr){IP_V6, {0x20, 1, 0xd, 0xb8, 0xb, 0xad}}));
 }
 
+// ---- how far a peer is away ----
+
+// One message with that TTL or hop limit; what the census has of its source then.
+static struct dp_guard_source sent_with(const char *from, const struct ike *ike, uint8_t ttl)
+{
+	const struct ip_addr a = core_addr(from);
+	const bool v6 = a.family == IP_V6;
+	struct rte_mbuf *m = v6 ? frame6(from, 0, ike) : frame_of(from, ike);
+	struct dp_guard_source all[8];
+	const size_t limit_at = RTE_ETHER_HDR_LEN + (v6 ? 7 : 8);
+	size_t n;
+
+	*rte_pktmbuf_mtod_offset(m, uint8_t *, limit_at) = ttl;
+	pass(m);
+	core_free(&core.w->self);
+	n = dp_guard_sources(&core.dp, all, 8);
+	for (size_t i = 0; i < n && i < 8; i++)
+		if (ip_addr_equal(&all[i].addr, &a))
+			return all[i];
+	return (struct dp_guard_source){0};
+}
+
+static void test_ttl_of_a_peer(void **state)
+{
+	const struct ike known = {0x20, EXCHANGE_IKE_AUTH, IKE_FLAG_INITIATOR, SPI, OUR_SPI};
+	const struct dp_guard_peer stay = {core_addr(PEER), core_addr(PEER)};
+	const struct ip_addr peer = core_addr(PEER), stranger = core_addr("203.0.113.1");
+	struct dp_guard_source s;
+
+	(void)state;
+	assert_int_equal(sent_with(PEER, &opener, 40).odd_ttl, 0); // of nobody known
+	assert_int_equal(dp_guard_set_ttl(&core.dp, &stranger, 61), -ENOENT);
+	assert_int_equal(dp_guard_set_ttl(&core.dp, &peer, 61), 0);
+	assert_int_equal(sent_with(PEER, &opener, 61).odd_ttl, 0);
+	assert_int_equal(sent_with(PEER, &opener, 63).odd_ttl, 0);
+	assert_int_equal(sent_with(PEER, &opener, 58).odd_ttl, 1);
+	s = sent_with(PEER, &opener, 70);
+	assert_int_equal(s.odd_ttl, 2);
+	assert_int_equal(s.odd_ttl_min, 58);
+	assert_int_equal(s.odd_ttl_max, 70);
+	assert_int_equal(s.ttl_known, 61);
+	assert_true(s.is_peer);
+	// An SPI of ours on a message that nobody has authenticated yet teaches nothing.
+	assert_int_equal(sent_with(PEER, &known, 40).ttl_known, 61);
+	assert_int_equal(sent_with(PEER, &opener, 61).odd_ttl, 2);
+	// Another place in the census (another worker, or pushed out and come back) knows it as well.
+	memset(core.w->census, 0, sizeof(*core.w->census));
+	assert_int_equal(sent_with(PEER, &opener, 50).odd_ttl, 1);
+	// So does the table of a new configuration.
+	assert_int_equal(dp_guard_set_peers(&core.dp, &stay, 1), 0);
+	assert_int_equal(sent_with(PEER, &opener, 50).odd_ttl, 2);
+	// The route to it has changed: what was odd before is its own now.
+	assert_int_equal(dp_guard_set_ttl(&core.dp, &peer, 51), 0);
+	assert_int_equal(sent_with(PEER, &opener, 50).odd_ttl, 0);
+	assert_int_equal(sent_with(PEER, &opener, 61).odd_ttl, 1);
+}
+
+static void test_ttl_of_a_range(void **state)
+{
+	const struct ike known = {0x20, EXCHANGE_IKE_AUTH, IKE_FLAG_INITIATOR, SPI, OUR_SPI};
+	const struct dp_guard_peer range = {core_addr("192.0.2.64"), core_addr("192.0.2.127")};
+	const struct ip_addr peer = core_addr(PEER);
+
+	(void)state;
+	assert_int_equal(dp_guard_set_peers(&core.dp, &range, 1), 0);
+	assert_int_equal(dp_guard_set_ttl(&core.dp, &peer, 61), -ENOENT);
+	assert_int_equal(sent_with(PEER, &known, 61).ttl_known, 61);
+	assert_int_equal(sent_with(PEER, &opener, 50).odd_ttl, 1);
+	assert_int_equal(sent_with(OTHER_PEER, &opener, 50).odd_ttl, 0); // another station
+}
+
+static void test_hop_limit_of_a_peer(void **state)
+{
+	const struct ip_addr peer = core_addr("2001:db8::7");
+	struct dp_guard_source s;
+
+	(void)state;
+	assert_int_equal(dp_guard_set_ttl(&core.dp, &peer, 61), 0);
+	assert_int_equal(sent_with("2001:db8::7", &opener, 60).odd_ttl, 0);
+	// A neighbour of the peer is another source, however far away.
+	assert_int_equal(sent_with("2001:db8::8", &opener, 250).packets, 0);
+	s = sent_with("2001:db8::7", &opener, 250);
+	assert_int_equal(s.odd_ttl, 1);
+	assert_int_equal(s.odd_ttl_max, 250);
+	assert_int_equal(s.packets, 2);
+	assert_true(s.is_peer);
+}
+
 // ---- tables ----
 
 static void test_spis(void **state)
@@ -582,6 +670,9 @@ int main(void)
 		T(test_ipv6),
 		T(test_census),
 		T(test_census_of_ipv6_counts_a_64),
+		T(test_ttl_of_a_peer),
+		T(test_ttl_of_a_range),
+		T(test_hop_limit_of_a_peer),
 		T(test_spis),
 		T(test_peers),
 		T(test_peers_that_stay),
