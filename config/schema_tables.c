@@ -195,7 +195,8 @@ const struct schema_key schema_keys[] = {
 	 .doc = "When a child is closed for inactivity and its IKE SA has no other one, close that "
 		"as well."},
 	{GW_IKE, "retransmit_timeout", FORM_TIME, .def = "4s",
-	 .doc = "How long the first message of a request is waited for, 1s to 1m."},
+	 .doc = "How long the first message of a request is waited for, 1s to 1m. From 2s on "
+		"IKE_SA_INIT is repeated after an eighth and three eighths of it already."},
 	{GW_IKE, "retransmit_base", FORM_TEXT, .def = "1.8",
 	 .doc = "Each further wait is so many times longer, 1 to 10."},
 	{GW_IKE, "retransmit_tries", FORM_NUMBER, .def = "5", .max = LIMIT_IKE_RETRANSMIT_TRIES_MAX,
@@ -249,7 +250,7 @@ const struct schema_key schema_keys[] = {
 	 .doc = "IKE proposals in strongSwan's keywords, separated by commas: "
 		"\"aes256gcm16-prfsha384-ecp384\". See below for the keywords."},
 	{CONN, "on_500_blocked", FORM_TEXT, .def = "report",
-	 .doc = "When nothing answers on the peer's UDP 500, three messages long. report: say so. "
+	 .doc = "When nothing answers on the peer's UDP 500, three waits long. report: say so. "
 		"try_4500: begin on its port 4500 instead (RFC 7296 2.23), and if that answers, "
 		"stay "
 		"there while 500 is silent; 500 is asked again after 15 s, 30 s, ... half an hour, "
