@@ -75,7 +75,7 @@ struct config_ike {
 // gateway.guard: what of IKE gets past the dataplane, in messages a second.
 struct config_guard {
 	bool enable;
-	unsigned peer_rate, proven_rate, stranger_rate, unknown_rate, v1_rate;
+	unsigned peer_rate, proven_rate, stranger_rate, unknown_rate, v1_rate, answer_rate;
 };
 
 struct config_gateway {

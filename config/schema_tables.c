@@ -217,6 +217,10 @@ const struct schema_key schema_keys[] = {
 	{GW_GUARD, "stranger_rate", FORM_NUMBER, .def = "1000", .min = 1, .max = LIMIT_GUARD_RATE,
 	 .doc = "Openers from all other addresses together, that show no cookie; the next ones are "
 		"asked for one. Peers of remote_addrs = %any are among them."},
+	{GW_GUARD, "answer_rate", FORM_NUMBER, .def = "20000", .min = 1, .max = LIMIT_GUARD_RATE,
+	 .doc = "Openers that are asked for a cookie at once, from each address in a remote_addrs "
+		"and from all others together. When more come, those that are repeated are asked, "
+		"as every peer does with its own (RFC 7296 2.1), and the rest is dropped."},
 	{GW_GUARD, "unknown_rate", FORM_NUMBER, .def = "20", .min = 1, .max = LIMIT_GUARD_RATE,
 	 .doc = "Messages of IKE SAs that we do not have, from all other addresses together."},
 	{GW_GUARD, "v1_rate", FORM_NUMBER, .def = "10", .min = 1, .max = LIMIT_GUARD_RATE,

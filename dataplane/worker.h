@@ -16,6 +16,7 @@
 #include "dataplane/batch.h"
 #include "dataplane/dp.h"
 #include "dataplane/drop.h"
+#include "dataplane/ike_share.h"
 #include "dataplane/stage_time.h"
 
 struct capture_ring;
@@ -95,12 +96,15 @@ struct worker {
 	struct known *known; // flows whose way is known; NULL: none is remembered
 	struct reass *reass; // fragments of what is for ourselves
 	_Atomic(struct capture_ring *) capture; // control: rw, worker: ro; NULL: none under way
-	uint64_t now_tsc;    // taken once per step
-	unsigned traffic;    // packets through tunnels or forwarded in this round: patience.h
+	uint64_t now_tsc;			// taken once per step
+	unsigned traffic; // packets through tunnels or forwarded in this round: patience.h
 	struct source source[WORKER_SOURCES_MAX];
 	unsigned n_sources;
-	struct tx_buffer *tx;	   // one per port
-	struct rte_ring *handover; // inbound ESP and fragments that are ours (multi-producer)
+	struct source ike_source[DP_PORTS_MAX]; // queues of IKE (ike_filter.h, ike_flow.h)
+	unsigned n_ike_sources;
+	struct ike_share ike_share; // of them
+	struct tx_buffer *tx;	    // one per port
+	struct rte_ring *handover;  // inbound ESP and fragments that are ours (multi-producer)
 	struct held hold[WORKER_HOLD_MAX];
 	uint16_t n_held;
 	uint32_t fib_generation; // the hold was last tried with
@@ -131,9 +135,9 @@ struct worker {
 // Is a capture under way? All that the packet path pays when there is none.
 static inline bool worker_captures(const struct worker *w)
 {
-	return unlikely(atomic_load_explicit(
-				(_Atomic(struct capture_ring *) *)(uintptr_t)&w->capture,
-				memory_order_relaxed) != NULL);
+	return unlikely(
+		atomic_load_explicit((_Atomic(struct capture_ring *) *)(uintptr_t)&w->capture,
+				     memory_order_relaxed) != NULL);
 }
 
 // The capture's copy of a packet that is about to be dropped (capture.c).
@@ -169,6 +173,8 @@ void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint1
 int worker_main(void *worker);
 // Takes one batch from a source through all stages. Returns how many packets it was.
 unsigned worker_step(struct worker *w, const struct source *src);
+// One batch from every source, and from the queues of IKE if it is their turn.
+unsigned worker_round(struct worker *w);
 // What worker_step() does with a batch that has come in from a source of that type.
 void worker_take(struct worker *w, enum source_type type, struct batch *in);
 // Allocates a worker and its rings; crypto and sources are added by dp.c. -ENOMEM.

@@ -16,7 +16,7 @@ struct dp { // what the dataplane would hold
 		bool used;
 		char name[DP_NAME_MAX];
 		unsigned iface;
-		uint32_t out_spi;	    // 0: none
+		uint32_t out_spi; // 0: none
 		struct ip_endpoint moved_to;
 		bool hold;		    // packets wait for one
 		unsigned outs;		    // set so far
@@ -31,8 +31,9 @@ struct dp { // what the dataplane would hold
 	size_t n_policies;
 	bool refuse; // the next SA
 	bool refuse_tunnels, refuse_policies;
-	bool dummies_in;	// there is always a dummy packet just now
-	int guard_spis; // added, less those deleted
+	bool dummies_in;    // there is always a dummy packet just now
+	int guard_spis;	    // added, less those deleted
+	uint64_t guard_spi; // the last one that was added
 	size_t guard_peers;
 	struct dp_guard_params guard_rates;
 	struct ike_cookie_keys guard_keys;
