@@ -75,7 +75,7 @@ struct config_ike {
 // gateway.guard: what of IKE gets past the dataplane, in messages a second.
 struct config_guard {
 	bool enable;
-	unsigned peer_rate, proven_rate, stranger_rate, unknown_rate, v1_rate;
+	unsigned peer_rate, proven_rate, stranger_rate, unknown_rate, v1_rate, answer_rate;
 };
 
 struct config_gateway {
@@ -117,8 +117,8 @@ enum config_send_cert { CERTS_IFASKED, CERTS_ALWAYS, CERTS_NEVER };
 // connections.<c>.{local,remote}
 struct config_side {
 	struct auth_rule auth;
-	struct identity id; // ID_ANY: local, our address or our certificate's subject;
-			    // remote, whatever the peer says
+	struct identity id;	     // ID_ANY: local, our address or our certificate's subject;
+				     // remote, whatever the peer says
 	struct config_files certs;   // local: ours; remote: those that are accepted, none: any
 	struct config_files cacerts; // remote: CAs that are accepted, none: all
 	enum config_revocation revocation; // remote
@@ -155,7 +155,7 @@ struct config_child {
 	struct proposal_list esp;
 	struct selector_list local_ts, remote_ts;
 	struct selector_dynamic local_dynamic, remote_dynamic; // beside those
-	unsigned start_action;		    // enum config_start
+	unsigned start_action;				       // enum config_start
 	enum config_dead dpd_action, close_action;
 	uint64_t rekey_time_ms, life_time_ms; // 0: never
 	uint64_t rand_time_ms;		      // taken off rekey_time_ms, at random

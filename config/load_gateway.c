@@ -192,6 +192,7 @@ static void load_guard(struct loader *l, const struct config_node *gateway,
 	guard->stranger_rate = (unsigned)loader_number(l, s, "stranger_rate");
 	guard->unknown_rate = (unsigned)loader_number(l, s, "unknown_rate");
 	guard->v1_rate = (unsigned)loader_number(l, s, "v1_rate");
+	guard->answer_rate = (unsigned)loader_number(l, s, "answer_rate");
 }
 
 int load_gateway(struct loader *l)

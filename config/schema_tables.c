@@ -195,7 +195,8 @@ const struct schema_key schema_keys[] = {
 	 .doc = "When a child is closed for inactivity and its IKE SA has no other one, close that "
 		"as well."},
 	{GW_IKE, "retransmit_timeout", FORM_TIME, .def = "4s",
-	 .doc = "How long the first message of a request is waited for, 1s to 1m."},
+	 .doc = "How long the first message of a request is waited for, 1s to 1m. From 2s on "
+		"IKE_SA_INIT is repeated after an eighth and three eighths of it already."},
 	{GW_IKE, "retransmit_base", FORM_TEXT, .def = "1.8",
 	 .doc = "Each further wait is so many times longer, 1 to 10."},
 	{GW_IKE, "retransmit_tries", FORM_NUMBER, .def = "5", .max = LIMIT_IKE_RETRANSMIT_TRIES_MAX,
@@ -216,6 +217,10 @@ const struct schema_key schema_keys[] = {
 	{GW_GUARD, "stranger_rate", FORM_NUMBER, .def = "1000", .min = 1, .max = LIMIT_GUARD_RATE,
 	 .doc = "Openers from all other addresses together, that show no cookie; the next ones are "
 		"asked for one. Peers of remote_addrs = %any are among them."},
+	{GW_GUARD, "answer_rate", FORM_NUMBER, .def = "20000", .min = 1, .max = LIMIT_GUARD_RATE,
+	 .doc = "Openers that are asked for a cookie at once, from each address in a remote_addrs "
+		"and from all others together. When more come, those that are repeated are asked, "
+		"as every peer does with its own (RFC 7296 2.1), and the rest is dropped."},
 	{GW_GUARD, "unknown_rate", FORM_NUMBER, .def = "20", .min = 1, .max = LIMIT_GUARD_RATE,
 	 .doc = "Messages of IKE SAs that we do not have, from all other addresses together."},
 	{GW_GUARD, "v1_rate", FORM_NUMBER, .def = "10", .min = 1, .max = LIMIT_GUARD_RATE,
@@ -249,7 +254,7 @@ const struct schema_key schema_keys[] = {
 	 .doc = "IKE proposals in strongSwan's keywords, separated by commas: "
 		"\"aes256gcm16-prfsha384-ecp384\". See below for the keywords."},
 	{CONN, "on_500_blocked", FORM_TEXT, .def = "report",
-	 .doc = "When nothing answers on the peer's UDP 500, three messages long. report: say so. "
+	 .doc = "When nothing answers on the peer's UDP 500, three waits long. report: say so. "
 		"try_4500: begin on its port 4500 instead (RFC 7296 2.23), and if that answers, "
 		"stay "
 		"there while 500 is silent; 500 is asked again after 15 s, 30 s, ... half an hour, "

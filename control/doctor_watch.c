@@ -81,7 +81,8 @@ static uint64_t look_at_guard(struct doctor_watch *w, uint64_t now)
 	tally_follow(&w->guard, all, now, TALLY_MINUTE_MS);
 	tally_follow(&w->guard_limited, g.fate[GUARD_LIMITED], now, TALLY_MINUTE_MS);
 	tally_follow(&w->guard_malformed, g.fate[GUARD_MALFORMED], now, TALLY_MINUTE_MS);
-	tally_follow(&w->guard_cookies, g.fate[GUARD_COOKIE], now, TALLY_MINUTE_MS);
+	tally_follow(&w->guard_cookies, g.fate[GUARD_COOKIE] + g.fate[GUARD_UNREPEATED], now,
+		     TALLY_MINUTE_MS);
 	news = all - w->guard_total;
 	w->guard_total = all;
 	return news;
@@ -176,7 +177,8 @@ static void put_sources(const struct doctor_watch *w, struct doctor_guard_facts 
 	g->scanners.known = g->flooders.known = g->backscatterers.known = true;
 	for (size_t i = 0; i < w->n_sources; i++) {
 		const struct dp_guard_source *s = &w->sources[i];
-		uint64_t held = s->fate[GUARD_LIMITED] + s->fate[GUARD_COOKIE];
+		uint64_t held =
+			s->fate[GUARD_LIMITED] + s->fate[GUARD_COOKIE] + s->fate[GUARD_UNREPEATED];
 		bool peer = ike_run_names(w->ike, &s->addr);
 
 		if (dp_guard_age_ms(w->dp, s->last_tsc) > ACTIVE_MS)

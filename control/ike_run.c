@@ -60,6 +60,13 @@ static void env_spi_release(void *ctx, uint32_t spi)
 	dp_sa_in_retire(run->dp, spi);
 }
 
+static void env_spi_mark(void *ctx, uint8_t spi[8])
+{
+	const struct ike_run *run = ctx;
+
+	ike_mark_spi(&run->cookies.keys.mark, spi);
+}
+
 static bool env_child_used(void *ctx, uint32_t spi_in)
 {
 	struct ike_run *run = ctx;
@@ -157,6 +164,7 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 		.crypto = run->crypto,
 		.spi_reserve = env_spi_reserve,
 		.spi_release = env_spi_release,
+		.spi_mark = env_spi_mark,
 		.psk_find = env_psk_find,
 		.conns_find = env_conns_find,
 		.conns_signing = env_conns_signing,

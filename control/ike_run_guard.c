@@ -110,6 +110,7 @@ void run_guard_configure(struct ike_run *run, const struct config_guard *g)
 		.stranger_rate = g->stranger_rate,
 		.unknown_rate = g->unknown_rate,
 		.v1_rate = g->v1_rate,
+		.answer_rate = g->answer_rate,
 	};
 
 	if (dp_guard_set_rates(run->dp, &p))
@@ -138,7 +139,7 @@ void run_guard_learn(const struct run_sa *s, const struct ike_event *ev,
 
 static uint64_t held_back(const struct dp_guard_info *i)
 {
-	return i->fate[GUARD_COOKIE] + i->fate[GUARD_LIMITED];
+	return i->fate[GUARD_COOKIE] + i->fate[GUARD_UNREPEATED] + i->fate[GUARD_LIMITED];
 }
 
 static void tell_attack(struct ike_run *run, const struct dp_guard_info *now)
@@ -235,6 +236,7 @@ int run_guard_create(struct ike_run *run)
 	run->guard_soon = event_new(run->base, -1, 0, push_peers, run);
 	if (!run->guard_tick || !run->guard_soon || event_add(run->guard_tick, &every))
 		return -ENOMEM;
+	run->cookies.keys.mark = dp_ike_mark(run->dp);
 	push_cookies(run);
 	return 0;
 }

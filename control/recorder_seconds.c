@@ -52,6 +52,7 @@ enum record_drop record_drop_group(enum drop_reason reason)
 		return RECORD_DROP_ESP_OTHER;
 	case DROP_GUARD_MALFORMED:
 	case DROP_GUARD_LIMITED:
+	case DROP_GUARD_UNREPEATED:
 		return RECORD_DROP_GUARD;
 	case DROP_HANDOVER_FULL:
 	case DROP_CRYPTO:

@@ -280,6 +280,18 @@ static void put_xstats(struct vici_builder *b, const struct daemon *d, unsigned 
 	vici_section_end(b);
 }
 
+static const char *ike_queue_name(enum dp_ike_queue q)
+{
+	switch (q) {
+	case DP_IKE_QUEUE_FILTER:
+		return "filter";
+	case DP_IKE_QUEUE_FLOW:
+		return "nic";
+	default:
+		return "none";
+	}
+}
+
 enum vici_outcome vici_run_show_ports(struct vici_session *s, const struct vici_request *req,
 				      struct vici_builder *reply)
 {
@@ -302,6 +314,7 @@ enum vici_outcome vici_run_show_ports(struct vici_session *s, const struct vici_
 		if (p.vlan)
 			put_u64(reply, "vlan", p.vlan);
 		put_u64(reply, "rx-queues", p.rx_queues);
+		vici_kv(reply, "ike-queue", ike_queue_name(p.ike_queue));
 		if (p.tap_ifindex)
 			put_u64(reply, "tap-ifindex", p.tap_ifindex);
 		put_u64(reply, "rx-packets", p.rx_packets);

@@ -20,13 +20,15 @@
 
 #include "dataplane/af_packet.h"
 #include "dataplane/eal.h"
+#include "dataplane/ike_filter.h"
 #include "lib/log.h"
 #include "lib/suggest.h"
 
 enum {
-	AF_PACKET_BLOCK = 65536,     // bytes, of one piece of kernel memory
-	AF_PACKET_RING = 8 << 20,    // bytes, of each direction
-	AF_PACKET_FRAME_MIN = 2048,  // bytes
+	AF_PACKET_BLOCK = 65536,    // bytes, of one piece of kernel memory
+	AF_PACKET_RING = 8 << 20,   // bytes, of each direction
+	AF_PACKET_FRAME_MIN = 2048, // bytes
+	AF_PACKET_QUEUES_MAX = 64,
 	AF_PACKET_FRAME_EXTRA = 100, // bytes beside the IP packet: the ring's header, Ethernet
 };
 
@@ -323,15 +325,31 @@ unsigned device_frame_size(const struct dp_port_params *port)
 	return size;
 }
 
-// The device string with what serves us best where the user chose nothing. The figures are
-// explained in docs/packet-path.md.
+// How many queues the user asks for.
+static unsigned queues_of(const char *device)
+{
+	const char *given = strstr(device, ",qpairs=");
+	const unsigned long n = given ? strtoul(given + strlen(",qpairs="), NULL, 10) : 1;
+
+	return n >= 1 && n <= AF_PACKET_QUEUES_MAX ? (unsigned)n : 0;
+}
+
+// The device string with what serves us best where the user chose nothing, and with one queue more
+// than he chose, for IKE. The figures are explained in docs/packet-path.md.
 static void with_defaults(const struct dp_port_params *port, char *buf, size_t size)
 {
-	const char *device = port->device;
+	const char *device = port->device, *qpairs = strstr(device, ",qpairs=");
+	const size_t before = qpairs ? (size_t)(qpairs - device) : strlen(device);
+	const unsigned frame = device_frame_size(port), queues = queues_of(device);
 	size_t len = (size_t)snprintf(buf, size, "%s", device);
-	const unsigned frame = device_frame_size(port);
 
 	if (!is_af_packet(device) || len >= size)
+		return;
+	if (queues > 0)
+		len = (size_t)snprintf(buf, size, "%.*s%s,qpairs=%u", (int)before, device,
+				       qpairs ? qpairs + 1 + strcspn(qpairs + 1, ",") : "",
+				       queues + 1);
+	if (len >= size)
 		return;
 	if (!strstr(device, "framesz=") && !strstr(device, "blocksz=") &&
 	    !strstr(device, "framecnt="))
@@ -357,12 +375,36 @@ static int no_device(const struct dp_port_params *port, int code, struct error *
 		port->device, *text ? ": " : "", text, "0000:01:00.1, net_af_packet0,iface=eth1");
 }
 
-int device_open(const struct dp_port_params *port, uint16_t *id, struct error *err)
+// Makes the device of a string, with its sockets steered if it has any.
+static int probe(const struct dp_port_params *port, const char *text,
+		 const struct ike_mark_key *key, bool *steered)
+{
+	static struct ike_filter filter; // too large for a stack
+	const unsigned queues = is_af_packet(port->device) ? queues_of(port->device) : 0;
+	int ret;
+
+	if (queues > 0) {
+		ike_filter_build(&filter, key, queues);
+		af_packet_steer(&filter);
+	}
+	ret = rte_dev_probe(text);
+	*steered = af_packet_steer_end();
+	if (ret == 0 && queues > 0 && !*steered)
+		log_warn(LOG_NET,
+			 "port %s: this Linux does not let a filter choose the queue of a packet "
+			 "(PACKET_FANOUT_CBPF): a flood of IKE takes the room of ESP",
+			 port->name);
+	return ret;
+}
+
+int device_open(const struct dp_port_params *port, const struct ike_mark_key *key, uint16_t *id,
+		bool *steered, struct error *err)
 {
 	bool before[RTE_MAX_ETHPORTS];
 	char text[DEVICE_TEXT_MAX];
 	uint16_t p;
 
+	*steered = false;
 	if (device_is_pci(port->device))
 		device_pci_address(port->device, text, sizeof(text));
 	else
@@ -374,10 +416,9 @@ int device_open(const struct dp_port_params *port, uint16_t *id, struct error *e
 
 	for (p = 0; p < RTE_MAX_ETHPORTS; p++)
 		before[p] = rte_eth_dev_is_valid_port(p);
-	af_packet_keep_fragments();
 	with_defaults(port, text, sizeof(text));
 	eal_log_clear();
-	if (rte_dev_probe(text) < 0)
+	if (probe(port, text, key, steered) < 0)
 		return no_device(port, -ENODEV, err);
 	for (p = 0; p < RTE_MAX_ETHPORTS; p++) {
 		if (!before[p] && rte_eth_dev_is_valid_port(p)) {

@@ -28,4 +28,6 @@ void device_check_mtu(const struct dp_port_params *port, const char *why);
 // Before EAL starts: is the device there, may we use it, will its name clash?
 int device_check(const struct dp_port_params *port, struct error *err);
 // After EAL has started: makes the device (PCI devices are there already) and finds its port id.
-int device_open(const struct dp_port_params *port, uint16_t *id, struct error *err);
+// *steered: what a stranger can send to IKE comes by the last receive queue, and nothing else does.
+int device_open(const struct dp_port_params *port, const struct ike_mark_key *key, uint16_t *id,
+		bool *steered, struct error *err);

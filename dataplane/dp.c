@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
@@ -165,6 +166,7 @@ void dp_housekeeping(struct dp *dp)
 	free_deferred(dp, false);
 	port_watch_links(dp);
 	pmtu_age(dp);
+	guard_age(dp);
 }
 
 // ---- events ----
@@ -305,15 +307,27 @@ static void add_source(struct worker *w, enum source_type type, unsigned port, u
 			.type = (uint8_t)type, .port = (uint8_t)port, .queue = (uint16_t)queue};
 }
 
+static void add_ike_source(struct worker *w, unsigned port, unsigned queue)
+{
+	if (w->n_ike_sources < DP_PORTS_MAX)
+		w->ike_source[w->n_ike_sources++] = (struct source){
+			.type = SOURCE_NIC, .port = (uint8_t)port, .queue = (uint16_t)queue};
+}
+
 // Deals the ports' queues out to the workers, from each port's owner onwards.
 static void deal_sources(struct dp *dp)
 {
 	for (unsigned p = 0; p < dp->n_ports; p++) {
 		const struct port *port = &dp->ports[p];
 
-		for (unsigned q = 0; q < port->n_rxq; q++)
-			add_source(dp->workers[(port->owner + q) % dp->n_workers], SOURCE_NIC, p,
-				   q);
+		for (unsigned q = 0; q < port->n_rxq; q++) {
+			struct worker *w = dp->workers[(port->owner + q) % dp->n_workers];
+
+			if (port->ike_queue != DP_IKE_QUEUE_NONE && q + 1 == port->n_rxq)
+				add_ike_source(w, p, q);
+			else
+				add_source(w, SOURCE_NIC, p, q);
+		}
 		if (port->tap_fd >= 0)
 			add_source(dp->workers[port->owner], SOURCE_TAP, p, 0);
 	}
@@ -358,6 +372,7 @@ static int launch(struct dp *dp, struct error *err)
 static struct dp *allocate(const struct dp_params *p)
 {
 	struct dp *dp = calloc(1, sizeof(*dp));
+	uint8_t random[16];
 
 	if (!dp)
 		return NULL;
@@ -365,6 +380,11 @@ static struct dp *allocate(const struct dp_params *p)
 	dp->n_workers = p->workers;
 	dp->poll = p->poll;
 	dp->clamp_mss = p->clamp_mss;
+	if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
+		free(dp);
+		return NULL;
+	}
+	dp->ike_mark = ike_mark_key_of(random);
 	dp->deferred_tail = &dp->deferred;
 	dp->ports = calloc(p->n_ports, sizeof(dp->ports[0]));
 	dp->workers = calloc(p->workers, sizeof(dp->workers[0]));
@@ -545,6 +565,11 @@ const char *dp_drop_name(enum drop_reason reason)
 const char *dp_drop_help(enum drop_reason reason)
 {
 	return drop_text[reason].help;
+}
+
+struct ike_mark_key dp_ike_mark(const struct dp *dp)
+{
+	return dp->ike_mark;
 }
 
 const char *dp_version(const struct dp *dp)

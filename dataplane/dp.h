@@ -44,7 +44,7 @@ struct dp_port_params {
 	const char *device; // PCI address or DPDK device string
 	uint16_t mtu;	    // bytes of IP packet
 	uint16_t vlan; // 802.1Q tag of its frames, 0: none. Ports with the same `device` share it
-	bool tap;	    // false: no TAP, what would be punted is dropped (benchmarks)
+	bool tap;      // false: no TAP, what would be punted is dropped (benchmarks)
 };
 
 struct dp_params {
@@ -71,12 +71,20 @@ void dp_stop(struct dp *dp);
 // True when hugepages are in use. Otherwise *why says in a sentence what that costs.
 bool dp_has_hugepages(const struct dp *dp, const char **why);
 
+// Who keeps what strangers send to IKE apart from the rest, in the last receive queue of a device.
+enum dp_ike_queue {
+	DP_IKE_QUEUE_NONE,   // nobody
+	DP_IKE_QUEUE_FILTER, // Linux, by a filter of ours
+	DP_IKE_QUEUE_FLOW,   // the NIC, by rules: all that comes to UDP 500
+};
+
 struct dp_port_info {
 	const char *name, *device, *driver;
 	struct mac_addr mac;
 	uint16_t mtu;	    // bytes of IP packet
 	uint16_t vlan;	    // 0: untagged
 	uint16_t rx_queues; // of the device, dealt out to the workers
+	enum dp_ike_queue ike_queue;
 	bool link_up;
 	uint32_t link_mbps;				     // 0 when unknown
 	unsigned tap_ifindex;				     // 0 without TAP
@@ -87,8 +95,8 @@ struct dp_port_info {
 
 unsigned dp_port_count(const struct dp *dp);
 int dp_port_info(const struct dp *dp, unsigned port, struct dp_port_info *out); // -ENOENT
-// Calls `fn` for each counter that the port's driver has, under the driver's names. -ENOENT, -ENOMEM,
-// and what the driver says.
+// Calls `fn` for each counter that the port's driver has, under the driver's names. -ENOENT,
+// -ENOMEM, and what the driver says.
 int dp_port_xstats(const struct dp *dp, unsigned port,
 		   void (*fn)(void *ctx, const char *name, uint64_t value), void *ctx);
 
@@ -290,7 +298,8 @@ void dp_housekeeping(struct dp *dp);
 	X(STRANGER, "stranger", "from elsewhere: passed")                                          \
 	X(COOKIE, "cookie", "too many openers: answered with a cookie, nothing passed")            \
 	X(LIMITED, "limited", "too many of its kind: dropped")                                     \
-	X(MALFORMED, "malformed", "no IKE message: dropped")
+	X(MALFORMED, "malformed", "no IKE message: dropped")                                       \
+	X(UNREPEATED, "unrepeated", "of a flood of openers: dropped unless it is repeated")
 
 enum guard_fate {
 #define X(id, name, help) GUARD_##id,
@@ -306,6 +315,7 @@ struct dp_guard_params { // rates in messages a second
 	uint32_t stranger_rate; // openers of all strangers without a cookie
 	uint32_t unknown_rate;	// of strangers: messages of IKE SAs that we do not have
 	uint32_t v1_rate;	// of strangers: IKEv1
+	uint32_t answer_rate;	// openers that are asked for a cookie when they come first
 };
 
 struct dp_guard_peer { // of one family; one address: twice the same
@@ -324,7 +334,10 @@ int dp_guard_set_ttl(struct dp *dp, const struct ip_addr *addr, uint8_t ttl);
 // -ENOMEM, -EINVAL (0 and 1, which no message is known by).
 int dp_guard_add_spi(struct dp *dp, uint64_t spi);
 void dp_guard_del_spi(struct dp *dp, uint64_t spi);
+// Its mark is what dp_ike_mark() says.
 int dp_guard_set_cookies(struct dp *dp, const struct ike_cookie_keys *keys);
+// What our SPIs of IKE SAs are to be marked by (ike_mark_spi), and our cookies are.
+struct ike_mark_key dp_ike_mark(const struct dp *dp);
 
 struct dp_guard_source {	// an IPv4 address, a peer's of IPv6, or else the /64 of one
 	struct ip_addr addr;	// IP_NONE: none
@@ -337,12 +350,12 @@ struct dp_guard_source {	// an IPv4 address, a peer's of IPv6, or else the /64 o
 	uint64_t openers, cookies_shown, responses, v1, not_ike, to_500;
 	uint16_t from_port, len_min, len_max;
 	uint8_t ttl_min, ttl_max, version, exchange; // major version, exchange: the last one's
-	// What the peer's messages come with: authenticated ones, or, from a range of addresses, those
-	// of IKE SAs that we have. 0: not known.
+	// What the peer's messages come with: authenticated ones, or, from a range of addresses,
+	// those of IKE SAs that we have. 0: not known.
 	uint8_t ttl_known;
 	uint8_t odd_ttl_min, odd_ttl_max;
 	uint64_t odd_ttl; // messages that were of no such IKE SA and came with quite another
-	uint32_t vendor;   // of its vendor ID: a hash; 0: none
+	uint32_t vendor;  // of its vendor ID: a hash; 0: none
 };
 
 struct dp_guard_info {
@@ -363,8 +376,8 @@ struct dp_guard_peer_info { // messages from a configured peer's address, since 
 // -ENOENT: no configured peer has that address. One that is a range's counts for all of it.
 int dp_guard_peer_info(const struct dp *dp, const struct ip_addr *addr,
 		       struct dp_guard_peer_info *out);
-// Where an IKE message ended that did not come through: at the guard (answered with a cookie, beyond
-// its budget, no IKE), in the ring between workers and Linux, at the TAP, at the port.
+// Where an IKE message ended that did not come through: at the guard (answered with a cookie,
+// beyond its budget, no IKE), in the ring between workers and Linux, at the TAP, at the port.
 enum dp_ike_end {
 	DP_IKE_COOKIE,
 	DP_IKE_LIMITED,
@@ -442,12 +455,12 @@ struct dp_capture_packet {
 	enum drop_reason reason; // DP_CAPTURE_DROP
 	uint64_t time_ns;	 // since 1970
 	uint64_t id;		 // the same at all the points that a packet passes
-	unsigned number;	 // port or tunnel interface: of RX, TX and Linux's; else where it came in
-	bool ethernet;		 // begins with an Ethernet header, not with one of IP
-	uint32_t tunnel;	 // DP_TUNNEL_NONE when not known, or none
-	uint32_t spi;		 // of the tunnel's SA, 0 when not known
-	uint64_t lost;		 // copies that found no room, since the one before
-	const uint8_t *data;	 // cap_len of len bytes; good until the next call
+	unsigned number; // port or tunnel interface: of RX, TX and Linux's; else where it came in
+	bool ethernet;	 // begins with an Ethernet header, not with one of IP
+	uint32_t tunnel; // DP_TUNNEL_NONE when not known, or none
+	uint32_t spi;	 // of the tunnel's SA, 0 when not known
+	uint64_t lost;	 // copies that found no room, since the one before
+	const uint8_t *data; // cap_len of len bytes; good until the next call
 	uint32_t cap_len, len;
 };
 

@@ -29,7 +29,8 @@ struct dp {
 	struct worker **workers; // n_workers
 	unsigned n_workers;
 	int *cpus; // of the workers, -1: not pinned
-	int node;  // NUMA node of packets and tables (numa.h), SOCKET_ID_ANY: one is as good as another
+	int node;  // NUMA node of packets and tables (numa.h), SOCKET_ID_ANY: one is as good as
+		   // another
 	struct rte_mempool *pool;
 	struct rte_mempool *large_pool; // for packets put together from fragments (reass.h)
 	struct rte_rcu_qsbr *qsbr;
@@ -44,11 +45,12 @@ struct dp {
 	_Atomic uint32_t changes;	   // of tables but routes: dp_epoch
 	struct ifaces *ifaces;		   // tunnel interfaces: control and the punt thread
 	_Atomic uint32_t n_ifaces; // control: rw, workers: ro; without any, no route leads to one
-	struct guard *guard;		   // of UDP/500
+	struct guard *guard;	   // of UDP/500
 	struct punt *punt;
 	uint64_t tsc_hz;
 	enum dp_poll poll;
 	bool clamp_mss;
+	struct ike_mark_key ike_mark;
 	atomic_bool stop; // control: rw, workers and the punt thread: ro
 	struct eal *eal;
 	struct capture *capture;   // control only: the one under way, or NULL

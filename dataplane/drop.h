@@ -33,7 +33,8 @@
 	X(ESP_AUTH, "esp-auth", "integrity check failed (RFC 4303 3.4.4)")                         \
 	X(ESP_PADDING, "esp-padding", "padding is not 1, 2, 3, ... (RFC 4303 2.4)")                \
 	X(ESP_DUMMY, "esp-dummy", "dummy packet, next header 59 (RFC 4303 2.6): not an error")     \
-	X(ESP_NEXT_HEADER, "esp-next-header", "next header is neither IPv4 nor IPv6 (tunnel mode)")\
+	X(ESP_NEXT_HEADER, "esp-next-header",                                                      \
+	  "next header is neither IPv4 nor IPv6 (tunnel mode)")                                    \
 	X(ESP_INNER, "esp-inner", "inner packet is malformed, or of another link")                 \
 	X(ESP_SELECTOR, "esp-selector", "inner packet is outside the SA's selectors")              \
 	X(ESP_ECN, "esp-ecn",                                                                      \
@@ -44,8 +45,10 @@
 	  "the worker that owns the SA has no room for the packet")                                \
 	X(CRYPTO, "crypto", "the crypto library refused the job")                                  \
 	X(NO_MBUF, "no-mbuf", "packet memory used up, or no room for ESP in the buffer")           \
-	X(GUARD_MALFORMED, "guard-malformed", "to UDP/500 or 4500, and no IKE message")             \
-	X(GUARD_LIMITED, "guard-limited", "IKE beyond what the guard lets pass of its kind")        \
+	X(GUARD_MALFORMED, "guard-malformed", "to UDP/500 or 4500, and no IKE message")            \
+	X(GUARD_LIMITED, "guard-limited", "IKE beyond what the guard lets pass of its kind")       \
+	X(GUARD_UNREPEATED, "guard-unrepeated",                                                    \
+	  "one of a flood of openers: answered when it is repeated")                               \
 	X(PUNT_FULL, "punt-full", "the ring towards Linux is full")                                \
 	X(PUNT_WRITE, "punt-write", "Linux did not take the packet from the TAP")                  \
 	X(TX_FULL, "tx-full", "the port did not take the packet")

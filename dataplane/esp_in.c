@@ -1,10 +1,10 @@
 // Inbound ESP (RFC 4303 3.4, RFC 4301 5.2, RFC 3948): find the SA, check, decrypt, check again.
 #include "dataplane/stages.h"
 
-#include <emmintrin.h>
 #include <string.h>
 
 #include <rte_branch_prediction.h>
+#include <rte_vect.h>
 
 #include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"

@@ -130,7 +130,12 @@ static enum guard_fate judge_opener(struct guard *g, const struct guard_rates *r
 	if (peer ? guard_take(&peer->opens, &r->peer_opens, now_tsc)
 		 : guard_take(&g->stranger_opens, &r->stranger_opens, now_tsc))
 		return peer ? GUARD_PEER : GUARD_STRANGER;
-	return keys && msg->len >= IKE_COOKIE_REPLY_LEN ? GUARD_COOKIE : GUARD_LIMITED;
+	if (!keys || msg->len < IKE_COOKIE_REPLY_LEN)
+		return GUARD_LIMITED;
+	if (guard_seen(&g->seen, msg->ike.spi_i_num) ||
+	    guard_take(peer ? &peer->answers : &g->stranger_answers, &r->answers, now_tsc))
+		return GUARD_COOKIE;
+	return GUARD_UNREPEATED;
 }
 
 static enum guard_fate judge(struct guard *g, const struct guard_rates *r,
@@ -156,7 +161,8 @@ static enum guard_fate judge(struct guard *g, const struct guard_rates *r,
 
 static void count_peer(struct worker *w, struct guard_peer *peer, enum guard_fate fate)
 {
-	_Atomic uint64_t *c = fate == GUARD_COOKIE    ? &peer->cookies
+	const bool unproven = fate == GUARD_COOKIE || fate == GUARD_UNREPEATED;
+	_Atomic uint64_t *c = unproven		      ? &peer->cookies
 			      : fate == GUARD_LIMITED ? &peer->limited
 						      : &peer->passed;
 
@@ -300,6 +306,9 @@ static bool one(struct worker *w, struct batch *b, uint16_t i, struct batch *fir
 	case GUARD_COOKIE:
 		if (!send_answer(w, b, i, &msg, keys))
 			drop(w, b->pkt[i], DROP_GUARD_LIMITED);
+		return false;
+	case GUARD_UNREPEATED:
+		drop(w, b->pkt[i], DROP_GUARD_UNREPEATED);
 		return false;
 	case GUARD_MALFORMED:
 		drop(w, b->pkt[i], DROP_GUARD_MALFORMED);

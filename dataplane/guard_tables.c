@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_cycles.h>
+
 #include "dataplane/guard.h"
 #include "lib/secret.h"
 
@@ -89,6 +91,7 @@ int dp_guard_set_peers(struct dp *dp, const struct dp_guard_peer *peers, size_t 
 			now->opens = was->opens;
 			now->proven = was->proven;
 			now->rest = was->rest;
+			now->answers = was->answers;
 			now->passed = was->passed;
 			now->cookies = was->cookies;
 			now->limited = was->limited;
@@ -247,6 +250,7 @@ int dp_guard_set_rates(struct dp *dp, const struct dp_guard_params *p)
 		.stranger_proven = rate_of(dp, p->proven_rate),
 		.stranger_rest = rate_of(dp, p->unknown_rate),
 		.stranger_v1 = rate_of(dp, p->v1_rate),
+		.answers = rate_of(dp, p->answer_rate),
 	};
 	old = atomic_load_explicit(&dp->guard->rates, memory_order_relaxed);
 	atomic_store_explicit(&dp->guard->rates, made, memory_order_release);
@@ -262,12 +266,19 @@ int guard_create(struct dp *dp)
 	if (!g)
 		return -ENOMEM;
 	g->spis = spis_create(SPIS_MIN);
-	if (!g->spis) {
+	if (!g->spis || guard_seen_init(&g->seen, (const uint32_t *)&dp->ike_mark)) {
+		free(g->spis);
 		free(g);
 		return -ENOMEM;
 	}
 	dp->guard = g;
 	return 0;
+}
+
+void guard_age(struct dp *dp)
+{
+	if (dp->guard)
+		guard_seen_age(&dp->guard->seen, rte_rdtsc(), dp->tsc_hz);
 }
 
 void guard_destroy(struct dp *dp)
@@ -279,6 +290,7 @@ void guard_destroy(struct dp *dp)
 	free(g->peers);
 	free(g->spis);
 	free_keys(g->keys);
+	guard_seen_fini(&g->seen);
 	free(g->rates);
 	free(g);
 	dp->guard = NULL;

@@ -1,6 +1,5 @@
 #include "dataplane/known.h"
 
-#include <emmintrin.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
+#include <rte_vect.h>
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp_group.h"

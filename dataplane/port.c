@@ -11,6 +11,7 @@
 
 #include "dataplane/device.h"
 #include "dataplane/dp_internal.h"
+#include "dataplane/ike_flow.h"
 #include "dataplane/tap.h"
 #include "dataplane/vlan.h"
 #include "lib/log.h"
@@ -187,6 +188,7 @@ int port_open(struct dp *dp, unsigned index, const struct dp_params *p, struct e
 	struct port *port = &dp->ports[index];
 	const unsigned first = device_first(p->ports, index);
 	struct dp_port_params device;
+	bool steered = false;
 	int ret;
 
 	snprintf(port->name, sizeof(port->name), "%s", p->ports[index].name);
@@ -194,7 +196,36 @@ int port_open(struct dp *dp, unsigned index, const struct dp_params *p, struct e
 	if (first < index)
 		return 0;
 	ret = gather(dp, index, p, &device, err);
-	return ret ? ret : device_open(&device, &port->id, err);
+	if (!ret)
+		ret = device_open(&device, &dp->ike_mark, &port->id, &steered, err);
+	if (!ret && steered)
+		port->ike_queue = DP_IKE_QUEUE_FILTER;
+	return ret;
+}
+
+// One queue more, for IKE, where the NIC can leave it out of RSS and has rules that lead there.
+static void set_ike_queue_aside(struct port *port, const struct rte_eth_dev_info *info)
+{
+	if (port->ike_queue != DP_IKE_QUEUE_NONE || port_rss(info->flow_type_rss_offloads) == 0 ||
+	    port->n_rxq >= info->max_rx_queues ||
+	    !ike_flow_offered(port->id, port->n_rxq, info->reta_size))
+		return;
+	port->reta_size = info->reta_size;
+	port->n_rxq++;
+}
+
+static void fill_ike_queue(struct port *port)
+{
+	const char *why = "";
+
+	if (port->reta_size == 0)
+		return;
+	if (ike_flow_start(port->id, (uint16_t)(port->n_rxq - 1), port->reta_size, &why))
+		port->ike_queue = DP_IKE_QUEUE_FLOW;
+	else
+		log_info(LOG_NET,
+			 "port %s: device '%s' does not send UDP 500 to a queue of its own: %s",
+			 port->name, port->device, why);
 }
 
 static int start_device(struct dp *dp, struct port *port, const struct dp_params *p,
@@ -212,6 +243,7 @@ static int start_device(struct dp *dp, struct port *port, const struct dp_params
 		return dev_error(port, ret, "ask it what it can do", err);
 	port->n_rxq = port_rx_queues(info.driver_name, info.flow_type_rss_offloads,
 				     info.max_rx_queues, dp->n_workers);
+	set_ike_queue_aside(port, &info);
 	port->shared_tx = info.max_tx_queues < dp->n_workers || counts_queues_by_peer(&info);
 	ret = open_queues(dp, port, &device, &info, err);
 	if (ret)
@@ -261,6 +293,7 @@ int port_start(struct dp *dp, unsigned index, const struct dp_params *p, struct 
 	if (ret)
 		return dev_error(port, ret, "start it", err);
 	filter_vlans(port);
+	fill_ike_queue(port);
 	return 0;
 }
 
@@ -356,6 +389,7 @@ int dp_port_info(const struct dp *dp, unsigned index, struct dp_port_info *out)
 		.mtu = port->mtu,
 		.vlan = port->vlan,
 		.rx_queues = device->n_rxq,
+		.ike_queue = device->ike_queue,
 		.tap_ifindex = port->tap_ifindex,
 		.punt_packets = counter_read(&port->punt_packets),
 		.from_linux_packets = counter_read(&port->from_linux_packets),

@@ -30,8 +30,10 @@ struct port { // read only once started, but for the counters
 	struct mac_addr mac;
 	uint16_t mtu; // bytes of IP packet
 	uint16_t n_rxq;
-	unsigned device_port; // which port has opened the device: itself, or one before it
-	uint16_t vlan;	      // 0: untagged
+	uint16_t reta_size;	     // for ike_flow.h; 0: no queue was set aside
+	enum dp_ike_queue ike_queue; // what the last of them is
+	unsigned device_port;	     // which port has opened the device: itself, or one before it
+	uint16_t vlan;		     // 0: untagged
 	bool vlan_insert, vlan_filter, rx_checksum; // what the device does
 	struct vlan_map *vlans;	  // of device_port, NULL when the device has no VLANs
 	bool link_down;		  // control only: as last reported
@@ -53,8 +55,8 @@ int port_start(struct dp *dp, unsigned index, const struct dp_params *params, st
 void port_stop(struct port *port);
 // Reports ports whose link has gone or come since the last call (DP_EV_LINK). Control only.
 void port_watch_links(struct dp *dp);
-// What a NIC hashes to choose the receive queue, of the RTE_ETH_RSS_* that it offers: the SPI of ESP
-// where it can, addresses and ports of the rest. Pure.
+// What a NIC hashes to choose the receive queue, of the RTE_ETH_RSS_* that it offers: the SPI of
+// ESP where it can, addresses and ports of the rest. Pure.
 uint64_t port_rss(uint64_t offers);
 // How many receive queues a device gets. Pure.
 uint16_t port_rx_queues(const char *driver, uint64_t rss_offers, uint16_t max, unsigned n_workers);

@@ -30,6 +30,7 @@
 enum {
 	HANDOVER_SIZE = 1024, // packets
 	REPORT_MS = 100,
+	IKE_BURST = 32, // packets
 };
 
 // ---- sources ----
@@ -39,15 +40,15 @@ static uint16_t receive_ring(struct rte_ring *ring, struct batch *in)
 	return (uint16_t)rte_ring_dequeue_burst(ring, (void **)in->pkt, BATCH_MAX, NULL);
 }
 
-// Packets from a source, of which only pkt[] is set.
-static void receive(struct worker *w, const struct source *src, struct batch *in)
+// At most `max` packets from a source, of which only pkt[] is set.
+static void receive(struct worker *w, const struct source *src, uint16_t max, struct batch *in)
 {
 	const struct port *port = &w->dp->ports[src->port];
 
 	in->n = 0;
 	switch ((enum source_type)src->type) {
 	case SOURCE_NIC:
-		in->n = rte_eth_rx_burst(port->id, src->queue, in->pkt, BATCH_MAX);
+		in->n = rte_eth_rx_burst(port->id, src->queue, in->pkt, max);
 		break;
 	case SOURCE_TAP:
 		in->n = receive_ring(port->from_linux, in);
@@ -169,13 +170,13 @@ void worker_take(struct worker *w, const struct source *src, struct batch *in)
 	all_stages(w, in, &esp);
 }
 
-unsigned worker_step(struct worker *w, const struct source *src)
+static unsigned step(struct worker *w, const struct source *src, uint16_t max)
 {
 	struct batch in;
 	unsigned n;
 
 	stage_start(&w->times);
-	receive(w, src, &in);
+	receive(w, src, max, &in);
 	n = in.n;
 	if (n > 0) {
 		stage_end(&w->times, STAGE_RX);
@@ -183,6 +184,40 @@ unsigned worker_step(struct worker *w, const struct source *src)
 	}
 	stage_stop(&w->times);
 	return n;
+}
+
+unsigned worker_step(struct worker *w, const struct source *src)
+{
+	return step(w, src, BATCH_MAX);
+}
+
+unsigned worker_round(struct worker *w)
+{
+	unsigned n = 0, others = 0, ike = 0;
+	uint64_t start;
+
+	for (unsigned i = 0; i < w->n_sources; i++) {
+		const unsigned got = step(w, &w->source[i], BATCH_MAX);
+
+		n += got;
+		if (got > 0)
+			counter_add(&w->batches, 1);
+		if (w->source[i].type != SOURCE_SELF) // answers to IKE are that
+			others += got;
+	}
+	if (w->n_ike_sources == 0 || !ike_share_open(&w->ike_share, rte_rdtsc(), others > 0))
+		return n;
+	start = rte_rdtsc();
+	for (unsigned i = 0; i < w->n_ike_sources; i++) {
+		const unsigned got = step(w, &w->ike_source[i], IKE_BURST);
+
+		ike += got;
+		if (got > 0)
+			counter_add(&w->batches, 1);
+	}
+	if (ike > 0)
+		ike_share_spent(&w->ike_share, start, rte_rdtsc());
+	return n + ike;
 }
 
 // ---- the loop ----
@@ -233,16 +268,10 @@ int worker_main(void *arg)
 	rte_rcu_qsbr_thread_online(dp->qsbr, w->id);
 	w->now_tsc = rte_rdtsc();
 	while (!atomic_load_explicit(&dp->stop, memory_order_relaxed)) {
-		unsigned n = 0, left;
+		unsigned n, left;
 
 		start = w->now_tsc;
-		for (unsigned i = 0; i < w->n_sources; i++) {
-			const unsigned got = worker_step(w, &w->source[i]);
-
-			n += got;
-			if (got > 0)
-				counter_add(&w->batches, 1);
-		}
+		n = worker_round(w);
 		hold_retry(w);
 		acquire_retry(w);
 		tfc_send(w);
@@ -278,6 +307,7 @@ int worker_create(struct dp *dp, unsigned id, struct worker **out)
 	w->lcore = id + 1;
 	w->alone = dp->n_workers == 1;
 	w->dp = dp;
+	w->ike_share = ike_share_new(dp->tsc_hz);
 	w->frag6_id = (uint32_t)rte_rand();
 	w->tx = calloc(dp->n_ports, sizeof(w->tx[0]));
 	w->iface_count = calloc(DP_IFACES_MAX, sizeof(w->iface_count[0]));

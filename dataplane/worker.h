@@ -16,6 +16,7 @@
 #include "dataplane/batch.h"
 #include "dataplane/dp.h"
 #include "dataplane/drop.h"
+#include "dataplane/ike_share.h"
 #include "dataplane/stage_time.h"
 
 struct capture_ring;
@@ -101,8 +102,11 @@ struct worker {
 	unsigned traffic; // packets through tunnels or forwarded in this round: patience.h
 	struct source source[WORKER_SOURCES_MAX];
 	unsigned n_sources;
-	struct tx_buffer *tx;	   // one per port
-	struct rte_ring *handover; // inbound ESP and fragments that are ours (multi-producer)
+	struct source ike_source[DP_PORTS_MAX]; // queues of IKE (ike_filter.h, ike_flow.h)
+	unsigned n_ike_sources;
+	struct ike_share ike_share; // of them
+	struct tx_buffer *tx;	    // one per port
+	struct rte_ring *handover;  // inbound ESP and fragments that are ours (multi-producer)
 	struct held hold[WORKER_HOLD_MAX];
 	uint16_t n_held;
 	uint32_t fib_generation; // the hold was last tried with
@@ -172,6 +176,8 @@ void worker_handover(struct worker *w, unsigned owner, struct rte_mbuf *m, uint1
 int worker_main(void *worker);
 // Takes one batch from a source through all stages. Returns how many packets it was.
 unsigned worker_step(struct worker *w, const struct source *src);
+// One batch from every source, and from the queues of IKE if it is their turn.
+unsigned worker_round(struct worker *w);
 // What worker_step() does with a batch that has come in from there, of which it reads pkt[].
 void worker_take(struct worker *w, const struct source *src, struct batch *in);
 // Allocates a worker and its rings; crypto and sources are added by dp.c. -ENOMEM.

@@ -132,6 +132,9 @@ struct ike_env {
 	// `only`: it says that it has no other one (INITIAL_CONTACT). NULL: always.
 	bool (*may_join)(void *ctx, const struct ike_conn *conn, const struct identity *local,
 			 const struct identity *remote, bool only);
+	// Marks one of our own SPIs of an IKE SA, which is random, for the dataplane to know it again.
+	// NULL: it stays as it is.
+	void (*spi_mark)(void *ctx, uint8_t spi[8]);
 	uint64_t half_open_ms; // life of a responder before authentication
 	// May a refusal of a peer that is not authenticated be explained in full? Called once for
 	// each. *stranger: no connection names that address. NULL: always.

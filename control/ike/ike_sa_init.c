@@ -154,7 +154,7 @@ bool init_fall_back(struct step *st)
 	    sa->remote.port != IKE_PORT || sa->init_rounds > 0 || sa->refused ||
 	    (r->repeats < IKE_FALL_BACK_REPEATS && r->repeats < r->tries_max))
 		return false;
-	sa->silent_500 = r->repeats + 1;
+	sa->silent_500 = r->repeats + r->early + 1;
 	sa->local.port = IKE_NATT_PORT;
 	sa->remote.port = sa->conn->fallback_port;
 	// Another SPI: should only the answers from 500 be lost, the peer has a half-open IKE SA

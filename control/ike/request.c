@@ -104,6 +104,24 @@ static uint64_t wait_ms(const struct ike_conn *conn, unsigned n)
 	return ms < 1 ? 1 : ms > 1e9 ? 1000000000 : (uint64_t)ms;
 }
 
+// An opener is repeated after an eighth and three eighths of the first wait already. Nobody knows
+// us yet, so it is what a flood of openers takes with it, and a guard may wait for the second one.
+static bool repeat_early(struct step *st)
+{
+	struct ike_request *r = &st->sa->request;
+	const uint64_t wait = wait_ms(st->sa->conn, 0), now = st->ev->now_ms;
+
+	if (r->kind != REQUEST_INIT || wait < IKE_EARLY_WAIT_MS || r->repeats > 0 ||
+	    r->early == IKE_EARLY_TRIES || now >= r->first_ms + wait)
+		return false;
+	r->early++;
+	r->next_ms = r->first_ms + (r->early < IKE_EARLY_TRIES ? wait * 3 / 8 : wait);
+	if (st->sa->refused) // it has come
+		return true;
+	act_send(st, &r->message, r->exchange, r->message_id, false, true);
+	return true;
+}
+
 bool request_send(struct step *st, struct ike_builder *b, enum request_kind kind)
 {
 	struct ike_sa *sa = st->sa;
@@ -116,12 +134,14 @@ bool request_send(struct step *st, struct ike_builder *b, enum request_kind kind
 	r->exchange = exchange;
 	r->message_id = sa->next_request_id;
 	r->doubtful = r->lists = r->tried = r->scattered = false;
-	r->repeats = 0;
+	r->repeats = r->early = 0;
 	r->tries_max = sa->conn->retransmit_tries;
 	if (kind == REQUEST_DELETE_IKE || kind == REQUEST_AUTH_FAILED)
 		r->tries_max = r->tries_max < IKE_DELETE_TRIES ? r->tries_max : IKE_DELETE_TRIES;
 	r->first_ms = st->ev->now_ms;
-	r->next_ms = st->ev->now_ms + wait_ms(sa->conn, 0);
+	r->next_ms = r->first_ms + wait_ms(sa->conn, 0);
+	if (kind == REQUEST_INIT && wait_ms(sa->conn, 0) >= IKE_EARLY_WAIT_MS)
+		r->next_ms = r->first_ms + wait_ms(sa->conn, 0) / 8;
 	act_send(st, &r->message, exchange, r->message_id, false, false);
 	return true;
 }
@@ -277,7 +297,7 @@ static void give_up(struct step *st)
 	const struct ike_request *r = &sa->request;
 	char peer[IP_ENDPOINT_TEXT_MAX];
 	uint64_t waited_ms = st->ev->now_ms - r->first_ms;
-	unsigned sent = r->repeats + 1;
+	unsigned sent = r->repeats + r->early + 1;
 
 	ip_endpoint_format(&sa->remote, peer, sizeof(peer));
 	if (sa->phase == PHASE_REKEYED) { // the peer may have deleted it long ago
@@ -317,7 +337,8 @@ void request_timer(struct step *st)
 	struct ike_request *r = &sa->request;
 	char peer[IP_ENDPOINT_TEXT_MAX];
 
-	if (r->kind == REQUEST_NONE || st->ev->now_ms < r->next_ms || init_fall_back(st))
+	if (r->kind == REQUEST_NONE || st->ev->now_ms < r->next_ms || repeat_early(st) ||
+	    init_fall_back(st))
 		return;
 	if (r->repeats >= r->tries_max && !is_patient(st)) {
 		give_up(st);

@@ -30,9 +30,14 @@ bool sa_random_spi(const struct ike_env *env, uint8_t spi[8])
 	static const uint8_t zero[8];
 
 	// RFC 7296 3.1: zero means "not known yet".
-	for (unsigned i = 0; i < 4; i++)
-		if (env->crypto->random(env->crypto->ctx, spi, 8) == 0 && memcmp(spi, zero, 8) != 0)
+	for (unsigned i = 0; i < 4; i++) {
+		if (env->crypto->random(env->crypto->ctx, spi, 8) != 0)
+			continue;
+		if (env->spi_mark)
+			env->spi_mark(env->ctx, spi);
+		if (memcmp(spi, zero, 8) != 0)
 			return true;
+	}
 	return false;
 }
 

@@ -31,6 +31,8 @@ enum { IKE_ATTACK_TRIES = 3 };	      // more of them while our ports are flooded
 enum { IKE_LOSS_WAIT_MS = 600000 };   // for an answer that we may have lost, without ESP
 enum { IKE_ATTACK_DEFER_MS = 30000 }; // a rekeying of the IKE SA then, plus up to half
 enum { IKE_EXPIRED_WAIT_MS = 10000 }; // for the DELETE of a child whose lifetime is over
+enum { IKE_EARLY_TRIES = 2 };	      // of an opener, where the first wait is at least as long as
+enum { IKE_EARLY_WAIT_MS = 2000 };    // that
 enum { IKE_FALL_BACK_REPEATS = 2 };   // of IKE_SA_INIT to 500, and fallback_port is tried
 enum { IKE_TRY_PATHS_REPEATS = 2 };   // of a request, and other pairs of addresses are tried
 enum { IKE_COOKIE2_LEN = 16 };	      // of ours (RFC 4555 4.2.5)
@@ -75,6 +77,7 @@ struct ike_request { // ours that is under way; the window is 1 (RFC 7296 2.3)
 	uint32_t message_id;
 	struct octets message; // repeated bit by bit (RFC 7296 2.1); fragments back to back
 	unsigned repeats, tries_max;
+	unsigned early; // repeats of an opener before the first wait is over
 	uint64_t first_ms, next_ms;
 	uint32_t spi_in; // REQUEST_DELETE_CHILD
 	bool doubtful;	 // the same: the peer may not know the child yet

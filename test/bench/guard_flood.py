@@ -7,10 +7,11 @@ taken down and up again for as long as the flood lasts; after each third one the
 child SA is rekeyed. Each gets --patience seconds. port500 and charon (both ends of one kind) take
 turns in one run; "unguarded" is port500 with guard { enable = no }.
 
-Losses are told apart by where they happen. `guard`: what the guard dropped, forged or not. `other`:
+Losses are told apart by where they happen. `guard`: what the guard dropped, forged or not
+(`fate_unrepeated` with --json: openers of the flood; `fate_limited`: all else). `other`:
 what port500 dropped for any other reason. `ring`: frames that came over the wire to B and never to
-the dataplane, because the kernel found no room in the ring that both share: the worker had no CPU,
-or did not keep up. An echo that is lost while `guard` and `other` are 0 was lost in a ring.
+the dataplane, because the kernel found no room in a ring: the worker had no CPU, or did not keep
+up. The flood has a ring of its own, so they are of the flood, and openers among them.
 """
 import argparse
 import json

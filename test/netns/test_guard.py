@@ -19,11 +19,11 @@ HANDSHAKES = 10
 class Flood:
     """Openers with a forged address (or random ones) from the carrier to gateway B."""
 
-    def __init__(self, net, directory, source, seconds):
+    def __init__(self, net, directory, source, seconds, rate=RATE):
         self.log = str(directory / f"flood-{source}")
         program = os.path.join(BUILD, "test", "netns", "flood")
         self.process = net.start(
-            "carrier", f"{program} {B.wan_addr} {source} {RATE} {seconds}", self.log)
+            "carrier", f"{program} {B.wan_addr} {source} {rate} {seconds}", self.log)
 
     def end(self):
         self.process.wait(90)
@@ -34,6 +34,12 @@ class Flood:
 def rss_kb(gw):
     with open(f"/proc/{gw.process.pid}/status", encoding="utf-8") as f:
         return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+
+
+def ring_losses(net, gw):
+    """Frames that came over the wire to the gateway's WAN port and never to the dataplane."""
+    wire = int(net.run(gw.ns, f"cat /sys/class/net/wan-{gw.site.letter}/statistics/rx_packets"))
+    return wire - int(gw.json("show ports")["wan"]["rx-packets"])
 
 
 def rubbish(net):
@@ -83,6 +89,24 @@ def test_flood(net, a, b, tmp_path, source):
     assert rss_kb(b) < before + 20000
     assert ping(net, count=50) == (50, 50)
     assert net.clear_forwarded() == 0
+
+
+def test_more_than_its_queue_holds(net, a, b, tmp_path):
+    """The kernel drops what of a flood is too much, and none of the tunnel's packets with it."""
+    small = b.default_config(start=False).replace("iface=wan-b", "iface=wan-b,framecnt=64,qpairs=2")
+    b.start(small)
+    a.start()
+    a.wait_child()
+    assert b.json("show ports")["wan"]["ike-queue"] == "filter"
+    assert b.json("show ports")["wan"]["rx-queues"] == "3"
+    before = ring_losses(net, b)
+    flood = Flood(net, tmp_path, "random", 8, rate=0)
+    wait_for("the queue to overflow", lambda: ring_losses(net, b) > before + 100, 10)
+    assert ping(net, count=200, options="-i 0.01") == (200, 200)
+    a.cli("rekey lab", timeout=20)
+    flood.end()
+    assert sum(fates(b).values()) > 1000
+    assert {name for name, n in b.drops().items() if n} <= {"guard-limited", "guard-unrepeated"}
 
 
 def test_who_sends_is_shown(net, a, b):

@@ -310,7 +310,7 @@ int dp_tunnel_clear_out(struct dp *dp, uint32_t tunnel, uint32_t spi)
 
 int dp_guard_add_spi(struct dp *dp, uint64_t spi)
 {
-	(void)spi;
+	dp->guard_spi = spi;
 	dp->guard_spis++;
 	return 0;
 }
@@ -332,6 +332,12 @@ int dp_guard_set_rates(struct dp *dp, const struct dp_guard_params *p)
 {
 	dp->guard_rates = *p;
 	return 0;
+}
+
+struct ike_mark_key dp_ike_mark(const struct dp *dp)
+{
+	(void)dp;
+	return ike_mark_key_of((const uint8_t *)"sixteen octets!");
 }
 
 int dp_guard_set_cookies(struct dp *dp, const struct ike_cookie_keys *keys)

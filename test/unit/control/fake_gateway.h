@@ -31,8 +31,9 @@ struct dp { // what the dataplane would hold
 	size_t n_policies;
 	bool refuse; // the next SA
 	bool refuse_tunnels, refuse_policies;
-	bool dummies_in; // there is always a dummy packet just now
-	int guard_spis;	 // added, less those deleted
+	bool dummies_in;    // there is always a dummy packet just now
+	int guard_spis;	    // added, less those deleted
+	uint64_t guard_spi; // the last one that was added
 	size_t guard_peers;
 	struct ip_addr ttl_of; // the last that was learned
 	uint8_t ttl;
@@ -85,7 +86,7 @@ void wire_inject(struct gateway *to, const char *from, const uint8_t *bytes, siz
 // The route look-up answers with an error.
 void wire_no_route(bool on);
 
-extern uint8_t wire_ttl; // of all messages
+extern uint8_t wire_ttl;				 // of all messages
 extern unsigned keepalives;				 // NAT keepalives sent by any gateway
 unsigned established(struct gateway *g);		 // IKE SAs
 uint32_t out_spi(struct gateway *g, const char *tunnel); // 0: none

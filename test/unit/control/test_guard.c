@@ -12,6 +12,19 @@
 
 #include <event2/event.h>
 
+// Does its SPI bear the mark that the dataplane knows ours by?
+static bool is_marked(const struct dp *dp)
+{
+	const struct ike_mark_key key = dp_ike_mark(dp);
+	uint8_t spi[8], marked[8];
+
+	for (unsigned i = 0; i < 8; i++)
+		spi[i] = (uint8_t)(dp->guard_spi >> (56 - 8 * i));
+	memcpy(marked, spi, sizeof(marked));
+	ike_mark_spi(&key, marked);
+	return dp->guard_spi != 0 && memcmp(spi, marked, sizeof(spi)) == 0;
+}
+
 static void test_told(void **state)
 {
 	struct pair *n = *state;
@@ -31,6 +44,7 @@ static void test_told(void **state)
 	WAIT(n->base, n->a.dp.guard_peers == 1);
 	assert_int_equal(n->a.dp.guard_spis, 1); // both as initiator and as responder
 	assert_int_equal(n->b.dp.guard_spis, 1);
+	assert_true(is_marked(&n->a.dp) && is_marked(&n->b.dp));
 	gateway_configure(&n->a, pair_config('a', "remote_addrs = %any", ""));
 	WAIT(n->base, n->a.dp.guard_peers == 0);
 	WAIT(n->base, established(&n->b) == 0);

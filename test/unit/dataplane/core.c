@@ -93,6 +93,7 @@ int core_setup(void **state)
 
 	(void)state;
 	memset(&core, 0, sizeof(core));
+	dp->ike_mark = ike_mark_key_of((const uint8_t *)"sixteen octets!!");
 	dp->ports = core.port;
 	dp->n_ports = 2;
 	dp->workers = core.workers;

@@ -33,6 +33,7 @@ static const struct dp_guard_params rates = {
 	.stranger_rate = 8,
 	.unknown_rate = 6,
 	.v1_rate = 4,
+	.answer_rate = 1000000,
 };
 static struct ike_cookie_keys keys = {.version = 7, .now = "sixteen octets!", .before = "before"};
 static uint64_t tsc;
@@ -349,6 +350,49 @@ static void test_cookie_of_what(void **state)
 	assert_int_equal(sends(PEER, &shown), 'a');
 }
 
+// How many of n openers, each with an SPI of its own from `spi` on, are answered.
+static unsigned answered(const char *from, uint64_t spi, unsigned n)
+{
+	struct ike one = opener;
+	unsigned count = 0;
+
+	for (one.spi_i = spi; one.spi_i < spi + n; one.spi_i++)
+		count += sends(from, &one) == 'a';
+	return count;
+}
+
+// Of more openers than are answered at once, those that are repeated are.
+static void test_a_flood_is_answered_where_it_repeats_itself(void **state)
+{
+	struct dp_guard_params few = rates;
+	struct guard_seen *seen = &core.dp.guard->seen;
+
+	(void)state;
+	few.answer_rate = 16;
+	assert_int_equal(dp_guard_set_rates(&core.dp, &few), 0);
+	passed(PEER, &opener, 5); // its budget without cookies
+	passed("203.0.113.1", &opener, 4);
+	// Half a second's worth at once, for each peer and for all strangers.
+	assert_in_range(answered(PEER, 1000, 1000), 8, 9);
+	assert_in_range(answered("203.0.113.1", 3000, 1000), 8, 9);
+	assert_in_range(answered("203.0.113.2", 5000, 1000), 0, 1);
+	assert_in_range(info().fate[GUARD_UNREPEATED], 2981, 2984);
+	assert_int_equal(core_dropped(DROP_GUARD_UNREPEATED), info().fate[GUARD_UNREPEATED]);
+	// Who repeats his is answered, every time.
+	assert_int_equal(answered(PEER, 1000, 1000), 1000);
+	assert_int_equal(answered("203.0.113.2", 5000, 1000), 1000);
+	assert_int_equal(answered(PEER, 1000, 1000), 1000);
+	// Not for ever: a turn later it is known, two more turns later it is not.
+	seen->turned_tsc = 0;
+	guard_seen_age(seen, SEEN_MS * 1000ull, 1000000);
+	assert_int_equal(answered("203.0.113.1", 3000, 1000), 1000);
+	for (unsigned i = 0; i < 2; i++) {
+		guard_seen_age(seen, seen->turned_tsc + 2000000, 1000000);
+		guard_seen_age(seen, seen->turned_tsc + SEEN_MS * 1000ull, 1000000);
+	}
+	assert_in_range(answered(PEER, 1000, 1000), 0, 1);
+}
+
 // The answer must not be longer than what came; and without room it is not sent.
 static void test_no_answer(void **state)
 {
@@ -534,7 +578,8 @@ static void test_ttl_of_a_peer(void **state)
 	// An SPI of ours on a message that nobody has authenticated yet teaches nothing.
 	assert_int_equal(sent_with(PEER, &known, 40).ttl_known, 61);
 	assert_int_equal(sent_with(PEER, &opener, 61).odd_ttl, 2);
-	// Another place in the census (another worker, or pushed out and come back) knows it as well.
+	// Another place in the census (another worker, or pushed out and come back) knows it as
+	// well.
 	memset(core.w->census, 0, sizeof(*core.w->census));
 	assert_int_equal(sent_with(PEER, &opener, 50).odd_ttl, 1);
 	// So does the table of a new configuration.
@@ -666,6 +711,7 @@ int main(void)
 		T(test_others_are_left_alone),
 		T(test_cookie),
 		T(test_cookie_of_what),
+		T(test_a_flood_is_answered_where_it_repeats_itself),
 		T(test_no_answer),
 		T(test_ipv6),
 		T(test_census),
