@@ -652,6 +652,20 @@ static void test_frames_that_are_not_ordinary(void **state)
 			fail_msg("%s: %u by the short way", rows[i].why, ways);
 		compare();
 	}
+	// What stands behind the end of a packet is none of its ports, whatever it says.
+	set_policies(2);
+	n_given = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		struct rte_mbuf *m = core_frame(&p);
+		uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+
+		if (i == 1)
+			memcpy(frame + 16, (const uint8_t[]){0, 23}, 2);
+		mend(frame, 20);
+		keep(m, 0);
+	}
+	compare();
+	assert_int_equal(by_short_way.drops[DROP_POLICY_DISCARD], 1);
 	end_world();
 }
 
@@ -743,6 +757,7 @@ static void test_flows_that_share_a_place(void **state)
 				if (!by_port) {
 					frame[31] = (uint8_t)(place >> 8);
 					frame[32] = (uint8_t)place;
+					frame[33] = (uint8_t)(place * 7); // the hash is linear
 				}
 				mend(frame, 20);
 				keep(m, 0);
