@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -663,6 +664,20 @@ static void test_frames_that_are_not_ordinary(void **state)
 			fail_msg("%s: %u by the short way", rows[i].why, ways);
 		compare();
 	}
+	// What stands behind the end of a packet is none of its ports, whatever it says.
+	set_policies(2);
+	n_given = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		struct rte_mbuf *m = core_frame(&p);
+		uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+
+		if (i == 1)
+			memcpy(frame + 16, (const uint8_t[]){0, 23}, 2);
+		mend(frame, 20);
+		keep(m, 0);
+	}
+	compare();
+	assert_int_equal(by_short_way.drops[DROP_POLICY_DISCARD], 1);
 	end_world();
 }
 
@@ -754,6 +769,7 @@ static void test_flows_that_share_a_place(void **state)
 				if (!by_port) {
 					frame[31] = (uint8_t)(place >> 8);
 					frame[32] = (uint8_t)place;
+					frame[33] = (uint8_t)(place * 7); // the hash is linear
 				}
 				mend(frame, 20);
 				keep(m, 0);
@@ -815,6 +831,101 @@ static void test_what_an_epoch_ends(void **state)
 	atomic_store(&core.dp.changes, changes);
 	run(&by_short_way);
 	assert_int_equal(by_short_way.drops[DROP_POLICY_DISCARD], 1);
+	end_world();
+}
+
+// RFC 1624: every checksum that a header may have, one hop later.
+static void test_every_checksum(void **state)
+{
+	const struct packet p = {.src = "10.1.0.9", .dst = "203.0.113.9"};
+
+	(void)state;
+	make_world();
+	for (unsigned id = 0; id < 65536;) {
+		for (n_given = 0; n_given < 16; id++) {
+			struct rte_mbuf *m = core_frame(&p);
+			uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+
+			frame[18] = (uint8_t)(id >> 8);
+			frame[19] = (uint8_t)id;
+			mend(frame, 20);
+			keep(m, 0);
+		}
+		compare();
+	}
+	end_world();
+}
+
+// Bypassed by one port, and not by the one that leads there; an answer; a packet that just fits.
+static void test_ways_in_clear(void **state)
+{
+	static const uint8_t zeros[1400];
+	const struct packet full = {
+		.src = "10.1.0.9", .dst = "203.0.113.9", .payload = zeros, .payload_len = 1372};
+	const struct packet answer = {
+		.src = "203.0.113.9", .dst = "10.1.0.9", .to = &core_port_mac[1]};
+
+	(void)state;
+	make_world();
+	for (unsigned kind = 4; kind <= 5; kind++) {
+		set_policies(kind);
+		n_given = 0;
+		keep(core_frame(&full), 0);
+		compare();
+		assert_int_equal(count_short_ways(), kind == 5);
+	}
+	set_policies(0);
+	compare();
+	assert_int_equal(count_short_ways(), 1);
+	n_given = 0;
+	keep(core_frame(&answer), 1);
+	compare();
+	assert_int_equal(count_short_ways(), 1);
+	// ESP from where nothing comes is malformed, and of no SA that we lack.
+	for (unsigned i = 0; i < 2; i++) {
+		const struct packet esp = {.src = i == 0 ? "127.0.0.1" : "224.0.0.9",
+					   .dst = "192.0.2.1",
+					   .proto = IPPROTO_ESP,
+					   .payload = zeros,
+					   .payload_len = 100};
+
+		n_given = 0;
+		keep(core_frame(&esp), 0);
+		compare();
+		assert_int_equal(by_short_way.drops[DROP_ESP_NO_SA], 0);
+	}
+	end_world();
+}
+
+// More next hops than there is room for: the others are the stages'.
+static void test_many_next_hops(void **state)
+{
+	enum { HOPS = 1100, WAYS = 1024 };
+	unsigned ways = 0;
+
+	(void)state;
+	make_world();
+	bypass_all();
+	core_route("203.0.0.0/16", 1, NULL);
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < HOPS; i++) {
+			const struct mac_addr mac = {{2, 0, 0, 8, (uint8_t)(i >> 8), (uint8_t)i}};
+			char there[16];
+
+			snprintf(there, sizeof(there), "203.0.%u.%u", i >> 8, i & 255);
+			if (pass == 0) {
+				core_neigh(1, there, &mac);
+				continue;
+			}
+			const struct packet p = {.src = "10.1.0.9", .dst = there};
+
+			n_given = 0;
+			keep(core_frame(&p), 0);
+			ways += count_short_ways();
+			compare();
+		}
+	}
+	assert_int_equal(ways, WAYS);
 	end_world();
 }
 
@@ -907,6 +1018,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flows_that_share_a_place, core_setup,
 						core_teardown),
 		cmocka_unit_test_setup_teardown(test_what_an_epoch_ends, core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_every_checksum, core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_ways_in_clear, core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_many_next_hops, core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_sas_that_are_not_ordinary, core_setup,
 						core_teardown),
 		cmocka_unit_test_setup_teardown(test_when_it_stands_back, core_setup,
