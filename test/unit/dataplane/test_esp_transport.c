@@ -390,7 +390,6 @@ static void test_offload_flags_are_forgotten(void **state)
 	esp_out(fake.w, &b, &icmp);
 	assert_int_equal(b.n, 1);
 	assert_int_equal(b.pkt[0]->ol_flags, 0);
-	assert_int_equal(b.pkt[0]->tx_offload, 0);
 	batch_free(&b);
 }
 
