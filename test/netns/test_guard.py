@@ -185,12 +185,12 @@ def test_every_class(net, a, b):
     assert peer["class"] == "peer" and peer["last-version"] == "2", peer
     assert peer["ttl-usual"] == peer["ttl"], peer
 
-    # One opener with the peer's address from elsewhere.
-    send(net, A.wan_addr, "openers", 1, 30)
+    # Openers with the peer's address from elsewhere, more than the hops of its own probes are.
+    send(net, A.wan_addr, "openers", 81, 30)
     wait_for("forged", lambda: source(A.wan_addr)["class"] == "forged-peer")
     peer = source(A.wan_addr)
-    assert peer["why"] == f"1 messages with a TTL of 30, its own come with {peer['ttl-usual']}"
-    assert peer["ttl-odd"] == "30" and peer["ttl-odd-messages"] == "1"
+    assert peer["why"] == f"81 messages with a TTL of 30, its own come with {peer['ttl-usual']}"
+    assert peer["ttl-odd"] == "30" and peer["ttl-odd-messages"] == "81"
     text = b.cli("show guard")
     assert "the last one IKEv1 Main Mode" in text and "the last one IKE_SA_INIT" in text, text
 
