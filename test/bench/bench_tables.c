@@ -222,50 +222,58 @@ static unsigned quantile(enum arm arm, double part)
 	return LOOP_CPU_US;
 }
 
-// Stalls in a million rounds of all turns of an arm.
-static double stalls(enum arm arm, unsigned longer_us, double *rounds)
+// Seconds of CPU time of a turn's rounds.
+static double time_of(const struct turn *t)
 {
-	double k = 0, n = 0;
+	double us = 0;
+
+	for (unsigned i = 0; i <= LOOP_CPU_US; i++)
+		us += (double)t->cpu_us[i] * (i + 0.5);
+	return us / 1e6;
+}
+
+// Stalls in a second of the rounds of all turns of an arm.
+static double stalls(enum arm arm, unsigned longer_us, double *seconds)
+{
+	double k = 0, all = 0;
 
 	for (unsigned c = 0; c < cycles; c++) {
 		k += (double)count_rounds(&turns[arm][c], longer_us);
-		n += (double)count_rounds(&turns[arm][c], 0);
+		all += time_of(&turns[arm][c]);
 	}
-	*rounds = n;
-	return n > 0 ? 1e6 * k / n : 0;
+	*seconds = all;
+	return all > 0 ? k / all : 0;
 }
 
-// What one turn has more than its share of an arm's stalls, in a million of the arm's rounds.
+// What one turn has more than its share of an arm's stalls, in a second of the arm's rounds.
 static double surplus(enum arm arm, unsigned cycle, unsigned longer_us)
 {
 	const struct turn *t = &turns[arm][cycle];
-	double rounds;
-	const double all = stalls(arm, longer_us, &rounds);
+	double seconds;
+	const double all = stalls(arm, longer_us, &seconds);
 
-	return rounds > 0 ? (1e6 * (double)count_rounds(t, longer_us) -
-			     all * (double)count_rounds(t, 0)) /
-				    rounds
-			  : 0;
+	return seconds > 0 ? ((double)count_rounds(t, longer_us) - all * time_of(t)) / seconds : 0;
 }
 
 // A stall is a round that takes STALL_US more than its work does, which is the arm's median. What
 // the hypervisor and interrupts take of a round nobody tells, but they strike all arms alike, as
-// these take turns of 100 ms: so the stalls that are due to changes are those that an arm has more
-// than "control busy", give or take twice the standard error, which follows from how the turns side
-// by side differ.
+// these take turns of 100 ms, and so often in a second, not in a round: a round that is twice as
+// long meets them twice as often. So the stalls that are due to changes are those that an arm has
+// more in a second than "control busy", give or take twice the standard error, which follows from
+// how the turns side by side differ.
 static void print_stalls(void)
 {
 	const unsigned busy_us = quantile(BUSY, 0.5) + STALL_US;
-	double rounds;
-	const double busy = stalls(BUSY, busy_us, &rounds);
+	double seconds;
+	const double busy = stalls(BUSY, busy_us, &seconds);
 
 	printf("\nrounds of all workers, us of CPU time; stalls: %d us above the median\n"
 	       "%-16s %7s %7s %7s | %s\n",
 	       STALL_US, "arm", "50 %", "99 %", "99.9 %",
-	       "stalls in a million rounds; of these due to changes");
+	       "stalls in a second of a worker's work; of these due to changes");
 	for (unsigned a = 0; a < ARMS; a++) {
 		const unsigned longer_us = quantile(a, 0.5) + STALL_US;
-		const double more = stalls(a, longer_us, &rounds) - busy;
+		const double more = stalls(a, longer_us, &seconds) - busy;
 		double squares = 0, off;
 
 		for (unsigned c = 0; c < cycles; c++) {
