@@ -234,7 +234,7 @@ static const uint8_t ecn_in[4][4] = {
 };
 
 // RFC 1624: the checksum follows the one word that changed.
-static void set_tos(struct rte_ipv4_hdr *ip, uint8_t tos)
+static __rte_noinline void set_tos(struct rte_ipv4_hdr *ip, uint8_t tos)
 {
 	uint32_t sum = (uint16_t)~ip->hdr_checksum;
 
@@ -267,15 +267,16 @@ static enum drop_reason check_inner4(const struct sa_in *sa, struct rte_ipv4_hdr
 		return DROP_ESP_ECN;
 	tos = outer_in_tos(sa->dscp_mask, (uint8_t)((ip->type_of_service & ~OUTER_ECN_MASK) | ecn),
 			   outer_tos);
-	if (tos != ip->type_of_service)
+	if (unlikely(tos != ip->type_of_service))
 		set_tos(ip, tos);
 	*inner_len = (uint16_t)total_len;
 	return DROP_REASON_COUNT;
 }
 
 // The same for IPv6, whose headers must be such that one can say what the packet carries.
-static enum drop_reason check_inner6(const struct sa_in *sa, uint8_t *ip, uint32_t len,
-				     uint8_t outer_tos, uint16_t *inner_len)
+static __rte_noinline enum drop_reason check_inner6(const struct sa_in *sa, uint8_t *ip,
+						    uint32_t len, uint8_t outer_tos,
+						    uint16_t *inner_len)
 {
 	const size_t total_len = ipv6_packet_len(ip, len);
 	struct flow6 f;
@@ -315,7 +316,8 @@ static enum drop_reason check_inner(const struct sa_in *sa, struct rte_mbuf *m,
 }
 
 // The SA has come to a limit with this packet: control is told which. False: a hard one.
-static bool life_left(struct worker *w, struct sa_in *sa, uint64_t packets, uint64_t bytes)
+static __rte_cold __rte_noinline bool life_left(struct worker *w, struct sa_in *sa,
+						uint64_t packets, uint64_t bytes)
 {
 	const bool over = packets > sa->packets_hard || bytes > sa->bytes_hard;
 	const bool by_packets = over ? packets > sa->packets_hard : packets >= sa->packets_check;
@@ -337,15 +339,15 @@ static bool life_left(struct worker *w, struct sa_in *sa, uint64_t packets, uint
 
 // RFC 3948, RFC 7296 2.23: a NAT may give the peer another mapping at any time. Only its newest
 // packet says where it is now: one that was held back and comes late says where it was.
-static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf *m,
-		      const struct esp_place *in)
+static __rte_noinline void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf *m,
+				     const struct esp_place *in)
 {
 	const uint8_t *outer = rte_pktmbuf_mtod(m, const uint8_t *);
 	const struct rte_udp_hdr *udp;
 	struct dp_event ev;
 	uint64_t from;
 
-	if (!in->udp || in->seq != sa->replay.top)
+	if (in->seq != sa->replay.top)
 		return;
 	udp = (const void *)(outer + in->outer_len - UDP_HDR_LEN);
 	from = is_ipv6(m) ? sa_in_peer6(outer + 8, udp->src_port)
@@ -369,14 +371,13 @@ static void note_peer(struct worker *w, struct sa_in *sa, const struct rte_mbuf 
 }
 
 // What the two ends of a TCP connection agree on has to fit our way back to where this came from.
-static void clamp_mss(const struct worker *w, const struct sa_in *sa, const uint8_t *outer,
-		      const struct esp_place *in, uint8_t *packet, uint16_t len)
+static __rte_noinline void clamp_mss(const struct worker *w, const struct sa_in *sa,
+				     const uint8_t *outer, const struct esp_place *in,
+				     uint8_t *packet, uint16_t len)
 {
 	const struct rte_ipv4_hdr *outer4 = (const struct rte_ipv4_hdr *)(const void *)outer;
 	uint16_t path_mtu, mtu;
 
-	if (!w->dp->clamp_mss || !tcp_is_syn(packet, len))
-		return;
 	path_mtu = ip_is_v6(outer) ? pmtu6_to(w->dp, outer + IPV6_SRC_AT)
 				   : pmtu_to(w->dp, outer4->src_addr);
 	mtu = esp_inner_mtu(&sa->key, in->outer_len, path_mtu);
@@ -405,7 +406,8 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 		return DROP_ESP_REPLAY;
 	}
 	atomic_store_explicit(&sa->top_seq, sa->replay.top, memory_order_relaxed);
-	note_peer(w, sa, m, in);
+	if (in->udp)
+		note_peer(w, sa, m, in);
 	reason = check_trailer(sa, job, &len);
 	// A dummy says that the peer lives, not that somebody uses the SA.
 	atomic_store_explicit(reason == DROP_ESP_DUMMY ? &sa->dummy_tsc : &sa->last_tsc, w->now_tsc,
@@ -422,8 +424,9 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 		return DROP_SA_LIFE;
 
 	// The outer header still stands in front; in transport mode it is the packet's.
-	clamp_mss(w, sa, sa->transport ? packet : rte_pktmbuf_mtod(m, const uint8_t *), in, packet,
-		  inner_len);
+	if (w->dp->clamp_mss && tcp_is_syn(packet, inner_len))
+		clamp_mss(w, sa, sa->transport ? packet : rte_pktmbuf_mtod(m, const uint8_t *), in,
+			  packet, inner_len);
 	m->data_off = (uint16_t)(packet - (uint8_t *)m->buf_addr);
 	m->data_len = inner_len;
 	m->pkt_len = inner_len;
