@@ -394,6 +394,28 @@ static void test_from_one_tunnel_into_another_but_not_back(void **state)
 	assert_int_equal(core_dropped(DROP_TUNNEL_LOOP), 1);
 }
 
+// What an SA's place in a batch says is of what came out of a tunnel alone: for others it holds
+// what was there before.
+static void test_what_did_not_come_out_of_a_tunnel_makes_no_loop(void **state)
+{
+	static const enum batch_origin origin[] = {FROM_NIC, FROM_TAP, FROM_SELF, FROM_TUNNEL};
+	const struct sa_in *sa = sad_lookup(core.dp.sad, spi_in[0]);
+	const struct packet p = {.src = "10.1.0.9", .dst = "10.2.0.9"};
+
+	(void)state;
+	core_route("10.2.0.0/16", RED, NULL);
+	for (unsigned i = 0; i < 4; i++) {
+		struct batch b = {.n = 0}, protect = {.n = 0}, pass = {.n = 0};
+
+		core_put(&b, core_bare(&p), RED, origin[i]);
+		b.sa[0] = (struct sa_in *)(uintptr_t)sa;
+		policy_out(core.w, &b, &protect, &pass);
+		assert_int_equal(protect.n, i < 3);
+		assert_int_equal(core_dropped(DROP_TUNNEL_LOOP), i == 3);
+		core_free(&protect);
+	}
+}
+
 // RFC 4301 5.2: what ought to come out of a tunnel is not let in in clear.
 static void test_clear_text_from_behind_the_interface_is_dropped(void **state)
 {
@@ -753,6 +775,7 @@ int main(void)
 		T(test_linux_sees_what_is_for_it_on_the_interface),
 		T(test_transit_goes_to_the_lan),
 		T(test_from_one_tunnel_into_another_but_not_back),
+		T(test_what_did_not_come_out_of_a_tunnel_makes_no_loop),
 		T(test_clear_text_from_behind_the_interface_is_dropped),
 		T(test_who_has_no_address_yet_is_heard),
 		T(test_what_is_refused),
