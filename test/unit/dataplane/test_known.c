@@ -985,6 +985,156 @@ static void test_sas_that_are_not_ordinary(void **state)
 	end_world();
 }
 
+// Buffers that the short way may not write to, or that have no room for what it puts around a
+// packet; what is told of a frame beside its bytes.
+static void test_buffers_that_are_not_ordinary(void **state)
+{
+	enum { FRONT = RTE_ETHER_HDR_LEN + SA_OUT_OUTER4_MAX + CRYPTO_HEAD_MAX };
+	enum { BEHIND = 16 + ESP_TRAILER_LEN + CRYPTO_ICV_MAX, LEN = 128 };
+	static const struct {
+		const char *why;
+		uint64_t flags;
+		uint16_t front, behind; // bytes in front of the IP packet and behind it; 0: many
+		uint8_t segs, refs;	// more than one
+		bool clear;		// leaves as it is
+		bool stays;
+	} rows[] = {
+		{"as it is"},
+		{"as it is, in clear", .clear = true},
+		{"of two buffers", .segs = 1, .stays = true},
+		{"that somebody else holds", .refs = 1, .stays = true},
+		{"with a tag beside it", RTE_MBUF_F_RX_VLAN, .stays = true},
+		{"of which one was taken off", RTE_MBUF_F_RX_VLAN_STRIPPED, .stays = true},
+		{"in another one's buffer", RTE_MBUF_F_INDIRECT, .stays = true},
+		{"in no buffer of ours", RTE_MBUF_F_EXTERNAL, .stays = true},
+		{"with a good checksum", RTE_MBUF_F_RX_IP_CKSUM_GOOD},
+		{"just enough room in front", .front = FRONT},
+		{"a byte too little", .front = FRONT - 1, .stays = true},
+		{"which in clear is enough", .front = FRONT - 1, .clear = true},
+		{"just enough room behind", .behind = BEHIND},
+		{"a byte too little behind", .behind = BEHIND - 1, .stays = true},
+		{"which in clear is enough", .behind = BEHIND - 1, .clear = true},
+	};
+	static const uint8_t zeros[LEN - 28];
+	struct packet p = {.src = "10.1.0.9", .payload = zeros, .payload_len = sizeof(zeros)};
+	struct esp_sa sa;
+
+	(void)state;
+	make_world();
+	sa = storm_sa_out(0x9200, 0, false);
+	assert_int_equal(dp_tunnel_set_out(&core.dp, second, &sa, NULL), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const uint64_t sealed = counter_read(&core.w->esp_out_packets);
+		struct esp_place at[BATCH_MAX];
+		struct batch in = {.n = 1}, esp = {.n = 0};
+		struct rte_mbuf *m;
+		uint16_t buf_len;
+
+		p.dst = rows[i].clear ? "203.0.113.9" : "10.2.200.9";
+		m = core_frame(&p);
+		buf_len = m->buf_len;
+		if (rows[i].front) {
+			uint8_t *to = (uint8_t *)m->buf_addr + rows[i].front - RTE_ETHER_HDR_LEN;
+
+			memmove(to, rte_pktmbuf_mtod(m, void *), m->data_len);
+			m->data_off = (uint16_t)(rows[i].front - RTE_ETHER_HDR_LEN);
+		}
+		if (rows[i].behind)
+			m->buf_len =
+				(uint16_t)(m->data_off + RTE_ETHER_HDR_LEN + LEN + rows[i].behind);
+		m->ol_flags |= rows[i].flags;
+		m->nb_segs = (uint16_t)(1 + rows[i].segs);
+		rte_mbuf_refcnt_update(m, rows[i].refs);
+		core.w->traffic = 0;
+		in.pkt[0] = m;
+		known_frames(core.w, 0, &in, &esp, at);
+		if (in.n != rows[i].stays)
+			fail_msg("%s: %s", rows[i].why, in.n ? "stays" : "goes the short way");
+		// Counted as the stages count it: what is forwarded, and once more what is sealed.
+		assert_int_equal(core.w->traffic, rows[i].stays ? 0 : rows[i].clear ? 1 : 2);
+		assert_int_equal(counter_read(&core.w->esp_out_packets) - sealed,
+				 !rows[i].stays && !rows[i].clear);
+		if (!rows[i].stays) { // what was told of the packet that came is not told of this
+				      // one
+			assert_int_equal(m->ol_flags, 0);
+			assert_int_equal(m->packet_type, 0);
+		}
+		m->buf_len = buf_len;
+		m->nb_segs = 1;
+		m->ol_flags = 0;
+		rte_mbuf_refcnt_set(m, 1);
+		core_free(&in);
+		by_stages.n = 0;
+		collect(&by_stages);
+	}
+	end_world();
+}
+
+// Out of a tunnel a packet stands anywhere in its buffer, and may be one of a tunnel interface.
+static void test_inner_packets_that_are_not_ordinary(void **state)
+{
+	static const struct {
+		const char *why;
+		uint16_t front, port, len; // 0: many, no interface, all of it
+		bool stays;
+	} rows[] = {
+		{"as it is"},
+		{"just enough room for a frame", .front = RTE_ETHER_HDR_LEN},
+		{"a byte too little", .front = RTE_ETHER_HDR_LEN - 1, .stays = true},
+		{"of a tunnel interface", .port = DP_IFACE_FIRST, .stays = true},
+		{"less than a header", .len = 19, .stays = true},
+		{"less than it says", .len = 27, .stays = true},
+	};
+	const struct packet p = {.src = "10.2.0.9", .dst = "203.0.113.9"};
+
+	(void)state;
+	make_world();
+	bypass_all();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct batch b = {.n = 0};
+		struct rte_mbuf *m = core_bare(&p);
+
+		if (rows[i].front) {
+			memmove((uint8_t *)m->buf_addr + rows[i].front, rte_pktmbuf_mtod(m, void *),
+				m->data_len);
+			m->data_off = rows[i].front;
+		}
+		if (rows[i].len)
+			m->data_len = (uint16_t)(m->pkt_len = rows[i].len);
+		core_put(&b, m, rows[i].port, FROM_TUNNEL);
+		known_inner(core.w, &b);
+		if (b.n != rows[i].stays)
+			fail_msg("%s: %s", rows[i].why, b.n ? "stays" : "goes the short way");
+		core_free(&b);
+		by_stages.n = 0;
+		collect(&by_stages);
+	}
+	end_world();
+}
+
+// Of a device with VLANs, frames have to be looked at and tagged by the stages.
+static void test_devices_with_vlans(void **state)
+{
+	static const char vlans; // nobody looks into it
+	const struct packet p = {.src = "10.1.0.9", .dst = "203.0.113.9"};
+
+	(void)state;
+	make_world();
+	bypass_all();
+	n_given = 0;
+	keep(core_frame(&p), 0);
+	assert_int_equal(count_short_ways(), 1);
+	for (unsigned port = 0; port < 2; port++) { // where it comes in, where it goes out
+		core.port[port].vlans = (struct vlan_map *)(uintptr_t)&vlans;
+		dp_changed(&core.dp);
+		assert_int_equal(count_short_ways(), 0);
+		core.port[port].vlans = NULL;
+		dp_changed(&core.dp);
+		assert_int_equal(count_short_ways(), 1);
+	}
+	end_world();
+}
+
 // What the stages alone keep: the order behind packets that wait, copies, tunnel interfaces.
 static void test_when_it_stands_back(void **state)
 {
@@ -1023,6 +1173,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many_next_hops, core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_sas_that_are_not_ordinary, core_setup,
 						core_teardown),
+		cmocka_unit_test_setup_teardown(test_buffers_that_are_not_ordinary, core_setup,
+						core_teardown),
+		cmocka_unit_test_setup_teardown(test_inner_packets_that_are_not_ordinary,
+						core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_devices_with_vlans, core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_when_it_stands_back, core_setup,
 						core_teardown),
 	};
