@@ -995,6 +995,7 @@ static void test_buffers_that_are_not_ordinary(void **state)
 		const char *why;
 		uint64_t flags;
 		uint16_t front, behind; // bytes in front of the IP packet and behind it; 0: many
+		uint16_t cut;		// bytes of frame, behind which the buffer looks like more
 		uint8_t segs, refs;	// more than one
 		bool clear;		// leaves as it is
 		bool stays;
@@ -1008,6 +1009,8 @@ static void test_buffers_that_are_not_ordinary(void **state)
 		{"in another one's buffer", RTE_MBUF_F_INDIRECT, .stays = true},
 		{"in no buffer of ours", RTE_MBUF_F_EXTERNAL, .stays = true},
 		{"with a good checksum", RTE_MBUF_F_RX_IP_CKSUM_GOOD},
+		{"less than an Ethernet header", .cut = 13, .stays = true},
+		{"less than an IP header", .cut = 33, .stays = true},
 		{"just enough room in front", .front = FRONT},
 		{"a byte too little", .front = FRONT - 1, .stays = true},
 		{"which in clear is enough", .front = FRONT - 1, .clear = true},
@@ -1042,6 +1045,8 @@ static void test_buffers_that_are_not_ordinary(void **state)
 		if (rows[i].behind)
 			m->buf_len =
 				(uint16_t)(m->data_off + RTE_ETHER_HDR_LEN + LEN + rows[i].behind);
+		if (rows[i].cut)
+			m->data_len = (uint16_t)(m->pkt_len = rows[i].cut);
 		m->ol_flags |= rows[i].flags;
 		m->nb_segs = (uint16_t)(1 + rows[i].segs);
 		rte_mbuf_refcnt_update(m, rows[i].refs);
@@ -1112,6 +1117,67 @@ static void test_inner_packets_that_are_not_ordinary(void **state)
 	end_world();
 }
 
+// Beyond the hard life of an SA packets are dropped one by one, by the short way as by the stages.
+static void test_the_end_of_an_sa(void **state)
+{
+	static const uint8_t zeros[100];
+	const struct packet p = {
+		.src = "10.1.0.9", .dst = "10.2.200.9", .payload = zeros, .payload_len = 100};
+
+	(void)state;
+	make_world();
+	for (unsigned bytes = 0; bytes < 2; bytes++) {
+		struct esp_sa sa = storm_sa_out(0x9300 + bytes, 0, false);
+
+		sa.hard = (struct esp_life){.packets = bytes ? 0 : 2, .bytes = bytes ? 256 : 0};
+		assert_int_equal(dp_tunnel_set_out(&core.dp, second, &sa, NULL), 0);
+		for (n_given = 0; n_given < 4;)
+			keep(core_frame(&p), 0);
+		compare();
+		assert_int_equal(by_short_way.n, 2);
+		assert_int_equal(by_short_way.drops[DROP_SA_LIFE], 2);
+		assert_int_equal(count_short_ways(), 4); // the short way drops them itself
+	}
+	end_world();
+}
+
+// A batch's worth of frames for one port leaves before there are more.
+static void test_a_full_buffer_leaves(void **state)
+{
+	enum { EACH = 40 };
+	const struct packet p = {.src = "10.1.0.9", .dst = "203.0.113.9"};
+	struct port *port = &core.port[1];
+	void *sent[2 * EACH];
+	unsigned n;
+
+	(void)state;
+	make_world();
+	bypass_all();
+	port->tx_ring = rte_ring_create("sent", 256, SOCKET_ID_ANY, 0);
+	assert_non_null(port->tx_ring);
+	port->shared_tx = true;
+	port->owner = core.w->id + 1;
+	for (unsigned round = 0; round < 2; round++) {
+		struct batch in = {.n = 0}, esp = {.n = 0};
+		struct esp_place at[BATCH_MAX];
+
+		while (in.n < EACH)
+			core_put(&in, core_frame(&p), 0, FROM_NIC);
+		known_frames(core.w, 0, &in, &esp, at);
+		assert_int_equal(in.n, 0);
+	}
+	n = rte_ring_dequeue_burst(port->tx_ring, sent, 2 * EACH, NULL);
+	assert_int_equal(n, BATCH_MAX);
+	assert_int_equal(core.w->tx[1].n, 2 * EACH - BATCH_MAX);
+	rte_pktmbuf_free_bulk((struct rte_mbuf **)sent, n);
+	port->shared_tx = false;
+	rte_ring_free(port->tx_ring);
+	port->tx_ring = NULL;
+	by_stages.n = 0;
+	collect(&by_stages);
+	end_world();
+}
+
 // Of a device with VLANs, frames have to be looked at and tagged by the stages.
 static void test_devices_with_vlans(void **state)
 {
@@ -1177,6 +1243,9 @@ int main(void)
 						core_teardown),
 		cmocka_unit_test_setup_teardown(test_inner_packets_that_are_not_ordinary,
 						core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_the_end_of_an_sa, core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_a_full_buffer_leaves, core_setup,
+						core_teardown),
 		cmocka_unit_test_setup_teardown(test_devices_with_vlans, core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_when_it_stands_back, core_setup,
 						core_teardown),
