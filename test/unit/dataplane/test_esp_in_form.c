@@ -372,39 +372,49 @@ static void test_no_keepalive(void **state)
 	assert_int_equal(dropped_total(), 2);
 }
 
-// The shortest packet there is: a dummy (RFC 4303 2.6) of no bytes, NULL encryption, an ICV of 12.
+// The shortest packets there are: dummies (RFC 4303 2.6) of no bytes, NULL encryption, an ICV
+// of 12.
 static void test_shortest(void **state)
 {
 	static const uint8_t key[20] = {1, 2, 3};
-	struct esp_sa sa = fake_esp_sa(0, 128, false);
-	uint8_t buf[20 + 24], text[] = {1, 2, 2, ESP_NEXT_HEADER_DUMMY};
-	uint32_t got, spi_be, seq_be = rte_cpu_to_be_32(1);
+	static const struct {
+		uint8_t text[4];
+		enum drop_reason want;
+	} rows[] = {
+		// Padding that seems to begin in front of the text: the packet's number ends in 1.
+		{{2, 3, 3, ESP_NEXT_HEADER_DUMMY}, DROP_ESP_PADDING},
+		{{1, 2, 2, ESP_NEXT_HEADER_DUMMY}, DROP_ESP_DUMMY},
+	};
+	struct esp_sa sa[3]; // the peer's, for each packet; ours
+	uint8_t buf[20 + 24];
+	uint32_t got, spi_be;
 
 	(void)state;
 	assert_int_equal(dp_sa_in_reserve(&fake.dp, &got), 0);
 	spi_be = rte_cpu_to_be_32(got);
-	for (unsigned i = 0; i < 2; i++) { // as the peer has it, then as we do
-		struct esp_sa *s = i ? &sa : &(struct esp_sa){0};
-
-		s->spi = got;
-		s->encr = (struct transform){TRANSFORM_ENCR, ENCR_NULL, 0};
-		s->integ = (struct transform){TRANSFORM_INTEG, INTEG_HMAC_SHA1_96, 0};
-		secret_fini(&s->encr_key);
-		assert_int_equal(secret_set(&s->integ_key, key, sizeof(key)), 0);
-		if (i == 0) {
-			make_ip(buf, sizeof(buf), GW_B, GW_A, IPPROTO_ESP, 0, 0);
-			memcpy(buf + 20, &spi_be, 4);
-			memcpy(buf + 24, &seq_be, 4);
-			memcpy(buf + 28, text, sizeof(text));
-			esp_ref_seal(s, buf + 20, sizeof(text), 1);
-			secret_fini(&s->integ_key);
-		}
+	for (unsigned i = 0; i < 3; i++) {
+		sa[i] = i < 2 ? (struct esp_sa){0} : fake_esp_sa(0, 128, false);
+		sa[i].spi = got;
+		sa[i].encr = (struct transform){TRANSFORM_ENCR, ENCR_NULL, 0};
+		sa[i].integ = (struct transform){TRANSFORM_INTEG, INTEG_HMAC_SHA1_96, 0};
+		secret_fini(&sa[i].encr_key);
+		assert_int_equal(secret_set(&sa[i].integ_key, key, sizeof(key)), 0);
 	}
-	assert_int_equal(dp_sa_in_publish(&fake.dp, 0, &sa, NULL), 0);
-	batch_put(&b, mbuf_of(buf, sizeof(buf)));
-	esp_in(fake.w, &b);
-	assert_int_equal(dropped(DROP_ESP_DUMMY), 1);
-	assert_int_equal(dropped_total(), 1);
+	assert_int_equal(dp_sa_in_publish(&fake.dp, 0, &sa[2], NULL), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		const uint32_t seq = i + 1, seq_be = rte_cpu_to_be_32(seq);
+
+		make_ip(buf, sizeof(buf), GW_B, GW_A, IPPROTO_ESP, 0, 0);
+		memcpy(buf + 20, &spi_be, 4);
+		memcpy(buf + 24, &seq_be, 4);
+		memcpy(buf + 28, rows[i].text, sizeof(rows[i].text));
+		esp_ref_seal(&sa[i], buf + 20, sizeof(rows[i].text), seq);
+		secret_fini(&sa[i].integ_key);
+		batch_put(&b, mbuf_of(buf, sizeof(buf)));
+		esp_in(fake.w, &b);
+		assert_int_equal(dropped(rows[i].want), 1);
+		assert_int_equal(dropped_total(), i + 1);
+	}
 }
 
 // Decrypting in place would change what somebody else still holds.
