@@ -1123,6 +1123,9 @@ static void test_the_end_of_an_sa(void **state)
 	static const uint8_t zeros[100];
 	const struct packet p = {
 		.src = "10.1.0.9", .dst = "10.2.200.9", .payload = zeros, .payload_len = 100};
+	const struct dp_capture_params all = {.sample = 1};
+	struct dp_capture_packet dropped;
+	struct error err = {0};
 
 	(void)state;
 	make_world();
@@ -1138,6 +1141,15 @@ static void test_the_end_of_an_sa(void **state)
 		assert_int_equal(by_short_way.drops[DROP_SA_LIFE], 2);
 		assert_int_equal(count_short_ways(), 4); // the short way drops them itself
 	}
+	// A capture that begins meanwhile shows the packet, not its frame.
+	assert_int_equal(dp_capture_start(&core.dp, &all, &err), 0);
+	assert_int_equal(count_short_ways(), 4);
+	assert_true(dp_capture_next(&core.dp, &dropped));
+	assert_int_equal(dropped.point, DP_CAPTURE_DROP);
+	assert_int_equal(dropped.len, 20 + 8 + sizeof(zeros));
+	assert_false(dropped.ethernet);
+	assert_memory_equal(dropped.data + 12, given[0].bytes + 14 + 12, 8);
+	dp_capture_end(&core.dp);
 	end_world();
 }
 
