@@ -739,6 +739,25 @@ static void test_ipv6_of_the_link_comes_out_on_the_interface(void **state)
 	}
 }
 
+// The default route into a tunnel is no way to who has no address yet (RFC 4862 5.4).
+static void test_ipv6_without_an_address_is_heard(void **state)
+{
+	static const char *const src[] = {"::", "2001:db8:2::9"};
+
+	(void)state;
+	assert_int_equal(dp_policies_set(&core.dp, NULL, 0), 0);
+	core_route("::/0", RED, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		struct batch b = {.n = 0};
+
+		core_put(&b, bare6(src[i], "ff02::2", 59, 0, 100), 0, FROM_NIC);
+		policy_in_clear(core.w, &b);
+		assert_int_equal(b.n, i == 0);
+		assert_int_equal(core_dropped(DROP_CLEAR_INBOUND), i);
+		core_free(&b);
+	}
+}
+
 static void test_ipv6_routes_go_with_the_interface(void **state)
 {
 	struct fib6_hop hop;
@@ -791,6 +810,7 @@ int main(void)
 		T(test_ipv6_too_big_of_linux_is_given_to_linux),
 		T(test_ipv6_never_leaks),
 		T(test_ipv6_of_the_link_comes_out_on_the_interface),
+		T(test_ipv6_without_an_address_is_heard),
 		T(test_ipv6_routes_go_with_the_interface),
 	};
 
