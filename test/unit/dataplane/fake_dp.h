@@ -31,7 +31,7 @@ struct fake {
 	// what the fakes answer
 	uint16_t route_mtu;
 	const char *own_addr;
-	bool no_icmp; // the ration of errors is used up
+	bool no_icmp;		// the ration of errors is used up
 	struct rte_mbuf *whole; // what the next fragment completes
 	// what they were called with
 	unsigned n_events, n_handed_over, n_icmp, n_deferred;
@@ -42,7 +42,8 @@ struct fake {
 	unsigned n_fragments;
 	uint16_t icmp_mtu;
 	uint32_t icmp_src_be;
-	struct batch routed; // pieces of cut packets
+	struct batch routed;	// pieces of cut packets
+	void (*at_route)(void); // what happens meanwhile, once; NULL: nothing
 };
 
 extern struct fake fake;

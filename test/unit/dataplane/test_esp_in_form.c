@@ -85,6 +85,107 @@ static void test_payload_and_trailer(void **state)
 	}
 }
 
+// RFC 4303 2.4: every byte of the padding is looked at, whatever its length, and none in front of
+// it: up to 16 are compared at once, in a window of the packet's last bytes.
+static void test_every_byte_of_the_padding(void **state)
+{
+	static const unsigned pads[] = {0, 1, 2, 3, 14, 15, 16, 17, 18, 254, 255};
+	struct fake_esp how = {.spi = spi, .key_bits = 128};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pads) / sizeof(pads[0]); i++) {
+		const unsigned pad = pads[i];
+		const size_t inner = 102 - (pad & 3); // with padding and trailer a multiple of 4
+
+		for (unsigned wrong = 0; wrong <= pad + 1; wrong++) { // 0: the inner packet's end
+			uint8_t text[800] = {0};
+			const bool good = wrong == 0 || wrong == pad + 1; // the latter: none
+			size_t len;
+
+			make_inner(text, inner);
+			len = put_trailer(text, inner, pad & ~3u, 4);
+			assert_int_equal(text[len - 2], pad);
+			if (wrong <= pad)
+				text[inner + wrong - 1] ^= 0x80;
+			how.seq++;
+			if (fake_receive(&b, &how, text, len) != good)
+				fail_msg("padding of %u, byte %u", pad, wrong);
+			batch_free(&b);
+		}
+		assert_int_equal(dropped(DROP_ESP_PADDING), dropped_total());
+	}
+}
+
+static unsigned ends_of(const struct ts4 *t, uint32_t at[4])
+{
+	at[0] = t->lo - 1;
+	at[1] = t->lo;
+	at[2] = t->hi;
+	at[3] = t->hi + 1;
+	return 4;
+}
+
+// The short cut for an SA of one selector a side says what the long way says, at and beside every
+// end of the selectors.
+static void test_selectors_by_address(void **state)
+{
+	static const struct {
+		const char *local[2], *remote[2];
+		bool by_address;
+	} rows[] = {
+		{{SITE_A}, {SITE_B}, true},
+		{{"0.0.0.0/0"}, {"0.0.0.0/0"}, true},
+		{{"0.0.0.0/32"}, {"255.255.255.255/32"}, true},
+		{{SITE_A " 17"}, {SITE_B}, false},
+		{{SITE_A}, {SITE_B " 17"}, false},
+		{{SITE_A " 0 7-8"}, {SITE_B}, false},
+		{{SITE_A}, {SITE_B " 0 7-8"}, false},
+		{{SITE_A, "10.9.0.0/16"}, {SITE_B}, false},
+		{{SITE_A}, {SITE_B, "10.9.0.0/16"}, false},
+		{{SITE_A, SITE_A6}, {SITE_B, SITE_B6}, true}, // the others are not of IPv4
+	};
+	static const uint8_t protos[] = {6, 17, 99};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct esp_sa sa = fake_esp_sa(0x1234, 128, false);
+		uint32_t src[8], dst[8];
+		struct esp_selectors ts;
+		unsigned n_src = 0, n_dst = 0;
+
+		sa.local_ts.n = sa.remote_ts.n = 0;
+		for (unsigned k = 0; k < 2; k++) {
+			if (rows[i].local[k] != NULL)
+				sa.local_ts.s[sa.local_ts.n++] = sel(rows[i].local[k]);
+			if (rows[i].remote[k] != NULL)
+				sa.remote_ts.s[sa.remote_ts.n++] = sel(rows[i].remote[k]);
+		}
+		assert_int_equal(esp_sa_selectors(&sa, &ts, NULL), 0);
+		assert_int_equal(ts.by_address, rows[i].by_address);
+		for (unsigned k = 0; k < ts.n_local; k++)
+			n_dst += ends_of(&esp_selectors_pair(&ts, k)->local, dst + n_dst);
+		for (unsigned k = 0; k < ts.n_remote; k++)
+			n_src += ends_of(&esp_selectors_pair(&ts, k)->remote, src + n_src);
+		for (unsigned k = 0; k < n_src * n_dst * 12; k++) {
+			_Alignas(4) uint8_t ip[40];
+			const uint32_t from = rte_cpu_to_be_32(src[k / 12 % n_src]),
+				       to = rte_cpu_to_be_32(dst[k / 12 / n_src]);
+			const struct rte_ipv4_hdr *h = (const void *)ip;
+			struct flow f;
+
+			make_ip(ip, sizeof(ip), HOST_B, HOST_A, protos[k % 3], k & 1 ? 7 : 9, 8);
+			memcpy(ip + 12, &from, 4);
+			memcpy(ip + 16, &to, 4);
+			ip[7] = k % 12 >= 6; // a later fragment
+			f = flow_of(h, sizeof(ip));
+			assert_int_equal(esp_selectors_match_in(&ts, h, sizeof(ip)),
+					 esp_selectors_match(&ts, f.dst, f.dst_port, f.src,
+							     f.src_port, f.proto, f.ports));
+		}
+		esp_selectors_fini(&ts);
+	}
+}
+
 static void test_inner_header(void **state)
 {
 	static const struct {
@@ -271,39 +372,49 @@ static void test_no_keepalive(void **state)
 	assert_int_equal(dropped_total(), 2);
 }
 
-// The shortest packet there is: a dummy (RFC 4303 2.6) of no bytes, NULL encryption, an ICV of 12.
+// The shortest packets there are: dummies (RFC 4303 2.6) of no bytes, NULL encryption, an ICV
+// of 12.
 static void test_shortest(void **state)
 {
 	static const uint8_t key[20] = {1, 2, 3};
-	struct esp_sa sa = fake_esp_sa(0, 128, false);
-	uint8_t buf[20 + 24], text[] = {1, 2, 2, ESP_NEXT_HEADER_DUMMY};
-	uint32_t got, spi_be, seq_be = rte_cpu_to_be_32(1);
+	static const struct {
+		uint8_t text[4];
+		enum drop_reason want;
+	} rows[] = {
+		// Padding that seems to begin in front of the text: the packet's number ends in 1.
+		{{2, 3, 3, ESP_NEXT_HEADER_DUMMY}, DROP_ESP_PADDING},
+		{{1, 2, 2, ESP_NEXT_HEADER_DUMMY}, DROP_ESP_DUMMY},
+	};
+	struct esp_sa sa[3]; // the peer's, for each packet; ours
+	uint8_t buf[20 + 24];
+	uint32_t got, spi_be;
 
 	(void)state;
 	assert_int_equal(dp_sa_in_reserve(&fake.dp, &got), 0);
 	spi_be = rte_cpu_to_be_32(got);
-	for (unsigned i = 0; i < 2; i++) { // as the peer has it, then as we do
-		struct esp_sa *s = i ? &sa : &(struct esp_sa){0};
-
-		s->spi = got;
-		s->encr = (struct transform){TRANSFORM_ENCR, ENCR_NULL, 0};
-		s->integ = (struct transform){TRANSFORM_INTEG, INTEG_HMAC_SHA1_96, 0};
-		secret_fini(&s->encr_key);
-		assert_int_equal(secret_set(&s->integ_key, key, sizeof(key)), 0);
-		if (i == 0) {
-			make_ip(buf, sizeof(buf), GW_B, GW_A, IPPROTO_ESP, 0, 0);
-			memcpy(buf + 20, &spi_be, 4);
-			memcpy(buf + 24, &seq_be, 4);
-			memcpy(buf + 28, text, sizeof(text));
-			esp_ref_seal(s, buf + 20, sizeof(text), 1);
-			secret_fini(&s->integ_key);
-		}
+	for (unsigned i = 0; i < 3; i++) {
+		sa[i] = i < 2 ? (struct esp_sa){0} : fake_esp_sa(0, 128, false);
+		sa[i].spi = got;
+		sa[i].encr = (struct transform){TRANSFORM_ENCR, ENCR_NULL, 0};
+		sa[i].integ = (struct transform){TRANSFORM_INTEG, INTEG_HMAC_SHA1_96, 0};
+		secret_fini(&sa[i].encr_key);
+		assert_int_equal(secret_set(&sa[i].integ_key, key, sizeof(key)), 0);
 	}
-	assert_int_equal(dp_sa_in_publish(&fake.dp, 0, &sa, NULL), 0);
-	batch_put(&b, mbuf_of(buf, sizeof(buf)));
-	esp_in(fake.w, &b);
-	assert_int_equal(dropped(DROP_ESP_DUMMY), 1);
-	assert_int_equal(dropped_total(), 1);
+	assert_int_equal(dp_sa_in_publish(&fake.dp, 0, &sa[2], NULL), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		const uint32_t seq = i + 1, seq_be = rte_cpu_to_be_32(seq);
+
+		make_ip(buf, sizeof(buf), GW_B, GW_A, IPPROTO_ESP, 0, 0);
+		memcpy(buf + 20, &spi_be, 4);
+		memcpy(buf + 24, &seq_be, 4);
+		memcpy(buf + 28, rows[i].text, sizeof(rows[i].text));
+		esp_ref_seal(&sa[i], buf + 20, sizeof(rows[i].text), seq);
+		secret_fini(&sa[i].integ_key);
+		batch_put(&b, mbuf_of(buf, sizeof(buf)));
+		esp_in(fake.w, &b);
+		assert_int_equal(dropped(rows[i].want), 1);
+		assert_int_equal(dropped_total(), i + 1);
+	}
 }
 
 // Decrypting in place would change what somebody else still holds.
@@ -378,6 +489,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_payload_and_trailer),
+		T(test_every_byte_of_the_padding),
+		T(test_selectors_by_address),
 		T(test_inner_header),
 		T(test_ecn),
 		T(test_outer_form),

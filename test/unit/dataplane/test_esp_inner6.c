@@ -195,6 +195,25 @@ static void test_out_selectors(void **state)
 }
 
 // The SA's selectors outlive a change of the outer addresses.
+// What no one can read is none of any SA's, whatever its selectors are.
+static void test_out_headers_that_cannot_be_read(void **state)
+{
+	uint8_t ip[100];
+
+	(void)state;
+	set_out(&pairings[0], "::/0", "::/0");
+	for (unsigned i = 0; i < 2; i++) {
+		make_ip6(ip, sizeof(ip), HOST_A6, HOST_B6, 60, 0, 0);
+		memset(ip + 40, 0, 60);
+		ip[40] = 59;
+		ip[41] = i == 0 ? 200 : 0; // options that go on behind the packet's end
+		send_one(ip, sizeof(ip));
+		assert_int_equal(b.n, i);
+		assert_int_equal(dropped(DROP_OUT_SELECTOR), 1);
+		batch_free(&b);
+	}
+}
+
 static void test_move_keeps_selectors(void **state)
 {
 	const struct ip_endpoint local = {addr(GW_A6), 4500}, remote = {addr(GW_B6), 4500};
@@ -488,12 +507,19 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_out_all_sizes),	T(test_out_both_families),
-		T(test_out_selectors),	T(test_move_keeps_selectors),
-		T(test_out_too_big),	T(test_out_full_icmp_batch_takes_no_more),
-		T(test_no_sa_says_who), T(test_out_clamps_mss),
-		T(test_in_all_sizes),	T(test_in_form),
-		T(test_in_congestion),	T(test_in_fragments),
+		T(test_out_all_sizes),
+		T(test_out_both_families),
+		T(test_out_selectors),
+		T(test_move_keeps_selectors),
+		T(test_out_headers_that_cannot_be_read),
+		T(test_out_too_big),
+		T(test_out_full_icmp_batch_takes_no_more),
+		T(test_no_sa_says_who),
+		T(test_out_clamps_mss),
+		T(test_in_all_sizes),
+		T(test_in_form),
+		T(test_in_congestion),
+		T(test_in_fragments),
 		T(test_in_clamps_mss),
 	};
 

@@ -457,6 +457,26 @@ static void test_what_cannot_be_cut(void **state)
 	batch_free(&fake.routed);
 }
 
+static void take_sa_away(void)
+{
+	assert_int_equal(dp_tunnel_clear_out(&fake.dp, tunnel, SPI), 0);
+}
+
+// Control may take the SA away while a batch is cut: what has not been cut yet has none.
+static void test_sa_that_goes_while_a_batch_is_cut(void **state)
+{
+	(void)state;
+	set_out(SPI, 128, false);
+	for (unsigned i = 0; i < 3; i++)
+		put_udp(1500, 0, false);
+	fake.at_route = take_sa_away;
+	esp_out(fake.w, &b, &icmp);
+	assert_int_equal(fake.routed.n, 2);
+	assert_int_equal(dropped(DROP_NO_SA), 2);
+	assert_int_equal(dropped_total(), 2);
+	batch_free(&fake.routed);
+}
+
 static void test_a_fragment_is_cut(void **state)
 {
 	uint8_t ip[2048], whole[4096] = {0};
@@ -1003,6 +1023,7 @@ int main(void)
 		T(test_too_big),
 		T(test_without_df_it_is_cut),
 		T(test_what_cannot_be_cut),
+		T(test_sa_that_goes_while_a_batch_is_cut),
 		T(test_a_fragment_is_cut),
 		T(test_who_is_not_cut_inside),
 		T(test_mss_is_clamped),

@@ -394,6 +394,28 @@ static void test_from_one_tunnel_into_another_but_not_back(void **state)
 	assert_int_equal(core_dropped(DROP_TUNNEL_LOOP), 1);
 }
 
+// What an SA's place in a batch says is of what came out of a tunnel alone: for others it holds
+// what was there before.
+static void test_what_did_not_come_out_of_a_tunnel_makes_no_loop(void **state)
+{
+	static const enum batch_origin origin[] = {FROM_NIC, FROM_TAP, FROM_SELF, FROM_TUNNEL};
+	const struct sa_in *sa = sad_lookup(core.dp.sad, spi_in[0]);
+	const struct packet p = {.src = "10.1.0.9", .dst = "10.2.0.9"};
+
+	(void)state;
+	core_route("10.2.0.0/16", RED, NULL);
+	for (unsigned i = 0; i < 4; i++) {
+		struct batch b = {.n = 0}, protect = {.n = 0}, pass = {.n = 0};
+
+		core_put(&b, core_bare(&p), RED, origin[i]);
+		b.sa[0] = (struct sa_in *)(uintptr_t)sa;
+		policy_out(core.w, &b, &protect, &pass);
+		assert_int_equal(protect.n, i < 3);
+		assert_int_equal(core_dropped(DROP_TUNNEL_LOOP), i == 3);
+		core_free(&protect);
+	}
+}
+
 // RFC 4301 5.2: what ought to come out of a tunnel is not let in in clear.
 static void test_clear_text_from_behind_the_interface_is_dropped(void **state)
 {
@@ -717,6 +739,25 @@ static void test_ipv6_of_the_link_comes_out_on_the_interface(void **state)
 	}
 }
 
+// The default route into a tunnel is no way to who has no address yet (RFC 4862 5.4).
+static void test_ipv6_without_an_address_is_heard(void **state)
+{
+	static const char *const src[] = {"::", "2001:db8:2::9"};
+
+	(void)state;
+	assert_int_equal(dp_policies_set(&core.dp, NULL, 0), 0);
+	core_route("::/0", RED, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		struct batch b = {.n = 0};
+
+		core_put(&b, bare6(src[i], "ff02::2", 59, 0, 100), 0, FROM_NIC);
+		policy_in_clear(core.w, &b);
+		assert_int_equal(b.n, i == 0);
+		assert_int_equal(core_dropped(DROP_CLEAR_INBOUND), i);
+		core_free(&b);
+	}
+}
+
 static void test_ipv6_routes_go_with_the_interface(void **state)
 {
 	struct fib6_hop hop;
@@ -753,6 +794,7 @@ int main(void)
 		T(test_linux_sees_what_is_for_it_on_the_interface),
 		T(test_transit_goes_to_the_lan),
 		T(test_from_one_tunnel_into_another_but_not_back),
+		T(test_what_did_not_come_out_of_a_tunnel_makes_no_loop),
 		T(test_clear_text_from_behind_the_interface_is_dropped),
 		T(test_who_has_no_address_yet_is_heard),
 		T(test_what_is_refused),
@@ -768,6 +810,7 @@ int main(void)
 		T(test_ipv6_too_big_of_linux_is_given_to_linux),
 		T(test_ipv6_never_leaks),
 		T(test_ipv6_of_the_link_comes_out_on_the_interface),
+		T(test_ipv6_without_an_address_is_heard),
 		T(test_ipv6_routes_go_with_the_interface),
 	};
 

@@ -406,6 +406,9 @@ static void test_what_is_not_answered(void **state)
 		 false,
 		 "what may be an error's rest"},
 		{{HOST, AWAY, .next = 44, .head = {6, 0, 0, 8}}, true, "TCP's rest"},
+		{{HOST, AWAY, .next = 44, .head = {60, 0, 0, 8}},
+		 false,
+		 "the rest of who knows what"},
 		{{HOST, AWAY, .next = 60, .head = {6, 200}}, false, "what nobody can read"},
 		{{"::", AWAY, TCP80}, false, "from nobody"},
 		{{"ff02::1", AWAY, TCP80}, false, "from a group"},
@@ -434,6 +437,47 @@ static void test_what_is_not_answered(void **state)
 		}
 		rte_pktmbuf_free(answer);
 		rte_pktmbuf_free(m);
+	}
+}
+
+// The type of a query that stands behind the packet's end is none.
+static void test_icmp_that_ends_in_front_of_its_type(void **state)
+{
+	const struct packet6 p = {HOST, AWAY, .next = IPPROTO_ICMPV6, .head = {128}};
+
+	(void)state;
+	for (uint16_t len = 40; len <= 41; len++) {
+		struct rte_mbuf *m = frame(&p), *answer;
+
+		rte_pktmbuf_adj(m, 14);
+		rte_pktmbuf_trim(m, (uint16_t)(m->data_len - len));
+		m->port = 0;
+		answer = icmp6_error(core.w, m, ICMP6_TIME_EXCEEDED, 0, 0);
+		assert_int_equal(answer != NULL, len == 41);
+		rte_pktmbuf_free(answer);
+		rte_pktmbuf_free(m);
+	}
+}
+
+// RFC 4861: solicitations, advertisements and redirects, from the link alone (7.1).
+static void test_what_neighbour_discovery_is(void **state)
+{
+	static const struct {
+		uint8_t next, hops, type, len;
+		bool nd;
+	} rows[] = {
+		{IPPROTO_ICMPV6, 255, 132, 48, false}, {IPPROTO_ICMPV6, 255, 133, 48, true},
+		{IPPROTO_ICMPV6, 255, 137, 48, true},  {IPPROTO_ICMPV6, 255, 138, 48, false},
+		{IPPROTO_ICMPV6, 254, 135, 48, false}, {IPPROTO_UDP, 255, 135, 48, false},
+		{IPPROTO_ICMPV6, 255, 135, 41, true},  {IPPROTO_ICMPV6, 255, 135, 40, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint8_t ip[48] = {[6] = rows[i].next, [7] = rows[i].hops, [40] = rows[i].type};
+
+		if (icmp6_is_nd(ip, rows[i].len) != rows[i].nd)
+			fail_msg("row %zu", i);
 	}
 }
 
@@ -618,6 +662,8 @@ int main(void)
 		T(test_hops_run_out),
 		T(test_too_big_for_the_port),
 		T(test_what_is_not_answered),
+		T(test_icmp_that_ends_in_front_of_its_type),
+		T(test_what_neighbour_discovery_is),
 		T(test_errors_are_few),
 		T(test_who_answers),
 		T(test_waits_for_its_neighbour),

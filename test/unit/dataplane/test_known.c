@@ -985,6 +985,234 @@ static void test_sas_that_are_not_ordinary(void **state)
 	end_world();
 }
 
+// Buffers that the short way may not write to, or that have no room for what it puts around a
+// packet; what is told of a frame beside its bytes.
+static void test_buffers_that_are_not_ordinary(void **state)
+{
+	enum { FRONT = RTE_ETHER_HDR_LEN + SA_OUT_OUTER4_MAX + CRYPTO_HEAD_MAX };
+	enum { BEHIND = 16 + ESP_TRAILER_LEN + CRYPTO_ICV_MAX, LEN = 128 };
+	static const struct {
+		const char *why;
+		uint64_t flags;
+		uint16_t front, behind; // bytes in front of the IP packet and behind it; 0: many
+		uint16_t cut;		// bytes of frame, behind which the buffer looks like more
+		uint8_t segs, refs;	// more than one
+		bool clear;		// leaves as it is
+		bool stays;
+	} rows[] = {
+		{"as it is"},
+		{"as it is, in clear", .clear = true},
+		{"of two buffers", .segs = 1, .stays = true},
+		{"that somebody else holds", .refs = 1, .stays = true},
+		{"with a tag beside it", RTE_MBUF_F_RX_VLAN, .stays = true},
+		{"of which one was taken off", RTE_MBUF_F_RX_VLAN_STRIPPED, .stays = true},
+		{"in another one's buffer", RTE_MBUF_F_INDIRECT, .stays = true},
+		{"in no buffer of ours", RTE_MBUF_F_EXTERNAL, .stays = true},
+		{"with a good checksum", RTE_MBUF_F_RX_IP_CKSUM_GOOD},
+		{"less than an Ethernet header", .cut = 13, .stays = true},
+		{"less than an IP header", .cut = 33, .stays = true},
+		{"just enough room in front", .front = FRONT},
+		{"a byte too little", .front = FRONT - 1, .stays = true},
+		{"which in clear is enough", .front = FRONT - 1, .clear = true},
+		{"just enough room behind", .behind = BEHIND},
+		{"a byte too little behind", .behind = BEHIND - 1, .stays = true},
+		{"which in clear is enough", .behind = BEHIND - 1, .clear = true},
+	};
+	static const uint8_t zeros[LEN - 28];
+	struct packet p = {.src = "10.1.0.9", .payload = zeros, .payload_len = sizeof(zeros)};
+	struct esp_sa sa;
+
+	(void)state;
+	make_world();
+	sa = storm_sa_out(0x9200, 0, false);
+	assert_int_equal(dp_tunnel_set_out(&core.dp, second, &sa, NULL), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const uint64_t sealed = counter_read(&core.w->esp_out_packets);
+		struct esp_place at[BATCH_MAX];
+		struct batch in = {.n = 1}, esp = {.n = 0};
+		struct rte_mbuf *m;
+		uint16_t buf_len;
+
+		p.dst = rows[i].clear ? "203.0.113.9" : "10.2.200.9";
+		m = core_frame(&p);
+		buf_len = m->buf_len;
+		if (rows[i].front) {
+			uint8_t *to = (uint8_t *)m->buf_addr + rows[i].front - RTE_ETHER_HDR_LEN;
+
+			memmove(to, rte_pktmbuf_mtod(m, void *), m->data_len);
+			m->data_off = (uint16_t)(rows[i].front - RTE_ETHER_HDR_LEN);
+		}
+		if (rows[i].behind)
+			m->buf_len =
+				(uint16_t)(m->data_off + RTE_ETHER_HDR_LEN + LEN + rows[i].behind);
+		if (rows[i].cut)
+			m->data_len = (uint16_t)(m->pkt_len = rows[i].cut);
+		m->ol_flags |= rows[i].flags;
+		m->nb_segs = (uint16_t)(1 + rows[i].segs);
+		rte_mbuf_refcnt_update(m, rows[i].refs);
+		core.w->traffic = 0;
+		in.pkt[0] = m;
+		known_frames(core.w, 0, &in, &esp, at);
+		if (in.n != rows[i].stays)
+			fail_msg("%s: %s", rows[i].why, in.n ? "stays" : "goes the short way");
+		// Counted as the stages count it: what is forwarded, and once more what is sealed.
+		assert_int_equal(core.w->traffic, rows[i].stays ? 0 : rows[i].clear ? 1 : 2);
+		assert_int_equal(counter_read(&core.w->esp_out_packets) - sealed,
+				 !rows[i].stays && !rows[i].clear);
+		if (!rows[i].stays) { // what was told of the packet that came is not told of this
+				      // one
+			assert_int_equal(m->ol_flags, 0);
+			assert_int_equal(m->packet_type, 0);
+		}
+		m->buf_len = buf_len;
+		m->nb_segs = 1;
+		m->ol_flags = 0;
+		rte_mbuf_refcnt_set(m, 1);
+		core_free(&in);
+		by_stages.n = 0;
+		collect(&by_stages);
+	}
+	end_world();
+}
+
+// Out of a tunnel a packet stands anywhere in its buffer, and may be one of a tunnel interface.
+static void test_inner_packets_that_are_not_ordinary(void **state)
+{
+	static const struct {
+		const char *why;
+		uint16_t front, port, len; // 0: many, no interface, all of it
+		bool stays;
+	} rows[] = {
+		{"as it is"},
+		{"just enough room for a frame", .front = RTE_ETHER_HDR_LEN},
+		{"a byte too little", .front = RTE_ETHER_HDR_LEN - 1, .stays = true},
+		{"of a tunnel interface", .port = DP_IFACE_FIRST, .stays = true},
+		{"less than a header", .len = 19, .stays = true},
+		{"less than it says", .len = 27, .stays = true},
+	};
+	const struct packet p = {.src = "10.2.0.9", .dst = "203.0.113.9"};
+
+	(void)state;
+	make_world();
+	bypass_all();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct batch b = {.n = 0};
+		struct rte_mbuf *m = core_bare(&p);
+
+		if (rows[i].front) {
+			memmove((uint8_t *)m->buf_addr + rows[i].front, rte_pktmbuf_mtod(m, void *),
+				m->data_len);
+			m->data_off = rows[i].front;
+		}
+		if (rows[i].len)
+			m->data_len = (uint16_t)(m->pkt_len = rows[i].len);
+		core_put(&b, m, rows[i].port, FROM_TUNNEL);
+		known_inner(core.w, &b);
+		if (b.n != rows[i].stays)
+			fail_msg("%s: %s", rows[i].why, b.n ? "stays" : "goes the short way");
+		core_free(&b);
+		by_stages.n = 0;
+		collect(&by_stages);
+	}
+	end_world();
+}
+
+// Beyond the hard life of an SA packets are dropped one by one, by the short way as by the stages.
+static void test_the_end_of_an_sa(void **state)
+{
+	static const uint8_t zeros[100];
+	const struct packet p = {
+		.src = "10.1.0.9", .dst = "10.2.200.9", .payload = zeros, .payload_len = 100};
+	const struct dp_capture_params all = {.sample = 1};
+	struct dp_capture_packet dropped;
+	struct error err = {0};
+
+	(void)state;
+	make_world();
+	for (unsigned bytes = 0; bytes < 2; bytes++) {
+		struct esp_sa sa = storm_sa_out(0x9300 + bytes, 0, false);
+
+		sa.hard = (struct esp_life){.packets = bytes ? 0 : 2, .bytes = bytes ? 256 : 0};
+		assert_int_equal(dp_tunnel_set_out(&core.dp, second, &sa, NULL), 0);
+		for (n_given = 0; n_given < 4;)
+			keep(core_frame(&p), 0);
+		compare();
+		assert_int_equal(by_short_way.n, 2);
+		assert_int_equal(by_short_way.drops[DROP_SA_LIFE], 2);
+		assert_int_equal(count_short_ways(), 4); // the short way drops them itself
+	}
+	// A capture that begins meanwhile shows the packet, not its frame.
+	assert_int_equal(dp_capture_start(&core.dp, &all, &err), 0);
+	assert_int_equal(count_short_ways(), 4);
+	assert_true(dp_capture_next(&core.dp, &dropped));
+	assert_int_equal(dropped.point, DP_CAPTURE_DROP);
+	assert_int_equal(dropped.len, 20 + 8 + sizeof(zeros));
+	assert_false(dropped.ethernet);
+	assert_memory_equal(dropped.data + 12, given[0].bytes + 14 + 12, 8);
+	dp_capture_end(&core.dp);
+	end_world();
+}
+
+// A batch's worth of frames for one port leaves before there are more.
+static void test_a_full_buffer_leaves(void **state)
+{
+	enum { EACH = 40 };
+	const struct packet p = {.src = "10.1.0.9", .dst = "203.0.113.9"};
+	struct port *port = &core.port[1];
+	void *sent[2 * EACH];
+	unsigned n;
+
+	(void)state;
+	make_world();
+	bypass_all();
+	port->tx_ring = rte_ring_create("sent", 256, SOCKET_ID_ANY, 0);
+	assert_non_null(port->tx_ring);
+	port->shared_tx = true;
+	port->owner = core.w->id + 1;
+	for (unsigned round = 0; round < 2; round++) {
+		struct batch in = {.n = 0}, esp = {.n = 0};
+		struct esp_place at[BATCH_MAX];
+
+		while (in.n < EACH)
+			core_put(&in, core_frame(&p), 0, FROM_NIC);
+		known_frames(core.w, 0, &in, &esp, at);
+		assert_int_equal(in.n, 0);
+	}
+	n = rte_ring_dequeue_burst(port->tx_ring, sent, 2 * EACH, NULL);
+	assert_int_equal(n, BATCH_MAX);
+	assert_int_equal(core.w->tx[1].n, 2 * EACH - BATCH_MAX);
+	rte_pktmbuf_free_bulk((struct rte_mbuf **)sent, n);
+	port->shared_tx = false;
+	rte_ring_free(port->tx_ring);
+	port->tx_ring = NULL;
+	by_stages.n = 0;
+	collect(&by_stages);
+	end_world();
+}
+
+// Of a device with VLANs, frames have to be looked at and tagged by the stages.
+static void test_devices_with_vlans(void **state)
+{
+	static const char vlans; // nobody looks into it
+	const struct packet p = {.src = "10.1.0.9", .dst = "203.0.113.9"};
+
+	(void)state;
+	make_world();
+	bypass_all();
+	n_given = 0;
+	keep(core_frame(&p), 0);
+	assert_int_equal(count_short_ways(), 1);
+	for (unsigned port = 0; port < 2; port++) { // where it comes in, where it goes out
+		core.port[port].vlans = (struct vlan_map *)(uintptr_t)&vlans;
+		dp_changed(&core.dp);
+		assert_int_equal(count_short_ways(), 0);
+		core.port[port].vlans = NULL;
+		dp_changed(&core.dp);
+		assert_int_equal(count_short_ways(), 1);
+	}
+	end_world();
+}
+
 // What the stages alone keep: the order behind packets that wait, copies, tunnel interfaces.
 static void test_when_it_stands_back(void **state)
 {
@@ -1023,6 +1251,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many_next_hops, core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_sas_that_are_not_ordinary, core_setup,
 						core_teardown),
+		cmocka_unit_test_setup_teardown(test_buffers_that_are_not_ordinary, core_setup,
+						core_teardown),
+		cmocka_unit_test_setup_teardown(test_inner_packets_that_are_not_ordinary,
+						core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_the_end_of_an_sa, core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_a_full_buffer_leaves, core_setup,
+						core_teardown),
+		cmocka_unit_test_setup_teardown(test_devices_with_vlans, core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_when_it_stands_back, core_setup,
 						core_teardown),
 	};

@@ -598,6 +598,43 @@ static void test_many_sites(void **state)
 	}
 }
 
+// The ends of the policies are sorted by those of their bytes in which they differ, be these an
+// even number or an odd one.
+static void test_ends_that_differ_in_few_bytes(void **state)
+{
+	enum { N = 32 };
+	static struct dp_policy p[N];
+	unsigned hits = 0;
+
+	(void)state;
+	for (unsigned bytes = 1; bytes <= 4; bytes++) {
+		for (unsigned i = 0; i < N; i++) {
+			const uint32_t up[] = {i * 37 % 256, i * 91 % 256, i * 53 % 256,
+					       i * 7 % 256};
+			uint32_t addr = 0;
+
+			for (unsigned k = 0; k < bytes; k++)
+				addr = addr << 8 | up[k];
+			p[i] = (struct dp_policy){DP_DISCARD, sel("0.0.0.0/0"), sel("0.0.0.0/0"),
+						  tunnel};
+			p[i].remote.lo = p[i].remote.hi = ip_addr_v4(addr);
+		}
+		assert_int_equal(dp_policies_set(&fake.dp, p, N), 0);
+		assert_non_null(fake.dp.policies->index);
+		for (unsigned i = 0; i < 3 * N; i++) {
+			const struct flow f = {.src = 0x0a010203,
+					       .dst = ip_addr_to_v4(&p[i / 3].remote.lo) - 1 +
+						      i % 3,
+					       .proto = 6,
+					       .ports = FLOW_PORTS_KNOWN};
+
+			hits += compare_with_slow(p, N, &f);
+		}
+		fake_reclaim();
+	}
+	assert_true(hits >= 4 * N);
+}
+
 // Everything overlaps everything: an index would be larger than all else.
 static void test_what_is_not_worth_an_index(void **state)
 {
@@ -638,6 +675,7 @@ int main(void)
 		T(test_which_policies_hold_a_tunnel),
 		T(test_random_rules_against_a_slow_reading),
 		T(test_many_sites),
+		T(test_ends_that_differ_in_few_bytes),
 		T(test_what_is_not_worth_an_index),
 	};
 

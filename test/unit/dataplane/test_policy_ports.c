@@ -235,6 +235,30 @@ static void test_one_flow_on_two_ports(void **state)
 	}
 }
 
+// One flow of one port in one batch, sent by Linux and out of a tunnel: Linux has routed its own,
+// the other one's way is ours to find.
+static void test_one_flow_of_two_origins(void **state)
+{
+	static const struct rule rules[] = {{DP_PROTECT, ON_WAN}, {DP_DISCARD, ON_LAN}};
+	static const char *const dst[] = {"10.1.0.7", "fd01::7"};
+
+	(void)state;
+	set_rules(rules, 2);
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		struct batch b = {.n = 0}, protect = {.n = 0}, pass = {.n = 0};
+
+		for (unsigned i = 0; i < 4; i++)
+			core_put(&b, packet_to(dst[v6]), WAN, i & 1 ? FROM_TUNNEL : FROM_TAP);
+		policy_out(core.w, &b, &protect, &pass);
+		assert_int_equal(protect.n, 2);
+		assert_int_equal(pass.n, 0);
+		for (unsigned i = 0; i < protect.n; i++)
+			assert_int_equal(protect.origin[i], FROM_TAP);
+		assert_int_equal(core_dropped(DROP_POLICY_DISCARD), 2 * (v6 + 1));
+		core_free(&protect);
+	}
+}
+
 // More policies than are walked: the index finds those of the port as well.
 static void test_with_an_index(void **state)
 {
@@ -273,6 +297,15 @@ static void test_asked_for_by_those_alone_that_need_it(void **state)
 	assert_false(core.dp.policies->by_port);
 	set_rules(one, 1);
 	assert_true(core.dp.policies->by_port);
+	for (unsigned v6 = 0; v6 < 2; v6++) { // of one family alone, and in any place
+		struct dp_policy p[2] = {{.action = DP_DISCARD, .ports = ON_WAN},
+					 {.action = DP_DISCARD}};
+
+		p[0].local = p[0].remote = everything(v6);
+		p[1].local = p[1].remote = everything(!v6);
+		assert_int_equal(dp_policies_set(&core.dp, p, 2), 0);
+		assert_true(core.dp.policies->by_port);
+	}
 }
 
 static void test_what_is_refused(void **state)
@@ -310,6 +343,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_in_by_the_port_that_it_came_in_by, setup,
 						core_teardown),
 		cmocka_unit_test_setup_teardown(test_one_flow_on_two_ports, setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_one_flow_of_two_origins, setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_with_an_index, setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_asked_for_by_those_alone_that_need_it, setup,
 						core_teardown),

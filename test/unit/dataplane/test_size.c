@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_icmp.h>
 #include <rte_udp.h>
 
@@ -62,6 +63,7 @@ static void receive(struct rte_mbuf *m)
 {
 	struct batch in = {.n = 0};
 
+	m->l2_len = RTE_ETHER_HDR_LEN; // what a driver may have left there
 	core_put(&in, m, 0, FROM_NIC);
 	classify(core.w, &in, &sorted);
 }
@@ -561,6 +563,100 @@ static void test_small_values(void **state)
 	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), PMTU_MIN);
 }
 
+// The table is small: a peer has one place at most, a free one rather than another's, else that of
+// the one that is forgotten first.
+static void test_which_place_is_taken(void **state)
+{
+	enum { FREE, OTHER, OWN, PROBES = 8 };
+	static const struct {
+		uint8_t place[PROBES], age[PROBES];
+		unsigned want;
+		const char *why;
+	} rows[] = {
+		{{FREE}, {0}, 0, "an empty table"},
+		{{OTHER}, {5}, 1, "beside another one"},
+		{{OTHER, OTHER, FREE}, {3, 2, 9}, 2, "a free place, whatever its age was"},
+		{{FREE, OTHER, OTHER}, {9, 1, 1}, 0, "a free place in front of older ones"},
+		{{OTHER, FREE, OTHER, OTHER}, {9, 9, 1, 1}, 1, "or between them"},
+		{{OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER},
+		 {5, 4, 7, 2, 3, 2, 8, 6},
+		 3,
+		 "the first of the oldest"},
+		{{OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER},
+		 {5, 4, 7, 2, 3, 2, 8, 1},
+		 7,
+		 "the last one"},
+		{{OTHER, FREE, OTHER, OWN}, {1, 0, 1, 9}, 3, "its own"},
+		{{OWN}, {9}, 0, "its own, the first"},
+		{{FREE, FREE, FREE, FREE, FREE, FREE, FREE, OWN}, {0}, 7, "its own, the last"},
+	};
+	const struct too_big how = {.mtu = 1300};
+	struct pmtu *t = core.dp.pmtu;
+	uint32_t first = 0;
+	uint64_t key;
+
+	(void)state;
+	make_tunnel(false);
+	assert_true(learn(&how));
+	while (t->slot[first] == 0)
+		first++;
+	key = t->slot[first] - 1300;
+	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+		uint32_t used = 0, want = (first + rows[r].want) % PMTU_SLOTS;
+		bool was_free;
+
+		memset(t, 0, sizeof(*t));
+		for (uint32_t k = 0; k < PROBES; k++) {
+			const uint32_t at = (first + k) % PMTU_SLOTS;
+
+			t->slot[at] = rows[r].place[k] == FREE	? 0
+				      : rows[r].place[k] == OWN ? key + 1390
+								: (k + 1ull) << 32 | 1000;
+			t->expires_tsc[at] = rows[r].age[k];
+			used += t->slot[at] != 0;
+		}
+		t->used = used;
+		was_free = t->slot[want] == 0;
+		assert_true(learn(&how));
+		if (t->slot[want] != key + 1300)
+			fail_msg("%s", rows[r].why);
+		assert_int_equal(t->used, used + was_free);
+		assert_true(t->expires_tsc[want] > rte_rdtsc());
+		assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1300);
+	}
+}
+
+// RFC 1191 6.3: each for its time, looked at once a second.
+static void test_what_is_forgotten(void **state)
+{
+	const struct too_big how = {.mtu = 1300};
+	struct pmtu *t = core.dp.pmtu;
+	uint32_t at = 0, changes;
+
+	(void)state;
+	make_tunnel(false);
+	assert_true(learn(&how));
+	while (t->slot[at] == 0)
+		at++;
+	pmtu_age(&core.dp);
+	assert_int_equal(t->used, 1);
+	assert_true(t->next_age_tsc > rte_rdtsc());
+	t->expires_tsc[at] = 1;
+	changes = core.dp.changes;
+	pmtu_age(&core.dp); // within the same second
+	assert_int_equal(t->used, 1);
+	assert_int_equal(core.dp.changes, changes);
+	t->next_age_tsc = 0;
+	pmtu_age(&core.dp);
+	assert_int_equal(t->used, 0);
+	assert_true(t->slot[at] == 0);
+	assert_int_not_equal(core.dp.changes, changes); // flows have remembered it
+	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1400);
+	changes = core.dp.changes;
+	assert_true(learn(&how));
+	assert_int_not_equal(core.dp.changes, changes);
+}
+
 // A stranger's messages reach control a few times in 100 ms only.
 static void test_a_flood_is_not_passed_on(void **state)
 {
@@ -598,6 +694,8 @@ int main(void)
 		T(test_who_is_not_believed),
 		T(test_missing_values),
 		T(test_small_values),
+		T(test_which_place_is_taken),
+		T(test_what_is_forgotten),
 		T(test_a_flood_is_not_passed_on),
 	};
 

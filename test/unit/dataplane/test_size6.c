@@ -53,6 +53,7 @@ static void receive(struct rte_mbuf *m)
 {
 	struct batch in = {.n = 0};
 
+	m->l2_len = RTE_ETHER_HDR_LEN; // what a driver may have left there
 	core_put(&in, m, 0, FROM_NIC);
 	classify(core.w, &in, &sorted);
 }

@@ -402,7 +402,6 @@ static void test_many_tunnels(void **state)
 	batch_free(&fake.routed);
 }
 
-// Each tunnel is one worker's.
 // Each round looks at 64 of them: 128 have all been looked at after two, and not before.
 static void test_looks_of_a_round(void **state)
 {
@@ -420,6 +419,67 @@ static void test_looks_of_a_round(void **state)
 	batch_free(&fake.routed);
 }
 
+// A list of all that have dummies takes the place of the one before, which is freed when no worker
+// reads it any more; what says nothing new makes none.
+static void test_the_list_before_is_freed(void **state)
+{
+	struct tunnel *t = tunnel_get(&fake.dp, tunnel);
+	const struct dummies *list;
+
+	(void)state;
+	assert_int_equal(tfc_set(&fake.dp, t, 5), 0);
+	fake.n_deferred = 0;
+	assert_int_equal(tfc_set(&fake.dp, t, 7), 0);
+	assert_int_equal(fake.n_deferred, 1);
+	list = fake.dp.dummies;
+	assert_int_equal(tfc_set(&fake.dp, t, 7), 0);
+	assert_ptr_equal(fake.dp.dummies, list);
+	assert_int_equal(fake.n_deferred, 1);
+	tfc_forget(&fake.dp, t);
+	assert_int_equal(fake.n_deferred, 2);
+	list = fake.dp.dummies;
+	tfc_forget(&fake.dp, t); // is in no list
+	assert_ptr_equal(fake.dp.dummies, list);
+	fake_reclaim();
+}
+
+// Who had dummies, had none and has some again is planned anew: its place in the list has been
+// another tunnel's since.
+static void test_a_place_in_the_list_is_not_kept(void **state)
+{
+	uint32_t id[3] = {tunnel};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		if (i > 0)
+			assert_int_equal(dp_tunnel_add(&fake.dp, "t", &id[i]), 0);
+		set_out(id[i], sa_of(SPI + i, 1));
+	}
+	assert_int_equal(round_of(), 0); // the first look only plans
+	assert_int_equal(tfc_set(&fake.dp, tunnel_get(&fake.dp, id[1]), 0), 0);
+	assert_int_equal(tfc_set(&fake.dp, tunnel_get(&fake.dp, id[1]), 1), 0);
+	fake.w->now_tsc += ms(2000);
+	assert_true(round_of() >= 2);
+	for (unsigned i = 0; i < fake.routed.n; i++)
+		assert_int_not_equal(fake.routed.tunnel[i]->id, id[1]);
+	batch_free(&fake.routed);
+}
+
+// Never in clear, and nobody's packet.
+static void test_whose_they_are(void **state)
+{
+	(void)state;
+	set_out(tunnel, sa_of(SPI, 1000));
+	while (round_of() == 0)
+		;
+	assert_int_equal(fake.routed.origin[0], FROM_SELF_TUNNEL);
+	assert_true(fake.routed.from_linux[0]);
+	assert_int_equal(fake.routed.port[0], 0);
+	assert_null(fake.routed.sa[0]);
+	batch_free(&fake.routed);
+}
+
+// Each tunnel is one worker's.
 static void test_owners(void **state)
 {
 	uint32_t id[9];
@@ -507,6 +567,9 @@ int main(void)
 		T(test_rounds),
 		T(test_many_tunnels),
 		T(test_looks_of_a_round),
+		T(test_the_list_before_is_freed),
+		T(test_a_place_in_the_list_is_not_kept),
+		T(test_whose_they_are),
 		T(test_owners),
 		T(test_without_packet_memory),
 		T(test_received),

@@ -171,6 +171,60 @@ static void test_who_gets_no_icmp_error(void **state)
 	}
 }
 
+// What kind of ICMP it is stands behind the options, and inside the packet.
+static void test_icmp_behind_options(void **state)
+{
+	static const struct {
+		uint8_t option, type;
+		uint16_t len; // of the packet
+		bool answered;
+	} rows[] = {
+		{3, 8, 32, true}, // what stands where the type would be without options is an error
+		{8, 3, 32, false}, // the other way round
+		{8, 8, 25, true},  // the type alone
+		{8, 8, 24, false}, // its place is behind the end
+	};
+
+	(void)state;
+	for (size_t i = 0; i < RTE_DIM(rows); i++) {
+		const uint8_t payload[12] = {rows[i].option, 4, 0, 0, rows[i].type};
+		const struct packet p = {.src = "10.1.0.9",
+					 .dst = "10.2.0.9",
+					 .proto = IPPROTO_ICMP,
+					 .payload = payload,
+					 .payload_len = sizeof(payload)};
+		struct rte_mbuf *m = core_bare(&p), *answer;
+
+		rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->version_ihl = 0x46;
+		rte_pktmbuf_trim(m, (uint16_t)(m->data_len - rows[i].len));
+		m->port = 0;
+		answer = icmp_error(core.w, m, ICMP_TIME_EXCEEDED, 0, 0, 0);
+		if ((answer != NULL) != rows[i].answered)
+			fail_msg("row %zu", i);
+		rte_pktmbuf_free(answer);
+		rte_pktmbuf_free(m);
+	}
+}
+
+// Without an address of our own nobody speaks; a packet may be of no port.
+static void test_no_icmp_error_from_nobody(void **state)
+{
+	static const uint16_t ports[] = {0, DP_IFACE_FIRST + DP_IFACES_MAX, RTE_MBUF_PORT_INVALID};
+	const struct ip_addr own[] = {core_addr("10.1.0.1"), core_addr("192.0.2.1")};
+	const struct packet p = {.src = "10.1.0.9", .dst = "10.2.0.9"};
+	struct rte_mbuf *m = core_bare(&p);
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(dp_local_addr_del(&core.dp, &own[i]), 0);
+	for (size_t i = 0; i < RTE_DIM(ports); i++) {
+		m->port = ports[i];
+		assert_null(icmp_error(core.w, m, ICMP_TIME_EXCEEDED, 0, 0, 0));
+	}
+	assert_int_equal(counter_read(&core.w->icmp_errors), 0);
+	rte_pktmbuf_free(m);
+}
+
 // RFC 1812 4.3.2.7, RFC 792: of ICMP, echo, timestamp, information and their replies are answered,
 // and of other sources those of one host.
 static void test_who_gets_an_icmp_error(void **state)
@@ -298,6 +352,30 @@ static void test_icmp_is_rationed(void **state)
 	}
 	assert_int_equal(n, 60); // and 100 a second
 	rte_pktmbuf_free(m);
+}
+
+// Time that has made no whole token yet is not lost. A clock so slow that none can be counted
+// rations nothing.
+static void test_icmp_ration_by_the_clock(void **state)
+{
+	const uint64_t hz = core.dp.tsc_hz, interval = hz / 100;
+
+	(void)state;
+	core.w->icmp_tokens = 0;
+	core.w->icmp_refill_tsc = core.w->now_tsc;
+	core.w->now_tsc += interval + interval / 2;
+	assert_true(icmp_take_token(core.w));
+	assert_false(icmp_take_token(core.w));
+	core.w->now_tsc += interval / 2 + 1; // two intervals by now
+	assert_true(icmp_take_token(core.w));
+	assert_false(icmp_take_token(core.w));
+	core.w->now_tsc += 1000 * interval; // never more than the burst
+	for (unsigned i = 0; i < 50; i++)
+		assert_true(icmp_take_token(core.w));
+	assert_false(icmp_take_token(core.w));
+	core.dp.tsc_hz = 99;
+	assert_true(icmp_take_token(core.w));
+	core.dp.tsc_hz = hz;
 }
 
 // ---- route ----
@@ -895,6 +973,9 @@ int main(void)
 		T(test_who_sends_an_icmp_error),
 		T(test_form_of_an_icmp_error),
 		T(test_icmp_is_rationed),
+		T(test_icmp_behind_options),
+		T(test_no_icmp_error_from_nobody),
+		T(test_icmp_ration_by_the_clock),
 		T(test_routed_frame),
 		T(test_no_route),
 		T(test_too_big_for_the_port),
