@@ -183,6 +183,7 @@ static void test_selectors_by_address(void **state)
 							     f.src_port, f.proto, f.ports));
 		}
 		esp_selectors_fini(&ts);
+		secret_fini(&sa.encr_key);
 	}
 }
 
