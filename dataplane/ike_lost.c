@@ -10,6 +10,7 @@
 #include "dataplane/iface.h"
 #include "dataplane/punt.h"
 #include "lib/bytes.h"
+#include "lib/ike_wire.h"
 #include "lib/ipv6.h"
 
 enum {
@@ -21,7 +22,6 @@ enum {
 	UDP_LEN = 8,
 	MARKER_LEN = 4,
 	AT_FLAGS = 19,
-	FLAG_INITIATOR = 0x08, // RFC 7296 3.1
 };
 
 struct ike_lost_ring {
@@ -156,7 +156,7 @@ static bool has_spi(const struct guard *g, const struct dp_ike_lost *what)
 	spi_r = read_u64(&r);
 	// The flag says that the sender has made the IKE SA: ours is the other one, unless we send.
 	return guard_spis_have(
-		spis, !(what->header[AT_FLAGS] & FLAG_INITIATOR) == !what->out ? spi_i : spi_r);
+		spis, !(what->header[AT_FLAGS] & IKE_FLAG_INITIATOR) == !what->out ? spi_i : spi_r);
 }
 
 void ike_lost_note(struct ike_lost *l, struct guard_peer *peer, const struct dp_ike_lost *what)
