@@ -67,6 +67,14 @@ static void env_spi_mark(void *ctx, uint8_t spi[8])
 	ike_mark_spi(&run->cookies.keys.mark, spi);
 }
 
+static bool env_child_sends(void *ctx, const struct ike_child_conf *conf)
+{
+	const struct conn_child *child = conf->user;
+
+	(void)ctx;
+	return child->sends_on != 0;
+}
+
 static bool env_child_used(void *ctx, uint32_t spi_in)
 {
 	struct ike_run *run = ctx;
@@ -169,6 +177,7 @@ int ike_run_create(struct event_base *base, struct dp *dp, struct ike_run **out,
 		.conns_find = env_conns_find,
 		.conns_signing = env_conns_signing,
 		.conns_named = env_conns_named,
+		.child_sends = env_child_sends,
 		.child_used = env_child_used,
 		.explain = env_explain,
 		.may_join = env_may_join,

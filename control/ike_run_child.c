@@ -185,15 +185,16 @@ void run_linger_stop(struct ike_run *run)
 	event_free(run->linger_timer);
 }
 
-// The child's tunnel has no outbound SA, but the IKE SA has an SA of it: that is replaced, which
-// makes a new outbound SA. Asked for once; the core tries again by itself.
+// The child's tunnel has no outbound SA, but the IKE SA has an SA of it: its own is used if it
+// waits for that, else it is replaced, which makes a new one. Asked for once; the core tries again
+// by itself.
 static bool restore(struct run_sa *s, const struct conn_child *child)
 {
 	struct run_child_sa *c;
 
 	TAILQ_FOREACH(c, &s->children, link)
 	{
-		struct ike_event ev = {.type = IKE_EV_REKEY_CHILD, .spi_in = c->spi_in};
+		struct ike_event ev = {.type = IKE_EV_RESTORE_CHILD, .spi_in = c->spi_in};
 
 		if (c->child != child)
 			continue;
@@ -201,6 +202,9 @@ static bool restore(struct run_sa *s, const struct conn_child *child)
 			return true;
 		c->restores = true;
 		run_sa_step(s, &ev);
+		c = run_child_by_spi(s, ev.spi_in);
+		if (c && child->sends_on)
+			c->restores = false;
 		return true;
 	}
 	return false;
@@ -228,7 +232,7 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us)
 {
 	struct run_child_sa *c = run_child_by_spi(s, spi_in);
 	struct conn_child *child;
-	bool bare;
+	bool bare, up;
 
 	if (!c)
 		return false;
@@ -236,20 +240,21 @@ bool run_child_remove(struct run_sa *s, uint32_t spi_in, bool late, bool by_us)
 	idle_note(s->run, child);
 	TAILQ_REMOVE(&s->children, c, link);
 	s->run->n_child_sas--;
-	dp_tunnel_clear_out(s->run->dp, child->tunnel, c->spi_out);
+	up = run_child_is_up(child);
 	bare = child->sends_on == c->spi_out;
 	if (bare)
 		child->sends_on = 0;
+	if (bare && up) // first, so that there is one at any moment
+		restore_elsewhere(s, child);
+	dp_tunnel_clear_out(s->run->dp, child->tunnel, c->spi_out);
 	if (late)
 		linger(s->run, c->spi_in);
 	else
 		dp_sa_in_retire(s->run->dp, c->spi_in);
 	free(c);
 	watch_child_gone(s, spi_in);
-	if (!run_child_is_up(child))
+	if (!up)
 		start_lost(s->run, child, s, by_us);
-	else if (bare)
-		restore_elsewhere(s, child);
 	run_child_changed(s->run, child);
 	return true;
 }

@@ -164,6 +164,11 @@ static int esp_pair(const struct ike_sa *sa, const struct child_new *new,
 	return 0;
 }
 
+static bool sends(const struct ike_sa *sa, const struct ike_child_conf *conf)
+{
+	return sa->env->child_sends && sa->env->child_sends(sa->env->ctx, conf);
+}
+
 struct ike_child *child_install(struct step *st, const struct child_new *new)
 {
 	struct ike_sa *sa = st->sa;
@@ -181,8 +186,9 @@ struct ike_child *child_install(struct step *st, const struct child_new *new)
 		return NULL;
 	}
 	install.reqid = child->info.reqid;
-	install.out_later = new->replaces && !new->exchange_initiator;
+	install.out_later = !new->exchange_initiator && (new->replaces || sends(sa, new->conf));
 	if (install.out_later) {
+		child->out_soon = !new->replaces;
 		child->out = install.out;
 		install.out.encr_key = install.out.integ_key = (struct secret){0};
 		child->out_later = true;
@@ -229,6 +235,19 @@ struct ike_child *child_wanting_delete(struct ike_sa *sa)
 static bool rekeyable(const struct ike_child *c)
 {
 	return !c->replacement && !c->redundant && !c->deleting && !c->want_delete;
+}
+
+static bool waits(const struct ike_child *c)
+{
+	return c->out_later && !c->redundant && !c->replacement;
+}
+
+void child_restore(struct step *st, struct ike_child *child)
+{
+	if (waits(child))
+		act_use(st, child);
+	else
+		child->want_rekey = true;
 }
 
 bool child_is_doubtful(const struct ike_sa *sa, const struct ike_child *child)
@@ -313,8 +332,7 @@ static void child_timer(struct step *st, struct ike_child *c)
 		c->retry_ms = 0;
 	if (now >= c->probe_ms) {
 		c->probe_ms = now + IKE_PROBE_MS;
-		if (c->out_later && !c->redundant && !c->replacement &&
-		    sa->env->child_used(sa->env->ctx, c->info.spi_in))
+		if (waits(c) && (c->out_soon || sa->env->child_used(sa->env->ctx, c->info.spi_in)))
 			act_use(st, c);
 		if (!c->out_later)
 			c->probe_ms = IKE_NEVER;
@@ -342,11 +360,17 @@ void children_timer(struct step *st)
 	}
 }
 
-// Sends on what replaces a child, unless what replaces that in turn is in use already.
-static void use_replacement(struct step *st, const struct ike_child *child)
+// Sends on what waits for a child to go: a further one of the same, or what replaces it, unless
+// what replaces that in turn is in use already.
+static void use_next(struct step *st, const struct ike_child *child)
 {
 	struct ike_child *next = child_by_spi_in(st->sa, child->replacement), *last = next;
 
+	for (struct ike_child *c = st->sa->children; c && !child->replacement; c = c->next)
+		if (c != child && c->info.conf == child->info.conf && waits(c)) {
+			act_use(st, c);
+			return;
+		}
 	if (!next || next->redundant)
 		return;
 	while (last && last->out_later)
@@ -359,7 +383,7 @@ bool child_remove(struct step *st, struct ike_child *child, bool peer_gone)
 {
 	struct ike_child **at = &st->sa->children;
 
-	use_replacement(st, child); // first, so that there is one at any moment
+	use_next(st, child); // first, so that there is one at any moment
 	if (!act_remove(st, child, peer_gone))
 		return false;
 	while (*at != child)

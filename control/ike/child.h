@@ -30,6 +30,9 @@ struct child_new { // what both sides have agreed on
 // NULL when the keys could not be made (reported, or memory); the SPI is then still reserved.
 struct ike_child *child_install(struct step *st, const struct child_new *new);
 
+// Its tunnel sends on nothing: what waits for its use is used now, anything else rekeyed.
+void child_restore(struct step *st, struct ike_child *child);
+
 struct ike_child *child_by_spi_in(struct ike_sa *sa, uint32_t spi_in);
 struct ike_child *child_by_spi_out(struct ike_sa *sa, uint32_t spi_out);
 struct ike_child *child_wanting_delete(struct ike_sa *sa);

@@ -116,6 +116,9 @@ struct ike_env {
 	const struct ike_conn *const *(*conns_named)(void *ctx, const struct ip_addr *local,
 						     const struct ip_addr *remote,
 						     const struct identity *id);
+	// Responder: is there an SA already, of another IKE SA, that this child sends on?
+	// NULL: never.
+	bool (*child_sends)(void *ctx, const struct ike_child_conf *child);
 	// Has the peer sent anything yet on the child SA with that inbound SPI?
 	bool (*child_used)(void *ctx, uint32_t spi_in);
 	// MOBIKE (RFC 4555), for connections that use it. Our addresses that the connection may be
@@ -152,6 +155,7 @@ enum ike_event_type {
 	IKE_EV_CHECK,		// send a liveness check now
 	IKE_EV_CREATE_CHILD,	// make a further child (ev->child) of an established IKE SA
 	IKE_EV_REKEY_CHILD,	// rekey one child SA now (by its inbound SPI)
+	IKE_EV_RESTORE_CHILD,	// its tunnel sends on nothing: use it if it waits, else rekey it
 	IKE_EV_REKEY,		// rekey the IKE SA now
 	IKE_EV_PEER_MOVED,	// genuine, new ESP of a child came from ev->remote
 	IKE_EV_ADDRESSES,	// our addresses or the routes have changed
@@ -170,7 +174,8 @@ struct ike_event {
 	// IKE_EV_INITIATE, IKE_EV_CREATE_CHILD, IKE_EV_RETIRE_CHILD
 	const struct ike_child_conf *child;
 	bool first_contact; // IKE_EV_INITIATE: we have no other IKE SA with that peer
-	uint32_t spi_in;    // IKE_EV_TERMINATE_CHILD, IKE_EV_REKEY_CHILD, IKE_EV_PEER_MOVED
+	uint32_t spi_in;    // IKE_EV_TERMINATE_CHILD, IKE_EV_REKEY_CHILD, IKE_EV_RESTORE_CHILD,
+			    // IKE_EV_PEER_MOVED
 	uint64_t last_inbound_esp_ms; // IKE_EV_TIMER: last ESP decrypted for this peer, 0: never
 	bool under_attack; // IKE_EV_TIMER: more IKE comes to our ports than passes the guard
 	// IKE_EV_TIMER: when a good part of what came to us was last lost in this machine, 0: never.
@@ -235,9 +240,10 @@ struct ike_child_install {
 	const struct ike_child_conf *conf;
 	uint32_t reqid;	       // unique per IKE SA; kept when the child is rekeyed
 	struct esp_sa in, out; // keys inside; ike_run moves them into the dataplane
-	// The exchange responder may be understood only after the initiator has its answer: it
-	// receives on the new SA at once and sends on it (IKE_ACT_USE_CHILD) when the old one goes
-	// or the peer has used the new one (RFC 7296 2.8). `out` has no keys then.
+	// The exchange responder may be understood only after the initiator has its answer: where
+	// there is an old SA to send on, it receives on the new one at once and sends on it
+	// (IKE_ACT_USE_CHILD) when the old one goes or the peer has used the new one (RFC 7296
+	// 2.8); if the old one is of another IKE SA, soon in any case. `out` has no keys then.
 	bool out_later;
 };
 

@@ -489,6 +489,11 @@ static void on_event(struct step *st)
 	case IKE_EV_REKEY_CHILD:
 		on_rekey_child(st);
 		break;
+	case IKE_EV_RESTORE_CHILD:
+		child = child_by_spi_in(sa, st->ev->spi_in);
+		if (child)
+			child_restore(st, child);
+		break;
 	case IKE_EV_PEER_MOVED:
 		if (sa->phase == PHASE_ESTABLISHED && child_by_spi_in(sa, st->ev->spi_in))
 			follow_peer(st);

@@ -129,6 +129,7 @@ struct ike_child {
 	bool out_later; // `out` waits here for its use
 	struct esp_sa out;
 	uint64_t probe_ms; // with out_later: has the peer used it?
+	bool out_soon;	   // with out_later: then it is used in any case
 };
 
 struct child_want { // a child to be made as soon as the window is free

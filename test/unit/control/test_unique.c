@@ -123,12 +123,35 @@ static void test_the_other_one_takes_over(void **state)
 	uint32_t spi;
 
 	come_twice(n, "never", "never");
+	spi = out_spi(&n->b, "lab.net");
 	assert_int_equal(initiate(n, "two"), 0);
+	WAIT(n->base, out_spi(&n->b, "lab.net") != spi);
 	spi = out_spi(&n->b, "lab.net");
 	assert_int_equal(ike_run_terminate(n->a.run, &sel, NULL, &matched, &err), 0);
 	WAIT(n->base, established(&n->b) == 1);
 	WAIT(n->base, out_spi(&n->b, "lab.net") != spi && has_in(&n->a, out_spi(&n->b, "lab.net")));
 	WAIT(n->base, joined(n, "one.net"));
+}
+
+// The responder's first packets could come before its answer: it goes on with the SA that it has
+// for a while, and if that one goes, it has the new one at once.
+static void test_the_responder_does_not_send_at_once(void **state)
+{
+	struct pair *n = *state;
+	struct ike_run_select sel = {.conn = "one"};
+	unsigned matched;
+	struct error err;
+	uint32_t spi;
+
+	come_twice(n, "never", "never");
+	spi = out_spi(&n->b, "lab.net");
+	assert_int_equal(initiate(n, "two"), 0);
+	assert_true(joined(n, "one.net"));
+	assert_int_equal(out_spi(&n->b, "lab.net"), spi);
+	assert_int_equal(ike_run_terminate(n->a.run, &sel, NULL, &matched, &err), 0);
+	WAIT(n->base, established(&n->b) == 1);
+	assert_true(joined(n, "two.net"));
+	assert_int_equal(n->b.dp.tunnel[0].gaps, 0);
 }
 
 static bool settled(struct pair *n)
@@ -247,6 +270,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_stays),
 		T(test_the_other_one_takes_over),
+		T(test_the_responder_does_not_send_at_once),
 		cmocka_unit_test(test_another_child_replaces_too),
 		cmocka_unit_test(test_reauthentication_goes_through),
 		T(test_rekeying_goes_through),
