@@ -285,6 +285,15 @@ static void put_xstats(struct table *t, const struct node *port)
 		table_note(t, "%s: %s %s", port->name, x->name, tree_text(xstats, x->name, "-"));
 }
 
+static const char *ike_queue_of(const struct node *port)
+{
+	const char *queue = tree_text(port, "ike-queue", "none");
+
+	if (!strcmp(queue, "filter"))
+		return ", a queue for strangers' IKE by Linux";
+	return strcmp(queue, "nic") ? "" : ", a queue for strangers' IKE by the NIC";
+}
+
 void show_ports(FILE *out, const struct node *root)
 {
 	struct table t;
@@ -293,13 +302,14 @@ void show_ports(FILE *out, const struct node *root)
 	put_ports(&t, root);
 	for (const struct node *p = root->first; p; p = p->next)
 		if (p->kind == NODE_SECTION)
-			table_note(
-				&t, "%s: %s (%s)%s%s, MAC %s, Linux: %s packets to it, %s from it",
-				p->name, tree_text(p, "device", "?"), tree_text(p, "driver", "?"),
-				tree_text(p, "vlan", NULL) ? ", VLAN " : "",
-				tree_text(p, "vlan", ""), tree_text(p, "mac", "?"),
-				tree_text(p, "to-linux-packets", "0"),
-				tree_text(p, "from-linux-packets", "0"));
+			table_note(&t,
+				   "%s: %s (%s)%s%s, MAC %s, Linux: %s packets to it, %s from it%s",
+				   p->name, tree_text(p, "device", "?"),
+				   tree_text(p, "driver", "?"),
+				   tree_text(p, "vlan", NULL) ? ", VLAN " : "",
+				   tree_text(p, "vlan", ""), tree_text(p, "mac", "?"),
+				   tree_text(p, "to-linux-packets", "0"),
+				   tree_text(p, "from-linux-packets", "0"), ike_queue_of(p));
 	for (const struct node *p = root->first; p; p = p->next)
 		put_xstats(&t, p);
 	finish(&t, out, "no ports");

@@ -102,9 +102,10 @@ void show_guard(FILE *out, const struct node *root)
 {
 	const struct node *sources = tree_get(root, "sources");
 
-	fprintf(out, "guard %s; %s addresses of peers, %s IKE SAs",
+	fprintf(out, "guard %s; %s address%s of peers, %s IKE SA%s",
 		tree_text(root, "enabled", "no")[0] == 'y' ? "on" : "off",
-		tree_text(root, "peers", "0"), tree_text(root, "ike-sas", "0"));
+		tree_text(root, "peers", "0"), tree_number(root, "peers") == 1 ? "" : "es",
+		tree_text(root, "ike-sas", "0"), tree_number(root, "ike-sas") == 1 ? "" : "s");
 	if (tree_number(root, "peers-limited") > 0)
 		fprintf(out, "; %s messages from addresses of peers were dropped by its limits",
 			tree_text(root, "peers-limited", "0"));

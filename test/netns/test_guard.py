@@ -125,7 +125,7 @@ def test_who_sends_is_shown(net, a, b):
     assert counts["malformed"] == 9 and counts["known"] >= 1 and counts["limited"] == 0, counts
     assert b.drops()["guard-malformed"] == 9
     text = b.cli("show guard")
-    assert "guard on; 1 addresses of peers, 1 IKE SAs" in text, text
+    assert "guard on; 1 address of peers, 1 IKE SA" in text, text
     assert "rubbish" not in text and "9 of" in text, text
 
 

@@ -505,10 +505,50 @@ static void test_show_guard(void **state)
 	fclose(out);
 	assert_non_null(strstr(text, "203.0.113.7  flood"));
 	assert_non_null(strstr(text, "3s"));
-	assert_non_null(strstr(text, "since 2m05s: 28-408 bytes each, 7 to port 500, last from port "
-				     "500, the last one IKEv1 Aggressive Mode, vendor ID 0000beef, "
-				     "TTL usually 61\n"));
+	assert_non_null(strstr(text,
+			       "since 2m05s: 28-408 bytes each, 7 to port 500, last from port "
+			       "500, the last one IKEv1 Aggressive Mode, vendor ID 0000beef, "
+			       "TTL usually 61\n"));
 	assert_null(strchr(text, '\033'));
+	tree_free(root);
+}
+
+static void test_show_ports_tells_who_keeps_ike_apart(void **state)
+{
+	static const struct {
+		const char *queue, *text;
+	} rows[] = {
+		{"filter", ", 5 from it, a queue for strangers' IKE by Linux\n"},
+		{"nic", ", 5 from it, a queue for strangers' IKE by the NIC\n"},
+		{"none", ", 5 from it\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct node *root = tree_add(NULL, NODE_SECTION, "");
+		struct node *port = tree_add(root, NODE_SECTION, "wan");
+		FILE *out = open_text();
+
+		tree_add_value(port, "ike-queue", rows[i].queue);
+		tree_add_value(port, "from-linux-packets", "5");
+		show_ports(out, root);
+		fclose(out);
+		assert_non_null(strstr(text, rows[i].text));
+		tree_free(root);
+	}
+}
+
+static void test_show_guard_counts_one_as_one(void **state)
+{
+	struct node *root = tree_add(NULL, NODE_SECTION, "");
+	FILE *out = open_text();
+
+	(void)state;
+	tree_add_value(root, "peers", "1");
+	tree_add_value(root, "ike-sas", "1");
+	show_guard(out, root);
+	fclose(out);
+	assert_non_null(strstr(text, "1 address of peers, 1 IKE SA\n"));
 	tree_free(root);
 }
 
@@ -764,17 +804,30 @@ static void test_turns_of_probes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_options_understood), TEST(test_options_of_capture),
-		TEST(test_options_refused),    TEST(test_socket_from_option_environment_default),
-		TEST(test_help_needs_no_more), TEST(test_json_shapes),
-		TEST(test_json_escapes),       TEST(test_json_zero_byte_in_value),
-		TEST(test_tree_lookups),       TEST(test_tree_refuses_malformed),
-		TEST(test_table_alignment),    TEST(test_short_forms),
-		TEST(test_show_status),	       TEST(test_show_guard),
-		TEST(test_show_drops),	       TEST(test_show_refusals),
-		TEST(test_show_workers),       TEST(test_show_events),
-		TEST(test_show_ike_headers),   TEST(test_show_history),
-		TEST(test_show_ike_alias),     cmocka_unit_test(test_turns_of_probes),
+		TEST(test_options_understood),
+		TEST(test_options_of_capture),
+		TEST(test_options_refused),
+		TEST(test_socket_from_option_environment_default),
+		TEST(test_help_needs_no_more),
+		TEST(test_json_shapes),
+		TEST(test_json_escapes),
+		TEST(test_json_zero_byte_in_value),
+		TEST(test_tree_lookups),
+		TEST(test_tree_refuses_malformed),
+		TEST(test_table_alignment),
+		TEST(test_short_forms),
+		TEST(test_show_status),
+		TEST(test_show_guard),
+		TEST(test_show_ports_tells_who_keeps_ike_apart),
+		TEST(test_show_guard_counts_one_as_one),
+		TEST(test_show_drops),
+		TEST(test_show_refusals),
+		TEST(test_show_workers),
+		TEST(test_show_events),
+		TEST(test_show_ike_headers),
+		TEST(test_show_history),
+		TEST(test_show_ike_alias),
+		cmocka_unit_test(test_turns_of_probes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
