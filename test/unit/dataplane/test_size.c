@@ -686,6 +686,24 @@ static void test_what_is_forgotten(void **state)
 	assert_int_not_equal(core.dp.changes, changes);
 }
 
+// Each for its own time: when one goes the others stay in force.
+static void test_what_is_not_forgotten_yet(void **state)
+{
+	const struct too_big how = {.mtu = 1300};
+	struct pmtu *t = core.dp.pmtu;
+
+	(void)state;
+	make_tunnel(false);
+	assert_true(learn(&how));
+	t->slot[500] = UINT64_C(7) << 32 | 1000; // of another peer
+	t->expires_tsc[500] = 1;
+	t->used = 2;
+	pmtu_age(&core.dp);
+	assert_true(t->slot[500] == 0);
+	assert_int_equal(t->used, 1);
+	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1300);
+}
+
 // A stranger's messages reach control a few times in 100 ms only.
 static void test_a_flood_is_not_passed_on(void **state)
 {
@@ -725,6 +743,7 @@ int main(void)
 		T(test_small_values),
 		T(test_which_place_is_taken),
 		T(test_what_is_forgotten),
+		T(test_what_is_not_forgotten_yet),
 		T(test_a_flood_is_not_passed_on),
 	};
 
