@@ -15,8 +15,12 @@
 
 enum { PORT = 1, CONTENT = 1200 };
 
+// The IPv6 header of every piece, but for the length and the next header.
+static const uint8_t head6[] = "\x6a\xbc\xde\xf1\0\0\x63\x40"
+			       "from one address to another one ";
 static uint8_t content[CONTENT];
 static struct batch one, pieces;
+static struct rte_mbuf *taken[70000];
 
 static void put_packet(bool v6, uint16_t len)
 {
@@ -31,13 +35,9 @@ static void put_packet(bool v6, uint16_t len)
 			fail();
 			return;
 		}
-		memset(p, 0, 40);
-		p[0] = 0x60;
+		memcpy(p, head6, 40);
 		p[4] = (uint8_t)(len >> 8);
 		p[5] = (uint8_t)len;
-		p[6] = 99;
-		p[7] = 64;
-		p[8] = p[24] = 0x20;
 		memcpy(p + 40, content, len);
 		core_put(&one, m, PORT, FROM_NIC);
 	} else {
@@ -50,6 +50,15 @@ static void put_packet(bool v6, uint16_t len)
 		core_put(&one, core_bare(&p), PORT, FROM_NIC);
 	}
 	one.pkt[0]->port = PORT;
+}
+
+static unsigned take_buffers(struct rte_mempool *pool)
+{
+	unsigned n = 0;
+
+	while ((taken[n] = rte_pktmbuf_alloc(pool)) != NULL)
+		n++;
+	return n;
 }
 
 static int cut(bool v6, uint16_t mtu)
@@ -71,7 +80,9 @@ static void check_piece(bool v6, const struct rte_mbuf *m, unsigned at, bool las
 	assert_int_equal(v6 ? field & 1 : (field & 0x2000) != 0, !last);
 	assert_memory_equal(p + head, content + at, len);
 	if (v6) {
+		assert_memory_equal(p, head6, 4); // RFC 8200 4.5: the headers of the whole
 		assert_int_equal(p[6], 44);
+		assert_memory_equal(p + 7, head6 + 7, 33);
 		assert_int_equal(p[40], 99);
 		assert_int_equal(p[41], 0); // reserved (RFC 8200 4.5)
 	} else {
@@ -87,7 +98,12 @@ static uint16_t least_mtu(bool v6)
 
 static void test_pieces(void **state)
 {
+	const unsigned n_dirty = take_buffers(core.dp.pool);
+
 	(void)state;
+	for (unsigned i = 0; i < n_dirty; i++)
+		memset(taken[i]->buf_addr, 0xff, taken[i]->buf_len);
+	rte_pktmbuf_free_bulk(taken, n_dirty);
 	for (unsigned v6 = 0; v6 < 2; v6++) {
 		const uint16_t head = v6 ? 48 : 20;
 		uint64_t packets = 0, n = 0;
@@ -115,51 +131,99 @@ static void test_pieces(void **state)
 	}
 }
 
-// Offsets of more than a byte.
+// Offsets of more than a byte; and a length that is so by the fragment header alone.
 static void test_large_pieces(void **state)
 {
-	enum { LEN = 1100, DATA = 352 };
+	enum { LEN = 1100 };
+	static const uint16_t data[] = {352, 248};
 
 	(void)state;
-	for (unsigned v6 = 0; v6 < 2; v6++) {
+	for (unsigned k = 0; k < 4; k++) {
+		const bool v6 = k % 2;
+		const uint16_t each = data[k / 2], n = (uint16_t)((LEN + each - 1) / each);
+
 		put_packet(v6, LEN);
-		assert_int_equal(cut(v6, (uint16_t)((v6 ? 48 : 20) + DATA)), 0);
-		assert_int_equal(pieces.n, 4);
-		for (uint16_t i = 0; i < pieces.n; i++)
-			check_piece(v6, pieces.pkt[i], i * DATA, i == 3);
+		assert_int_equal(cut(v6, (uint16_t)((v6 ? 48 : 20) + each)), 0);
+		assert_int_equal(pieces.n, n);
+		for (uint16_t i = 0; i < n; i++)
+			check_piece(v6, pieces.pkt[i], i * (unsigned)each, i == n - 1);
 		core_free(&pieces);
 	}
 }
 
-// An option that has to be in every piece (RFC 791 3.1) counts for the length of the header.
+// The second packet of a batch; the pieces go the way that it would have gone.
+static void test_pieces_have_the_packets_columns(void **state)
+{
+	struct tunnel *const tunnel = (void *)&content[1]; // only carried along
+	struct sa_in *const sa = (void *)&content[2];
+
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		struct batch two = {.n = 0};
+
+		put_packet(v6, 100);
+		batch_append(&two, &one, 0);
+		put_packet(v6, 300);
+		batch_append(&two, &one, 0);
+		two.port[1] = PORT + 1;
+		two.origin[1] = FROM_SELF_TUNNEL;
+		two.from_linux[1] = true;
+		two.tunnel[1] = tunnel;
+		two.sa[1] = sa;
+		memset(&pieces, 0, sizeof(pieces));
+		pieces.n = BATCH_MAX; // as left by somebody
+		assert_int_equal(v6 ? frag6_cut(core.w, &two, 1, 200, &pieces)
+				    : frag_cut(core.w, &two, 1, 200, &pieces),
+				 0);
+		assert_int_equal(pieces.n, 2);
+		for (uint16_t i = 0; i < pieces.n; i++) {
+			assert_int_equal(pieces.port[i], PORT + 1);
+			assert_int_equal(pieces.origin[i], FROM_SELF_TUNNEL);
+			assert_true(pieces.from_linux[i]);
+			assert_ptr_equal(pieces.tunnel[i], tunnel);
+			assert_ptr_equal(pieces.sa[i], sa);
+		}
+		core_free(&pieces);
+		rte_pktmbuf_free(two.pkt[0]);
+	}
+}
+
+// An option counts for the length of the header, in every piece or (RFC 791 3.1: it is not copied)
+// in the first.
 static void test_options(void **state)
 {
 	enum { LEN = 1100, HEAD = 24, DATA = 352 };
-	static const uint8_t router_alert[] = {0x94, 4, 0, 0};
-	uint8_t *ip;
+	static const uint8_t option[][4] = {{0x94, 4, 0, 0}, {0x44, 4, 5, 0}};
 
 	(void)state;
-	put_packet(false, LEN);
-	ip = (uint8_t *)rte_pktmbuf_prepend(one.pkt[0], sizeof(router_alert));
-	if (ip == NULL) {
-		fail();
-		return;
-	}
-	memmove(ip, ip + sizeof(router_alert), 20);
-	memcpy(ip + 20, router_alert, sizeof(router_alert));
-	ip[0] = 0x46;
-	ip[2] = (HEAD + LEN) >> 8;
-	ip[3] = (HEAD + LEN) & 0xff;
-	assert_int_equal(cut(false, HEAD + DATA), 0);
-	assert_int_equal(pieces.n, 4);
-	for (uint16_t i = 0; i < pieces.n; i++) {
-		const uint8_t *p = rte_pktmbuf_mtod(pieces.pkt[i], const uint8_t *);
+	for (unsigned k = 0; k < 2; k++) { // router alert, timestamp
+		uint8_t *ip;
 
-		assert_memory_equal(p + 20, router_alert, sizeof(router_alert));
-		assert_int_equal(rte_raw_cksum(p, HEAD), 0xffff);
-		assert_memory_equal(p + HEAD, content + i * DATA, pieces.pkt[i]->data_len - HEAD);
+		put_packet(false, LEN);
+		ip = (uint8_t *)rte_pktmbuf_prepend(one.pkt[0], sizeof(option[k]));
+		if (ip == NULL) {
+			fail();
+			return;
+		}
+		memmove(ip, ip + sizeof(option[k]), 20);
+		memcpy(ip + 20, option[k], sizeof(option[k]));
+		ip[0] = 0x46;
+		ip[2] = (HEAD + LEN) >> 8;
+		ip[3] = (HEAD + LEN) & 0xff;
+		assert_int_equal(cut(false, HEAD + DATA), 0);
+		assert_int_equal(pieces.n, 4);
+		for (uint16_t i = 0; i < pieces.n; i++) {
+			const uint8_t *p = rte_pktmbuf_mtod(pieces.pkt[i], const uint8_t *);
+			const unsigned head = i == 0 || k == 0 ? HEAD : 20;
+
+			assert_int_equal(p[0] & 15, head / 4);
+			assert_memory_equal(p + 20, option[k], head - 20);
+			assert_int_equal(rte_raw_cksum(p, head), 0xffff);
+			assert_memory_equal(p + head, content + i * DATA,
+					    pieces.pkt[i]->data_len - head);
+		}
+		core_free(&pieces);
 	}
-	core_free(&pieces);
 }
 
 // The packet stays the caller's, and nothing is counted.
@@ -190,17 +254,49 @@ static void test_limits(void **state)
 	core_free(&one);
 }
 
+// The same packet with `len` zeros, in a buffer for what was put together.
+static void put_large(bool v6, uint16_t len)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(core.dp.large_pool);
+	const uint16_t head = v6 ? 40 : 20, field = v6 ? len : (uint16_t)(head + len);
+	uint8_t *p = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(head + len));
+
+	if (p == NULL) {
+		fail();
+		return;
+	}
+	put_packet(v6, 0);
+	memset(p, 0, (size_t)head + len);
+	memcpy(p, rte_pktmbuf_mtod(one.pkt[0], void *), head);
+	p[v6 ? 4 : 2] = (uint8_t)(field >> 8);
+	p[v6 ? 5 : 3] = (uint8_t)field;
+	core_free(&one);
+	core_put(&one, m, PORT, FROM_NIC);
+}
+
+static void test_limits_of_large_packets(void **state)
+{
+	(void)state;
+	put_large(false, 48 * FRAG_MAX);
+	assert_int_equal(cut(false, 68), 0);
+	assert_int_equal(pieces.n, FRAG_MAX);
+	core_free(&pieces);
+	put_large(false, 48 * FRAG_MAX + 1);
+	check_failure(false, 68, -EMSGSIZE);
+	core_free(&one);
+	put_large(true, 6000); // pieces that no buffer holds
+	check_failure(true, 4000, -ENOBUFS);
+	core_free(&one);
+}
+
 static void test_no_memory(void **state)
 {
-	static struct rte_mbuf *taken[70000];
-
 	(void)state;
 	for (unsigned v6 = 0; v6 < 2; v6++) {
-		unsigned n = 0;
+		unsigned n;
 
 		put_packet(v6, 400);
-		while ((taken[n] = rte_pktmbuf_alloc(core.dp.pool)) != NULL)
-			n++;
+		n = take_buffers(core.dp.pool);
 		rte_pktmbuf_free(taken[--n]); // enough for one piece of several
 		rte_pktmbuf_free(taken[--n]);
 		check_failure(v6, 200, -ENOBUFS);
@@ -213,14 +309,15 @@ static void test_no_memory(void **state)
 // RFC 8200 4.5: packets of one pair of hosts are told apart by it, whichever worker cuts them.
 static void test_ids_differ(void **state)
 {
-	uint32_t id[3];
+	enum { EACH = 3 };
+	static const unsigned workers[] = {0, 1, 2, DP_WORKERS_MAX - 1};
+	uint32_t id[4 * EACH];
 
 	(void)state;
-	for (unsigned i = 0; i < 3; i++) {
-		if (i == 2) { // the first one of another worker
-			core.w->id = 1;
-			core.w->frag6_id = 0;
-		}
+	for (unsigned i = 0; i < 4 * EACH; i++) {
+		core.w->id = workers[i / EACH];
+		if (i % EACH == 0)
+			core.w->frag6_id = 0; // all begin at the same
 		put_packet(true, 100);
 		assert_int_equal(cut(true, 100), 0);
 		memcpy(&id[i], rte_pktmbuf_mtod_offset(pieces.pkt[0], void *, 44), 4);
@@ -228,11 +325,10 @@ static void test_ids_differ(void **state)
 			assert_memory_equal(rte_pktmbuf_mtod_offset(pieces.pkt[k], void *, 44),
 					    &id[i], 4);
 		core_free(&pieces);
+		for (unsigned k = 0; k < i; k++)
+			assert_int_not_equal(id[k], id[i]);
 	}
 	core.w->id = 0;
-	assert_int_not_equal(id[0], id[1]);
-	assert_int_not_equal(id[0], id[2]);
-	assert_int_not_equal(id[1], id[2]);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, core_setup, core_teardown)
@@ -240,8 +336,10 @@ static void test_ids_differ(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_pieces), T(test_large_pieces), T(test_options),
-		T(test_limits), T(test_no_memory),    T(test_ids_differ),
+		T(test_pieces),	   T(test_large_pieces),
+		T(test_options),   T(test_pieces_have_the_packets_columns),
+		T(test_limits),	   T(test_limits_of_large_packets),
+		T(test_no_memory), T(test_ids_differ),
 	};
 
 	return cmocka_run_group_tests_name("frag", tests, core_group_setup, core_group_teardown);

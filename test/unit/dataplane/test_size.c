@@ -18,7 +18,7 @@
 #include "dataplane/reass.h"
 #include "dataplane/tunnel.h"
 
-#define PEER "198.51.100.2"
+#define PEER "198.51.100.31" // whose places in the table begin at its last one
 #define SPI  0xc0ffee01u
 
 // ---- fragments ----
@@ -155,6 +155,25 @@ static void test_order_does_not_matter(void **state)
 	assert_int_equal(core_dropped_total(), 0);
 }
 
+// Router alert behind the IP header of a frame; false without room.
+static bool add_option(struct rte_mbuf *m)
+{
+	uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, 4);
+	uint16_t len;
+
+	if (frame == NULL)
+		return false;
+	memmove(frame, frame + 4, 34);
+	memcpy(frame + 34, "\x94\x04\0\0", 4);
+	len = (uint16_t)((frame[16] << 8 | frame[17]) + 4);
+	frame[14] = 0x46;
+	frame[16] = (uint8_t)(len >> 8);
+	frame[17] = (uint8_t)len;
+	memset(frame + 24, 0, 2);
+	*(uint16_t *)(void *)(frame + 24) = (uint16_t)~rte_raw_cksum(frame + 14, 24);
+	return true;
+}
+
 // A header with options, which the whole packet has from the first fragment.
 static void test_options(void **state)
 {
@@ -165,19 +184,8 @@ static void test_options(void **state)
 	for (uint16_t i = 0; i < 2; i++) {
 		struct rte_mbuf *m = fragment(IPPROTO_ESP, 1, (uint16_t)(i * 480),
 					      (uint16_t)(480 + i * 100), !i);
-		uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, 4);
 
-		if (frame == NULL) {
-			fail();
-			return;
-		}
-		memmove(frame, frame + 4, 34);
-		memcpy(frame + 34, "\x94\x04\0\0", 4); // router alert
-		frame[14] = 0x46;
-		frame[16] = (uint8_t)((m->data_len - 14) >> 8);
-		frame[17] = (uint8_t)(m->data_len - 14);
-		memset(frame + 24, 0, 2);
-		*(uint16_t *)(void *)(frame + 24) = (uint16_t)~rte_raw_cksum(frame + 14, 24);
+		assert_true(add_option(m));
 		receive(m);
 	}
 	assert_int_equal(sorted.esp.n, 1);
@@ -402,6 +410,7 @@ struct too_big {
 	uint16_t cut;	  // bytes of the message, 0: 40; what follows in the frame is padding
 	uint8_t at, byte; // at: which byte of the quoted packet, from 1 on, is another
 	uint16_t offset;  // of the fragment that the message itself is
+	bool option;	  // in front of the message
 };
 
 // The ICMP message as a router sends it, through classify(). It goes on to Linux in any case.
@@ -412,6 +421,7 @@ static void hear(const struct too_big *how)
 	const struct rte_ipv4_hdr quoted = {
 		.version_ihl = RTE_IPV4_VHL_DEF,
 		.total_length = rte_cpu_to_be_16(how->total_len ? how->total_len : 1400),
+		.fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
 		.next_proto_id = how->udp ? IPPROTO_UDP : IPPROTO_ESP,
 		.src_addr = core_be32(how->quoted_src ? how->quoted_src : "192.0.2.1"),
 		.dst_addr = core_be32(PEER),
@@ -420,12 +430,14 @@ static void hear(const struct too_big *how)
 	struct packet p = {.src = "203.0.113.7",
 			   .dst = "192.0.2.1",
 			   .proto = IPPROTO_ICMP,
-			   .frag = how->offset,
+			   .frag = (uint16_t)(how->offset | RTE_IPV4_HDR_DF_FLAG),
 			   .len = (uint16_t)(20 + len),
 			   .payload = data,
 			   .payload_len = sizeof(data)};
+	struct rte_mbuf *m;
 	uint16_t sum;
 
+	memset(data + 28, 0x55, 12); // what no SPI is
 	data[6] = (uint8_t)(how->mtu >> 8);
 	data[7] = (uint8_t)how->mtu;
 	memcpy(data + 8, &quoted, sizeof(quoted));
@@ -441,7 +453,10 @@ static void hear(const struct too_big *how)
 	if (how->bad_checksum)
 		data[2] ^= 1;
 	core.w->now_tsc += core.dp.tsc_hz; // nothing is a repetition
-	receive(core_frame(&p));
+	m = core_frame(&p);
+	if (how->option)
+		assert_true(add_option(m));
+	receive(m);
 	assert_int_equal(sorted.local.n, 1);
 	free_sorted();
 }
@@ -515,10 +530,15 @@ static void test_who_is_not_believed(void **state)
 		{{.mtu = 1300, .at = 10, .byte = IPPROTO_TCP}, "another protocol"},
 		{{.mtu = 1300, .at = 1, .byte = 0x65}, "another version"},
 		{{.mtu = 1300, .at = 1, .byte = 0x44}, "a header of 16 bytes"},
+		{{.mtu = 1300, .cut = 32, .at = 1, .byte = 0x47}, "cut in its options"},
+		{{.mtu = 1300, .at = 1, .byte = 0x46}, "options in front of another SPI", true},
 		{{.mtu = 1300, .at = 8, .byte = 1}, "a later fragment has no SPI"},
+		{{.mtu = 1300, .at = 7, .byte = 1}, "nor has one far behind"},
 		{{.mtu = 1300, .offset = 1}, "the message itself is a later fragment"},
+		{{.mtu = 1300, .offset = 256}, "or one far behind"},
 	};
-	const struct too_big good = {.mtu = 1300, .cut = 36}; // RFC 792: eight bytes will do
+	const struct too_big good = {.mtu = 1310, .option = true},
+			     least = {.mtu = 1300, .cut = 36}; // RFC 792: eight bytes will do
 	struct dp_event ev;
 
 	(void)state;
@@ -530,6 +550,7 @@ static void test_who_is_not_believed(void **state)
 	}
 	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1400);
 	assert_true(learn(&good));
+	assert_true(learn(&least));
 	// Our own port may have become the narrower one.
 	core.port[1].mtu = 1200;
 	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1200);
@@ -553,10 +574,13 @@ static void test_missing_values(void **state)
 
 static void test_small_values(void **state)
 {
-	const struct too_big tiny = {.mtu = 68}, old = {.mtu = 0, .total_len = PMTU_MIN};
+	const struct too_big small = {.mtu = PMTU_MIN + 1}, tiny = {.mtu = 68},
+			     old = {.mtu = 0, .total_len = PMTU_MIN};
 
 	(void)state;
 	make_tunnel(false);
+	assert_true(learn(&small));
+	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), PMTU_MIN + 1);
 	assert_true(learn(&tiny));
 	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), PMTU_MIN);
 	assert_false(learn(&old));
@@ -638,9 +662,14 @@ static void test_what_is_forgotten(void **state)
 	assert_true(learn(&how));
 	while (t->slot[at] == 0)
 		at++;
+	assert_in_range(t->expires_tsc[at], rte_rdtsc() + 590 * core.dp.tsc_hz,
+			rte_rdtsc() + 600 * core.dp.tsc_hz);
+	t->expires_tsc[at] = 1;
+	assert_false(learn(&how)); // no news, but it counts from now on
+	assert_true(t->expires_tsc[at] > rte_rdtsc());
 	pmtu_age(&core.dp);
 	assert_int_equal(t->used, 1);
-	assert_true(t->next_age_tsc > rte_rdtsc());
+	assert_in_range(t->next_age_tsc, rte_rdtsc(), rte_rdtsc() + core.dp.tsc_hz);
 	t->expires_tsc[at] = 1;
 	changes = core.dp.changes;
 	pmtu_age(&core.dp); // within the same second
@@ -655,6 +684,24 @@ static void test_what_is_forgotten(void **state)
 	changes = core.dp.changes;
 	assert_true(learn(&how));
 	assert_int_not_equal(core.dp.changes, changes);
+}
+
+// Each for its own time: when one goes the others stay in force.
+static void test_what_is_not_forgotten_yet(void **state)
+{
+	const struct too_big how = {.mtu = 1300};
+	struct pmtu *t = core.dp.pmtu;
+
+	(void)state;
+	make_tunnel(false);
+	assert_true(learn(&how));
+	t->slot[500] = UINT64_C(7) << 32 | 1000; // of another peer
+	t->expires_tsc[500] = 1;
+	t->used = 2;
+	pmtu_age(&core.dp);
+	assert_true(t->slot[500] == 0);
+	assert_int_equal(t->used, 1);
+	assert_int_equal(pmtu_to(&core.dp, core_be32(PEER)), 1300);
 }
 
 // A stranger's messages reach control a few times in 100 ms only.
@@ -696,6 +743,7 @@ int main(void)
 		T(test_small_values),
 		T(test_which_place_is_taken),
 		T(test_what_is_forgotten),
+		T(test_what_is_not_forgotten_yet),
 		T(test_a_flood_is_not_passed_on),
 	};
 

@@ -15,7 +15,7 @@
 
 #define OWN   "2001:db8::1"
 #define OTHER "2001:db8::9"
-#define PEER  "2001:db8:b::2"
+#define PEER  "2001:db8:b:bde4::1"
 #define SPI   0xc0ffee01u
 
 static uint8_t content[8 * 1480 + 8]; // behind the IP header of the whole packet
@@ -412,7 +412,8 @@ static void test_who_is_not_believed(void **state)
 		{{.mtu = 1300, .quoted_src = OTHER}, "not from us"},
 		{{.mtu = 1300, .bad_checksum = true}, "checksum"},
 		{{.mtu = 1500}, "wider than our own port", true},
-		{{.mtu = 1300 + 65536}, "wider than anything", true},
+		{{.mtu = 1300 + (1u << 16)}, "wider than anything", true},
+		{{.mtu = 1300 + (1u << 24)}, "wider still", true},
 		{{.mtu = 1300, .cut = 47}, "cut in front of where plain ESP ends"},
 		{{.mtu = 1300, .cut = 39}, "cut in the IP header"},
 		{{.mtu = 1300, .frag = 8}, "a later fragment has no SPI"},
@@ -420,6 +421,7 @@ static void test_who_is_not_believed(void **state)
 		{{.mtu = 1300, .udp = true, .at = 42, .byte = 0}, "UDP from another port of ours"},
 		{{.mtu = 1300, .at = 7, .byte = IPPROTO_TCP}, "another protocol"},
 		{{.mtu = 1300, .at = 1, .byte = 0x40}, "another version"},
+		{{.mtu = 1300, .at = 7, .byte = 60}, "options that are longer than what is quoted"},
 	};
 	const struct too_big good = {.mtu = 1300, .cut = 48};
 	struct dp_event ev;
@@ -492,6 +494,24 @@ static void test_families_do_not_mix(void **state)
 	assert_true(learn(&how));
 	for (uint32_t i = 0; i < 100000; i++)
 		assert_int_equal(pmtu_to(&core.dp, i * 42949u), 1400);
+	// But for the bit that tells the families apart, PEER's hash would be that of this one.
+	assert_int_equal(pmtu_to(&core.dp, core_be32("205.12.145.182")), 1400);
+}
+
+// Every byte of an address tells peers apart.
+static void test_peers_do_not_mix(void **state)
+{
+	const struct too_big how = {.mtu = 1300};
+
+	(void)state;
+	make_tunnel(false);
+	assert_true(learn(&how));
+	for (unsigned i = 0; i < 16; i++) {
+		struct ip_addr other = core_addr(PEER);
+
+		other.bytes[i] ^= 1;
+		assert_int_equal(pmtu6_limit(&core.dp, other.bytes, 1400), 1400);
+	}
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, core_setup, core_teardown)
@@ -511,6 +531,7 @@ int main(void)
 		T(test_a_flood_is_not_passed_on),
 		T(test_own_esp_is_cut_to_the_way),
 		T(test_families_do_not_mix),
+		T(test_peers_do_not_mix),
 	};
 
 	return cmocka_run_group_tests(tests, core_group_setup, core_group_teardown);
