@@ -410,6 +410,7 @@ static void test_fragments_are_joined_first(void **state)
 	set_header(ip, 64, 0, 100);
 	assert_int_equal(send_one(ip, 100), 1);
 	assert_int_equal(fake.n_fragments, 2);
+	assert_int_equal(fake.n_fragments_of_linux, 2); // strangers' do not push them out
 	check_esp(rte_pktmbuf_mtod(b.pkt[0], const uint8_t *), b.pkt[0]->data_len, 20, ip + 20,
 		  1580, IPPROTO_UDP, 1);
 	batch_free(&b);
@@ -619,6 +620,7 @@ static void test_too_big6(void **state)
 	ip[43] = 1;
 	assert_int_equal(send_one(ip, 200), 1);
 	assert_int_equal(fake.n_fragments, 1);
+	assert_int_equal(fake.n_fragments_of_linux, 1);
 	batch_free(&b);
 	// Its fragment header is the only one, or nobody joins it.
 	make_ext(ip, 200, GW_A6, GW_B6, "hf");
