@@ -336,6 +336,7 @@ static void test_extended_numbers(void **state)
 	make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
 	assert_int_equal(send_one(ip, sizeof(ip)), 1);
 	memcpy(esp, rte_pktmbuf_mtod_offset(b.pkt[0], void *, 20), b.pkt[0]->data_len - 20u);
+	assert_memory_equal(esp + 8, &(uint64_t){rte_cpu_to_be_64(seq)}, 8); // nor an IV twice
 	text_len = b.pkt[0]->data_len - 20u - esp_ref_head_len(&same) - esp_ref_icv_len(&same);
 	assert_true(esp_ref_open(&same, esp, text_len, seq));
 	assert_memory_equal(esp + esp_ref_head_len(&same), ip + 20, sizeof(ip) - 20);
@@ -373,6 +374,63 @@ static void test_iv_of_cbc(void **state)
 		batch_free(&b);
 	}
 	assert_memory_equal(packet[0] + 20, packet[1] + 20, len - 20);
+}
+
+static struct esp_sa suite_sa(const struct esp_ref_suite *s, bool udp)
+{
+	const struct transform_info *encr = transform_find(&s->encr);
+	struct esp_sa sa = transport_sa(SPI, false, udp);
+	uint8_t key[64];
+
+	memset(key, 7, sizeof(key));
+	sa.encr = s->encr;
+	sa.integ = s->integ;
+	assert_int_equal(secret_set(&sa.encr_key, key, encr->key_len), 0);
+	if (!encr->aead)
+		assert_int_equal(secret_set(&sa.integ_key, key, transform_find(&s->integ)->key_len),
+				 0);
+	return sa;
+}
+
+// The transform says how long the IV is and how much is padded; the header stays as it is.
+static void test_every_suite(void **state)
+{
+	struct esp_ref_suite suites[ESP_REF_SUITES_MAX];
+	const unsigned n_suites = esp_ref_suites(suites, ESP_REF_SUITES_MAX);
+
+	(void)state;
+	for (unsigned k = 0; k < 2 * n_suites; k++) {
+		const bool udp = k % 2 != 0;
+		struct esp_sa sa = suite_sa(&suites[k / 2], udp),
+			      ref = suite_sa(&suites[k / 2], udp);
+		const size_t head_len = esp_ref_head_len(&ref), align = esp_ref_align(&ref);
+		const size_t front = udp ? 28 : 20;
+
+		assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+		for (size_t len = 20; len < 40; len++) {
+			const size_t carried = len - 20, pad_len = (-(carried + 2)) & (align - 1);
+			const size_t text_len = carried + pad_len + 2;
+			uint8_t ip[40], esp[256];
+			const uint8_t *p;
+
+			make_ip(ip, len, GW_A, GW_B, GRE, 0, 0);
+			assert_int_equal(send_one(ip, len), 1);
+			p = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *);
+			assert_int_equal(b.pkt[0]->data_len,
+					 front + head_len + text_len + esp_ref_icv_len(&ref));
+			assert_true(ip_checksum_ok(p));
+			assert_memory_equal(p + 12, ip + 12, 8);
+			memcpy(esp, p + front, b.pkt[0]->data_len - front);
+			if (!esp_ref_open(&ref, esp, text_len, carried + 1))
+				fail_msg("%s", esp_ref_name(&ref.encr, &ref.integ));
+			assert_memory_equal(esp + head_len, ip + 20, carried);
+			assert_int_equal(esp[head_len + text_len - 2], pad_len);
+			assert_int_equal(esp[head_len + text_len - 1], GRE);
+			batch_free(&b);
+		}
+		esp_sa_fini(&ref);
+	}
+	assert_int_equal(dropped_total(), 0);
 }
 
 static void test_offload_flags_are_forgotten(void **state)
@@ -1032,6 +1090,7 @@ int main(void)
 		T(test_too_big),
 		T(test_extended_numbers),
 		T(test_iv_of_cbc),
+		T(test_every_suite),
 		T(test_offload_flags_are_forgotten),
 		T(test_fragments_are_joined_first),
 		T(test_joined_fragments_meet_port_selectors),
