@@ -155,6 +155,22 @@ static void test_all_sizes_udp(void **state)
 	all_sizes(true);
 }
 
+// RFC 3948 2.1. The packet looks like UDP to what walks IPv6 headers.
+static void test_no_checksum_over_ipv4(void **state)
+{
+	struct rte_mbuf *m;
+	uint8_t ip[100];
+
+	(void)state;
+	set_out(false, true);
+	make_ip(ip, sizeof(ip), GW_A, GW_B, IPPROTO_UDP, 4500, 4500);
+	ip[6] = IPPROTO_UDP;
+	m = mbuf_of(ip, sizeof(ip));
+	esp_transport_sum6(tunnel_sa(tunnel_get(&fake.dp, tunnel)), m);
+	assert_memory_equal(rte_pktmbuf_mtod(m, void *), ip, sizeof(ip));
+	rte_pktmbuf_free(m);
+}
+
 // Options stay in front of ESP, and count for the size.
 static void options_stay_in_front(bool udp)
 {
@@ -931,6 +947,18 @@ static const uint8_t *receive_upper(uint32_t spi, uint32_t seq, bool v6, const u
 	return rte_pktmbuf_mtod_offset(b.pkt[0], const uint8_t *, v6 ? 40 : 20);
 }
 
+// RFC 1071: what a carry makes carry counts as well.
+static void test_sum_of_addresses(void **state)
+{
+	struct ip_addr a, c;
+
+	(void)state;
+	assert_int_equal(ip_addr_parse("255.255.255.255", &a), 0);
+	assert_int_equal(ip_addr_parse("0.0.0.1", &c), 0);
+	assert_int_equal(esp_transport_sum_addrs(&a, &c), 1);
+	assert_int_equal(esp_transport_sum_addrs(&c, &a), 1);
+}
+
 static const struct {
 	uint8_t proto;
 	bool v6;
@@ -1004,6 +1032,49 @@ static void test_nat_checksums(void **state)
 					    LEN);
 		batch_free(&b);
 		assert_memory_equal(receive_upper(spi, N + 4, v6, upper, LEN, GRE), upper, LEN);
+		batch_free(&b);
+	}
+}
+
+// Options and extension headers of the packet stand in front of it.
+static void test_nat_checksum_behind_options(void **state)
+{
+	enum { LEN = 64, AT = 16 };
+
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		const struct nat nat = nat_of(v6);
+		struct esp_sa sa = transport_sa(0, v6, true);
+		struct fake_esp how = {
+			.seq = 1, .key_bits = 128, .udp = true, .ip_options = v6 ? 0 : 4};
+		uint8_t upper[LEN], text[256], v4[512], packet[512];
+		const uint8_t *p;
+		size_t len;
+
+		sa.remote_oa = nat.own_src;
+		sa.local_oa = nat.own_dst;
+		how.spi = publish(&sa);
+		for (size_t i = 0; i < LEN; i++)
+			upper[i] = (uint8_t)(i * 5);
+		put16(upper + AT, 0);
+		put16(upper + AT, upper_sum(&nat.own_src, &nat.own_dst, IPPROTO_TCP, upper, LEN));
+		memcpy(text, upper, LEN);
+		len = make_esp(v4, &how, text, put_trailer(text, LEN, 0, IPPROTO_TCP));
+		if (v6) {
+			len = over_ipv6(v4, len, packet);
+			memmove(packet + 48, packet + 40, len - 40);
+			memcpy(packet + 40, "\x11\0\x01\x04\0\0\0\0", 8);
+			packet[6] = IPPROTO_HOPOPTS;
+			len += 8;
+			put16(packet + 4, (uint16_t)(len - 40));
+		}
+		batch_put(&b, mbuf_of(v6 ? packet : v4, len));
+		esp_in(fake.w, &b);
+		assert_int_equal(b.n, 1);
+		p = rte_pktmbuf_mtod_offset(b.pkt[0], const uint8_t *, v6 ? 48 : 24);
+		put16(upper + AT, 0);
+		put16(upper + AT, upper_sum(&nat.src, &nat.dst, IPPROTO_TCP, upper, LEN));
+		assert_memory_equal(p, upper, LEN);
 		batch_free(&b);
 	}
 }
@@ -1082,6 +1153,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_all_sizes),
 		T(test_all_sizes_udp),
+		T(test_no_checksum_over_ipv4),
 		T(test_options_stay_in_front),
 		T(test_options_count_for_the_size),
 		T(test_only_own_packets),
@@ -1105,7 +1177,9 @@ int main(void)
 		T(test_in_cut_short),
 		T(test_in_ext_headers),
 		T(test_in_fragment6),
+		T(test_sum_of_addresses),
 		T(test_nat_checksums),
+		T(test_nat_checksum_behind_options),
 		T(test_checksums_without_nat),
 		T(test_mss_is_clamped),
 		T(test_moved_sa_stays_in_its_mode),
