@@ -530,6 +530,54 @@ static size_t make_ext(uint8_t *ip, size_t len, const char *src, const char *dst
 	return at;
 }
 
+static void test_all_sizes6(void **state)
+{
+	uint8_t ip[2048];
+	uint32_t seq = 1;
+
+	(void)state;
+	set_out(true, false);
+	for (size_t len = 40; len <= 1466; len++) {
+		const uint8_t *p;
+
+		make_ip6(ip, len, GW_A6, GW_B6, GRE, 0, 0);
+		assert_int_equal(send_one(ip, len), 1);
+		p = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *);
+		assert_int_equal(flow_load16(p + 4), b.pkt[0]->data_len - 40);
+		check_esp(p, b.pkt[0]->data_len, 40, ip + 40, len - 40, GRE, seq++);
+		batch_free(&b);
+	}
+}
+
+static void test_whole_headers(void **state)
+{
+	uint8_t ip[60];
+	struct esp_front front;
+
+	(void)state;
+	make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
+	ip[0] = 0x4f;
+	assert_true(esp_transport_front(ip, sizeof(ip), &front));
+	assert_int_equal(front.len, 60);
+	make_ip6(ip, 40, GW_A6, GW_B6, GRE, 0, 0);
+	assert_true(esp_transport_front(ip, 40, &front));
+	assert_false(esp_transport_front(ip, 39, &front));
+}
+
+// What cannot be walked has no flow. Whether it is a fragment is not asked.
+static void test_bad_header6(void **state)
+{
+	uint8_t ip[100];
+
+	(void)state;
+	set_out(true, false);
+	make_ext(ip, sizeof(ip), GW_A6, GW_B6, "h");
+	ip[41] = 0xff; // longer than the packet
+	assert_int_equal(send_one(ip, sizeof(ip)), 0);
+	assert_int_equal(dropped(DROP_OUT_SELECTOR), 1);
+	assert_int_equal(dropped_total(), 1);
+}
+
 // RFC 4303 3.1.1: ESP comes after what routers look at, and before the destination's options.
 static const struct {
 	const char *kinds;
@@ -537,9 +585,9 @@ static const struct {
 	uint8_t next;
 	size_t next_at;
 } ext_rows[] = {
-	{"", 40, GRE, 6},     {"h", 48, GRE, 40}, {"hr", 56, GRE, 48},
-	{"d", 40, 60, 6},     {"hd", 48, 60, 40}, {"hdr", 64, GRE, 56},
-	{"hdrd", 64, 60, 56}, {"f", 48, GRE, 40}, {"hrf", 64, GRE, 56},
+	{"", 40, GRE, 6},     {"h", 48, GRE, 40},	  {"hr", 56, GRE, 48},	{"d", 40, 60, 6},
+	{"hd", 48, 60, 40},   {"hdr", 64, GRE, 56},	  {"hdrd", 64, 60, 56}, {"f", 48, GRE, 40},
+	{"hrf", 64, GRE, 56}, {"hrrrrrrr", 104, GRE, 96},
 };
 
 static void test_ext_headers(void **state)
@@ -646,11 +694,14 @@ static void test_front_of_what_comes_in(void **state)
 		{60, 1, {0}, 0, true, "destination options"},
 		{60, 1, {0}, 1, false, "options that are cut"},
 		{60, 1, {0, 1}, 0, false, "options longer than the packet"},
+		{60, 2, {50, 1}, 0, true, "more of them than the shortest header holds"},
+		{60, 2, {50, 1}, 1, false, "of which the last byte lacks"},
 		{60, 8, {60}, 0, true, "as many headers as anybody needs"},
 		{60, 9, {60}, 0, false, "one more"},
 		{43, 1, {0, 0, 4}, 0, true, "a routing header without a segment left"},
 		{43, 1, {0, 0, 4, 1}, 0, false, "with one: not at its end yet (RFC 8200 4.4)"},
 		{44, 1, {0, 0xff}, 0, true, "a fragment header that has nothing to say"},
+		{44, 1, {0, 0, 0, 6}, 0, true, "reserved bits do not count (RFC 8200 4.5)"},
 		{44, 1, {0, 0, 0, 1}, 0, false, "a first fragment"},
 		{44, 1, {0, 0, 0, 8}, 0, false, "a later fragment"},
 		{51, 1, {0, 4}, 0, false, "AH"},
@@ -1166,6 +1217,9 @@ int main(void)
 		T(test_offload_flags_are_forgotten),
 		T(test_fragments_are_joined_first),
 		T(test_joined_fragments_meet_port_selectors),
+		T(test_all_sizes6),
+		T(test_whole_headers),
+		T(test_bad_header6),
 		T(test_ext_headers),
 		T(test_small_path6),
 		T(test_no_route),
