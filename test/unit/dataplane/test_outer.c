@@ -497,6 +497,7 @@ static void test_traffic_class_in(void **state)
 	} rows[] = {
 		{OUTER_DSCP_OUT, OUTER_ECN_COPY, 0xb8, 0x28, 0xb8, "the inner one stays"},
 		{OUTER_DSCP_NO, OUTER_ECN_COPY, 0xb8, 0x28, 0xb8, "it stays"},
+		{OUTER_DSCP_OUT, OUTER_ECN_COPY, 0x28, 0xb8, 0x28, "no bit of another gets in"},
 		{OUTER_DSCP_IN, OUTER_ECN_COPY, 0xb8, 0x28, 0x28, "taken over"},
 		{OUTER_DSCP_BOTH, OUTER_ECN_COPY, 0xb8, 0x28, 0x28, "taken over, yes"},
 		{OUTER_DSCP_IN, OUTER_ECN_COPY, 0xfc, 0, 0, "zero, too"},
