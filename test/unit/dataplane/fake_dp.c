@@ -151,9 +151,9 @@ struct rte_mbuf *icmp6_error(struct worker *w, const struct rte_mbuf *offending,
 
 struct rte_mbuf *reass_put(struct worker *w, struct rte_mbuf *m, bool from_linux)
 {
-	(void)from_linux;
 	(void)w;
 	fake.n_fragments++;
+	fake.n_fragments_of_linux += from_linux;
 	rte_pktmbuf_free(m);
 	return fake.whole;
 }

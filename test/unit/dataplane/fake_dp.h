@@ -39,7 +39,7 @@ struct fake {
 	unsigned handed_to;
 	unsigned n_waiting;		// packets given to acquire_put
 	const struct tunnel *waits_for; // the last one's; others wait when the worker has n_waiting
-	unsigned n_fragments;
+	unsigned n_fragments, n_fragments_of_linux;
 	uint16_t icmp_mtu;
 	uint32_t icmp_src_be;
 	struct batch routed;	// pieces of cut packets

@@ -155,6 +155,22 @@ static void test_all_sizes_udp(void **state)
 	all_sizes(true);
 }
 
+// RFC 3948 2.1. The packet looks like UDP to what walks IPv6 headers.
+static void test_no_checksum_over_ipv4(void **state)
+{
+	struct rte_mbuf *m;
+	uint8_t ip[100];
+
+	(void)state;
+	set_out(false, true);
+	make_ip(ip, sizeof(ip), GW_A, GW_B, IPPROTO_UDP, 4500, 4500);
+	ip[6] = IPPROTO_UDP;
+	m = mbuf_of(ip, sizeof(ip));
+	esp_transport_sum6(tunnel_sa(tunnel_get(&fake.dp, tunnel)), m);
+	assert_memory_equal(rte_pktmbuf_mtod(m, void *), ip, sizeof(ip));
+	rte_pktmbuf_free(m);
+}
+
 // Options stay in front of ESP, and count for the size.
 static void options_stay_in_front(bool udp)
 {
@@ -336,6 +352,7 @@ static void test_extended_numbers(void **state)
 	make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
 	assert_int_equal(send_one(ip, sizeof(ip)), 1);
 	memcpy(esp, rte_pktmbuf_mtod_offset(b.pkt[0], void *, 20), b.pkt[0]->data_len - 20u);
+	assert_memory_equal(esp + 8, &(uint64_t){rte_cpu_to_be_64(seq)}, 8); // nor an IV twice
 	text_len = b.pkt[0]->data_len - 20u - esp_ref_head_len(&same) - esp_ref_icv_len(&same);
 	assert_true(esp_ref_open(&same, esp, text_len, seq));
 	assert_memory_equal(esp + esp_ref_head_len(&same), ip + 20, sizeof(ip) - 20);
@@ -375,6 +392,63 @@ static void test_iv_of_cbc(void **state)
 	assert_memory_equal(packet[0] + 20, packet[1] + 20, len - 20);
 }
 
+static struct esp_sa suite_sa(const struct esp_ref_suite *s, bool udp)
+{
+	const struct transform_info *encr = transform_find(&s->encr);
+	struct esp_sa sa = transport_sa(SPI, false, udp);
+	uint8_t key[64];
+
+	memset(key, 7, sizeof(key));
+	sa.encr = s->encr;
+	sa.integ = s->integ;
+	assert_int_equal(secret_set(&sa.encr_key, key, encr->key_len), 0);
+	if (!encr->aead)
+		assert_int_equal(secret_set(&sa.integ_key, key, transform_find(&s->integ)->key_len),
+				 0);
+	return sa;
+}
+
+// The transform says how long the IV is and how much is padded; the header stays as it is.
+static void test_every_suite(void **state)
+{
+	struct esp_ref_suite suites[ESP_REF_SUITES_MAX];
+	const unsigned n_suites = esp_ref_suites(suites, ESP_REF_SUITES_MAX);
+
+	(void)state;
+	for (unsigned k = 0; k < 2 * n_suites; k++) {
+		const bool udp = k % 2 != 0;
+		struct esp_sa sa = suite_sa(&suites[k / 2], udp),
+			      ref = suite_sa(&suites[k / 2], udp);
+		const size_t head_len = esp_ref_head_len(&ref), align = esp_ref_align(&ref);
+		const size_t front = udp ? 28 : 20;
+
+		assert_int_equal(dp_tunnel_set_out(&fake.dp, tunnel, &sa, NULL), 0);
+		for (size_t len = 20; len < 40; len++) {
+			const size_t carried = len - 20, pad_len = (-(carried + 2)) & (align - 1);
+			const size_t text_len = carried + pad_len + 2;
+			uint8_t ip[40], esp[256];
+			const uint8_t *p;
+
+			make_ip(ip, len, GW_A, GW_B, GRE, 0, 0);
+			assert_int_equal(send_one(ip, len), 1);
+			p = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *);
+			assert_int_equal(b.pkt[0]->data_len,
+					 front + head_len + text_len + esp_ref_icv_len(&ref));
+			assert_true(ip_checksum_ok(p));
+			assert_memory_equal(p + 12, ip + 12, 8);
+			memcpy(esp, p + front, b.pkt[0]->data_len - front);
+			if (!esp_ref_open(&ref, esp, text_len, carried + 1))
+				fail_msg("%s", esp_ref_name(&ref.encr, &ref.integ));
+			assert_memory_equal(esp + head_len, ip + 20, carried);
+			assert_int_equal(esp[head_len + text_len - 2], pad_len);
+			assert_int_equal(esp[head_len + text_len - 1], GRE);
+			batch_free(&b);
+		}
+		esp_sa_fini(&ref);
+	}
+	assert_int_equal(dropped_total(), 0);
+}
+
 static void test_offload_flags_are_forgotten(void **state)
 {
 	uint8_t ip[100];
@@ -410,6 +484,7 @@ static void test_fragments_are_joined_first(void **state)
 	set_header(ip, 64, 0, 100);
 	assert_int_equal(send_one(ip, 100), 1);
 	assert_int_equal(fake.n_fragments, 2);
+	assert_int_equal(fake.n_fragments_of_linux, 2); // strangers' do not push them out
 	check_esp(rte_pktmbuf_mtod(b.pkt[0], const uint8_t *), b.pkt[0]->data_len, 20, ip + 20,
 		  1580, IPPROTO_UDP, 1);
 	batch_free(&b);
@@ -455,6 +530,54 @@ static size_t make_ext(uint8_t *ip, size_t len, const char *src, const char *dst
 	return at;
 }
 
+static void test_all_sizes6(void **state)
+{
+	uint8_t ip[2048];
+	uint32_t seq = 1;
+
+	(void)state;
+	set_out(true, false);
+	for (size_t len = 40; len <= 1466; len++) {
+		const uint8_t *p;
+
+		make_ip6(ip, len, GW_A6, GW_B6, GRE, 0, 0);
+		assert_int_equal(send_one(ip, len), 1);
+		p = rte_pktmbuf_mtod(b.pkt[0], const uint8_t *);
+		assert_int_equal(flow_load16(p + 4), b.pkt[0]->data_len - 40);
+		check_esp(p, b.pkt[0]->data_len, 40, ip + 40, len - 40, GRE, seq++);
+		batch_free(&b);
+	}
+}
+
+static void test_whole_headers(void **state)
+{
+	uint8_t ip[60];
+	struct esp_front front;
+
+	(void)state;
+	make_ip(ip, sizeof(ip), GW_A, GW_B, GRE, 0, 0);
+	ip[0] = 0x4f;
+	assert_true(esp_transport_front(ip, sizeof(ip), &front));
+	assert_int_equal(front.len, 60);
+	make_ip6(ip, 40, GW_A6, GW_B6, GRE, 0, 0);
+	assert_true(esp_transport_front(ip, 40, &front));
+	assert_false(esp_transport_front(ip, 39, &front));
+}
+
+// What cannot be walked has no flow. Whether it is a fragment is not asked.
+static void test_bad_header6(void **state)
+{
+	uint8_t ip[100];
+
+	(void)state;
+	set_out(true, false);
+	make_ext(ip, sizeof(ip), GW_A6, GW_B6, "h");
+	ip[41] = 0xff; // longer than the packet
+	assert_int_equal(send_one(ip, sizeof(ip)), 0);
+	assert_int_equal(dropped(DROP_OUT_SELECTOR), 1);
+	assert_int_equal(dropped_total(), 1);
+}
+
 // RFC 4303 3.1.1: ESP comes after what routers look at, and before the destination's options.
 static const struct {
 	const char *kinds;
@@ -462,9 +585,9 @@ static const struct {
 	uint8_t next;
 	size_t next_at;
 } ext_rows[] = {
-	{"", 40, GRE, 6},     {"h", 48, GRE, 40}, {"hr", 56, GRE, 48},
-	{"d", 40, 60, 6},     {"hd", 48, 60, 40}, {"hdr", 64, GRE, 56},
-	{"hdrd", 64, 60, 56}, {"f", 48, GRE, 40}, {"hrf", 64, GRE, 56},
+	{"", 40, GRE, 6},     {"h", 48, GRE, 40},	  {"hr", 56, GRE, 48},	{"d", 40, 60, 6},
+	{"hd", 48, 60, 40},   {"hdr", 64, GRE, 56},	  {"hdrd", 64, 60, 56}, {"f", 48, GRE, 40},
+	{"hrf", 64, GRE, 56}, {"hrrrrrrr", 104, GRE, 96},
 };
 
 static void test_ext_headers(void **state)
@@ -571,11 +694,14 @@ static void test_front_of_what_comes_in(void **state)
 		{60, 1, {0}, 0, true, "destination options"},
 		{60, 1, {0}, 1, false, "options that are cut"},
 		{60, 1, {0, 1}, 0, false, "options longer than the packet"},
+		{60, 2, {50, 1}, 0, true, "more of them than the shortest header holds"},
+		{60, 2, {50, 1}, 1, false, "of which the last byte lacks"},
 		{60, 8, {60}, 0, true, "as many headers as anybody needs"},
 		{60, 9, {60}, 0, false, "one more"},
 		{43, 1, {0, 0, 4}, 0, true, "a routing header without a segment left"},
 		{43, 1, {0, 0, 4, 1}, 0, false, "with one: not at its end yet (RFC 8200 4.4)"},
 		{44, 1, {0, 0xff}, 0, true, "a fragment header that has nothing to say"},
+		{44, 1, {0, 0, 0, 6}, 0, true, "reserved bits do not count (RFC 8200 4.5)"},
 		{44, 1, {0, 0, 0, 1}, 0, false, "a first fragment"},
 		{44, 1, {0, 0, 0, 8}, 0, false, "a later fragment"},
 		{51, 1, {0, 4}, 0, false, "AH"},
@@ -619,6 +745,7 @@ static void test_too_big6(void **state)
 	ip[43] = 1;
 	assert_int_equal(send_one(ip, 200), 1);
 	assert_int_equal(fake.n_fragments, 1);
+	assert_int_equal(fake.n_fragments_of_linux, 1);
 	batch_free(&b);
 	// Its fragment header is the only one, or nobody joins it.
 	make_ext(ip, 200, GW_A6, GW_B6, "hf");
@@ -871,6 +998,18 @@ static const uint8_t *receive_upper(uint32_t spi, uint32_t seq, bool v6, const u
 	return rte_pktmbuf_mtod_offset(b.pkt[0], const uint8_t *, v6 ? 40 : 20);
 }
 
+// RFC 1071: what a carry makes carry counts as well.
+static void test_sum_of_addresses(void **state)
+{
+	struct ip_addr a, c;
+
+	(void)state;
+	assert_int_equal(ip_addr_parse("255.255.255.255", &a), 0);
+	assert_int_equal(ip_addr_parse("0.0.0.1", &c), 0);
+	assert_int_equal(esp_transport_sum_addrs(&a, &c), 1);
+	assert_int_equal(esp_transport_sum_addrs(&c, &a), 1);
+}
+
 static const struct {
 	uint8_t proto;
 	bool v6;
@@ -944,6 +1083,49 @@ static void test_nat_checksums(void **state)
 					    LEN);
 		batch_free(&b);
 		assert_memory_equal(receive_upper(spi, N + 4, v6, upper, LEN, GRE), upper, LEN);
+		batch_free(&b);
+	}
+}
+
+// Options and extension headers of the packet stand in front of it.
+static void test_nat_checksum_behind_options(void **state)
+{
+	enum { LEN = 64, AT = 16 };
+
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		const struct nat nat = nat_of(v6);
+		struct esp_sa sa = transport_sa(0, v6, true);
+		struct fake_esp how = {
+			.seq = 1, .key_bits = 128, .udp = true, .ip_options = v6 ? 0 : 4};
+		uint8_t upper[LEN], text[256], v4[512], packet[512];
+		const uint8_t *p;
+		size_t len;
+
+		sa.remote_oa = nat.own_src;
+		sa.local_oa = nat.own_dst;
+		how.spi = publish(&sa);
+		for (size_t i = 0; i < LEN; i++)
+			upper[i] = (uint8_t)(i * 5);
+		put16(upper + AT, 0);
+		put16(upper + AT, upper_sum(&nat.own_src, &nat.own_dst, IPPROTO_TCP, upper, LEN));
+		memcpy(text, upper, LEN);
+		len = make_esp(v4, &how, text, put_trailer(text, LEN, 0, IPPROTO_TCP));
+		if (v6) {
+			len = over_ipv6(v4, len, packet);
+			memmove(packet + 48, packet + 40, len - 40);
+			memcpy(packet + 40, "\x11\0\x01\x04\0\0\0\0", 8);
+			packet[6] = IPPROTO_HOPOPTS;
+			len += 8;
+			put16(packet + 4, (uint16_t)(len - 40));
+		}
+		batch_put(&b, mbuf_of(v6 ? packet : v4, len));
+		esp_in(fake.w, &b);
+		assert_int_equal(b.n, 1);
+		p = rte_pktmbuf_mtod_offset(b.pkt[0], const uint8_t *, v6 ? 48 : 24);
+		put16(upper + AT, 0);
+		put16(upper + AT, upper_sum(&nat.src, &nat.dst, IPPROTO_TCP, upper, LEN));
+		assert_memory_equal(p, upper, LEN);
 		batch_free(&b);
 	}
 }
@@ -1022,6 +1204,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_all_sizes),
 		T(test_all_sizes_udp),
+		T(test_no_checksum_over_ipv4),
 		T(test_options_stay_in_front),
 		T(test_options_count_for_the_size),
 		T(test_only_own_packets),
@@ -1030,9 +1213,13 @@ int main(void)
 		T(test_too_big),
 		T(test_extended_numbers),
 		T(test_iv_of_cbc),
+		T(test_every_suite),
 		T(test_offload_flags_are_forgotten),
 		T(test_fragments_are_joined_first),
 		T(test_joined_fragments_meet_port_selectors),
+		T(test_all_sizes6),
+		T(test_whole_headers),
+		T(test_bad_header6),
 		T(test_ext_headers),
 		T(test_small_path6),
 		T(test_no_route),
@@ -1044,7 +1231,9 @@ int main(void)
 		T(test_in_cut_short),
 		T(test_in_ext_headers),
 		T(test_in_fragment6),
+		T(test_sum_of_addresses),
 		T(test_nat_checksums),
+		T(test_nat_checksum_behind_options),
 		T(test_checksums_without_nat),
 		T(test_mss_is_clamped),
 		T(test_moved_sa_stays_in_its_mode),

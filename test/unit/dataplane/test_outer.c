@@ -357,6 +357,32 @@ static void test_flow_label(void **state)
 	}
 }
 
+// Either end's port tells flows apart, and what goes to a port is another flow than what comes from
+// it.
+static void test_flow_label_by_both_ports(void **state)
+{
+	static const uint16_t ports[][2] = {{1000, 2000}, {1000, 2001}, {2000, 1000}};
+	const struct outer_rule rule = {.label = OUTER_LABEL_FLOW};
+	uint32_t label[3];
+	uint8_t ip[200];
+
+	(void)state;
+	for (size_t k = 2; k < 4; k++) {
+		set_out(&pairings[k], &rule, 0);
+		for (unsigned i = 0; i < 3; i++) {
+			if (pairings[k].inner6)
+				make_ip6(ip, sizeof(ip), HOST_A6, HOST_B6, 17, ports[i][0],
+					 ports[i][1]);
+			else
+				make_ip(ip, sizeof(ip), HOST_A, HOST_B, 17, ports[i][0],
+					ports[i][1]);
+			label[i] = label_of(ip, sizeof(ip));
+		}
+		assert_int_not_equal(label[0], label[1]);
+		assert_int_not_equal(label[0], label[2]);
+	}
+}
+
 // Fragments have no other thing to tell flows by.
 static void test_flow_label_by_addresses(void **state)
 {
@@ -471,6 +497,7 @@ static void test_traffic_class_in(void **state)
 	} rows[] = {
 		{OUTER_DSCP_OUT, OUTER_ECN_COPY, 0xb8, 0x28, 0xb8, "the inner one stays"},
 		{OUTER_DSCP_NO, OUTER_ECN_COPY, 0xb8, 0x28, 0xb8, "it stays"},
+		{OUTER_DSCP_OUT, OUTER_ECN_COPY, 0x28, 0xb8, 0x28, "no bit of another gets in"},
 		{OUTER_DSCP_IN, OUTER_ECN_COPY, 0xb8, 0x28, 0x28, "taken over"},
 		{OUTER_DSCP_BOTH, OUTER_ECN_COPY, 0xb8, 0x28, 0x28, "taken over, yes"},
 		{OUTER_DSCP_IN, OUTER_ECN_COPY, 0xfc, 0, 0, "zero, too"},
@@ -650,6 +677,7 @@ int main(void)
 		T(test_ttl),
 		T(test_rules_move_with_the_sa),
 		T(test_flow_label),
+		T(test_flow_label_by_both_ports),
 		T(test_flow_label_by_addresses),
 		T(test_flow_label_by_tunnel),
 		T(test_which_protocols_have_ports),

@@ -19,12 +19,15 @@
 #include "dataplane/port.h"
 #include "dataplane/vlan.h"
 
-enum { LAN, WAN, DMZ, PORTS };
+enum { LAN, WAN, DMZ, PLAIN, BESIDE, ALONE, PORTS };
 
 static const struct dp_port_params ports[PORTS] = {
 	[LAN] = {.name = "lan", .device = "net_ring0", .mtu = 1500, .vlan = 100},
 	[WAN] = {.name = "wan", .device = "net_ring0", .mtu = 9000, .vlan = 200},
 	[DMZ] = {.name = "dmz", .device = "net_null0,no-rx=1", .mtu = 1400},
+	[PLAIN] = {.name = "plain", .device = "net_ring1", .mtu = 1500},
+	[BESIDE] = {.name = "beside", .device = "net_ring1", .mtu = 1500, .vlan = 300},
+	[ALONE] = {.name = "alone", .device = "net_null1,no-rx=1", .mtu = 1500, .vlan = 400},
 };
 
 static struct dp_params params_of(const struct dp_port_params *of, unsigned n)
@@ -36,7 +39,7 @@ static struct dp_params params_of(const struct dp_port_params *of, unsigned n)
 		.ports = of,
 		.n_ports = n,
 		.workers = 1,
-		.memory_mb = 256,
+		.memory_mb = 320,
 		.hugepages = DP_HUGEPAGES_OFF,
 		.file_prefix = prefix,
 		.eal_args = "",
@@ -157,6 +160,12 @@ static void check_shared_device(struct dp *dp)
 	assert_int_equal(p[LAN].vlans->port[0], VLAN_NO_PORT);
 	assert_null(p[WAN].vlans);
 	assert_null(p[DMZ].vlans);
+	assert_int_equal(p[BESIDE].id, p[PLAIN].id);
+	assert_int_equal(p[BESIDE].device_port, PLAIN);
+	assert_int_equal(p[PLAIN].vlans->port[0], PLAIN); // what is untagged is its own
+	assert_int_equal(p[PLAIN].vlans->port[300], BESIDE);
+	assert_int_equal(p[ALONE].vlans->port[400], ALONE); // a VLAN of nobody else's
+	assert_int_equal(p[ALONE].vlans->port[0], VLAN_NO_PORT);
 	assert_int_equal(p[WAN].n_rxq, 0); // nobody polls the device twice
 	for (unsigned i = 0; i < PORTS; i++)
 		assert_int_equal(dp_port_info(dp, i, &info[i]), 0);
@@ -166,6 +175,28 @@ static void check_shared_device(struct dp *dp)
 	assert_int_equal(info[WAN].rx_queues, 1);
 	assert_int_equal(info[WAN].mtu, 9000);
 	assert_true(rte_pktmbuf_data_room_size(dp->pool) > 9000 + RTE_PKTMBUF_HEADROOM);
+}
+
+// A port with a VLAN has counters of its own: the device counts for all of its ports.
+static void check_counters(struct dp *dp)
+{
+	struct port_count *c = &dp->workers[0]->port_count[BESIDE];
+	struct rte_mbuf *m = rte_pktmbuf_alloc(dp->pool);
+	struct dp_port_info info;
+
+	counter_add(&c->rx_packets, 1);
+	counter_add(&c->rx_bytes, 2);
+	counter_add(&c->tx_packets, 3);
+	counter_add(&c->tx_bytes, 4);
+	assert_int_equal(dp_port_info(dp, BESIDE, &info), 0);
+	assert_int_equal(info.rx_packets, 1);
+	assert_int_equal(info.rx_bytes, 2);
+	assert_int_equal(info.tx_packets, 3);
+	assert_int_equal(info.tx_bytes, 4);
+	assert_non_null(m);
+	assert_int_equal(rte_eth_tx_burst(dp->ports[ALONE].id, 0, &m, 1), 1);
+	assert_int_equal(dp_port_info(dp, ALONE, &info), 0);
+	assert_int_equal(info.tx_packets, 0); // none of this port
 }
 
 static void check_links(struct dp *dp)
@@ -197,6 +228,7 @@ static void test_ports_of_one_device(void **state)
 	if (dp_start(&p, &dp, &err))
 		fail_msg("%s", err.text);
 	check_shared_device(dp);
+	check_counters(dp);
 	check_links(dp);
 	dp_stop(dp);
 }

@@ -64,12 +64,17 @@ static void strip(struct rte_mbuf *m, uint16_t tci)
 	m->vlan_tci = tci;
 }
 
-static void receive(struct rte_mbuf *m, struct sorted *s)
+static void receive_on(unsigned port, struct rte_mbuf *m, struct sorted *s)
 {
 	struct batch in = {.n = 0};
 
-	core_put(&in, m, LAN, FROM_NIC);
+	core_put(&in, m, port, FROM_NIC);
 	classify(core.w, &in, s);
+}
+
+static void receive(struct rte_mbuf *m, struct sorted *s)
+{
+	receive_on(LAN, m, s);
 }
 
 static unsigned count(const struct sorted *s)
@@ -128,11 +133,45 @@ static void test_the_tag_says_which_port(void **state)
 				fail_msg("%s", rows[r].why);
 			assert_int_equal(s.transit.pkt[0]->data_len, 28 + 64);
 			assert_int_equal(*rte_pktmbuf_mtod(s.transit.pkt[0], uint8_t *), 0x45);
-			assert_int_equal(s.transit.pkt[0]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED,
+			assert_int_equal(s.transit.pkt[0]->ol_flags &
+						 (RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED),
 					 0);
 			free_sorted(&s);
 		}
 	}
+}
+
+// A device may read a tag without taking it off.
+static void test_a_tag_that_was_only_read(void **state)
+{
+	const struct packet p = {THROUGH};
+	struct rte_mbuf *m = core_frame(&p);
+	struct sorted s;
+
+	(void)state;
+	put_tag(m, RTE_ETHER_TYPE_VLAN, WAN_VLAN);
+	m->ol_flags |= RTE_MBUF_F_RX_VLAN;
+	m->vlan_tci = WAN_VLAN;
+	receive(m, &s);
+	assert_int_equal(s.transit.n, 1);
+	assert_int_equal(s.transit.port[0], WAN);
+	assert_int_equal(s.transit.pkt[0]->data_len, 28 + 64);
+	free_sorted(&s);
+}
+
+// VLANs of one device are not another's.
+static void test_a_device_beside_has_no_vlans(void **state)
+{
+	const struct packet p = {THROUGH};
+	struct sorted s;
+
+	(void)state;
+	core.port[WAN].device_port = WAN;
+	core.port[WAN].vlan = 0;
+	receive_on(WAN, core_frame(&p), &s);
+	assert_int_equal(s.transit.n, 1);
+	assert_int_equal(s.transit.port[0], WAN);
+	free_sorted(&s);
 }
 
 static void test_untagged_and_twice_tagged_are_nobodys(void **state)
@@ -268,6 +307,27 @@ static void test_priority_alone_is_no_vlan(void **state)
 	put_tag(m, RTE_ETHER_TYPE_VLAN, WAN_VLAN);
 	receive(m, &s);
 	assert_int_equal(s.punt.n, 1);
+	free_sorted(&s);
+}
+
+// The device took the first tag off: the second is of the network inside, whatever it says.
+static void test_only_one_tag_is_taken_off(void **state)
+{
+	const struct packet p = {THROUGH};
+	struct rte_mbuf *m = core_frame(&p);
+	struct sorted s;
+	uint32_t len;
+
+	(void)state;
+	free(core.port[LAN].vlans);
+	core.port[LAN].vlans = NULL;
+	put_tag(m, RTE_ETHER_TYPE_VLAN, 0xe000);
+	len = m->pkt_len;
+	strip(m, 0xe000);
+	receive(m, &s);
+	assert_int_equal(count(&s), 1);
+	assert_int_equal(s.punt.n, 1);
+	assert_int_equal(s.punt.pkt[0]->pkt_len, len - RTE_ETHER_HDR_LEN);
 	free_sorted(&s);
 }
 
@@ -471,12 +531,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_the_tag_says_which_port),
+		T(test_a_tag_that_was_only_read),
+		T(test_a_device_beside_has_no_vlans),
 		T(test_untagged_and_twice_tagged_are_nobodys),
 		T(test_a_cut_tag),
 		T(test_the_shortest_frames),
 		T(test_no_room_for_a_tag),
 		T(test_an_untagged_port_beside),
 		T(test_priority_alone_is_no_vlan),
+		T(test_only_one_tag_is_taken_off),
 		T(test_a_tag_that_nobody_wanted_cut),
 		T(test_punted_frames_have_no_tag),
 		T(test_frames_leave_with_their_tag),
