@@ -102,7 +102,11 @@ static void test_what_is_refused_before_dpdk_starts(void **state)
 	p = params_of(null_ports, 2);
 	p.workers = 0;
 	REFUSE(&p, -EINVAL, "workers");
+	p.workers = DP_WORKERS_MAX + 1;
+	REFUSE(&p, -EINVAL, "workers");
 	p = params_of(null_ports, 0);
+	REFUSE(&p, -EINVAL, "ports");
+	p = params_of(null_ports, DP_PORTS_MAX + 1); // none is looked at
 	REFUSE(&p, -EINVAL, "ports");
 }
 
