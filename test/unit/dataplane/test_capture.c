@@ -13,7 +13,10 @@
 #include "core.h"
 #include "dataplane/capture.h"
 #include "dataplane/frag.h"
+#include "dataplane/icmp.h"
+#include "dataplane/icmp6.h"
 #include "dataplane/reass.h"
+#include "dataplane/tfc.h"
 #include "dataplane/tunnel.h"
 
 #define PEER "198.51.100.2"
@@ -539,6 +542,72 @@ static void test_marks_of_an_earlier_capture_mean_nothing(void **state)
 	core_free(&b);
 }
 
+// Every free buffer has been a packet that was captured. The number of the last one.
+static uint64_t mark_all_buffers(void)
+{
+	static struct rte_mbuf *taken[1 << 16];
+	struct dp_capture_packet p;
+	unsigned n = 0;
+	uint64_t id;
+
+	while (n < RTE_DIM(taken) && (taken[n] = rte_pktmbuf_alloc(core.dp.pool)) != NULL) {
+		rte_pktmbuf_append(taken[n], 20);
+		capture_made(core.w, taken[n]);
+		capture_frames(core.w, DP_CAPTURE_TX, 1, &taken[n++], 1);
+	}
+	assert_in_range(n, 1, RTE_DIM(taken) - 1);
+	while (dp_capture_next(&core.dp, &p)) // and some had no room
+		;
+	capture_frames(core.w, DP_CAPTURE_TX, 1, &taken[n - 1], 1);
+	id = expect(DP_CAPTURE_TX).id;
+	rte_pktmbuf_free_bulk(taken, n);
+	return id;
+}
+
+static void test_what_we_make_is_a_packet_of_its_own(void **state)
+{
+	static const uint8_t head6[40] = {0x60, [5] = 8,  [6] = 99, 64, 0x20, 1,    0x0d,
+					  0xb8, [23] = 9, 0x20,	    1,	0x0d, 0xb8, [29] = 1};
+	const struct packet p = {.src = "10.1.0.9", .dst = "10.2.0.9", .payload_len = 20};
+	struct rte_mbuf *about[] = {core_bare(&p), core_bare(&p)};
+
+	(void)state;
+	assert_int_equal(about[1]->data_len, sizeof(head6) + 8);
+	memcpy(rte_pktmbuf_mtod(about[1], void *), head6, sizeof(head6));
+	about[1]->port = 0;
+	start_all();
+	core.w->icmp_tokens = 2;
+	for (unsigned i = 0; i < 2; i++) {
+		const uint64_t id = mark_all_buffers();
+		struct rte_mbuf *m = i == 0 ? icmp_error(core.w, about[0], 3, 4, 1300,
+							 rte_cpu_to_be_32(0x0a010001))
+					    : icmp6_error(core.w, about[1], ICMP6_TOO_BIG, 0, 1300);
+
+		assert_non_null(m);
+		capture_frames(core.w, DP_CAPTURE_TX, 1, &m, 1);
+		assert_true(expect(DP_CAPTURE_TX).id > id);
+		rte_pktmbuf_free(m);
+		rte_pktmbuf_free(about[i]);
+	}
+}
+
+static void test_a_dummy_is_a_packet_of_its_own(void **state)
+{
+	uint64_t id;
+
+	(void)state;
+	assert_int_equal(tfc_set(&core.dp, tunnel_get(&core.dp, tunnel), 1000), 0);
+	start_all();
+	id = mark_all_buffers();
+	core.w->now_tsc += core.dp.tsc_hz;
+	tfc_send(core.w);
+	core.w->now_tsc += core.dp.tsc_hz;
+	tfc_send(core.w);
+	assert_true(expect(DP_CAPTURE_PLAIN_OUT).id > id);
+	tfc_set(&core.dp, tunnel_get(&core.dp, tunnel), 0);
+	free_sent();
+}
+
 static void test_what_finds_no_room_is_counted_and_said(void **state)
 {
 	struct rte_mbuf *m = frame_out(1000);
@@ -604,6 +673,8 @@ int main(void)
 		TEST(test_pieces_of_ipv6_too),
 		TEST(test_fragments_of_a_packet),
 		TEST(test_marks_of_an_earlier_capture_mean_nothing),
+		TEST(test_what_we_make_is_a_packet_of_its_own),
+		TEST(test_a_dummy_is_a_packet_of_its_own),
 		TEST(test_what_finds_no_room_is_counted_and_said),
 		TEST(test_one_at_a_time_and_what_is_left_can_be_read),
 	};
