@@ -116,7 +116,7 @@ struct ike_env {
 	const struct ike_conn *const *(*conns_named)(void *ctx, const struct ip_addr *local,
 						     const struct ip_addr *remote,
 						     const struct identity *id);
-	// Responder: is there an SA already, of another IKE SA, that this child sends on?
+	// Responder: is there an SA already, of whatever IKE SA, that this child sends on?
 	// NULL: never.
 	bool (*child_sends)(void *ctx, const struct ike_child_conf *child);
 	// Has the peer sent anything yet on the child SA with that inbound SPI?
@@ -243,7 +243,7 @@ struct ike_child_install {
 	// The exchange responder may be understood only after the initiator has its answer: where
 	// there is an old SA to send on, it receives on the new one at once and sends on it
 	// (IKE_ACT_USE_CHILD) when the old one goes or the peer has used the new one (RFC 7296
-	// 2.8); if the old one is of another IKE SA, soon in any case. `out` has no keys then.
+	// 2.8); where that is no rekeying, soon in any case. `out` has no keys then.
 	bool out_later;
 };
 
