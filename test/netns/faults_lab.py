@@ -15,6 +15,7 @@ import sys
 import time
 import typing
 
+from echo import ping
 from gateways import BUILD, Port500, binary
 from topology import A, B, CommandFailed, wait_for
 
@@ -173,9 +174,7 @@ class Lab:
     def ping(self, host="host-a", count=10, size=56, interval=0.1, more=""):
         """How many of so many echoes are answered."""
         to = B.host_addr if host == "host-a" else A.host_addr
-        out = self.net.run(host, f"ping -c {count} -i {interval} -W 1 -s {size} {more} {to}",
-                           check=False)
-        return int(re.search(r"(\d+) received", out)[1])
+        return ping(self.net, host, to, count, f"-i {interval} -s {size} {more}", wait=1)[1]
 
     def up(self, timeout=5):
         """What `port500 up` of A says; "" when it is up."""

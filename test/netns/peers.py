@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from test_tunnel import ping
+from echo import Echoes, ping
 from topology import A, B, wait_for
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
@@ -42,7 +42,7 @@ def spis(gw):
 def rekey_under_ping(a, peer, who, what, log):
     """Rekeys the child or the IKE SA, and only that, while a ping crosses and loses nothing."""
     ike, child = spis(a)
-    flow = a.net.start("host-a", f"ping -i 0.02 -c 200 {B.host_addr}", str(log))
+    flow = Echoes(a.net, log, 200, 0.02)
     (a if who == "port500" else peer).swanctl(
         "--rekey --child net" if what == "child" else "--rekey --ike lab")
     if what == "child":
@@ -51,9 +51,7 @@ def rekey_under_ping(a, peer, who, what, log):
     else:
         wait_for("a new IKE SA", lambda: spis(a)[0] not in (None, ike), 5)
         assert spis(a)[1] == child
-    flow.wait(30)
-    with open(log, encoding="utf-8") as f:
-        assert " 200 received" in f.read()
+    flow.check_none_lost()
     wait_for("the old SAs to go", lambda: all(
         gw.swanctl("--list-sas").count(state) == 1
         for gw in (a, peer) for state in ("ESTABLISHED", "INSTALLED")), 15)

@@ -8,8 +8,9 @@ import time
 
 from scapy.utils import RawPcapNgReader
 
+from echo import ping
 from gateways import binary
-from test_tunnel import child, ping
+from test_tunnel import child
 from topology import A, B, wait_for
 
 FIELDS = ("frame.interface_name", "frame.comment", "frame.packet_id", "ip.src", "ip.dst", "esp.spi",

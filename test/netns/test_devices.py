@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from test_tunnel import ping
+from echo import ping
 from topology import A, CommandFailed, wait_for
 
 

@@ -7,9 +7,9 @@ import os
 
 import pytest
 
+from echo import ping
 from gateways import BUILD
 from test_rekey import Stream
-from test_tunnel import ping
 from topology import A, B, wait_for
 
 RATE = 20000  # messages a second

@@ -1,8 +1,8 @@
 """Two gateways whose WAN ports are the two ends of shared memory instead of a wire."""
 import pytest
 
+from echo import ping
 from gateways import other
-from test_tunnel import ping
 from topology import A, B
 
 

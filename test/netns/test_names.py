@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
+from echo import ping
 from gateways import Capture, both_families, over6
-from test_tunnel import ping
 from topology import A, B, wait_for
 
 NAME = "gw-b.example"

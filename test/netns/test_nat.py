@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from test_tunnel import ping
+from echo import ping
 from topology import A, wait_for
 
 

@@ -2,8 +2,8 @@
 import re
 import time
 
+from echo import ping
 from gateways import CLEAR, ESP, Capture
-from test_tunnel import ping
 from topology import B, wait_for
 
 CONNECT = """import socket, time

@@ -3,8 +3,8 @@ import re
 
 import pytest
 
+from echo import ping
 from gateways import Capture
-from test_tunnel import ping
 from topology import A, B, CommandFailed
 
 

@@ -1,8 +1,8 @@
 """UDP/500 is filtered by the carrier: on_500_blocked, with port500 and strongSwan as the peer."""
 import pytest
 
+from echo import ping
 from gateways import Capture, Charon
-from test_tunnel import ping
 from topology import A, B, wait_for
 
 QUICK = "gateway {\n    ike { retransmit_timeout = 1s }\n"

@@ -3,13 +3,12 @@
 PORT500_REKEYS=N sets how many child SAs are replaced under the stream, and a tenth of it IKE SAs.
 """
 import os
-import re
 
 import pytest
 
+from echo import Echoes, ping
 from gateways import Port500
 from peers import spis
-from test_tunnel import ping
 from topology import A, B, wait_for
 
 CHILDREN = int(os.environ.get("PORT500_REKEYS", "60"))
@@ -24,17 +23,9 @@ class Stream:
     def during(self, work, seconds):
         log = os.path.join(self.dir, f"stream-{self.n}")
         self.n += 1
-        count = int(seconds * 500)
-        flow = self.net.start("host-a", f"ping -i 0.002 -c {count} -W 5 {B.host_addr}", log)
-        done = work(lambda: flow.poll() is None)
-        flow.wait(seconds * 5 + 30)
-        with open(log, encoding="utf-8") as f:
-            seen = {int(seq) for seq in re.findall(r"icmp_seq=(\d+) ", f.read())}
-        # ping does not wait for what is late at its very end; up to there nothing is missing.
-        last = max(seen, default=0)
-        lost = sorted(set(range(1, last + 1)) - seen)
-        assert not lost, f"echoes {lost[:20]} of {last} lost in {done} rekeyings"
-        assert last > count - 50, f"{last} of {count} echoes came"
+        flow = Echoes(self.net, log, int(seconds * 500), 0.002)
+        done = work(flow.flowing)
+        flow.check_none_lost(seconds * 4 + 30)
         return done
 
 

@@ -8,8 +8,8 @@ import re
 import time
 
 import pytest
+from echo import Echoes, ping
 from gateways import CLEAR, ESP, PSK, Capture, Port500, binary
-from test_tunnel import ping
 from topology import A, B, C, wait_for
 
 ANYCAST = "10.99.0.9"
@@ -258,7 +258,7 @@ def test_reload_adds_and_removes_one_and_drops_nothing_else(net, a, b, c, tmp_pa
     wait_for("the route", lambda: B.lan in a.cli("show routes"))
     wait_for("the route", lambda: A.lan in b.cli("show routes"))
     before = a.json("show child")
-    pings = net.start("host-a", f"ping -i 0.01 -c 1500 {B.host_addr}", str(tmp_path / "pings"))
+    pings = Echoes(net, tmp_path / "pings", 1500, 0.01)
 
     ifindex = link(a, "vti-b")["ifindex"]
     for _ in range(2):
@@ -285,8 +285,7 @@ def test_reload_adds_and_removes_one_and_drops_nothing_else(net, a, b, c, tmp_pa
     assert link(a, "vti-b")["ifindex"] == ifindex
     assert re.findall(r'"spi-in": "\w+"', json.dumps(before)) == \
         re.findall(r'"spi-in": "\w+"', json.dumps(a.json("show child")))
-    pings.wait(60)
-    assert " 0% packet loss" in (tmp_path / "pings").read_text(), (tmp_path / "pings").read_text()[-300:]
+    pings.check_none_lost()
     # Another address and a fixed MTU of the interface that stays.
     a.write_config(only_b.replace(f"addrs = {TO['a']}/30", "addrs = 10.255.9.1/32\n mtu = 1300"))
     a.cli("reload")

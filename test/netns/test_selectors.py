@@ -1,6 +1,6 @@
 """Several traffic selectors of one child, and selectors that name a protocol and a port."""
+from echo import ping
 from gateways import CLEAR, ESP, Capture, tcp
-from test_tunnel import ping
 from topology import A, B
 
 SECOND = {"a": "10.11.0.0/24", "b": "10.12.0.0/24"}

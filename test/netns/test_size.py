@@ -1,8 +1,8 @@
 """Packets too large for the tunnel, for the carrier, or cut on the way."""
 import re
 
+from echo import ping
 from gateways import ESP, Capture
-from test_tunnel import ping
 from topology import A, B, wait_for
 
 FRAGMENT = "ip[6:2] & 0x3fff != 0"

@@ -9,9 +9,9 @@ import json
 import os
 import re
 
+from echo import Echoes, ping
 from gateways import BUILD
 from test_port500_blocked import block, quick, remote, unblock
-from test_tunnel import ping
 from topology import A, B, wait_for
 
 FLOOD = os.path.join(BUILD, "test", "netns", "flood")
@@ -75,12 +75,10 @@ def test_who_moved_my_port_500(net, a, b, tmp_path):
     attack.terminate()
     attack.wait(5)
     unblock(net)
-    flow = net.start("host-a", f"ping -i 0.05 -c 1200 {B.host_addr}", str(tmp_path / "ping"))
+    flow = Echoes(net, tmp_path / "ping", 1200, 0.05)
     a.wait_log(f"UDP/500 to {B.wan_addr} answers again", 60)
     wait_for("an IKE SA on port 500 alone", lambda: remote(a) == [500], 40)
-    flow.wait(90)
-    with open(tmp_path / "ping", encoding="utf-8") as f:
-        assert "1200 received" in f.read()
+    flow.check_none_lost()
     found = doctor(a)  # the flood is not forgotten yet
     assert found["status"] in ("healthy", "degraded") and found["owner"] != "us", found
     assert found["rungs"]["path"]["state"] == "pass", found

@@ -4,18 +4,11 @@ import re
 import signal
 import time
 
+from echo import Echoes, ping
 from gateways import CLEAR, ESP, IKE, Capture, Port500, binary, tcp
 from topology import A, B, wait_for
 
 PATTERN = "77686f6d6f7665646d79706f72743530"
-
-
-def ping(net, ns="host-a", to=B.host_addr, count=20, options="-i 0.02"):
-    """Returns (transmitted, received)."""
-    out = net.run(ns, f"ping -c {count} {options} -W 2 {to}", check=False)
-    m = re.search(r"(\d+) packets transmitted, (\d+) received", out)
-    assert m, out
-    return int(m[1]), int(m[2])
 
 
 class TestTunnel:
@@ -230,11 +223,10 @@ connections {{
     }}
 }}
 """)
-    flow = net.start("host-a", f"ping -i 0.02 -c 150 {B.host_addr}", str(tmp_path / "ping"))
+    flow = Echoes(net, tmp_path / "ping", 150, 0.02)
     os.kill(a.process.pid, signal.SIGHUP)
     a.wait_log(r"(?i)reload")
-    flow.wait(20)
-    assert "150 received" in (tmp_path / "ping").read_text()
+    flow.check_none_lost()
     assert child(a)["spi-in"] == before
     assert ping(net, to=A.carrier_addr) == (20, 20)
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from test_tunnel import ping
+from echo import ping
 from topology import A, B, wait_for
 
 LAN_VLAN, WAN_VLAN = 100, 200

@@ -1,8 +1,8 @@
 """Child SAs that end by volume: replaced in time, and never used beyond their hard end."""
 import re
 
+from echo import ping
 from gateways import ESP, Capture
-from test_tunnel import ping
 from topology import wait_for
 
 
