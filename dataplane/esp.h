@@ -47,18 +47,16 @@ struct esp_place {
 // Nothing but an empty payload and no IV: header, trailer padded to 4 bytes, an ICV of 12.
 #define ESP_LEN_MIN (sizeof(struct esp_hdr) + ESP_ALIGN_MIN + 12)
 
-// Of a whole packet of IPv4 without options that carries ESP of ESP_LEN_MIN bytes at least.
-static inline struct esp_place esp_place_plain4(uint8_t *ip)
+// Of a whole packet of IPv4 of `len` bytes, without options, that carries ESP of ESP_LEN_MIN bytes
+// at least.
+static inline void esp_place_plain4(struct esp_place *at, uint8_t *ip, uint16_t len)
 {
-	struct esp_hdr *esp = (struct esp_hdr *)(ip + sizeof(struct rte_ipv4_hdr));
-
-	return (struct esp_place){
-		.esp = esp,
-		.spi = rte_be_to_cpu_32(esp->spi_be),
-		.outer_len = sizeof(struct rte_ipv4_hdr),
-		.len = (uint16_t)(flow_load16(ip + 2) - sizeof(struct rte_ipv4_hdr)),
-		.tos = ip[1],
-	};
+	at->esp = (struct esp_hdr *)(ip + sizeof(struct rte_ipv4_hdr));
+	at->spi = __builtin_bswap32(at->esp->spi_be);
+	at->outer_len = sizeof(struct rte_ipv4_hdr);
+	at->len = (uint16_t)(len - sizeof(struct rte_ipv4_hdr));
+	at->tos = ip[1];
+	at->udp = false;
 }
 
 // The IPv6 ones among an SA's selectors.
@@ -196,6 +194,18 @@ static inline bool esp_selectors_name_ports(const struct esp_selectors *s)
 	for (unsigned i = 0; i < s->n_remote; i++)
 		names |= !esp_selectors_pair(s, i)->remote.any_port;
 	return names;
+}
+
+// Do the IPv4 ones ask for nothing but addresses?
+static inline bool esp_selectors_only_addresses(const struct esp_selectors *s)
+{
+	bool more = esp_selectors_name_ports(s);
+
+	for (unsigned i = 0; i < s->n_local; i++)
+		more |= esp_selectors_pair(s, i)->local.proto != 0;
+	for (unsigned i = 0; i < s->n_remote; i++)
+		more |= esp_selectors_pair(s, i)->remote.proto != 0;
+	return !more;
 }
 
 // Can the dataplane carry such an SA? -ENOTSUP, -EINVAL, with a sentence.

@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include <rte_branch_prediction.h>
-#include <rte_vect.h>
 
 #include "dataplane/capture.h"
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp.h"
+#include "dataplane/esp_padding.h"
 #include "dataplane/esp_transport.h"
 #include "dataplane/iface.h"
 #include "dataplane/outer.h"
@@ -84,21 +84,16 @@ static bool own(const struct worker *w, struct sa_in *sa, uint32_t *owner)
 						       memory_order_relaxed, memory_order_relaxed);
 }
 
-// RFC 4303 2.4: whole blocks, at least one of them, for the trailer.
-static bool length_fits(const struct crypto_key *k, unsigned len)
+// Bytes of text; what would be less than none is far beyond any packet's length.
+static inline uint32_t text_len(const struct crypto_key *k, const struct esp_place *at)
 {
-	const unsigned fixed = (unsigned)k->head_len + k->icv_len;
-
-	return len >= fixed + k->align && ((len - fixed) & (k->align - 1u)) == 0;
+	return at->len - (uint32_t)k->head_len - k->icv_len;
 }
 
-static void fill_job(const struct sa_in *sa, const struct esp_place *at, uint64_t seq,
-		     struct crypto_job *job)
+// RFC 4303 2.4: whole blocks, at least one of them, for the trailer.
+static inline bool length_fits(const struct crypto_key *k, uint32_t len)
 {
-	const struct crypto_key *k = &sa->key;
-
-	crypto_job_set(job, k, (uint8_t *)at->esp, at->len - (uint32_t)k->head_len - k->icv_len,
-		       (uint32_t)(seq >> 32));
+	return len - 1 < UINT16_MAX && (len & (k->align - 1u)) == 0;
 }
 
 // Step 1: form. Leaves packets with at[] set, and their SAs' slots on the way from memory.
@@ -143,7 +138,7 @@ static inline struct sa_in *find_sa(struct worker *w, struct rte_mbuf *m, uint16
 		drop(w, m, DROP_ESP_ENCAP);
 		return NULL;
 	}
-	if (unlikely(!length_fits(&sa->key, at->len))) {
+	if (unlikely(!length_fits(&sa->key, text_len(&sa->key, at)))) {
 		drop(w, m, DROP_ESP_MALFORMED);
 		return NULL;
 	}
@@ -151,7 +146,7 @@ static inline struct sa_in *find_sa(struct worker *w, struct rte_mbuf *m, uint16
 		worker_handover(w, owner, m, port);
 		return NULL;
 	}
-	at->seq = rte_be_to_cpu_32(at->esp->seq_be);
+	at->seq = __builtin_bswap32(at->esp->seq_be);
 	if (sa->key.esn)
 		at->seq = replay_infer(&sa->replay, (uint32_t)at->seq);
 	// RFC 4303 3.4.3: cheap test first; nothing is recorded before the ICV is good.
@@ -175,32 +170,14 @@ static void esp_in_check(struct worker *w, struct batch *b, struct esp_place *at
 		if (sa == NULL)
 			continue;
 		rte_prefetch0(replay_word(&sa->replay, at[i].seq));
-		fill_job(sa, &at[i], at[i].seq, &job[kept]);
+		crypto_job_set(&job[kept], &sa->key, (uint8_t *)at[i].esp,
+			       text_len(&sa->key, &at[i]), (uint32_t)(at[i].seq >> 32));
 		if (kept != i)
 			at[kept] = at[i];
 		batch_keep(b, kept, i);
 		b->sa[kept++] = sa;
 	}
 	b->n = kept;
-}
-
-// RFC 4303 2.4: 1, 2, 3 ... up to there? In front of it stand 16 bytes of the packet at least.
-static inline bool is_padding(const uint8_t *end, uint32_t len)
-{
-	static const uint8_t due[32] = {[16] = 1, 2,  3,  4,  5,  6,  7,  8,
-					9,	  10, 11, 12, 13, 14, 15, 16};
-
-	if (likely(len <= 16)) {
-		const __m128i is = _mm_loadu_si128((const __m128i *)(const void *)(end - 16));
-		const __m128i want = _mm_loadu_si128((const __m128i *)(const void *)(due + len));
-		const unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(is, want));
-
-		return (same | (0xffffu >> len)) == 0xffff;
-	}
-	for (uint32_t i = 0; i < len; i++)
-		if (*(end - len + i) != (uint8_t)(i + 1))
-			return false;
-	return true;
 }
 
 // Step 7: takes padding and trailer off. On success *len is what they leave.
@@ -211,7 +188,7 @@ static enum drop_reason check_trailer(const struct sa_in *sa, const struct crypt
 	const uint32_t pad_len = job->text[job->text_len - 2];
 
 	if (unlikely(pad_len + ESP_TRAILER_LEN > job->text_len ||
-		     !is_padding(job->text + job->text_len - ESP_TRAILER_LEN, pad_len)))
+		     !esp_padding_good(job->text + job->text_len - ESP_TRAILER_LEN, pad_len)))
 		return DROP_ESP_PADDING;
 	if (next_header == ESP_NEXT_HEADER_DUMMY)
 		return DROP_ESP_DUMMY; // RFC 4303 2.6
@@ -316,9 +293,10 @@ static enum drop_reason check_inner(const struct sa_in *sa, struct rte_mbuf *m,
 }
 
 // The SA has come to a limit with this packet: control is told which. False: a hard one.
-static __rte_cold __rte_noinline bool life_left(struct worker *w, struct sa_in *sa,
-						uint64_t packets, uint64_t bytes)
+static __rte_cold __rte_noinline bool life_left(struct worker *w, struct sa_in *sa, unsigned len)
 {
+	const uint64_t packets = counter_read(&sa->packets) + 1;
+	const uint64_t bytes = counter_read(&sa->bytes) + len;
 	const bool over = packets > sa->packets_hard || bytes > sa->bytes_hard;
 	const bool by_packets = over ? packets > sa->packets_hard : packets >= sa->packets_check;
 	const struct dp_event ev = {
@@ -387,11 +365,10 @@ static __rte_noinline void clamp_mss(const struct worker *w, const struct sa_in 
 }
 
 // Steps 6 to 10 for one packet whose job is done. DROP_REASON_COUNT: good, and bare.
-static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct rte_mbuf *m,
-				      const struct esp_place *in, const struct crypto_job *job)
+static enum drop_reason accept_one(struct worker *w, struct sa_in *sa, struct rte_mbuf *m,
+				   const struct esp_place *in, const struct crypto_job *job)
 {
 	enum drop_reason reason;
-	uint64_t packets, bytes;
 	uint16_t inner_len;
 	uint8_t *packet;
 	uint32_t len;
@@ -401,11 +378,8 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 		return DROP_ESP_AUTH;
 	}
 	// Checked again, not only before decryption: two copies of one packet can share a batch.
-	if (!replay_accept(&sa->replay, in->seq)) {
-		counter_add(&sa->replays, 1);
+	if (!sa_in_accept(sa, in->seq))
 		return DROP_ESP_REPLAY;
-	}
-	atomic_store_explicit(&sa->top_seq, sa->replay.top, memory_order_relaxed);
 	if (in->udp)
 		note_peer(w, sa, m, in);
 	reason = check_trailer(sa, job, &len);
@@ -417,10 +391,7 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	reason = check_inner(sa, m, in, job, len, &packet, &inner_len);
 	if (reason != DROP_REASON_COUNT)
 		return reason;
-	packets = counter_read(&sa->packets) + 1;
-	bytes = counter_read(&sa->bytes) + inner_len;
-	if (unlikely(packets >= sa->packets_check || bytes >= sa->bytes_check) &&
-	    !life_left(w, sa, packets, bytes))
+	if (unlikely(sa_in_near_limit(sa, inner_len)) && !life_left(w, sa, inner_len))
 		return DROP_SA_LIFE;
 
 	// The outer header still stands in front; in transport mode it is the packet's.
@@ -431,8 +402,7 @@ static enum drop_reason esp_in_accept(struct worker *w, struct sa_in *sa, struct
 	m->data_len = inner_len;
 	m->pkt_len = inner_len;
 	esp_mbuf_forget_headers(m);
-	counter_add(&sa->packets, 1);
-	counter_add(&sa->bytes, inner_len);
+	sa_in_count(sa, inner_len);
 	return DROP_REASON_COUNT;
 }
 
@@ -454,19 +424,23 @@ static void show_inside(struct rte_mbuf *m, const struct esp_place *in,
 	m->pkt_len = m->data_len;
 }
 
-void esp_in_at(struct worker *w, struct batch *b, struct esp_place *at)
+void esp_in_open(struct worker *w, struct batch *b, struct esp_place *at, struct crypto_job *job)
 {
-	struct crypto_job job[BATCH_MAX];
-	uint16_t kept = 0;
-
 	fetch_sas(w, at, b->n);
 	esp_in_check(w, b, at, job);
 	stage_end(&w->times, STAGE_ESP_IN_CHECK);
 	crypto_open(w->crypto, job, b->n); // step 5; every job is finished on return
 	stage_end(&w->times, STAGE_ESP_IN_OPEN);
+}
+
+void esp_in_accept(struct worker *w, struct batch *b, const struct esp_place *at,
+		   const struct crypto_job *job)
+{
+	uint16_t kept = 0;
+
 	for (uint16_t i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->pkt[i];
-		const enum drop_reason reason = esp_in_accept(w, b->sa[i], m, &at[i], &job[i]);
+		const enum drop_reason reason = accept_one(w, b->sa[i], m, &at[i], &job[i]);
 
 		if (unlikely(reason != DROP_REASON_COUNT)) {
 			if (worker_captures(w))
@@ -475,9 +449,10 @@ void esp_in_at(struct worker *w, struct batch *b, struct esp_place *at)
 			continue;
 		}
 		if (unlikely(b->sa[i]->iface != DP_IFACE_NONE)) { // as received there
-			b->port[i] = m->port = b->sa[i]->iface;
+			b->port[i] = b->sa[i]->iface;
 			iface_count_in(w, b->port[i], m->pkt_len);
 		}
+		m->port = b->port[i]; // ours, not DPDK's
 		b->origin[i] = FROM_TUNNEL;
 		b->from_linux[i] = true;
 		batch_keep(b, kept++, i);
@@ -492,7 +467,9 @@ void esp_in_at(struct worker *w, struct batch *b, struct esp_place *at)
 void esp_in(struct worker *w, struct batch *b)
 {
 	struct esp_place at[BATCH_MAX];
+	struct crypto_job job[BATCH_MAX];
 
 	esp_in_locate(w, b, at);
-	esp_in_at(w, b, at);
+	esp_in_open(w, b, at, job);
+	esp_in_accept(w, b, at, job);
 }

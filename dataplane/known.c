@@ -12,10 +12,13 @@
 
 #include "dataplane/dp_internal.h"
 #include "dataplane/esp_group.h"
+#include "dataplane/esp_padding.h"
 #include "dataplane/esp_wrap.h"
 #include "dataplane/fib.h"
 #include "dataplane/iface.h"
 #include "dataplane/known_flows.h"
+#include "dataplane/known_packet.h"
+#include "dataplane/outer.h"
 #include "dataplane/port.h"
 #include "dataplane/sad.h"
 #include "dataplane/stages.h"
@@ -73,56 +76,13 @@ bool known_usable(const struct worker *w)
 	return w->known != NULL && w->n_waiting == 0 && !worker_captures(w) && !iface_any(w->dp);
 }
 
-// ---- what a packet is ----
-
-// RFC 1071 2: the sum in any order and width; right when it is all ones, which is zero in the
-// arithmetic of 16 bits with carries (and a header's words are not all zero).
-static inline bool checksum4_good(const uint8_t *ip)
-{
-	const uint64_t sum = (uint64_t)load32(ip) + load32(ip + 4) + load32(ip + 8) +
-			     load32(ip + 12) + load32(ip + 16);
-
-	return sum % 0xffff == 0; // a multiplication and a comparison
-}
-
-static inline uint16_t length4(const uint8_t *ip)
-{
-	return rte_be_to_cpu_16(load16(ip + 2));
-}
-
-// A header without options, whole, of no fragment, with a hop left, in `room` bytes.
-static inline bool is_ordinary4(const uint8_t *ip, unsigned room)
-{
-	const unsigned len = length4(ip);
-
-	return ip[0] == RTE_IPV4_VHL_DEF && len <= room && len >= sizeof(struct rte_ipv4_hdr) &&
-	       (load16(ip + 6) & rte_cpu_to_be_16((uint16_t)~RTE_IPV4_HDR_DF_FLAG)) == 0 &&
-	       ip[8] > 1 && checksum4_good(ip);
-}
-
-static inline bool has_ports(const uint8_t *ip)
-{
-	return ip[9] == IPPROTO_UDP || ip[9] == IPPROTO_TCP;
-}
-
-// Ports, protocol, origin, as far as any rule asks for them. False: the stages are to look at it.
-static inline bool rest_of(const struct worker *w, const uint8_t *ip, unsigned len, unsigned from,
-			   uint64_t *rest)
-{
-	const uint64_t mask = w->known->rest_mask;
-
-	if (ip[9] == IPPROTO_TCP && w->dp->clamp_mss && (len < 34 || (ip[33] & 2) != 0))
-		return false;
-	*rest = (uint64_t)from << 40;
-	if (likely(mask == 0))
-		return true;
-	if (!has_ports(ip) || len < sizeof(struct rte_ipv4_hdr) + 4)
-		return false;
-	*rest |= ((uint64_t)ip[9] << 32 | load32(ip + 20)) & mask;
-	return true;
-}
-
 // ---- the short way ----
+
+static inline void trip_begin(struct trip *t)
+{
+	t->n = t->n_groups = 0;
+	memset(t->slot, 0, sizeof(t->slot));
+}
 
 // The group of an SA's packets in this batch. Two SAs of one slot only cost one more atomic add.
 static inline struct esp_group *group_of(struct trip *t, struct sa_out *sa)
@@ -146,65 +106,63 @@ static inline struct esp_group *group_of(struct trip *t, struct sa_out *sa)
 	return g;
 }
 
-// The packet takes its place among those that go. False: too large, or without room.
-static inline bool admit(struct trip *t, struct rte_mbuf *m, uint8_t *ip, unsigned len,
-			 const struct flow_entry *e)
+// The packet is no larger than its way allows, and has room for what is put around it.
+static inline bool fits(const struct rte_mbuf *m, const uint8_t *ip, unsigned len,
+			const struct flow_entry *e)
 {
-	struct going *g = &t->go[t->n];
 	const unsigned front = (unsigned)(ip - (uint8_t *)m->buf_addr);
 
 	if (unlikely(len > e->mtu || front < RTE_ETHER_HDR_LEN))
 		return false;
-	if (e->sa != NULL) {
-		struct esp_group *group;
+	// The outer headers of IPv4, the longest head of ESP; padding, trailer, the longest ICV.
+	return e->sa == NULL ||
+	       likely(front >= RTE_ETHER_HDR_LEN + SA_OUT_OUTER4_MAX + CRYPTO_HEAD_MAX &&
+		      front + len + 16 + ESP_TRAILER_LEN + CRYPTO_ICV_MAX <= m->buf_len);
+}
 
-		// The outer headers of IPv4, the longest head of ESP; padding, trailer, the longest
-		// ICV.
-		if (unlikely(front < RTE_ETHER_HDR_LEN + SA_OUT_OUTER4_MAX + CRYPTO_HEAD_MAX ||
-			     front + len + 16 + ESP_TRAILER_LEN + CRYPTO_ICV_MAX > m->buf_len))
-			return false;
-		group = group_of(t, e->sa);
-		group->n++;
-		group->bytes += len;
-		g->group = (uint8_t)(group - t->group);
+static inline void put_header(struct rte_mbuf *m, uint8_t *ip, unsigned len,
+			      const struct flow_way *way)
+{
+	uint8_t *start = ip - RTE_ETHER_HDR_LEN;
+
+	memcpy(start, way->header, RTE_ETHER_HDR_LEN);
+	set_mbuf(m, start, len + RTE_ETHER_HDR_LEN);
+}
+
+static inline void send_by(struct worker *w, const struct flow_way *way, struct rte_mbuf *m)
+{
+	struct tx_buffer *tx = &w->tx[way->device];
+
+	tx->pkt[tx->n++] = m;
+	if (tx->n == BATCH_MAX)
+		tx_flush_port(w, way->device);
+}
+
+// The packet leaves, or takes its place among those that are encrypted together.
+static inline void set_out(struct worker *w, struct trip *t, struct rte_mbuf *m, uint8_t *ip,
+			   unsigned len, const struct flow_entry *e)
+{
+	struct going *g = &t->go[t->n];
+	struct esp_group *group;
+
+	if (e->sa == NULL) {
+		const struct flow_way *way = &w->known->way[e->way];
+
+		count_hop(ip);
+		put_header(m, ip, len, way);
+		send_by(w, way, m);
+		return;
 	}
+	group = group_of(t, e->sa);
+	group->n++;
+	group->bytes += len;
+	g->group = (uint8_t)(group - t->group);
 	g->m = m;
 	g->ip = ip;
 	g->sa = e->sa;
 	g->len = (uint16_t)len;
 	g->way = e->way;
 	t->n++;
-	return true;
-}
-
-// RFC 1624: the checksum changes by what the header changes.
-static inline void count_hop(uint8_t *ip)
-{
-	const uint32_t sum = load16(ip + 10) + (uint32_t)rte_cpu_to_be_16(0x0100);
-	const uint16_t folded = (uint16_t)(sum + (sum >= 0xffff));
-
-	ip[8]--;
-	memcpy(ip + 10, &folded, sizeof(folded));
-}
-
-static inline void set_mbuf(struct rte_mbuf *m, const uint8_t *start, unsigned len)
-{
-	m->data_off = (uint16_t)(start - (uint8_t *)m->buf_addr);
-	m->data_len = (uint16_t)len;
-	m->pkt_len = len;
-	esp_mbuf_forget_headers(m);
-}
-
-static void send_off(struct worker *w, const struct going *go, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		const unsigned device = w->known->way[go[i].way].device;
-		struct tx_buffer *tx = &w->tx[device];
-
-		tx->pkt[tx->n++] = go[i].m;
-		if (tx->n == BATCH_MAX)
-			tx_flush_port(w, device);
-	}
 }
 
 // The packet is beyond its SA's life.
@@ -235,38 +193,33 @@ static inline struct esp_inner inner4(const uint8_t *ip)
 static void go_on(struct worker *w, struct trip *t)
 {
 	struct crypto_job job[BATCH_MAX];
-	unsigned jobs = 0, kept = 0;
+	unsigned kept = 0;
 
 	for (unsigned k = 0; k < t->n_groups; k++)
 		esp_group_take(w, &t->group[k], false);
 	for (unsigned i = 0; i < t->n; i++) {
 		const struct going *g = &t->go[i];
-		const struct flow_way *way = &w->known->way[g->way];
+		struct esp_group *group = &t->group[g->group];
+		const uint64_t seq = group->seq++;
 		uint8_t *start = g->ip;
-		unsigned len = g->len;
+		unsigned len;
 
 		count_hop(start);
-		if (g->sa != NULL) {
-			struct esp_group *group = &t->group[g->group];
-			const uint64_t seq = group->seq++;
-
-			if (unlikely(group->over) && drop_worn(w, group, seq, g))
-				continue;
-			len = esp_wrap_at(g->sa, &start, len, inner4(start), 0, seq, &job[jobs++]);
-		}
-		start -= RTE_ETHER_HDR_LEN;
-		memcpy(start, way->header, RTE_ETHER_HDR_LEN);
-		set_mbuf(g->m, start, len + RTE_ETHER_HDR_LEN);
+		if (unlikely(group->over) && drop_worn(w, group, seq, g))
+			continue;
+		len = esp_wrap_at(g->sa, &start, g->len, inner4(start), 0, seq, &job[kept]);
+		put_header(g->m, start, len, &w->known->way[g->way]);
 		if (unlikely(kept != i))
 			t->go[kept] = t->go[i];
 		kept++;
 	}
 	stage_end(&w->times, STAGE_KNOWN_WRAP);
-	crypto_seal(w->crypto, job, jobs);
-	counter_add(&w->esp_out_packets, jobs);
-	w->traffic += jobs;
+	crypto_seal(w->crypto, job, kept);
+	counter_add(&w->esp_out_packets, kept);
+	w->traffic += kept;
 	stage_end(&w->times, STAGE_KNOWN_SEAL);
-	send_off(w, t->go, kept);
+	for (unsigned i = 0; i < kept; i++)
+		send_by(w, &w->known->way[t->go[i].way], t->go[i].m);
 	stage_end(&w->times, STAGE_KNOWN_SEND);
 }
 
@@ -278,15 +231,16 @@ static uint64_t take(struct worker *w, struct rte_mbuf *const *pkt, const struct
 	struct trip t;
 	uint64_t left = 0;
 
-	t.n = t.n_groups = 0;
-	memset(t.slot, 0, sizeof(t.slot));
+	trip_begin(&t);
 	for (unsigned k = 0; k < n; k++) {
 		const struct seen *s = &seen[k];
 		const unsigned len = length4(s->ip);
 		const struct flow_entry *e =
-			known_flows_get(w, s->set, load64(s->ip + 12), s->rest, s->ip, len);
+			known_flows_get(w, s->set, load64(s->ip + 12), s->rest, s->ip, len, NULL);
 
-		if (unlikely(e == NULL || !admit(&t, pkt[s->i], s->ip, len, e)))
+		if (likely(e != NULL && fits(pkt[s->i], s->ip, len, e)))
+			set_out(w, &t, pkt[s->i], s->ip, len, e);
+		else
 			left |= UINT64_C(1) << s->i;
 	}
 	stage_end(&w->times, STAGE_KNOWN_LOOK);
@@ -295,15 +249,21 @@ static uint64_t take(struct worker *w, struct rte_mbuf *const *pkt, const struct
 	return left;
 }
 
+// With s->rest set.
+static inline void look_up_soon(struct worker *w, struct seen *s, uint8_t *ip, unsigned i)
+{
+	s->ip = ip;
+	s->i = (uint16_t)i;
+	s->set = known_flows_set(w->known, load64(ip + 12), s->rest);
+	known_flows_prefetch(s->set);
+}
+
 // An ordinary packet of IPv4 from there. False: the stages' at once.
 static inline bool see(struct worker *w, struct seen *s, uint8_t *ip, unsigned from, unsigned i)
 {
 	if (!rest_of(w, ip, length4(ip), from, &s->rest))
 		return false;
-	s->ip = ip;
-	s->i = (uint16_t)i;
-	s->set = known_flows_set(w->known, load64(ip + 12), s->rest);
-	known_flows_prefetch(s->set);
+	look_up_soon(w, s, ip, i);
 	return true;
 }
 
@@ -360,23 +320,28 @@ static inline enum kind kind_of(struct worker *w, __m128i start, const struct rt
 	return ESP;
 }
 
-// Ready for esp_in_at().
-static inline void put_esp(const struct worker *w, struct rte_mbuf *m, uint8_t port,
-			   struct batch *esp, struct esp_place *at)
+// Ready for esp_in_open(), but for the columns that say the same of all.
+static inline void put_esp(const struct worker *w, struct rte_mbuf *m, struct batch *esp,
+			   struct esp_place *at)
 {
 	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *) + RTE_ETHER_HDR_LEN;
+	const uint16_t n = esp->n++, len = length4(ip);
 
 	m->data_off = (uint16_t)(m->data_off + RTE_ETHER_HDR_LEN);
-	m->data_len = length4(ip);
-	m->pkt_len = m->data_len;
-	at[esp->n] = esp_place_plain4(ip);
-	sad_prefetch_slot(w->dp->sad, at[esp->n].spi);
-	esp->pkt[esp->n] = m;
-	esp->port[esp->n] = m->port = port;
-	esp->origin[esp->n] = FROM_NIC;
-	esp->from_linux[esp->n] = false;
-	esp->tunnel[esp->n] = NULL;
-	esp->n++;
+	m->data_len = len;
+	m->pkt_len = len;
+	esp_place_plain4(&at[n], ip, len);
+	sad_prefetch_slot(w->dp->sad, at[n].spi);
+	esp->pkt[n] = m;
+}
+
+static void came_in_by(struct batch *esp, uint8_t port)
+{
+	memset(esp->origin, FROM_NIC, esp->n * sizeof(esp->origin[0]));
+	memset(esp->from_linux, false, esp->n * sizeof(esp->from_linux[0]));
+	memset(esp->tunnel, 0, esp->n * sizeof(esp->tunnel[0]));
+	for (uint16_t i = 0; i < esp->n; i++)
+		esp->port[i] = port;
 }
 
 // The buffer of a packet further on, and the first line of one that is nearer.
@@ -407,17 +372,91 @@ void known_frames(struct worker *w, uint8_t port, struct batch *in, struct batch
 
 		fetch_ahead(in, i);
 		if (kind == ESP)
-			put_esp(w, m, port, esp, at);
+			put_esp(w, m, esp, at);
 		else if (kind == CLEAR && see(w, &seen[n], ip, port + 1u, i))
 			n++;
 		else
 			left |= UINT64_C(1) << i;
 	}
+	came_in_by(esp, port);
 	stayed = take(w, in->pkt, seen, n);
 	w->traffic += n - (unsigned)__builtin_popcountll(stayed);
 	for (left |= stayed; left != 0; left &= left - 1)
 		in->pkt[kept++] = in->pkt[__builtin_ctzll(left)];
 	in->n = kept;
+}
+
+// An ordinary packet of IPv4 of a plain SA, opened, with nothing that would have to be told or
+// changed.
+static inline bool is_plain(const struct worker *w, const struct sa_in *sa,
+			    const struct esp_place *in, const struct crypto_job *job)
+{
+	const uint8_t *end = job->text + job->text_len - ESP_TRAILER_LEN;
+	const uint8_t *ip = job->text;
+	unsigned pad_len, room;
+
+	// Not before the status: a text that is not good must not be looked at.
+	if (unlikely(job->status != CRYPTO_OK || !sa->plain || in->udp ||
+		     (in->tos & OUTER_ECN_MASK) != 0 || end[1] != ESP_NEXT_HEADER_IPV4))
+		return false;
+	pad_len = end[0];
+	room = job->text_len - ESP_TRAILER_LEN - pad_len;
+	return likely(pad_len + ESP_TRAILER_LEN <= job->text_len &&
+		      esp_padding_good(end, pad_len) && is_ordinary4(ip, room) &&
+		      !may_be_clamped(w, ip, length4(ip)));
+}
+
+void known_opened(struct worker *w, struct batch *b, struct esp_place *at, struct crypto_job *job)
+{
+	struct seen seen[BATCH_MAX];
+	uint64_t left = 0;
+	uint16_t kept = 0;
+	unsigned n = 0, taken = 0;
+	struct trip t;
+
+	known_flows_begin(w);
+	if (w->known->rest_mask != 0) // a flow's ports would have to stand where its SPI does
+		return;
+	for (uint16_t i = 0; i < b->n; i++) {
+		if (is_plain(w, b->sa[i], &at[i], &job[i])) {
+			seen[n].rest = (uint64_t)FLOW_FROM_INNER << 40 | at[i].spi;
+			look_up_soon(w, &seen[n++], job[i].text, i);
+		} else {
+			left |= UINT64_C(1) << i;
+		}
+	}
+	trip_begin(&t);
+	for (unsigned k = 0; k < n; k++) {
+		const struct seen *s = &seen[k];
+		const unsigned i = s->i, len = length4(s->ip);
+		struct sa_in *sa = b->sa[i];
+		const struct flow_entry *e =
+			known_flows_get(w, s->set, load64(s->ip + 12), s->rest, s->ip, len, sa);
+
+		if (unlikely(e == NULL || !fits(b->pkt[i], s->ip, len, e) ||
+			     sa_in_near_limit(sa, len))) {
+			left |= UINT64_C(1) << i;
+		} else if (unlikely(!sa_in_accept(sa, at[i].seq))) {
+			drop(w, b->pkt[i], DROP_ESP_REPLAY);
+		} else {
+			atomic_store_explicit(&sa->last_tsc, w->now_tsc, memory_order_relaxed);
+			sa_in_count(sa, len);
+			set_out(w, &t, b->pkt[i], s->ip, len, e);
+			taken++;
+		}
+	}
+	counter_add(&w->esp_in_packets, taken);
+	stage_end(&w->times, STAGE_KNOWN_LOOK);
+	if (t.n > 0)
+		go_on(w, &t);
+	for (; left != 0; left &= left - 1) {
+		const uint16_t i = (uint16_t)__builtin_ctzll(left);
+
+		at[kept] = at[i];
+		job[kept] = job[i];
+		batch_keep(b, kept++, i);
+	}
+	b->n = kept;
 }
 
 void known_inner(struct worker *w, struct batch *b)

@@ -6,8 +6,9 @@
 // A worker remembers it in a table of its own, and takes packets of such flows from the frame that
 // came in to the frame that leaves in one go. Whatever is not ordinary (fragments, IP options, a
 // TTL that ends, too large, IPv6, VLANs, transport mode, a TCP SYN whose MSS is to be clamped, ...)
-// and whatever flow is not known takes the stages (stages.h), which alone drop and answer. So this
-// is never more than they would do, and every line here that declines is safe.
+// and whatever flow is not known takes the stages (stages.h), which alone answer; what is dropped
+// here is a replay, or beyond its SA's life. So this is never more than they would do, and every line
+// here that declines is safe.
 //
 // The table is good for one epoch of the dataplane's tables (dp_epoch). Control begins a new one
 // after each change; what was remembered is then looked up again. A pointer to an SA is followed
@@ -23,6 +24,7 @@
 #include "dataplane/batch.h"
 #include "dataplane/worker.h"
 
+struct crypto_job;
 struct esp_place;
 struct known;
 
@@ -36,5 +38,8 @@ bool known_usable(const struct worker *w);
 // Of `in` only pkt[] is read and kept.
 void known_frames(struct worker *w, uint8_t port, struct batch *in, struct batch *esp,
 		  struct esp_place *at);
+// The same for ESP that esp_in_open() has opened; the rest stays, for esp_in_accept(), of all
+// columns. Replays among those of known flows are dropped.
+void known_opened(struct worker *w, struct batch *b, struct esp_place *at, struct crypto_job *job);
 // The same for what came out of a tunnel (esp_in()); the rest stays, for classify_inner().
 void known_inner(struct worker *w, struct batch *b);

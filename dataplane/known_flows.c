@@ -7,6 +7,7 @@
 #include "dataplane/flow.h"
 #include "dataplane/policy.h"
 #include "dataplane/port.h"
+#include "dataplane/sad.h"
 #include "dataplane/tunnel.h"
 
 void known_flows_begin(struct worker *w)
@@ -56,17 +57,6 @@ static uint16_t way_to(struct worker *w, uint32_t dst_be, uint16_t *mtu)
 	return i;
 }
 
-static bool selectors_by_address(const struct esp_selectors *s)
-{
-	bool names = esp_selectors_name_ports(s);
-
-	for (unsigned i = 0; i < s->n_local; i++)
-		names |= esp_selectors_pair(s, i)->local.proto != 0;
-	for (unsigned i = 0; i < s->n_remote; i++)
-		names |= esp_selectors_pair(s, i)->remote.proto != 0;
-	return !names;
-}
-
 // Into a tunnel, as policy_out() has found it.
 static void learn_tunnel(struct worker *w, struct flow_entry *e, const struct tunnel *t,
 			 const struct flow *f)
@@ -77,7 +67,7 @@ static void learn_tunnel(struct worker *w, struct flow_entry *e, const struct tu
 	if (sa == NULL || sa->v6 || sa->transport || sa->tfc_padding != 0 ||
 	    !esp_selectors_match(&sa->ts, f->src, f->src_port, f->dst, f->dst_port, f->proto,
 				 f->ports) ||
-	    (w->known->rest_mask == 0 && !selectors_by_address(&sa->ts)))
+	    (w->known->rest_mask == 0 && !esp_selectors_only_addresses(&sa->ts)))
 		return;
 	e->mtu = sa_out_inner_mtu(sa, sa_out_path_mtu(w->dp, sa));
 	if (e->mtu == 0)
@@ -126,7 +116,8 @@ static void learn(struct worker *w, struct flow_entry *e, const uint8_t *ip, uns
 }
 
 struct flow_entry *known_flows_learn(struct worker *w, struct flow_set *set, uint64_t addrs,
-				     uint64_t rest, const uint8_t *ip, unsigned len)
+				     uint64_t rest, const uint8_t *ip, unsigned len,
+				     const struct sa_in *in)
 {
 	struct flow_entry *e = &set->entry[0];
 
@@ -136,6 +127,7 @@ struct flow_entry *known_flows_learn(struct worker *w, struct flow_set *set, uin
 	memmove(e + 1, e, (FLOW_SET - 1) * sizeof(*e)); // the oldest goes
 	*e = (struct flow_entry){
 		.addrs = addrs, .rest = rest, .epoch = w->known->epoch, .way = FLOW_WAY_NONE};
-	learn(w, e, ip, len, (unsigned)(rest >> 40));
+	if (in == NULL || esp_selectors_match_in(&in->ts, (const void *)ip, len))
+		learn(w, e, ip, len, (unsigned)(rest >> 40));
 	return e;
 }

@@ -28,11 +28,12 @@ enum {
 	FLOW_FROM_INNER = 0xffff, // where a flow comes from: this, or a port's index and one more
 };
 
+struct sa_in;
 struct sa_out;
 
 struct flow_entry {	   // two of them share a line
 	uint64_t addrs;	   // source and destination as they stand in the packet
-	uint64_t rest;	   // ports, protocol, where it came from; what no rule asks for is zero
+	uint64_t rest;	   // ports and protocol, or an SPI; where it came from; else zero
 	struct sa_out *sa; // NULL: leaves as it is
 	uint32_t epoch;
 	uint16_t way; // FLOW_WAY_NONE: the stages', all of it
@@ -59,9 +60,11 @@ struct known {
 // Before a batch is looked at: in a new epoch nothing is known.
 void known_flows_begin(struct worker *w);
 // Puts a flow into its set, with what the stages would make of an ordinary packet of it, if that is
-// something ordinary. `from` as in the flow's entry. NULL: it is not to be remembered.
+// something ordinary. `in`: the SA that it came by, where its SPI is part of `rest`, else NULL;
+// what the SA was not made for is the stages'. NULL: it is not to be remembered.
 struct flow_entry *known_flows_learn(struct worker *w, struct flow_set *set, uint64_t addrs,
-				     uint64_t rest, const uint8_t *ip, unsigned len);
+				     uint64_t rest, const uint8_t *ip, unsigned len,
+				     const struct sa_in *in);
 
 // What stands in a packet, at any alignment.
 static inline uint64_t load64(const uint8_t *p)
@@ -105,13 +108,13 @@ static inline void known_flows_prefetch(const struct flow_set *set)
 // The flow's entry, new if need be; NULL when its packets are the stages'.
 static inline struct flow_entry *known_flows_get(struct worker *w, struct flow_set *set,
 						 uint64_t addrs, uint64_t rest, const uint8_t *ip,
-						 unsigned len)
+						 unsigned len, const struct sa_in *in)
 {
 	struct flow_entry *e = set->entry;
 
 	for (unsigned i = 0; i < FLOW_SET; i++, e++)
 		if (e->addrs == addrs && e->rest == rest && e->epoch == w->known->epoch)
 			return likely(e->way != FLOW_WAY_NONE) ? e : NULL;
-	e = known_flows_learn(w, set, addrs, rest, ip, len);
+	e = known_flows_learn(w, set, addrs, rest, ip, len, in);
 	return e != NULL && e->way != FLOW_WAY_NONE ? e : NULL;
 }

@@ -141,6 +141,8 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 	sa->either_form = esp->either_form;
 	sa->dscp_mask = outer_in_init(&esp->outer);
 	sa->transport = esp->transport;
+	sa->plain = !sa->transport && sa->dscp_mask == 0 && sa->iface == DP_IFACE_NONE &&
+		    esp_selectors_only_addresses(&sa->ts);
 	sa->oa = esp->transport && esp->local_oa.family != IP_NONE;
 	sa->oa_sum = esp_transport_sum_addrs(&esp->remote_oa, &esp->local_oa);
 	atomic_init(&sa->peer, peer_of(&esp->remote));
@@ -170,6 +172,7 @@ int dp_sa_in_retire(struct dp *dp, uint32_t spi)
 	sad->last_spi[s] = spi;
 	sad->spi[s] = 0;
 	sad->used--;
+	dp_changed(dp); // flows are known by their SPI
 	if (sa != NULL)
 		dp_defer_free(dp, sa_in_free, sa);
 	return 0;

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_prefetch.h>
 
 #include "dataplane/dp.h"
@@ -39,6 +40,7 @@ struct sa_in {
 	bool udp_encap, either_form;
 	uint8_t dscp_mask; // of the outer traffic class, what the inner one takes (outer_in_tos)
 	bool transport;
+	bool plain;	 // of a packet that is opened nothing but its addresses is looked at
 	bool oa;	 // a NAT has changed addresses that checksums are over
 	uint16_t oa_sum; // of those in the sender's checksums (esp_transport_sum_addrs)
 	// Control: rw, owner: ro. Outer source of packets in UDP: IPv4 address and port as they
@@ -117,6 +119,30 @@ static inline void sad_prefetch(const struct sad *sad, uint32_t spi)
 	rte_prefetch0(&sa->replay);
 	rte_prefetch0(&sa->ts);
 	crypto_key_prefetch(&sa->key);
+}
+
+// The owner: the packet of that number has come, its ICV was good. False: a replay, counted.
+static inline bool sa_in_accept(struct sa_in *sa, uint64_t seq)
+{
+	if (unlikely(!replay_accept(&sa->replay, seq))) {
+		counter_add(&sa->replays, 1);
+		return false;
+	}
+	atomic_store_explicit(&sa->top_seq, sa->replay.top, memory_order_relaxed);
+	return true;
+}
+
+// With one more packet of that many bytes, one of the SA's limits has to be looked at.
+static inline bool sa_in_near_limit(const struct sa_in *sa, unsigned bytes)
+{
+	return counter_read(&sa->packets) + 1 >= sa->packets_check ||
+	       counter_read(&sa->bytes) + bytes >= sa->bytes_check;
+}
+
+static inline void sa_in_count(struct sa_in *sa, unsigned bytes)
+{
+	counter_add(&sa->packets, 1);
+	counter_add(&sa->bytes, bytes);
 }
 
 int sad_create(struct dp *dp); // dp->sad

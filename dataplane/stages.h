@@ -75,6 +75,11 @@ void esp_out_dummies(struct worker *w, struct batch *b);
 // marker that is not zero. Leaves inner packets, authenticated, not replayed and inside the SA's
 // selectors. Packets of another owner's SAs are handed over.
 void esp_in(struct worker *w, struct batch *b);
-// The same where it is known already where ESP stands in each packet.
+// The same in two steps, where it is known already where ESP stands in each packet. The first
+// leaves those whose SA, owner and number may be good, with b->sa[] set and their jobs done, well
+// or not; the second what esp_in() leaves.
+struct crypto_job;
 struct esp_place;
-void esp_in_at(struct worker *w, struct batch *b, struct esp_place *at);
+void esp_in_open(struct worker *w, struct batch *b, struct esp_place *at, struct crypto_job *job);
+void esp_in_accept(struct worker *w, struct batch *b, const struct esp_place *at,
+		   const struct crypto_job *job);

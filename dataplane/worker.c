@@ -151,6 +151,7 @@ static void all_stages(struct worker *w, struct batch *in, struct batch *inner)
 void worker_take(struct worker *w, const struct source *src, struct batch *in)
 {
 	struct esp_place at[BATCH_MAX];
+	struct crypto_job job[BATCH_MAX];
 	struct batch esp;
 
 	batch_clear(&esp);
@@ -158,7 +159,9 @@ void worker_take(struct worker *w, const struct source *src, struct batch *in)
 		known_frames(w, src->port, in, &esp, at);
 		w->traffic += esp.n;
 		if (esp.n > 0) {
-			esp_in_at(w, &esp, at);
+			esp_in_open(w, &esp, at, job);
+			known_opened(w, &esp, at, job);
+			esp_in_accept(w, &esp, at, job);
 			known_inner(w, &esp);
 		}
 		if (in->n + esp.n == 0)

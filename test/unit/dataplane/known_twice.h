@@ -53,5 +53,7 @@ void run(struct outcome *o);
 void compare(void);
 // How many of the frames does the short way take? Not in clear: without ESP.
 unsigned count_short_ways(void);
+// How many that are ESP go on by the short way when they have been opened? The SAs forget them.
+unsigned count_short_ways_in(void);
 // What was sent, as an outcome.
 void collect(struct outcome *o);
