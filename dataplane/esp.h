@@ -13,6 +13,7 @@
 
 #include <rte_branch_prediction.h>
 #include <rte_mbuf.h>
+#include <rte_udp.h>
 
 #include "dataplane/crypto.h"
 #include "dataplane/flow.h"
@@ -47,16 +48,21 @@ struct esp_place {
 // Nothing but an empty payload and no IV: header, trailer padded to 4 bytes, an ICV of 12.
 #define ESP_LEN_MIN (sizeof(struct esp_hdr) + ESP_ALIGN_MIN + 12)
 
+// The outer header of ESP in UDP over IPv4 without options.
+#define OUTER4_UDP_LEN (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr))
+
 // Of a whole packet of IPv4 of `len` bytes, without options, that carries ESP of ESP_LEN_MIN bytes
-// at least.
-static inline void esp_place_plain4(struct esp_place *at, uint8_t *ip, uint16_t len)
+// at least, and nothing else.
+static inline void esp_place_plain4(struct esp_place *at, uint8_t *ip, uint16_t len, bool udp)
 {
-	at->esp = (struct esp_hdr *)(ip + sizeof(struct rte_ipv4_hdr));
+	const uint16_t outer_len = udp ? OUTER4_UDP_LEN : sizeof(struct rte_ipv4_hdr);
+
+	at->esp = (struct esp_hdr *)(ip + outer_len);
 	at->spi = __builtin_bswap32(at->esp->spi_be);
-	at->outer_len = sizeof(struct rte_ipv4_hdr);
-	at->len = (uint16_t)(len - sizeof(struct rte_ipv4_hdr));
+	at->outer_len = outer_len;
+	at->len = (uint16_t)(len - outer_len);
 	at->tos = ip[1];
-	at->udp = false;
+	at->udp = udp;
 }
 
 // The IPv6 ones among an SA's selectors.

@@ -25,7 +25,8 @@
 #include "dataplane/tunnel.h"
 
 #define GROUP_SLOTS 64 // a power of 2
-#define AHEAD	    4  // packets whose first line is fetched while another one is looked at
+#define NATT_PORT   4500
+#define AHEAD	    4 // packets whose first line is fetched while another one is looked at
 
 // One packet on its short way.
 struct going {
@@ -269,7 +270,7 @@ static inline bool see(struct worker *w, struct seen *s, uint8_t *ip, unsigned f
 
 // ---- what comes in ----
 
-enum kind { OTHER, ESP, CLEAR };
+enum kind { OTHER, ESP, ESP_IN_UDP, CLEAR };
 
 static bool is_own(struct worker *w, uint32_t addr_be)
 {
@@ -294,6 +295,20 @@ static inline __m128i frame_start(const struct port *port)
 	return _mm_loadu_si128((const __m128i *)(const void *)start);
 }
 
+// From an address that may be somebody's, to one of ours.
+static inline bool is_to_us(struct worker *w, const uint8_t *ip)
+{
+	return ip[12] != 127 && ip[12] < 224 && is_own(w, load32(ip + 16));
+}
+
+// RFC 3948: UDP to us, and no keepalive, nor IKE behind the non-ESP marker.
+static inline bool is_esp_in_udp(const uint8_t *ip)
+{
+	return length4(ip) >= OUTER4_UDP_LEN + ESP_LEN_MIN &&
+	       flow_load16(ip + 24) == length4(ip) - sizeof(struct rte_ipv4_hdr) &&
+	       load32(ip + OUTER4_UDP_LEN) != 0;
+}
+
 // A frame as it came: an ordinary packet for one of us to forward, ESP for us, or the stages'.
 static inline enum kind kind_of(struct worker *w, __m128i start, const struct rte_mbuf *m)
 {
@@ -312,16 +327,18 @@ static inline enum kind kind_of(struct worker *w, __m128i start, const struct rt
 	    m->nb_segs != 1 || rte_mbuf_refcnt_read(m) != 1 ||
 	    !is_ordinary4(ip, m->data_len - (unsigned)RTE_ETHER_HDR_LEN))
 		return OTHER;
-	if (ip[9] != IPPROTO_ESP)
-		return CLEAR;
-	if (length4(ip) < sizeof(struct rte_ipv4_hdr) + ESP_LEN_MIN || ip[12] == 127 ||
-	    ip[12] >= 224 || !is_own(w, load32(ip + 16)))
-		return OTHER;
-	return ESP;
+	if (ip[9] == IPPROTO_ESP)
+		return length4(ip) >= sizeof(struct rte_ipv4_hdr) + ESP_LEN_MIN && is_to_us(w, ip)
+			       ? ESP
+			       : OTHER;
+	if (ip[9] == IPPROTO_UDP && load16(ip + 22) == rte_cpu_to_be_16(NATT_PORT) &&
+	    length4(ip) >= OUTER4_UDP_LEN && is_to_us(w, ip))
+		return is_esp_in_udp(ip) ? ESP_IN_UDP : OTHER;
+	return CLEAR;
 }
 
-// Ready for esp_in_open(), but for the columns that say the same of all.
-static inline void put_esp(const struct worker *w, struct rte_mbuf *m, struct batch *esp,
+// Ready for esp_in_open(), but for its port.
+static inline void put_esp(const struct worker *w, struct rte_mbuf *m, bool udp, struct batch *esp,
 			   struct esp_place *at)
 {
 	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *) + RTE_ETHER_HDR_LEN;
@@ -330,18 +347,9 @@ static inline void put_esp(const struct worker *w, struct rte_mbuf *m, struct ba
 	m->data_off = (uint16_t)(m->data_off + RTE_ETHER_HDR_LEN);
 	m->data_len = len;
 	m->pkt_len = len;
-	esp_place_plain4(&at[n], ip, len);
+	esp_place_plain4(&at[n], ip, len, udp);
 	sad_prefetch_slot(w->dp->sad, at[n].spi);
 	esp->pkt[n] = m;
-}
-
-static void came_in_by(struct batch *esp, uint8_t port)
-{
-	memset(esp->origin, FROM_NIC, esp->n * sizeof(esp->origin[0]));
-	memset(esp->from_linux, false, esp->n * sizeof(esp->from_linux[0]));
-	memset(esp->tunnel, 0, esp->n * sizeof(esp->tunnel[0]));
-	for (uint16_t i = 0; i < esp->n; i++)
-		esp->port[i] = port;
 }
 
 // The buffer of a packet further on, and the first line of one that is nearer.
@@ -371,19 +379,29 @@ void known_frames(struct worker *w, uint8_t port, struct batch *in, struct batch
 		const enum kind kind = kind_of(w, start, m);
 
 		fetch_ahead(in, i);
-		if (kind == ESP)
-			put_esp(w, m, esp, at);
+		if (kind == ESP || kind == ESP_IN_UDP)
+			put_esp(w, m, kind == ESP_IN_UDP, esp, at);
 		else if (kind == CLEAR && see(w, &seen[n], ip, port + 1u, i))
 			n++;
 		else
 			left |= UINT64_C(1) << i;
 	}
-	came_in_by(esp, port);
+	for (uint16_t i = 0; i < esp->n; i++)
+		esp->port[i] = port;
 	stayed = take(w, in->pkt, seen, n);
 	w->traffic += n - (unsigned)__builtin_popcountll(stayed);
 	for (left |= stayed; left != 0; left &= left - 1)
 		in->pkt[kept++] = in->pkt[__builtin_ctzll(left)];
 	in->n = kept;
+}
+
+// ESP in UDP from where the peer's was before.
+static inline bool is_from_peer(const struct sa_in *sa, const struct esp_place *in)
+{
+	const uint8_t *outer = (const uint8_t *)in->esp - OUTER4_UDP_LEN;
+
+	return sa_in_peer(load32(outer + 12), load16(outer + 20)) ==
+	       atomic_load_explicit(&sa->peer, memory_order_relaxed);
 }
 
 // An ordinary packet of IPv4 of a plain SA, opened, with nothing that would have to be told or
@@ -396,8 +414,8 @@ static inline bool is_plain(const struct worker *w, const struct sa_in *sa,
 	unsigned pad_len, room;
 
 	// Not before the status: a text that is not good must not be looked at.
-	if (unlikely(job->status != CRYPTO_OK || !sa->plain || in->udp ||
-		     (in->tos & OUTER_ECN_MASK) != 0 || end[1] != ESP_NEXT_HEADER_IPV4))
+	if (unlikely(job->status != CRYPTO_OK || !sa->plain || (in->tos & OUTER_ECN_MASK) != 0 ||
+		     end[1] != ESP_NEXT_HEADER_IPV4 || (in->udp && !is_from_peer(sa, in))))
 		return false;
 	pad_len = end[0];
 	room = job->text_len - ESP_TRAILER_LEN - pad_len;

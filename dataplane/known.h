@@ -33,9 +33,9 @@ void known_destroy(struct known *k);
 
 // May packets go by the short way at all just now?
 bool known_usable(const struct worker *w);
-// Sends those frames of a batch from a port's NIC whose flow is known, and moves plain ESP over
-// IPv4 to us to `esp`, bare, with `at` set: both for esp_in_at(). The rest stays, for classify().
-// Of `in` only pkt[] is read and kept.
+// Sends those frames of a batch from a port's NIC whose flow is known, and moves ESP over IPv4 to
+// us, in UDP or not, to `esp`, bare, with `at` set: both for esp_in_open(). The rest stays, for
+// classify(). Of `in` only pkt[] is read and kept.
 void known_frames(struct worker *w, uint8_t port, struct batch *in, struct batch *esp,
 		  struct esp_place *at);
 // The same for ESP that esp_in_open() has opened; the rest stays, for esp_in_accept(), of all

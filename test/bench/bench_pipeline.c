@@ -1,6 +1,6 @@
 // What a packet costs in the worker's own stages, without I/O, beside the raw cost of its crypto.
 //
-//   bench_pipeline [--json] [--rounds N] [--sas N,...] [--bytes N,...] [PROPOSAL...|all]
+//   bench_pipeline [--json] [--udp] [--rounds N] [--sas N,...] [--bytes N,...] [PROPOSAL...|all]
 //   bench_pipeline --turns [--rounds N] [--sas MOST] [PROPOSAL]
 //   bench_pipeline --profile out|in ...
 //
@@ -11,6 +11,8 @@
 // the rounds: of the interface that is the fastest, of the path, of the differences and ratios of
 // each round, and quartiles. With --turns each line "out|in BYTES SAS" of stdin is answered by its
 // row as one line of JSON, so that others can be measured in between.
+//
+// With --udp, ESP is in UDP (RFC 3948).
 //
 // With --profile nothing is timed: each row's path alone runs, for a tool that counts instructions
 // in counted_steps() (test/bench/profile_bench.py).
@@ -351,13 +353,11 @@ static bool take_turns(const char *suite)
 
 static bool parse(int argc, char **argv)
 {
-	static const struct option names[] = {{"json", no_argument, NULL, 'j'},
-					      {"turns", no_argument, NULL, 't'},
-					      {"rounds", required_argument, NULL, 'r'},
-					      {"sas", required_argument, NULL, 's'},
-					      {"bytes", required_argument, NULL, 'b'},
-					      {"profile", required_argument, NULL, 'p'},
-					      {0}};
+	static const struct option names[] = {
+		{"json", no_argument, NULL, 'j'},	  {"turns", no_argument, NULL, 't'},
+		{"rounds", required_argument, NULL, 'r'}, {"sas", required_argument, NULL, 's'},
+		{"bytes", required_argument, NULL, 'b'},  {"profile", required_argument, NULL, 'p'},
+		{"udp", no_argument, NULL, 'u'},	  {0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -365,6 +365,8 @@ static bool parse(int argc, char **argv)
 			options.json = true;
 		else if (c == 't')
 			options.turns = true;
+		else if (c == 'u')
+			rig_udp = true;
 		else if (c == 'r')
 			options.rounds = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 's')
@@ -390,7 +392,8 @@ int main(int argc, char **argv)
 
 	if (!parse(argc, argv)) {
 		fprintf(stderr,
-			"bench_pipeline [--json] [--rounds 1..%u] [--sas 1..%u,...] [--bytes "
+			"bench_pipeline [--json] [--udp] [--rounds 1..%u] [--sas 1..%u,...] "
+			"[--bytes "
 			"28..1518|imix,...] [PROPOSAL...|all]\n"
 			"bench_pipeline --turns [--rounds N] [--sas MOST] [PROPOSAL]\n",
 			ROUNDS_MAX, RIG_SAS_MAX);

@@ -17,15 +17,16 @@
 #include "dataplane/sad.h"
 #include "dataplane/tunnel.h"
 
-#define LAN	 0
-#define WAN	 1
-#define SITES	 0x14000000u // 20.0.0.0
-#define PEERS	 0xc6120000u // 198.18.0.0
-#define OWN	 "192.0.2.1"
-#define HOST	 "10.2.0.10"
-#define PORT_MTU 1700 // nothing is cut, whatever the suite adds to 1518 bytes
+#define LAN	  0
+#define WAN	  1
+#define SITES	  0x14000000u // 20.0.0.0
+#define PEERS	  0xc6120000u // 198.18.0.0
+#define OWN	  "192.0.2.1"
+#define HOST	  "10.2.0.10"
+#define NATT_PORT 4500
+#define PORT_MTU  1700 // nothing is cut, whatever the suite adds to 1518 bytes
 
-bool rig_wide_selectors;
+bool rig_wide_selectors, rig_udp;
 const char *const rig_suites[] = {
 	"aes128gcm16",	 "aes256gcm16",	   "aes128gmac",       "chacha20poly1305",
 	"aes128-sha1",	 "aes128-sha256",  "aes256-sha256",    "aes256-sha384",
@@ -162,8 +163,9 @@ static struct esp_sa sa_of(const struct proposal *p, unsigned n, uint32_t spi)
 		.spi = spi,
 		.encr = *proposal_first(p, TRANSFORM_ENCR),
 		.integ = {TRANSFORM_INTEG, INTEG_NONE, 0},
-		.local = {core_addr(OWN), 0},
-		.remote = {ip_addr_v4(PEERS + n), 0},
+		.local = {core_addr(OWN), rig_udp ? NATT_PORT : 0},
+		.remote = {ip_addr_v4(PEERS + n), rig_udp ? NATT_PORT : 0},
+		.udp_encap = rig_udp,
 		.replay_window = ESP_REPLAY_WINDOW_DEFAULT,
 		.esn = proposal_first(p, TRANSFORM_SN)->id == SN_ESN,
 		.local_ts = {1, {range(0x0a000000u, 8)}},
@@ -309,13 +311,18 @@ static void put_ip(uint8_t *at, uint16_t len, uint8_t proto, uint32_t src, uint3
 	memcpy(at, &ip, sizeof(ip));
 }
 
+static void put_udp(uint8_t *at, uint16_t from, uint16_t to, uint16_t len)
+{
+	const uint16_t udp[] = {rte_cpu_to_be_16(from), rte_cpu_to_be_16(to), rte_cpu_to_be_16(len),
+				0};
+
+	memcpy(at, udp, sizeof(udp));
+}
+
 static void put_inner(uint8_t *at, uint16_t len, uint32_t src, uint32_t dst)
 {
-	const uint16_t udp[] = {rte_cpu_to_be_16(7000), rte_cpu_to_be_16(8000),
-				rte_cpu_to_be_16((uint16_t)(len - 20)), 0};
-
 	put_ip(at, len, IPPROTO_UDP, src, dst);
-	memcpy(at + 20, udp, sizeof(udp));
+	put_udp(at + 20, 7000, 8000, (uint16_t)(len - 20));
 }
 
 static uint8_t *frame(struct rte_mbuf *m, unsigned port, uint16_t ip_len)
@@ -336,12 +343,16 @@ static void put_esp(struct rte_mbuf *m, unsigned n, uint16_t len, struct crypto_
 {
 	const struct crypto_key *k = tunnel[n].key_out;
 	const uint32_t text_len = text_length(k, len), pad_len = text_len - len - ESP_TRAILER_LEN;
-	const uint16_t ip_len = (uint16_t)(20 + k->head_len + text_len + k->icv_len);
-	uint8_t *ip = frame(m, WAN, ip_len), *esp = ip + 20, *text = esp + k->head_len;
+	const uint16_t outer_len = rig_udp ? 28 : 20;
+	const uint16_t ip_len = (uint16_t)(outer_len + k->head_len + text_len + k->icv_len);
+	uint8_t *ip = frame(m, WAN, ip_len), *esp = ip + outer_len, *text = esp + k->head_len;
 	const uint64_t seq = ++tunnel[n].seq, seq_be = rte_cpu_to_be_64(seq);
 	const uint32_t head[] = {rte_cpu_to_be_32(tunnel[n].spi), rte_cpu_to_be_32((uint32_t)seq)};
 
-	put_ip(ip, ip_len, IPPROTO_ESP, PEERS + n, rte_be_to_cpu_32(core_be32(OWN)));
+	put_ip(ip, ip_len, rig_udp ? IPPROTO_UDP : IPPROTO_ESP, PEERS + n,
+	       rte_be_to_cpu_32(core_be32(OWN)));
+	if (rig_udp)
+		put_udp(ip + 20, NATT_PORT, NATT_PORT, (uint16_t)(ip_len - 20));
 	memset(esp, 0, k->head_len);
 	memcpy(text - sizeof(seq_be), &seq_be, sizeof(seq_be)); // a NULL cipher has no IV
 	memcpy(esp, head, sizeof(head));

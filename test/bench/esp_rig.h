@@ -35,6 +35,8 @@ void rig_second_worker(void); // core.workers[1]
 void rig_stop(void);
 // SAs made from now on carry packets to any site.
 extern bool rig_wide_selectors;
+// SAs made from now on are in UDP (RFC 3948).
+extern bool rig_udp;
 // Tunnels with a pair of SAs and a policy each, of an ESP proposal ("aes128-sha256"). False, with a
 // sentence on stderr, when it is none.
 bool rig_tunnels_add(const char *proposal, unsigned n);

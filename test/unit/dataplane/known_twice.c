@@ -326,7 +326,9 @@ void compare(void)
 			 "%llu with the short way",
 			 (unsigned long long)seed, a->n, (unsigned long long)a->icmp_errors, b->n,
 			 (unsigned long long)b->icmp_errors);
-	for (unsigned e = DP_EV_SOFT_LIFE; e <= DP_EV_PEER_MOVED; e++)
+	// Of a batch, the short way may take the newest packet before the one that came by another
+	// way, which then says nothing any more.
+	for (unsigned e = DP_EV_SOFT_LIFE; e <= DP_EV_PEER_MOVED - (n_given > 1); e++)
 		if (a->events[e] != b->events[e])
 			fail_msg("KNOWN_SEED=%llu: event %u: %u by the stages, %u with the short "
 				 "way",

@@ -32,7 +32,10 @@ struct content {
 	uint16_t tfc;	     // bytes behind the inner packet
 	uint8_t proto, tos;  // tos: of the outer header
 	uint8_t next_header, extra_pad, pad_len, pad_byte; // pad_byte: what the first one becomes
-	bool bad_icv;
+	bool bad_icv, udp;
+	const char *src;	    // of the outer header; and of UDP, 0: 4500
+	uint16_t src_port, to_port; // of UDP; 0: 4500
+	uint8_t behind;		    // bytes behind what UDP says
 };
 
 static unsigned suite;
@@ -128,15 +131,18 @@ static void keep_esp(unsigned i, const struct content *c, uint32_t seq)
 	struct esp_sa sa = sa_to_us(storm.spi_in[i]);
 	const unsigned head_len = esp_ref_head_len(&sa);
 	const uint32_t spi_be = rte_cpu_to_be_32(storm.spi_in[i]), seq_be = rte_cpu_to_be_32(seq);
-	uint8_t esp[2000] = {0};
+	uint8_t payload[2000] = {0}, *esp = payload + (c->udp ? 8 : 0);
 	const size_t text_len = put_text(esp + head_len, c, esp_ref_align(&sa));
 	const size_t esp_len = head_len + text_len + esp_ref_icv_len(&sa);
+	const uint16_t udp_be[3] = {rte_cpu_to_be_16(c->src_port ? c->src_port : 4500),
+				    rte_cpu_to_be_16(c->to_port ? c->to_port : 4500),
+				    rte_cpu_to_be_16((uint16_t)(esp_len + 8))};
 	struct packet p = {
-		.src = "198.51.100.2",
+		.src = c->src ? c->src : "198.51.100.2",
 		.dst = "192.0.2.1",
 		.proto = IPPROTO_ESP,
-		.payload = esp,
-		.payload_len = (uint16_t)esp_len,
+		.payload = payload,
+		.payload_len = (uint16_t)(esp_len + (c->udp ? 8 : 0) + c->behind),
 	};
 	struct rte_mbuf *m;
 	struct rte_ipv4_hdr *ip;
@@ -146,8 +152,12 @@ static void keep_esp(unsigned i, const struct content *c, uint32_t seq)
 	memset(esp + 8, 7, head_len - 8);
 	esp_ref_seal(&sa, esp, text_len, seq);
 	esp[esp_len - 1] ^= c->bad_icv;
+	if (c->udp)
+		memcpy(payload, udp_be, sizeof(udp_be));
 	m = core_bare(&p);
 	ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
+	if (c->udp)
+		ip->next_proto_id = IPPROTO_UDP;
 	ip->type_of_service = c->tos;
 	ip->hdr_checksum = 0;
 	ip->hdr_checksum = rte_ipv4_cksum(ip);
@@ -187,6 +197,7 @@ static void test_packets_that_are_not_ordinary(void **state)
 		{"another version", {.set = {0, 0x55}}, true, DROP_ESP_INNER},
 		{"a wrong checksum", {.wrong_checksum = true}, true},
 		{"less than it says", {.set = {3, 255}}, true, DROP_ESP_INNER},
+		{"a byte less than it says", {.set = {3, 89}}, true, DROP_ESP_INNER},
 		{"less than its header", {.set = {3, 19}}, true, DROP_ESP_INNER},
 		{"more than it says", {.tfc = 100}},
 		{"more padding than needed", {.extra_pad = 16}},
@@ -310,6 +321,112 @@ static void test_sas_that_are_not_plain(void **state)
 	end_world();
 }
 
+// RFC 3948: from where the peer was before, and nothing in the packet but ESP.
+static void test_esp_in_udp(void **state)
+{
+	static const struct {
+		const char *why;
+		struct content c;
+		bool either_form, stays, moved;
+		enum drop_reason dropped; // 0: not, or none that this is about
+	} rows[] = {
+		{"as it is", {.udp = true}},
+		{"into another port",
+		 {.udp = true, .src_port = 4501},
+		 .stays = true,
+		 .moved = true},
+		{"by another address",
+		 {.udp = true, .src = "198.51.100.3"},
+		 .stays = true,
+		 .moved = true},
+		{"with something behind it", {.udp = true, .behind = 4}, .stays = true},
+		{"to another port", {.udp = true, .to_port = 4501}, .stays = true},
+		{"from where nobody is", {.udp = true, .src = "127.0.0.1"}, .stays = true},
+		{"from where many are", {.udp = true, .src = "224.0.0.1"}, .stays = true},
+		{"without UDP", {0}, .stays = true, .dropped = DROP_ESP_ENCAP},
+		{"without UDP, which may be", {0}, .either_form = true},
+		{"marked, which nobody may",
+		 {.udp = true, .tos = CE},
+		 .stays = true,
+		 .dropped = DROP_ESP_ECN},
+	};
+
+	(void)state;
+	begin();
+	for (size_t i = 0; i < storm.n_suites * sizeof(rows) / sizeof(rows[0]); i++) {
+		const size_t r = i % (sizeof(rows) / sizeof(rows[0]));
+		struct esp_sa sa;
+		unsigned ways;
+
+		suite = (unsigned)(i / (sizeof(rows) / sizeof(rows[0])));
+		sa = storm_sa_out(0, suite, true);
+		sa.either_form = rows[r].either_form;
+		publish(0, &sa);
+		give(0, &rows[r].c);
+		ways = count_short_ways_in();
+		if (ways == rows[r].stays)
+			fail_msg("%s: %u by the short way", rows[r].why, ways);
+		compare();
+		assert_int_equal(by_short_way.events[DP_EV_PEER_MOVED], rows[r].moved);
+		if (rows[r].dropped && by_short_way.drops[rows[r].dropped] != 1)
+			fail_msg("%s: not dropped as that", rows[r].why);
+	}
+	end_world();
+}
+
+// What is no ESP, to port 4500 of ours: does it take the stages?
+static void test_what_udp_carries_else(void **state)
+{
+	static const struct {
+		const char *why;
+		uint8_t payload[24];
+		uint16_t len;
+		uint16_t says; // UDP's length, 0: the right one
+		bool is_esp;   // to the short way
+	} rows[] = {
+		{"SPI and all that ESP must have", {[3] = 1}, 24, .is_esp = true},
+		{"less than ESP must have", {[3] = 1}, 23},
+		{"IKE behind the non-ESP marker", {[4] = 1}, 24},
+		{"a keepalive", {0xff}, 1},
+		{"nothing", {0}, 0},
+		{"less than UDP says", {[3] = 1}, 24, .says = 33},
+		{"more than UDP says", {[3] = 1}, 24, .says = 31},
+		{"UDP of no length", {[3] = 1}, 24, .says = 1},
+	};
+
+	(void)state;
+	begin();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct packet p = {
+			.src = "198.51.100.2",
+			.dst = "192.0.2.1",
+			.payload = rows[i].payload,
+			.payload_len = rows[i].len,
+			.dst_port = 4500,
+		};
+		struct rte_mbuf *m = core_bare(&p);
+		struct esp_place at[BATCH_MAX];
+		struct batch in, esp;
+		uint8_t *udp = rte_pktmbuf_mtod_offset(m, uint8_t *, 20);
+
+		if (rows[i].says) {
+			udp[4] = 0;
+			udp[5] = (uint8_t)rows[i].says;
+		}
+		n_given = 0;
+		keep(frame_for_us(m), 1);
+		batch_clear(&esp);
+		receive(&in, 1);
+		known_frames(core.w, 1, &in, &esp, at);
+		if (esp.n != rows[i].is_esp || in.n == rows[i].is_esp)
+			fail_msg("%s: %u ESP, %u for the stages", rows[i].why, esp.n, in.n);
+		core_free(&in);
+		core_free(&esp);
+		compare();
+	}
+	end_world();
+}
+
 // While a rule asks for a port, its flow is not known by addresses alone.
 static void test_a_rule_about_a_port(void **state)
 {
@@ -384,6 +501,7 @@ static void test_replays(void **state)
 	assert_int_equal(count_short_ways_in(), 3);
 	compare();
 	assert_int_equal(by_short_way.drops[DROP_ESP_REPLAY], 2);
+	assert_int_equal(by_short_way.in[0].replays, 2);
 	assert_int_equal(by_short_way.n, 3);
 	run(&by_short_way);
 	assert_int_equal(by_short_way.drops[DROP_ESP_REPLAY], 5);
@@ -458,6 +576,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_syn_that_nobody_clamps, core_setup,
 						core_teardown),
 		cmocka_unit_test_setup_teardown(test_sas_that_are_not_plain, core_setup,
+						core_teardown),
+		cmocka_unit_test_setup_teardown(test_esp_in_udp, core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_what_udp_carries_else, core_setup,
 						core_teardown),
 		cmocka_unit_test_setup_teardown(test_a_rule_about_a_port, core_setup,
 						core_teardown),
