@@ -337,7 +337,7 @@ static inline enum kind kind_of(struct worker *w, __m128i start, const struct rt
 	return CLEAR;
 }
 
-// Ready for esp_in_open(), but for its port.
+// Ready for esp_in_open(), but for what is the same of all.
 static inline void put_esp(const struct worker *w, struct rte_mbuf *m, bool udp, struct batch *esp,
 			   struct esp_place *at)
 {
@@ -386,6 +386,7 @@ void known_frames(struct worker *w, uint8_t port, struct batch *in, struct batch
 		else
 			left |= UINT64_C(1) << i;
 	}
+	memset(esp->from_linux, false, esp->n * sizeof(esp->from_linux[0]));
 	for (uint16_t i = 0; i < esp->n; i++)
 		esp->port[i] = port;
 	stayed = take(w, in->pkt, seen, n);
