@@ -264,6 +264,7 @@ static int run(struct running *r)
 	notify("READY=1");
 	event_base_dispatch(r->d.base);
 	daemon_stop(&r->d);
+	event_base_loop(r->d.base, EVLOOP_NONBLOCK); // the end of names still asked for
 	log_notice(LOG_DMN, "ended");
 out:
 	forget_signals(r);

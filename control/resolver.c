@@ -29,6 +29,7 @@ struct resolver {
 	struct event_base *base;
 	struct evdns_base *dns;
 	LIST_HEAD(, resolver_query) queries;
+	bool closing; // it ends with its last query
 };
 
 int resolver_create(struct event_base *base, struct resolver **out)
@@ -50,17 +51,26 @@ static void query_free(struct resolver_query *q)
 	free(q);
 }
 
+static void resolver_free(struct resolver *r)
+{
+	if (r->dns)
+		evdns_base_free(r->dns, 0);
+	free(r);
+}
+
 void resolver_destroy(struct resolver *r)
 {
 	struct resolver_query *q;
 
 	if (!r)
 		return;
-	while ((q = LIST_FIRST(&r->queries)))
-		query_free(q);
-	if (r->dns)
-		evdns_base_free(r->dns, 0); // and no callbacks
-	free(r);
+	if (LIST_EMPTY(&r->queries)) {
+		resolver_free(r);
+		return;
+	}
+	r->closing = true; // libevent frees a request from the loop, when it has told of its end
+	LIST_FOREACH(q, &r->queries, link)
+	resolver_cancel(q);
 }
 
 // Without a file there is nobody to ask but /etc/hosts, and evdns asks this machine.
@@ -79,10 +89,13 @@ static void on_answer(int fd, short what, void *arg)
 {
 	struct resolver_query *q = arg;
 	const struct resolver_query answered = *q;
+	struct resolver *r = q->resolver;
 
 	(void)fd;
 	(void)what;
 	query_free(q);
+	if (r->closing && LIST_EMPTY(&r->queries))
+		resolver_free(r);
 	if (answered.done)
 		answered.done(answered.ctx, answered.addr.family == IP_NONE ? NULL : &answered.addr,
 			      answered.why);

@@ -21,7 +21,7 @@ struct resolver_query;
 typedef void (*resolver_done)(void *ctx, const struct ip_addr *addr, const char *why);
 
 int resolver_create(struct event_base *base, struct resolver **out); // -ENOMEM
-// Cancels what is under way. NULL is allowed.
+// Cancels what is under way; its last memory is freed from the loop. NULL is allowed.
 void resolver_destroy(struct resolver *r);
 int resolver_ask_family(struct resolver *r, enum ip_family family, const char *name,
 			resolver_done done, void *ctx, struct resolver_query **out); // -ENOMEM

@@ -52,6 +52,7 @@ int pair_teardown(void **state)
 	wire_no_route(false);
 	gateway_down(&n->a);
 	gateway_down(&n->b);
+	event_base_loop(n->base, EVLOOP_NONBLOCK); // the end of names still asked for
 	event_base_free(n->base);
 	free(n);
 	return 0;

@@ -126,6 +126,7 @@ static int teardown(void **state)
 	(void)state;
 	log_set_sink(NULL, NULL);
 	evhttp_free(server.http);
+	event_base_loop(server.base, EVLOOP_NONBLOCK); // the end of names still asked for
 	event_base_free(server.base);
 	certs_fini(&root);
 	certs_fini(&other_root);
