@@ -48,10 +48,13 @@ enum drop_reason esp_group_admit(struct worker *w, struct esp_group *g, uint64_t
 	// allowed.
 	g->bytes_end += len;
 	if (seq <= sa->seq_hard && g->bytes_end <= sa->bytes_hard) {
-		if (!dummy)
-			esp_group_count(w, sa, 1);
+		if (dummy)
+			esp_group_add(w, &sa->uncounted, 1);
+		else
+			esp_group_used(w, sa);
 		return DROP_REASON_COUNT;
 	}
+	esp_group_add(w, &sa->uncounted, 1);
 	esp_group_add(w, &sa->bytes, -(uint64_t)len);
 	// RFC 4303 3.3.3: the number never wraps; the SA is used up.
 	return seq > sa_out_seq_max(sa) ? DROP_SEQ_EXHAUSTED : DROP_SA_LIFE;

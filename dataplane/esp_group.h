@@ -47,9 +47,8 @@ static inline uint64_t esp_group_add(const struct worker *w, _Atomic uint64_t *c
 	return old;
 }
 
-static inline void esp_group_count(struct worker *w, struct sa_out *sa, uint64_t packets)
+static inline void esp_group_used(struct worker *w, struct sa_out *sa)
 {
-	esp_group_add(w, &sa->packets, packets);
 	atomic_store_explicit(&sa->last_tsc, w->now_tsc, memory_order_relaxed);
 }
 
@@ -65,6 +64,10 @@ static inline void esp_group_take(struct worker *w, struct esp_group *g, bool du
 	bytes = esp_group_add(w, &sa->bytes, g->bytes) + g->bytes;
 	if (unlikely(last >= sa->seq_check || bytes >= sa->bytes_check))
 		esp_group_worn(w, g, last, bytes);
-	if (!g->over && !dummies)
-		esp_group_count(w, sa, g->n);
+	if (unlikely(g->over))
+		return; // esp_group_admit() looks at each
+	if (dummies)
+		esp_group_add(w, &sa->uncounted, g->n);
+	else
+		esp_group_used(w, sa);
 }

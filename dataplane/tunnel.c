@@ -378,6 +378,7 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 	sa->transport = old->transport;
 	sa->key = old->key;
 	build_outer(sa, local, remote, local->port != 0 && remote->port != 0);
+	sa->uncounted = atomic_load_explicit(&old->uncounted, memory_order_acquire);
 	// A number is the IV of the same key in both SAs: none may be given away twice, not
 	// even by a worker that has loaded the old pointer and sleeps before it takes its numbers.
 	// One atomic add reads the last number given away and puts whatever the old counter gives
@@ -388,7 +389,6 @@ int dp_tunnel_move(struct dp *dp, uint32_t id, uint32_t spi, const struct ip_end
 	sa->seq_hard = old->seq_hard;
 	sa->bytes_check = old->bytes_check;
 	sa->bytes_hard = old->bytes_hard;
-	sa->packets = atomic_load_explicit(&old->packets, memory_order_relaxed);
 	sa->bytes = atomic_load_explicit(&old->bytes, memory_order_relaxed);
 	sa->last_tsc = atomic_load_explicit(&old->last_tsc, memory_order_relaxed);
 	tunnel_count_move_out(old, sa);
@@ -424,7 +424,7 @@ int dp_tunnel_out_stats(const struct dp *dp, uint32_t id, struct dp_sa_stats *ou
 		return -ENOENT;
 	seq = atomic_load_explicit(&sa->seq, memory_order_relaxed);
 	*out = (struct dp_sa_stats){
-		.packets = atomic_load_explicit(&sa->packets, memory_order_relaxed),
+		.packets = sa_out_packets(sa),
 		.bytes = atomic_load_explicit(&sa->bytes, memory_order_relaxed),
 		.idle_ms =
 			esp_idle_ms(dp, atomic_load_explicit(&sa->last_tsc, memory_order_relaxed)),

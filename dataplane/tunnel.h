@@ -60,7 +60,8 @@ struct sa_out {
 	// Written by all workers, one atomic add each per batch. The sequence number is the
 	// IV as well: no other place hands them out (RFC 4106 3.1, RFC 3686 2.1).
 	_Alignas(64) _Atomic uint64_t seq; // last one given away
-	_Atomic uint64_t packets, bytes, last_tsc;
+	_Atomic uint64_t bytes, last_tsc;
+	_Atomic uint64_t uncounted; // numbers given to dummies, or to what was dropped then
 	// Read only, here because this line is at hand where they are compared.
 	uint64_t seq_check, bytes_check; // from here on the slow way: look at all the limits
 	uint64_t seq_hard, bytes_hard;	 // nothing beyond
@@ -140,6 +141,15 @@ static inline void tunnel_prefetch_sa(const struct tunnel *t)
 	rte_prefetch0((const void *)(uintptr_t)&sa->seq);
 	rte_prefetch0(&sa->ts);
 	crypto_key_prefetch(&sa->key);
+}
+
+// Packets sent but dummies.
+static inline uint64_t sa_out_packets(const struct sa_out *sa)
+{
+	// In this order: workers give a number away before they say that it does not count.
+	const uint64_t uncounted = atomic_load_explicit(&sa->uncounted, memory_order_acquire);
+
+	return atomic_load_explicit(&sa->seq, memory_order_relaxed) - uncounted;
 }
 
 // Largest packet in bytes that the SA carries on a path of that MTU; 0 when none fits. In transport

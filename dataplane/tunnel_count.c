@@ -33,7 +33,7 @@ static void add_in(struct dp_tunnel_totals *t, const struct sa_in *sa)
 
 static void add_out(struct dp_tunnel_totals *t, struct sa_out *sa)
 {
-	t->out_packets += atomic_load_explicit(&sa->packets, memory_order_relaxed);
+	t->out_packets += sa_out_packets(sa);
 	t->out_bytes += atomic_load_explicit(&sa->bytes, memory_order_relaxed);
 }
 

@@ -184,8 +184,9 @@ static void count_sas(struct outcome *o)
 		if (sa)
 			o->out[i] = (struct sa_count){
 				.seq = atomic_load(&sa->seq),
-				.packets = atomic_load(&sa->packets),
+				.packets = sa_out_packets(sa),
 				.bytes = atomic_load(&sa->bytes),
+				.last_tsc = atomic_load(&sa->last_tsc),
 			};
 	}
 	for (unsigned i = 0; i < STORM_PEERS; i++) {
@@ -237,7 +238,7 @@ void run(struct outcome *o)
 
 struct sa_state {
 	struct sa_out *out;
-	uint64_t seq, packets, bytes, soft_tsc, hard_tsc;
+	uint64_t seq, uncounted, bytes, last_tsc, soft_tsc, hard_tsc;
 };
 
 struct sa_in_state {
@@ -260,8 +261,9 @@ static void save(void)
 		if (!sa)
 			continue;
 		out_state[i].seq = atomic_load(&sa->seq);
-		out_state[i].packets = atomic_load(&sa->packets);
+		out_state[i].uncounted = atomic_load(&sa->uncounted);
 		out_state[i].bytes = atomic_load(&sa->bytes);
+		out_state[i].last_tsc = atomic_load(&sa->last_tsc);
 		out_state[i].soft_tsc = atomic_load(&sa->soft_tsc);
 		out_state[i].hard_tsc = atomic_load(&sa->hard_tsc);
 	}
@@ -284,8 +286,9 @@ static void restore(void)
 		if (!s->out)
 			continue;
 		atomic_store(&s->out->seq, s->seq);
-		atomic_store(&s->out->packets, s->packets);
+		atomic_store(&s->out->uncounted, s->uncounted);
 		atomic_store(&s->out->bytes, s->bytes);
+		atomic_store(&s->out->last_tsc, s->last_tsc);
 		atomic_store(&s->out->soft_tsc, s->soft_tsc);
 		atomic_store(&s->out->hard_tsc, s->hard_tsc);
 	}

@@ -665,6 +665,8 @@ static void test_the_end_of_an_sa(void **state)
 		compare();
 		assert_int_equal(by_short_way.n, 2);
 		assert_int_equal(by_short_way.drops[DROP_SA_LIFE], 2);
+		assert_int_equal(by_short_way.out[1].packets, 2);
+		assert_int_not_equal(by_short_way.out[1].last_tsc, 0);
 		assert_int_equal(count_short_ways(), 4); // the short way drops them itself
 	}
 	// A capture that begins meanwhile shows the packet, not its frame.
