@@ -332,7 +332,7 @@ static inline enum kind kind_of(struct worker *w, __m128i start, const struct rt
 			       ? ESP
 			       : OTHER;
 	if (ip[9] == IPPROTO_UDP && load16(ip + 22) == rte_cpu_to_be_16(NATT_PORT) &&
-	    length4(ip) >= OUTER4_UDP_LEN && is_to_us(w, ip))
+	    is_to_us(w, ip))
 		return is_esp_in_udp(ip) ? ESP_IN_UDP : OTHER;
 	return CLEAR;
 }
