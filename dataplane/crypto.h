@@ -109,12 +109,12 @@ extern uint16_t crypto_gcm_powers_end;
 // the hash key that 128 bytes need.
 static inline void crypto_key_prefetch(const struct crypto_key *k)
 {
-	const char *powers = (const char *)&k->gcm + crypto_gcm_powers_end;
+	const char *last = (const char *)&k->gcm + crypto_gcm_powers_end - 1;
 
 	for (unsigned i = 0; i < 4; i++)
 		__builtin_prefetch((const char *)k + i * 64);
-	for (unsigned i = 1; i <= 3; i++)
-		__builtin_prefetch(powers - i * 64);
+	for (unsigned i = 0; i < 3; i++)
+		__builtin_prefetch(last - i * 64);
 }
 
 // Describes the packet at `head`: SPI, sequence number and IV, all of them in place, then the text
