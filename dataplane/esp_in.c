@@ -114,13 +114,6 @@ static void esp_in_locate(struct worker *w, struct batch *b, struct esp_place *a
 	b->n = kept;
 }
 
-static void fetch_sas(const struct worker *w, const struct esp_place *at, uint16_t n)
-{
-	for (uint16_t i = 0; i < n; i++)
-		if (i == 0 || at[i].spi != at[i - 1].spi)
-			sad_prefetch(w->dp->sad, at[i].spi);
-}
-
 // Steps 2 to 4 for one packet: SA, owner, plausible sequence number. NULL: the packet has been
 // dropped or handed over.
 static inline struct sa_in *find_sa(struct worker *w, struct rte_mbuf *m, uint16_t port,
@@ -426,7 +419,6 @@ static void show_inside(struct rte_mbuf *m, const struct esp_place *in,
 
 void esp_in_open(struct worker *w, struct batch *b, struct esp_place *at, struct crypto_job *job)
 {
-	fetch_sas(w, at, b->n);
 	esp_in_check(w, b, at, job);
 	stage_end(&w->times, STAGE_ESP_IN_CHECK);
 	crypto_open(w->crypto, job, b->n); // step 5; every job is finished on return
@@ -470,6 +462,8 @@ void esp_in(struct worker *w, struct batch *b)
 	struct crypto_job job[BATCH_MAX];
 
 	esp_in_locate(w, b, at);
+	for (uint16_t i = 0; i < b->n; i++)
+		sad_prefetch_of(w->dp->sad, at, i);
 	esp_in_open(w, b, at, job);
 	esp_in_accept(w, b, at, job);
 }

@@ -25,6 +25,7 @@
 #include "dataplane/tunnel.h"
 
 #define GROUP_SLOTS 64 // a power of 2
+#define SA_BEHIND   8u // packets from asking for an SA's slot to asking for the SA
 #define NATT_PORT   4500
 #define AHEAD	    4 // packets whose first line is fetched while another one is looked at
 
@@ -349,6 +350,8 @@ static inline void put_esp(const struct worker *w, struct rte_mbuf *m, bool udp,
 	m->pkt_len = len;
 	esp_place_plain4(&at[n], ip, len, udp);
 	sad_prefetch_slot(w->dp->sad, at[n].spi);
+	if (n >= SA_BEHIND)
+		sad_prefetch_of(w->dp->sad, at, n - SA_BEHIND);
 	esp->pkt[n] = m;
 }
 
@@ -386,6 +389,8 @@ void known_frames(struct worker *w, uint8_t port, struct batch *in, struct batch
 		else
 			left |= UINT64_C(1) << i;
 	}
+	for (unsigned i = RTE_MAX(esp->n, SA_BEHIND) - SA_BEHIND; i < esp->n; i++)
+		sad_prefetch_of(w->dp->sad, at, i);
 	memset(esp->from_linux, false, esp->n * sizeof(esp->from_linux[0]));
 	for (uint16_t i = 0; i < esp->n; i++)
 		esp->port[i] = port;

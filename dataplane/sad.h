@@ -121,6 +121,13 @@ static inline void sad_prefetch(const struct sad *sad, uint32_t spi)
 	crypto_key_prefetch(&sa->key);
 }
 
+// The second one for packet i of a batch, unless the one in front of it has asked already.
+static inline void sad_prefetch_of(const struct sad *sad, const struct esp_place *at, unsigned i)
+{
+	if (i == 0 || at[i].spi != at[i - 1].spi)
+		sad_prefetch(sad, at[i].spi);
+}
+
 // The owner: the packet of that number has come, its ICV was good. False: a replay, counted.
 static inline bool sa_in_accept(struct sa_in *sa, uint64_t seq)
 {
