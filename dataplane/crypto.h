@@ -105,6 +105,8 @@ void crypto_key_fini(struct crypto_key *k);
 // them right behind the round keys. Bytes; found out by crypto_create.
 extern uint16_t crypto_gcm_powers_end;
 
+#define CRYPTO_POWERS_FETCHED 192u // bytes
+
 // Fetches what every packet needs of a key: its form, the round keys of AES-128, and the powers of
 // the hash key that 128 bytes need.
 static inline void crypto_key_prefetch(const struct crypto_key *k)
@@ -113,8 +115,8 @@ static inline void crypto_key_prefetch(const struct crypto_key *k)
 
 	for (unsigned i = 0; i < 4; i++)
 		__builtin_prefetch((const char *)k + i * 64);
-	for (unsigned i = 0; i < 3; i++)
-		__builtin_prefetch(last - i * 64);
+	for (unsigned i = 0; i < CRYPTO_POWERS_FETCHED; i += 64)
+		__builtin_prefetch(last - i);
 }
 
 // Describes the packet at `head`: SPI, sequence number and IV, all of them in place, then the text
