@@ -152,6 +152,10 @@ int dp_sa_in_publish(struct dp *dp, uint32_t tunnel, struct esp_sa *esp, struct 
 	sa->bytes_hard = esp_life_hard(esp->hard.bytes);
 	atomic_init(&sa->owner, SA_IN_NO_OWNER);
 	replay_init(&sa->replay, esp->replay_window, sa->ring);
+	// Workers know flows by their SPI, and this one may have had it already.
+	if (sad->last_spi[s] != 0 &&
+	    sad->gone_at[s] == atomic_load_explicit(&dp->changes, memory_order_relaxed))
+		dp_changed(dp);
 	atomic_store_explicit(&sad->slot[s], sa, memory_order_release);
 	esp_sa_fini(esp);
 	return 0;
@@ -172,7 +176,7 @@ int dp_sa_in_retire(struct dp *dp, uint32_t spi)
 	sad->last_spi[s] = spi;
 	sad->spi[s] = 0;
 	sad->used--;
-	dp_changed(dp); // flows are known by their SPI
+	sad->gone_at[s] = atomic_load_explicit(&dp->changes, memory_order_relaxed);
 	if (sa != NULL)
 		dp_defer_free(dp, sa_in_free, sa);
 	return 0;

@@ -70,6 +70,7 @@ struct sad {
 	_Atomic(struct sa_in *) slot[SAD_SLOTS]; // control: rw, workers: ro
 	uint32_t spi[SAD_SLOTS];      // control: the SPI reserved or published, 0 when free
 	uint32_t last_spi[SAD_SLOTS]; // control: the one before it, never given twice in a row
+	uint32_t gone_at[SAD_SLOTS];  // control: dp->changes when that one went
 	_Atomic uint32_t used;	      // control: rw, telemetry: ro; slots taken
 	struct crypto *crypto;	      // control: expands keys
 };

@@ -457,7 +457,7 @@ static void test_a_flow_belongs_to_its_sa(void **state)
 {
 	static const struct content usual = {0};
 	struct esp_sa narrow;
-	uint32_t spi, slot;
+	uint32_t spi, slot, epoch;
 
 	(void)state;
 	begin();
@@ -473,8 +473,10 @@ static void test_a_flow_belongs_to_its_sa(void **state)
 
 	spi = storm.spi_in[0];
 	slot = spi & (SAD_SLOTS - 1);
+	epoch = dp_epoch(&core.dp);
 	assert_int_equal(dp_sa_in_retire(&core.dp, spi), 0);
-	core.dp.sad->spi[slot] = spi; // as if chance had given it again
+	assert_int_equal(dp_epoch(&core.dp), epoch); // flows of others stay known
+	core.dp.sad->spi[slot] = spi;		     // as if chance had given it again
 	core.dp.sad->used++;
 	narrow = narrow_sa();
 	narrow.spi = spi;
@@ -482,6 +484,17 @@ static void test_a_flow_belongs_to_its_sa(void **state)
 	give(0, &usual);
 	compare();
 	assert_int_equal(by_short_way.drops[DROP_ESP_SELECTOR], 1);
+
+	// After any change in between, what was known of the SPI is old as it is.
+	assert_int_equal(dp_sa_in_retire(&core.dp, spi), 0);
+	set_policies(0);
+	core.dp.sad->spi[slot] = spi;
+	core.dp.sad->used++;
+	narrow = narrow_sa();
+	narrow.spi = spi;
+	epoch = dp_epoch(&core.dp);
+	assert_int_equal(dp_sa_in_publish(&core.dp, storm.tunnel, &narrow, NULL), 0);
+	assert_int_equal(dp_epoch(&core.dp), epoch);
 	end_world();
 }
 
