@@ -556,8 +556,10 @@ static void test_batches(void **state)
 	(void)state;
 	make_world();
 	for (unsigned r = 0; r < rounds; r++) {
-		if (below(8) == 0)
+		if (below(8) == 0) {
 			renew_inbound(below(STORM_PEERS));
+			dp_housekeeping(&core.dp);
+		}
 		for (unsigned i = 0; i < STORM_PEERS; i++) { // which of them is the last may differ
 			struct sa_in *sa = sad_lookup(core.dp.sad, storm.spi_in[i]);
 
