@@ -24,10 +24,11 @@
 #include "dataplane/stages.h"
 #include "dataplane/tunnel.h"
 
-#define GROUP_SLOTS 64 // a power of 2
-#define SA_BEHIND   8u // packets from asking for an SA's slot to asking for the SA
-#define NATT_PORT   4500
-#define AHEAD	    4 // packets whose first line is fetched while another one is looked at
+#define GROUP_SLOTS  64 // a power of 2
+#define SA_BEHIND    8u // packets from asking for an SA's slot to asking for the SA
+#define LEARNED_MANY 8	// flows in a round
+#define NATT_PORT    4500
+#define AHEAD	     4 // packets whose first line is fetched while another one is looked at
 
 // One packet on its short way.
 struct going {
@@ -76,6 +77,15 @@ void known_destroy(struct known *k)
 bool known_usable(const struct worker *w)
 {
 	return w->known != NULL && w->n_waiting == 0 && !worker_captures(w) && !iface_any(w->dp);
+}
+
+uint16_t known_batch_max(struct worker *w)
+{
+	const bool many = w->known != NULL && w->known->learned >= LEARNED_MANY;
+
+	if (w->known != NULL)
+		w->known->learned = 0;
+	return many ? BATCH_MAX / 4 : BATCH_MAX;
 }
 
 // ---- the short way ----

@@ -7,8 +7,8 @@
 // came in to the frame that leaves in one go. Whatever is not ordinary (fragments, IP options, a
 // TTL that ends, too large, IPv6, VLANs, transport mode, a TCP SYN whose MSS is to be clamped, ...)
 // and whatever flow is not known takes the stages (stages.h), which alone answer; what is dropped
-// here is a replay, or beyond its SA's life. So this is never more than they would do, and every line
-// here that declines is safe.
+// here is a replay, or beyond its SA's life. So this is never more than they would do, and every
+// line here that declines is safe.
 //
 // The table is good for one epoch of the dataplane's tables (dp_epoch). Control begins a new one
 // after each change; what was remembered is then looked up again. A pointer to an SA is followed
@@ -33,6 +33,9 @@ void known_destroy(struct known *k);
 
 // May packets go by the short way at all just now?
 bool known_usable(const struct worker *w);
+// How many packets to take from a source in this round: fewer while many flows have to be looked up
+// anew, which takes much longer than to know them, so that the worker is back as soon as otherwise.
+uint16_t known_batch_max(struct worker *w);
 // Sends those frames of a batch from a port's NIC whose flow is known, and moves ESP over IPv4 to
 // us, in UDP or not, to `esp`, bare, with `at` set: both for esp_in_open(). The rest stays, for
 // classify(). Of `in` only pkt[] is read and kept.

@@ -124,6 +124,7 @@ struct flow_entry *known_flows_learn(struct worker *w, struct flow_set *set, uin
 	// Strangers who write to us push no flow out.
 	if (fib_is_local(w->dp->fib, load32(ip + 16)))
 		return NULL;
+	w->known->learned++;
 	memmove(e + 1, e, (FLOW_SET - 1) * sizeof(*e)); // the oldest goes
 	*e = (struct flow_entry){
 		.addrs = addrs, .rest = rest, .epoch = w->known->epoch, .way = FLOW_WAY_NONE};

@@ -55,6 +55,7 @@ struct known {
 	uint32_t n_ways, epoch;
 	uint64_t rest_mask; // of the policies of this epoch
 	uint32_t own_be;    // an own address, 0: none seen in this epoch
+	uint32_t learned;   // flows since known_batch_max() was asked
 };
 
 // Before a batch is looked at: in a new epoch nothing is known.

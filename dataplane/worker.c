@@ -196,11 +196,12 @@ unsigned worker_step(struct worker *w, const struct source *src)
 
 unsigned worker_round(struct worker *w)
 {
+	const uint16_t most = known_batch_max(w);
 	unsigned n = 0, others = 0, ike = 0;
 	uint64_t start;
 
 	for (unsigned i = 0; i < w->n_sources; i++) {
-		const unsigned got = step(w, &w->source[i], BATCH_MAX);
+		const unsigned got = step(w, &w->source[i], most);
 
 		n += got;
 		if (got > 0)

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_ethdev.h>
+
 #include "dataplane/known.h"
 #include "dataplane/sad.h"
 #include "dataplane/tunnel.h"
@@ -357,6 +359,56 @@ static void test_what_an_epoch_ends(void **state)
 	atomic_store(&core.dp.changes, changes);
 	run(&by_short_way);
 	assert_int_equal(by_short_way.drops[DROP_POLICY_DISCARD], 1);
+	end_world();
+}
+
+static uint16_t asked_for;
+
+static uint16_t nothing_comes(void *queue, struct rte_mbuf **pkt, uint16_t n)
+{
+	(void)queue;
+	(void)pkt;
+	asked_for = n;
+	return 0;
+}
+
+// While many flows have to be looked up anew, a worker takes few packets at once.
+static void test_few_at_once(void **state)
+{
+	static void *queue[1], *callback[1];
+	struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[core.dp.ports[0].id];
+	const struct rte_eth_fp_ops before = *ops;
+
+	(void)state;
+	make_world();
+	core_route("0.0.0.0/0", 1, "192.0.2.254");
+	ops->rx_pkt_burst = nothing_comes;
+	ops->rxq.data = queue;
+	ops->rxq.clbk = callback;
+	core.w->source[0] = (struct source){.type = SOURCE_NIC};
+	core.w->n_sources = 1;
+	for (unsigned n = 7; n <= 8; n++) {
+		n_given = 0;
+		set_policies(0); // nothing is known
+		for (unsigned i = 0; i < n; i++) {
+			struct packet p = {.src = "10.1.0.9", .dst = "203.0.113.0"};
+			struct rte_mbuf *m = core_frame(&p);
+
+			rte_pktmbuf_mtod(m, uint8_t *)[33] = (uint8_t)i;
+			mend(rte_pktmbuf_mtod(m, uint8_t *), 20);
+			keep(m, 0);
+		}
+		worker_round(core.w);
+		assert_int_equal(asked_for, BATCH_MAX);
+		assert_int_equal(count_short_ways(), n);
+		worker_round(core.w);
+		assert_int_equal(asked_for, n == 8 ? BATCH_MAX / 4 : BATCH_MAX);
+		assert_int_equal(count_short_ways(), n); // known by now
+	}
+	worker_round(core.w);
+	assert_int_equal(asked_for, BATCH_MAX);
+	core.w->n_sources = 0;
+	*ops = before;
 	end_world();
 }
 
@@ -774,6 +826,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flows_that_share_a_place, core_setup,
 						core_teardown),
 		cmocka_unit_test_setup_teardown(test_what_an_epoch_ends, core_setup, core_teardown),
+		cmocka_unit_test_setup_teardown(test_few_at_once, core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_every_checksum, core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_ways_in_clear, core_setup, core_teardown),
 		cmocka_unit_test_setup_teardown(test_many_next_hops, core_setup, core_teardown),
