@@ -17,8 +17,7 @@
 #include "dataplane/port.h"
 #include "dataplane/reass.h"
 #include "dataplane/vlan.h"
-
-enum { IKE_PORT = 500, IKE_NATT_PORT = 4500 };
+#include "lib/ike_wire.h"
 
 static const struct rte_ipv4_hdr *ip_of(const struct rte_mbuf *m)
 {

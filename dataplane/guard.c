@@ -12,11 +12,10 @@
 #include "dataplane/ike_lost.h"
 #include "dataplane/stages.h"
 #include "lib/ike_peek.h"
+#include "lib/ike_wire.h"
 #include "lib/ipv6.h"
 
 enum {
-	PORT_IKE = 500,
-	PORT_NATT = 4500,
 	MARKER_LEN = 4, // non-ESP marker (RFC 3948 2.2)
 	UDP_LEN = 8,
 	REPLY_TTL = 64,
@@ -84,8 +83,8 @@ static bool is_message(const struct rte_mbuf *m, struct message *out)
 	out->seen.from_port = (uint16_t)(udp[0] << 8 | udp[1]);
 	out->seen.to_port = (uint16_t)(udp[2] << 8 | udp[3]);
 	len = (size_t)(udp[4] << 8 | udp[5]);
-	out->marker = out->seen.to_port == PORT_NATT;
-	if (out->seen.to_port != PORT_IKE && !out->marker)
+	out->marker = out->seen.to_port == IKE_NATT_PORT;
+	if (out->seen.to_port != IKE_PORT && !out->marker)
 		return false;
 	// A length that lies is one of IKE's as well, and as much worth.
 	len = len >= UDP_LEN && at + len <= m->data_len ? len - UDP_LEN : 0;

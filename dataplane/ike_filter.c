@@ -21,8 +21,6 @@ enum {
 	UDP_DST_AT = 2,
 	UDP_LEN = 8,
 	MARKER_LEN = 4,
-	PORT_IKE = 500,
-	PORT_NATT = 4500,
 	// of an IKE message
 	SPI_I_AT = 0,
 	SPI_R_AT = 8,
@@ -188,8 +186,8 @@ static void udp_header(struct builder *b)
 {
 	label(b, UDP);
 	load_x(b, BPF_H, UDP_DST_AT);
-	jump(b, BPF_JEQ, PORT_IKE, AT_500, NEXT);
-	jump(b, BPF_JEQ, PORT_NATT, NEXT, MAIN);
+	jump(b, BPF_JEQ, IKE_PORT, AT_500, NEXT);
+	jump(b, BPF_JEQ, IKE_NATT_PORT, NEXT, MAIN);
 	load_x(b, BPF_W, UDP_LEN);
 	jump(b, BPF_JEQ, 0, NEXT, MAIN); // ESP (RFC 3948 2.2)
 	put(b, BPF_MISC | BPF_TXA, 0);

@@ -17,8 +17,6 @@ enum {
 	PLACES = 64,	     // of a ring: a power of 2
 	AT_ONCE_PEER = 4,    // of each end; then one a second
 	AT_ONCE_OTHERS = 16, // of each end, and as many a second
-	PORT_IKE = 500,
-	PORT_NATT = 4500,
 	UDP_LEN = 8,
 	MARKER_LEN = 4,
 	AT_FLAGS = 19,
@@ -126,11 +124,11 @@ static bool read_frame(const struct rte_mbuf *m, struct dp_ike_lost *out)
 	out->to.port = (uint16_t)(udp[2] << 8 | udp[3]);
 	len = (size_t)(udp[4] << 8 | udp[5]);
 	ours = out->out ? out->from.port : out->to.port;
-	if (ours != PORT_IKE && ours != PORT_NATT)
+	if (ours != IKE_PORT && ours != IKE_NATT_PORT)
 		return false;
 	len = len >= UDP_LEN && udp + len <= frame + m->data_len ? len - UDP_LEN : 0;
 	udp += UDP_LEN;
-	if (ours == PORT_NATT) {
+	if (ours == IKE_NATT_PORT) {
 		// Behind the marker; without it, it is ESP, or a NAT keepalive (RFC 3948 2).
 		if (len < MARKER_LEN || memcmp(udp, (const uint8_t[MARKER_LEN]){0}, MARKER_LEN))
 			return false;

@@ -23,12 +23,12 @@
 #include "dataplane/sad.h"
 #include "dataplane/stages.h"
 #include "dataplane/tunnel.h"
+#include "lib/ike_wire.h"
 
 #define GROUP_SLOTS  64 // a power of 2
 #define SA_BEHIND    8u // packets from asking for an SA's slot to asking for the SA
 #define LEARNED_MANY 8	// flows in a round
-#define NATT_PORT    4500
-#define AHEAD	     4 // packets whose first line is fetched while another one is looked at
+#define AHEAD	     4	// packets whose first line is fetched while another one is looked at
 
 // One packet on its short way.
 struct going {
@@ -342,7 +342,7 @@ static inline enum kind kind_of(struct worker *w, __m128i start, const struct rt
 		return length4(ip) >= sizeof(struct rte_ipv4_hdr) + ESP_LEN_MIN && is_to_us(w, ip)
 			       ? ESP
 			       : OTHER;
-	if (ip[9] == IPPROTO_UDP && load16(ip + 22) == rte_cpu_to_be_16(NATT_PORT) &&
+	if (ip[9] == IPPROTO_UDP && load16(ip + 22) == rte_cpu_to_be_16(IKE_NATT_PORT) &&
 	    is_to_us(w, ip))
 		return is_esp_in_udp(ip) ? ESP_IN_UDP : OTHER;
 	return CLEAR;

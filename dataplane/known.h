@@ -41,8 +41,8 @@ uint16_t known_batch_max(struct worker *w);
 // classify(). Of `in` only pkt[] is read and kept.
 void known_frames(struct worker *w, uint8_t port, struct batch *in, struct batch *esp,
 		  struct esp_place *at);
-// The same for ESP that esp_in_open() has opened; the rest stays, for esp_in_accept(), of all
-// columns. Replays among those of known flows are dropped.
+// The same for ESP that esp_in_open() has opened; the rest stays, for esp_in_accept(), in
+// `b`, `at` and `job` alike. Replays among those of known flows are dropped.
 void known_opened(struct worker *w, struct batch *b, struct esp_place *at, struct crypto_job *job);
 // The same for what came out of a tunnel (esp_in()); the rest stays, for classify_inner().
 void known_inner(struct worker *w, struct batch *b);

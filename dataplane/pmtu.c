@@ -17,11 +17,10 @@
 #include "dataplane/icmp6.h"
 #include "dataplane/tunnel.h"
 #include "dataplane/worker.h"
+#include "lib/ike_wire.h"
 
 #define PROBES	 8u
 #define MTU_MASK UINT64_C(0xffff)
-
-enum { NATT_PORT = 4500 };
 
 int pmtu_create(struct dp *dp)
 {
@@ -108,7 +107,7 @@ static uint32_t spi_of(uint8_t proto, const uint8_t *at, size_t len)
 	if (len < 8)
 		return 0;
 	if (proto == IPPROTO_UDP) {
-		if (len < sizeof(struct rte_udp_hdr) + 4 || flow_load16(at) != NATT_PORT)
+		if (len < sizeof(struct rte_udp_hdr) + 4 || flow_load16(at) != IKE_NATT_PORT)
 			return 0;
 		at += sizeof(struct rte_udp_hdr);
 	} else if (proto != IPPROTO_ESP) {

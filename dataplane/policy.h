@@ -22,6 +22,7 @@
 #include "dataplane/dp.h"
 #include "dataplane/flow.h"
 #include "dataplane/worker.h"
+#include "lib/ike_wire.h"
 
 struct policies6;
 struct policy_index;
@@ -77,7 +78,7 @@ const struct policy_entry *policy_find_iface(const struct policies *p, unsigned 
 // RFC 7296 2, 2.23.
 static inline bool policy_is_ike_port(uint16_t port)
 {
-	return port == 500 || port == 4500;
+	return port == IKE_PORT || port == IKE_NATT_PORT;
 }
 
 // Moves a packet to `protect` or `pass`, or drops it, as policy_out() does (stages.h); `ike`: it

@@ -1,6 +1,8 @@
 // Numbers of IKE's wire format that more than the protocol core needs (RFC 7296 3.1, 3.2).
 #pragma once
 
+#define IKE_PORT	   500	// UDP
+#define IKE_NATT_PORT	   4500 // with ESP (RFC 3948)
 #define IKE_HEADER_LEN	   28	// bytes
 #define IKE_PAYLOAD_LEN	   4	// bytes of a generic payload header
 #define IKE_VERSION	   0x20 // major 2, minor 0

@@ -1,3 +1,4 @@
+#include "lib/ike_wire.h"
 #include "lib/packet_filter.h"
 
 #include <string.h>
@@ -15,7 +16,6 @@ enum {
 	IPV4_HDR_MIN = 20,
 	PROTO_UDP = 17,
 	PROTO_ESP = 50,
-	PORT_NATT = 4500,
 	UDP_HDR_LEN = 8,
 };
 
@@ -93,7 +93,8 @@ static uint32_t spi_of(const struct headers *h)
 	if (!esp)
 		return 0;
 	if (h->proto == PROTO_UDP) {
-		if (len < UDP_HDR_LEN || (load16(esp) != PORT_NATT && load16(esp + 2) != PORT_NATT))
+		if (len < UDP_HDR_LEN ||
+		    (load16(esp) != IKE_NATT_PORT && load16(esp + 2) != IKE_NATT_PORT))
 			return 0;
 		esp += UDP_HDR_LEN;
 		len -= UDP_HDR_LEN;

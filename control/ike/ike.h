@@ -27,15 +27,14 @@
 #include "lib/auth_rule.h"
 #include "lib/esp_sa.h"
 #include "lib/identity.h"
+#include "lib/ike_wire.h"
 #include "lib/limits.h"
 #include "lib/secret.h"
 #include "lib/selector.h"
 #include "lib/transform.h"
 
-#define IKE_NAME_MAX  64
-#define IKE_PORT      500
-#define IKE_NATT_PORT 4500
-#define IKE_NEVER     UINT64_MAX // a deadline that does not come
+#define IKE_NAME_MAX 64
+#define IKE_NEVER    UINT64_MAX // a deadline that does not come
 
 // ---- configuration, as the core wants it ----
 

@@ -25,7 +25,6 @@
 enum {
 	BATCH = 64,
 	SECONDS_MAX = 300,
-	IKE_PORT = 500,
 	MESSAGE_MAX = 512,
 	IP_LEN = 20,
 	UDP_LEN = 8,
