@@ -391,6 +391,17 @@ unsigned count_short_ways_in(void)
 	return n;
 }
 
+void ask_for_more(struct esp_sa *sa, unsigned way)
+{
+	struct selector *s =
+		way == ASK_PORT || way == ASK_PROTO ? &sa->local_ts.s[0] : &sa->remote_ts.s[0];
+
+	if (way == ASK_PORT || way == ASK_PORT_THERE)
+		s->port_hi = 50000;
+	else
+		s->proto = IPPROTO_UDP;
+}
+
 // ---- the world ----
 
 void set_policies(unsigned kind)

@@ -55,5 +55,8 @@ void compare(void);
 unsigned count_short_ways(void);
 // How many that are ESP go on by the short way when they have been opened? The SAs forget them.
 unsigned count_short_ways_in(void);
+// Makes an SA's selectors ask for more than addresses, in one of these ways.
+enum { ASK_PORT, ASK_PORT_THERE, ASK_PROTO, ASK_PROTO_THERE, ASK_WAYS };
+void ask_for_more(struct esp_sa *sa, unsigned way);
 // What was sent, as an outcome.
 void collect(struct outcome *o);
